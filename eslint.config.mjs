@@ -1,0 +1,70 @@
+import effect from "@effect/eslint-plugin"
+import tseslint from "typescript-eslint"
+
+const typescript = ["**/*.ts"]
+
+export default [
+  { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "**/node_modules/"] },
+  ...tseslint.configs.recommended.map((config) => ({ ...config, files: typescript })),
+  ...effect.configs.dprint,
+  {
+    files: [...typescript, "**/*.mjs"],
+    rules: {
+      // The formatting of Effect's own sources.
+      "@effect/dprint": ["error", {
+        config: {
+          indentWidth: 2,
+          lineWidth: 120,
+          operatorPosition: "maintain",
+          semiColons: "asi",
+          quoteStyle: "alwaysDouble",
+          trailingCommas: "never",
+          "arrowFunction.useParentheses": "force"
+        }
+      }],
+      "object-shorthand": "error",
+      "prefer-const": "error",
+      eqeqeq: "error",
+      "no-console": "off"
+    }
+  },
+  {
+    files: typescript,
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "separate-type-imports" }],
+      // An import of types alone must vanish: it would load a driver that may not be installed.
+      "@typescript-eslint/no-import-type-side-effects": "error",
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: false }],
+      "@typescript-eslint/no-explicit-any": "error",
+      "@typescript-eslint/array-type": ["error", { default: "generic", readonly: "generic" }],
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      // What Effect code is made of.
+      "@typescript-eslint/no-empty-object-type": "off",
+      "@typescript-eslint/no-namespace": "off",
+      "@typescript-eslint/no-empty-interface": "off",
+      "require-yield": "off"
+    }
+  },
+  {
+    files: ["src/**/*.ts"],
+    rules: {
+      "no-console": "error",
+      "no-restricted-imports": ["error", {
+        paths: [{ name: "effect", message: "Import the module: import * as Effect from \"effect/Effect\"." }]
+      }]
+    }
+  },
+  {
+    files: ["src/cli/**/*.ts"],
+    rules: { "no-console": "off" }
+  },
+  {
+    files: ["test/**/*.ts", "examples/**/*.ts"],
+    rules: {
+      // Rows of a driver asked directly, and faults on purpose.
+      "@typescript-eslint/no-explicit-any": "off"
+    }
+  }
+]
