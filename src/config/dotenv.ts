@@ -1,0 +1,102 @@
+/**
+ * `.env` files as a source of variables.
+ *
+ * @since 0.1.0
+ */
+import * as PlatformError from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider"
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { processVariables, surroundings, variables } from "./resolve.js"
+import { address, rows } from "./settings.js"
+
+/** The one thing that reading a `.env` file asks of a file system, so that nobody has to provide a whole one. */
+const files = FileSystem.layerNoop({
+  readFileString: (path) =>
+    Effect.tryPromise({
+      try: (signal) => Fs.readFile(path, { encoding: "utf8", signal }),
+      catch: (cause) => {
+        const code = (cause as NodeJS.ErrnoException).code
+        return new PlatformError.SystemError({
+          module: "FileSystem",
+          method: "readFileString",
+          reason: code === "ENOENT" ? "NotFound" : code === "EACCES" ? "PermissionDenied" : "Unknown",
+          pathOrDescriptor: path,
+          description: code ?? "unknown reason"
+        })
+      }
+    })
+})
+
+/** A file that is not there has nothing to say. */
+const load = (path: string): Effect.Effect<Option.Option<ConfigProvider.ConfigProvider>, ConfigError.ConfigError> =>
+  PlatformConfigProvider.fromDotEnv(path).pipe(
+    Effect.asSome,
+    Effect.catchAll((error) =>
+      error._tag === "SystemError" && error.reason === "NotFound"
+        ? Effect.succeedNone
+        : Effect.fail(
+          ConfigError.SourceUnavailable([path], `the file cannot be read (${error.description})`, Cause.empty)
+        )
+    ),
+    Effect.provide(files)
+  )
+
+const urls = address.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`])
+
+const parts = rows.filter((row) => row.address && row !== address.url)
+  .flatMap((row) => row.suffixes.flatMap((suffix) => row.file ? [`${suffix}_FILE`, suffix] : [suffix]))
+
+/** The variables that would make a part of a file's address meaningless: `DATABASE_URL` for `DATABASE_HOST`. */
+const wholes = (variable: string): ReadonlyArray<string> => {
+  const part = parts.find((part) => variable.endsWith(`_${part}`))
+  return part === undefined ? [] : urls.map((url) => `${variable.slice(0, -part.length)}${url}`)
+}
+
+/**
+ * What `above` does not say, `file` says. An address is not mixed from both: where `above` has the URL, the file's
+ * host, user or password must not change a part of it.
+ */
+const below = (
+  above: ConfigProvider.ConfigProvider,
+  file: ConfigProvider.ConfigProvider
+): ConfigProvider.ConfigProvider =>
+  ConfigProvider.orElse(above, () =>
+    ConfigProvider.fromFlat(ConfigProvider.makeFlat({
+      load: (path, primitive, split) =>
+        Effect.flatMap(
+          above.load(Config.all(wholes(path.join("_")).map((name) => Config.option(Config.string(name))))),
+          (found) =>
+            found.some((value) => Option.isSome(value) && value.value !== "")
+              ? Effect.fail(ConfigError.MissingData([...path], "the URL is given elsewhere"))
+              : file.flattened.load(path, primitive, split)
+        ),
+      enumerateChildren: file.flattened.enumerateChildren,
+      patch: file.flattened.patch
+    })))
+
+/** Adds `.env` and `.env.{environment}` of a folder below the current provider. */
+export const dotenv = (folder: string): Layer.Layer<never, ConfigError.ConfigError> =>
+  Layer.unwrapEffect(Effect.configProviderWith((current) =>
+    Effect.gen(function*() {
+      const general = yield* load(Path.join(folder, ".env"))
+      const withGeneral = Option.match(general, { onNone: () => current, onSome: (file) => below(current, file) })
+      // `.env` may say which environment it is.
+      const around = surroundings(undefined, yield* withGeneral.load(variables(processVariables)))
+      const { environment } = yield* Either.match(around, { onLeft: Effect.fail, onRight: Effect.succeed })
+      const special = yield* load(Path.join(folder, `.env.${environment}`))
+      const withSpecial = Option.match(special, { onNone: () => current, onSome: (file) => below(current, file) })
+      return Layer.setConfigProvider(
+        Option.match(general, { onNone: () => withSpecial, onSome: (file) => below(withSpecial, file) })
+      )
+    })
+  ))

@@ -1,0 +1,40 @@
+/**
+ * SQL Server's own ways to write a connection: `host:1433;database=x;user=y;password={z}` behind `sqlserver://`, and
+ * `Server=tcp:host,1433;Database=x` of ODBC and ADO.
+ *
+ * @since 0.1.0
+ */
+import * as Draft from "./draft.js"
+import { takeAll } from "./parameters.js"
+
+/** `name=value;name={va;l}}ue}`: inside braces `;` is part of the value and `}}` is one `}`. `undefined`: unclosed. */
+const split = (text: string): ReadonlyArray<readonly [string, string]> | undefined => {
+  const pairs: Array<readonly [string, string]> = []
+  const pair = /\s*([^=;{}]*?)\s*(?:=\s*(?:\{((?:[^}]|\}\})*)\}\s*|([^;{][^;]*|)))?(?:;|$)/y
+  while (pair.lastIndex < text.length) {
+    const match = pair.exec(text)
+    if (match === null) {
+      return undefined
+    }
+    if (match[1] !== "") {
+      pairs.push([match[1]!, match[2]?.replaceAll("}}", "}") ?? match[3]?.trim() ?? ""])
+    }
+  }
+  return pairs
+}
+
+/** Reads `host;name=value;...`. The host may be missing. */
+export const parseSqlServer = (text: string): Draft.Draft => {
+  const draft = Draft.make("mssql")
+  const semicolon = text.indexOf(";")
+  const pairs = split(text.slice(semicolon + 1))
+  if (semicolon > 0) {
+    Draft.parseHosts(text.slice(0, semicolon).replace(/\/$/, ""), draft)
+  }
+  if (pairs === undefined) {
+    draft.faults.push("the settings behind the host cannot be read; accepted: name=value;name={value with ; in it}")
+  } else {
+    takeAll("setting", pairs, draft)
+  }
+  return draft
+}

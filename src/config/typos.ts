@@ -1,0 +1,88 @@
+/**
+ * Variables that were probably meant to be others.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as HashSet from "effect/HashSet"
+import * as Option from "effect/Option"
+import { distance, nearest } from "./nearest.js"
+import { known } from "./variables.js"
+
+/** A variable that is set but not known, and the known one it comes nearest to. */
+export interface Typo {
+  readonly variable: string
+  readonly meant: string
+}
+
+/** The parts before the name of a setting, such as `DATABASE_`. */
+const beginning = /^(?:[A-Z]+_GLOBAL_[A-Z\d_]*?|[A-Z\d_]*?)(?:DATABASE_)/
+
+/** The typos among the names of variables. */
+export const typos = (name: string, variables: Iterable<string>): ReadonlyArray<Typo> => {
+  const names = known(name)
+  const isKnown = new Set(names)
+  const bySetting = new Map<string, Array<string>>()
+  for (const variable of names) {
+    const prefix = beginning.exec(variable)?.[0]
+    if (prefix !== undefined) {
+      bySetting.set(prefix, [...bySetting.get(prefix) ?? [], variable.slice(prefix.length)])
+    }
+  }
+  const found: Array<Typo> = []
+  for (const variable of variables) {
+    if (isKnown.has(variable)) {
+      continue
+    }
+    const prefix = beginning.exec(variable)?.[0]
+    const settings = prefix === undefined ? undefined : bySetting.get(prefix)
+    const setting = settings === undefined ? undefined : nearest(variable.slice(prefix!.length), settings)
+    if (setting !== undefined) {
+      found.push({ variable, meant: `${prefix}${setting}` })
+    } else if (name === "default" && prefix === undefined) {
+      // DATABSE_URL: the word in front is wrong, and the rest must then be right.
+      const at = variable.indexOf("_")
+      const rest = variable.slice(at + 1)
+      if (at > 0 && distance(variable.slice(0, at), "DATABASE") <= 2 && bySetting.get("DATABASE_")!.includes(rest)) {
+        found.push({ variable, meant: `DATABASE_${rest}` })
+      }
+    }
+  }
+  return found
+}
+
+/** The names of the provider's variables whose first word may begin a variable of this database. */
+const present = (name: string) =>
+  Effect.configProviderWith((provider) => {
+    const words = new Set(known(name).map((variable) => variable.split("_")[0]!))
+    const walk = (path: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
+      Effect.gen(function*() {
+        const children = yield* Effect.orElseSucceed(
+          provider.flattened.enumerateChildren(path),
+          () => HashSet.empty<string>()
+        )
+        const below = yield* Effect.forEach(
+          [...children].filter((child) =>
+            path.length > 0 || words.has(child.split("_")[0]!) || distance(child.split("_")[0]!, "DATABASE") <= 2
+          ),
+          (child) => walk([...path, child])
+        )
+        const variable = path.join("_")
+        const value = path.length === 0 ? Option.none() : yield* Effect.orElseSucceed(
+          provider.load(Config.option(Config.string(variable))),
+          () => Option.none()
+        )
+        return [...Option.isSome(value) ? [variable] : [], ...below.flat()]
+      })
+    return walk([])
+  })
+
+/** Warns of what looks like a typo. */
+export const warnOfTypos = (name: string): Effect.Effect<void> =>
+  Effect.flatMap(present(name), (variables) =>
+    Effect.forEach(
+      typos(name, variables),
+      ({ meant, variable }) => Effect.logWarning(`the variable ${variable} is not known; is ${meant} meant?`),
+      { discard: true }
+    ))

@@ -1,0 +1,282 @@
+/**
+ * How one database family is spoken to. A driver opens connections, sends statements, stops them, resets them and
+ * classifies what goes wrong. It knows no pool, no session, no retry and no metrics.
+ *
+ * The contract is callback-level on purpose: a statement passes here on the hot path, and an `Effect` per step is
+ * what makes the published clients slow. Whatever a callback receives is already classified; nothing here throws.
+ *
+ * @since 0.1.0
+ */
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Compiler, Dialect } from "@effect/sql/Statement"
+import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { ConnectionError, DbError, QueryError, TimeoutError } from "../DbError.js"
+
+/**
+ * Receives the end of a request, exactly once: either an error, or `undefined` and the value. It may be called before
+ * the function that took it returns (a synchronous driver does so).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Done<A> {
+  (error: DbError | undefined, value: A): void
+}
+
+/**
+ * The shape in which a statement's answer is given.
+ *
+ * - `rows`: an array of objects, one per row (an array of such arrays for text with several statements on drivers
+ *   whose published client does so); `[]` where the statement gives none.
+ * - `values`: an array of arrays, one per row, in column order.
+ * - `raw`: what the driver's own client gives (`pg`'s `Result`, better-sqlite3's `{ changes, lastInsertRowid }`, ...).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Mode = "rows" | "values" | "raw"
+
+/**
+ * A statement to be run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request {
+  readonly text: string
+  readonly params: ReadonlyArray<unknown>
+  readonly mode: Mode
+  /** Whether the statement is to be prepared once per connection and reused. `false`: `unprepared`, or text with several statements. */
+  readonly prepare: boolean
+  /**
+   * A BEGIN that has not been sent yet. It travels with this statement, ahead of it; when it fails, the statement must
+   * not run. `undefined` where there is none.
+   */
+  readonly begin: string | undefined
+  /** Limits the server itself is to keep for this statement, in milliseconds, where the driver has `serverLimits`. */
+  readonly statementTimeout: number | undefined
+  readonly lockTimeout: number | undefined
+  /** Integers as `bigint` (`@effect/sql`'s `SafeIntegers`), where the driver has to be told. */
+  readonly safeIntegers: boolean
+}
+
+/**
+ * Where the connection stands, by the server's own word after each answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TransactionStatus = "idle" | "open" | "failed"
+
+/**
+ * How far a connection is put back before it is lent again: what happens to an open transaction, and whether all of
+ * the connection's state is discarded or only what its statements may have changed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ResetPolicy = "rollback" | "commit" | "discard"
+
+/**
+ * Rows that arrive as they are asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cursor {
+  /** Whether other statements may run on the connection between two fetches. Where not, the session reads the rest ahead. */
+  readonly interleaves: boolean
+  /** Up to `count` further rows. `value.done` when there are no more; then the cursor is closed already. One fetch at a time. */
+  readonly fetch: (count: number, done: Done<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>) => void
+  /** Frees the cursor on the server. Idempotent; after an error or the last row it does nothing. */
+  readonly close: (done: Done<void>) => void
+}
+
+/**
+ * One physical link. At most one of `execute`, `openCursor`, `fetch`, `ping`, `reset` is under way at a time: the
+ * caller sees to that. `cancel`, `destroy` and the properties may be used at any time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection {
+  /** The id by which the server knows it (`pg_backend_pid`, `CONNECTION_ID()`, `@@SPID`), or a number of the driver's own. */
+  readonly id: number
+  readonly serverVersion: string
+  /** The transaction as the server last told it. */
+  readonly transaction: TransactionStatus
+  /** Whether statements since the last reset may have changed state that the next borrower would see. */
+  readonly dirty: boolean
+  /** The link is gone: every further request fails with `ConnectionError`. */
+  readonly lost: boolean
+  /** Called once when the link breaks while nothing runs (or after the running request has failed). */
+  onLost: ((error: ConnectionError) => void) | undefined
+  readonly execute: (request: Request, done: Done<unknown>) => void
+  readonly openCursor: (request: Request, done: Done<Cursor>) => void
+  /** The cheapest question the server answers. */
+  readonly ping: (done: Done<void>) => void
+  /** Makes the connection as if newly opened. On error the caller destroys it. */
+  readonly reset: (policy: ResetPolicy, done: Done<void>) => void
+  /**
+   * Stops what runs now, by a channel of its own. `done` is called when nothing of the cancel is under way any more,
+   * so that it cannot hit a later statement. The stopped request ends through its own `done` as ever: with a
+   * `QueryError`/`TimeoutError`, or with its answer when it was faster. An error here means that the cancel could not
+   * be delivered; the caller then destroys the connection.
+   */
+  readonly cancel: (done: Done<void>) => void
+  /** Says goodbye and closes. */
+  readonly close: (done: Done<void>) => void
+  /** Drops the link at once: no more traffic; a running request fails with `ConnectionError` `Lost`. */
+  readonly destroy: () => void
+  /** Whether a statement would write (for drivers with `capabilities.singleWriter`; others say `true`). */
+  readonly writes: (text: string) => boolean
+}
+
+/**
+ * An isolation level of the SQL standard, or SQL Server's `snapshot`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type IsolationLevel =
+  | "read uncommitted"
+  | "read committed"
+  | "repeatable read"
+  | "serializable"
+  | "snapshot"
+
+/**
+ * How a transaction is to begin.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BeginOptions {
+  readonly isolation?: IsolationLevel | undefined
+  readonly readOnly?: boolean | undefined
+  readonly deferrable?: boolean | undefined
+}
+
+/**
+ * The SQL of transactions in this dialect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransactionSql {
+  /** The text of BEGIN, or the reason why this database cannot begin so. */
+  readonly begin: (options: BeginOptions) => string | { readonly unsupported: string }
+  readonly commit: string
+  readonly rollback: string
+  readonly savepoint: (name: string) => string
+  readonly rollbackTo: (name: string) => string
+  /** `undefined` where the database has no RELEASE. */
+  readonly release: ((name: string) => string) | undefined
+}
+
+/**
+ * What a driver can do. The README's table is made from it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Capabilities {
+  /** Requests end before `execute` returns (the event loop waits meanwhile). */
+  readonly synchronous: boolean
+  /** One transaction writes at a time; the engine queues writers. */
+  readonly singleWriter: boolean
+  /** A running statement can be stopped. */
+  readonly cancel: boolean
+  /** The server keeps `statementTimeout` and `lockTimeout` of a request by itself. */
+  readonly serverLimits: boolean
+  /** BEGIN may travel with the first statement and fail apart from it. */
+  readonly pipelinedBegin: boolean
+  /** A transaction can be asked afterwards whether it was committed. */
+  readonly resolveCommit: boolean
+  readonly savepoints: boolean
+  /** DDL is part of a transaction. */
+  readonly transactionalDdl: boolean
+  readonly isolationLevels: ReadonlyArray<IsolationLevel>
+  readonly listen: boolean
+}
+
+/**
+ * What was connected to, for spans, logs and reports. Holds no secret.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Target {
+  /** `db.system.name` of OpenTelemetry: `sqlite`, `postgresql`, `mysql`, `mariadb`, `microsoft.sql_server`. */
+  readonly system: string
+  /** `db.namespace`: the database's name, or the file's path. */
+  readonly namespace: string
+  readonly address: string | undefined
+  readonly port: number | undefined
+  /** The URI without its password. */
+  readonly uri: string
+}
+
+/**
+ * Whether a transaction whose COMMIT got no answer was applied.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CommitStatus = "committed" | "rolled back" | "unknown"
+
+/**
+ * What a driver may use of the engine to build the client of its family (`PgClient`, `SqliteClient`): a connection of
+ * its own outside the pool, or the engine's client. The engine implements it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientContext {
+  readonly client: SqlClient
+  readonly database: string
+  /** Lends a pooled connection; it goes back when the scope closes. */
+  readonly connection: Effect.Effect<Connection, SqlError, Scope.Scope>
+}
+
+/**
+ * One database, as an adapter presents it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Driver {
+  readonly dialect: Dialect
+  readonly target: Target
+  readonly capabilities: Capabilities
+  readonly compiler: Compiler
+  /** Renames columns of answers, where the configuration asks for it. */
+  readonly transformRows: (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+  readonly transaction: TransactionSql
+  /**
+   * Opens one connection: interruptible; an interrupt closes the half-open link. Bounded by the driver's own connect
+   * limit with `TimeoutError` phase `Connect`. The connection is closed by its borrower, not by a scope.
+   */
+  readonly open: Effect.Effect<Connection, ConnectionError | TimeoutError>
+  /** Connections the database can have at most (an in-memory SQLite database has one). */
+  readonly maxConnections: number | undefined
+  /** A text that names the running transaction for {@link Driver.commitStatus}; sent with `resolveCommit` only. */
+  readonly transactionId: string | undefined
+  /** Asks, on another connection, what became of the transaction. */
+  readonly commitStatus: ((connection: Connection, transactionId: string, done: Done<CommitStatus>) => void) | undefined
+  /** The services of this family, beside `SqlClient`: `PgClient`, `SqliteClient`. */
+  readonly services: (context: ClientContext) => Effect.Effect<Context.Context<never>, never, Scope.Scope>
+}
+
+/**
+ * Opens a driver from its configuration. Fails when the configuration asks for what the driver cannot do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Make<Config> {
+  (config: Config): Effect.Effect<Driver, ConnectionError | QueryError | TimeoutError, Scope.Scope>
+}
