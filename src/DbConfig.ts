@@ -74,7 +74,10 @@ export type Secret = Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted
  * @category models
  */
 export interface PoolOptions {
-  /** Connections kept. Defaults to 10 in production, 5 in development, 1 in a test worker. For SQLite: readers beside the one writer. */
+  /**
+   * Connections kept. Defaults to 10 in production, 5 in development, 1 in a test worker. For SQLite: readers beside
+   * the one writer.
+   */
   readonly size?: number | undefined
   /** Further connections under load. Defaults to 20 in production, 10 in development, 1 in a test worker. */
   readonly overflow?: number | undefined
@@ -94,13 +97,19 @@ export interface PoolOptions {
   readonly minIdle?: number | undefined
   /** Idle connections are pinged this often; 0: never. Defaults to 2 minutes in production, else 0. */
   readonly keepalive?: Duration.DurationInput | undefined
-  /** A connection held this long is reported; 0: never. Defaults to 60 seconds in production, 10 in development, else 0. */
+  /**
+   * A connection held this long is reported; 0: never. Defaults to 60 seconds in production, 10 in development, else
+   * 0.
+   */
   readonly leakThreshold?: Duration.DurationInput | undefined
   /** Waiters beyond this number fail at once. Defaults to 10,000. */
   readonly maxWaiters?: number | undefined
   /** How a connection is cleaned when it comes back. Defaults to `rollback`, `commit` in a test worker. */
   readonly resetOnReturn?: "rollback" | "commit" | "discard" | "none" | undefined
-  /** How long closing the layer waits for running sessions. Defaults to 10 seconds, 2 in development, 1 in a test worker. */
+  /**
+   * How long closing the layer waits for running sessions. Defaults to 10 seconds, 2 in development, 1 in a test
+   * worker.
+   */
   readonly closeTimeout?: Duration.DurationInput | undefined
   /**
    * Sheds load when waits stay above `target` for `interval` (CoDel). Defaults to off; where it is given, `target` to
@@ -140,7 +149,7 @@ export interface Options {
   readonly type?: DatabaseType | undefined
   /**
    * SQLite: the file, `:memory:`, or the folder of the file `{database}.db` (an existing folder, a path that ends with
-   * a slash, or, where `database` is given, a path without an extension).
+   * a slash, or, where `database` is given, a new path that does not end in `.db` or `.sqlite`).
    */
   readonly filename?: string | undefined
   /**
@@ -174,13 +183,17 @@ export interface Options {
   readonly access?: "read-write" | "read-only" | undefined
   /** Names the program to the server. Defaults to `dblive`. */
   readonly applicationName?: string | undefined
-  /** Settings of the session (`search_path`, `TimeZone`, ...; for SQLite: pragmas), sent when a connection is opened. */
+  /**
+   * Settings of the session (`search_path`, `TimeZone`, ...; for SQLite: pragmas), sent when a connection is opened.
+   */
   readonly settings?: Readonly<Record<string, string>> | undefined
   /** Statements prepared per connection; 0 switches preparing off. Defaults to 256. */
   readonly prepareCacheSize?: number | undefined
   /** `false` for a pooler in transaction mode: no named prepared statements. Defaults to true. */
   readonly prepare?: boolean | undefined
-  /** SQLite: run statements in this many worker processes, so that they can be stopped. Defaults to 0: in this process. */
+  /**
+   * SQLite: run statements in this many worker processes, so that they can be stopped. Defaults to 0: in this process.
+   */
   readonly threads?: number | undefined
   readonly transformQueryNames?: ((name: string) => string) | undefined
   readonly transformResultNames?: ((name: string) => string) | undefined

@@ -80,18 +80,46 @@ describe("DbConfig.fromEnv", () => {
     Effect.gen(function*() {
       const pem = "-----BEGIN X-----"
       const given: Record<string, string> = {
-        DATABASE_TYPE: "postgresql", DATABASE_HOST: "h", DATABASE_PORT: "1", DATABASE_NAME: "d", DATABASE_USER: "u",
-        DATABASE_PASSWORD: "p", DATABASE_SSL: "verify-ca", DATABASE_SSL_ROOT_CERT: pem, DATABASE_SSL_CERT: pem,
-        DATABASE_SSL_KEY: pem, DATABASE_TARGET_SESSION_ATTRS: "primary", DATABASE_CHANNEL_BINDING: "require",
-        DATABASE_SETTINGS: "search_path=a,b; TimeZone=UTC", DATABASE_ACCESS: "read-only", DATABASE_PREFIX: "test",
-        DATABASE_APPLICATION_NAME: "app", DATABASE_PREPARE: "yes", DATABASE_PREPARE_CACHE_SIZE: "7",
-        DATABASE_THREADS: "2", DATABASE_CONNECT_ON_START: "false", DATABASE_POOL_SIZE: "3",
-        DATABASE_POOL_OVERFLOW: "4", DATABASE_POOL_OVERFLOW_IDLE: "5s", DATABASE_ACQUIRE_TIMEOUT: "6 s",
-        DATABASE_CONNECT_TIMEOUT: "7 seconds", DATABASE_VALIDATE_AFTER: "8ms", DATABASE_MAX_LIFETIME: "9h",
-        DATABASE_IDLE_TIMEOUT: "10min", DATABASE_MIN_IDLE: "2", DATABASE_KEEPALIVE: "0", DATABASE_LEAK_THRESHOLD: "1.5s",
-        DATABASE_MAX_WAITERS: "12", DATABASE_RESET_ON_RETURN: "Discard", DATABASE_CLOSE_TIMEOUT: "1d",
-        DATABASE_SHEDDING_TARGET: "14ms", DATABASE_SHEDDING_INTERVAL: "15ms", DATABASE_STATEMENT_TIMEOUT: "16ms",
-        DATABASE_LOCK_TIMEOUT: "17ms", DATABASE_IDLE_IN_TRANSACTION_TIMEOUT: "18ms", DATABASE_TRANSACTION_TIMEOUT: "19ms"
+        DATABASE_TYPE: "postgresql",
+        DATABASE_HOST: "h",
+        DATABASE_PORT: "1",
+        DATABASE_NAME: "d",
+        DATABASE_USER: "u",
+        DATABASE_PASSWORD: "p",
+        DATABASE_SSL: "verify-ca",
+        DATABASE_SSL_ROOT_CERT: pem,
+        DATABASE_SSL_CERT: pem,
+        DATABASE_SSL_KEY: pem,
+        DATABASE_TARGET_SESSION_ATTRS: "primary",
+        DATABASE_CHANNEL_BINDING: "require",
+        DATABASE_SETTINGS: "search_path=a,b; TimeZone=UTC",
+        DATABASE_ACCESS: "read-only",
+        DATABASE_PREFIX: "test",
+        DATABASE_APPLICATION_NAME: "app",
+        DATABASE_PREPARE: "yes",
+        DATABASE_PREPARE_CACHE_SIZE: "7",
+        DATABASE_THREADS: "2",
+        DATABASE_CONNECT_ON_START: "false",
+        DATABASE_POOL_SIZE: "3",
+        DATABASE_POOL_OVERFLOW: "4",
+        DATABASE_POOL_OVERFLOW_IDLE: "5s",
+        DATABASE_ACQUIRE_TIMEOUT: "6 s",
+        DATABASE_CONNECT_TIMEOUT: "7 seconds",
+        DATABASE_VALIDATE_AFTER: "8ms",
+        DATABASE_MAX_LIFETIME: "9h",
+        DATABASE_IDLE_TIMEOUT: "10min",
+        DATABASE_MIN_IDLE: "2",
+        DATABASE_KEEPALIVE: "0",
+        DATABASE_LEAK_THRESHOLD: "1.5s",
+        DATABASE_MAX_WAITERS: "12",
+        DATABASE_RESET_ON_RETURN: "Discard",
+        DATABASE_CLOSE_TIMEOUT: "1d",
+        DATABASE_SHEDDING_TARGET: "14ms",
+        DATABASE_SHEDDING_INTERVAL: "15ms",
+        DATABASE_STATEMENT_TIMEOUT: "16ms",
+        DATABASE_LOCK_TIMEOUT: "17ms",
+        DATABASE_IDLE_IN_TRANSACTION_TIMEOUT: "18ms",
+        DATABASE_TRANSACTION_TIMEOUT: "19ms"
       }
       const config = yield* fromEnv(given)
       const { hosts, password, ssl, ...rest } = config
@@ -99,18 +127,46 @@ describe("DbConfig.fromEnv", () => {
       strictEqual(yield* secret(password), "p")
       deepStrictEqual([ssl.mode, ssl.ca, ssl.cert, ssl.key && Redacted.value(ssl.key)], ["verify-ca", pem, pem, pem])
       deepStrictEqual(rest, {
-        name: "default", environment: "production", type: "postgresql", filename: undefined, database: "test.d",
-        targetSessionAttrs: "primary", channelBinding: "require", username: "u", access: "read-only",
-        applicationName: "app", settings: { search_path: "a,b", TimeZone: "UTC" }, prepareCacheSize: 7, threads: 2,
-        transformQueryNames: undefined, transformResultNames: undefined, transformJson: true, spanAttributes: {},
+        name: "default",
+        environment: "production",
+        type: "postgresql",
+        filename: undefined,
+        database: "test.d",
+        targetSessionAttrs: "primary",
+        channelBinding: "require",
+        username: "u",
+        access: "read-only",
+        applicationName: "app",
+        settings: { search_path: "a,b", TimeZone: "UTC" },
+        prepareCacheSize: 7,
+        threads: 2,
+        transformQueryNames: undefined,
+        transformResultNames: undefined,
+        transformJson: true,
+        spanAttributes: {},
         connectOnStart: false,
         pool: {
-          size: 3, overflow: 4, overflowIdle: 5000, acquireTimeout: 6000, connectTimeout: 7000, validateAfter: 8,
-          maxLifetime: 32_400_000, idleTimeout: 600_000, minIdle: 2, keepalive: 0, leakThreshold: 1500, maxWaiters: 12,
-          resetOnReturn: "discard", closeTimeout: 86_400_000, shedding: { target: 14, interval: 15 }
+          size: 3,
+          overflow: 4,
+          overflowIdle: 5000,
+          acquireTimeout: 6000,
+          connectTimeout: 7000,
+          validateAfter: 8,
+          maxLifetime: 32_400_000,
+          idleTimeout: 600_000,
+          minIdle: 2,
+          keepalive: 0,
+          leakThreshold: 1500,
+          maxWaiters: 12,
+          resetOnReturn: "discard",
+          closeTimeout: 86_400_000,
+          shedding: { target: 14, interval: 15 }
         },
         limits: {
-          statementTimeout: 16, lockTimeout: 17, idleInTransactionTimeout: 18, transactionTimeout: 19
+          statementTimeout: 16,
+          lockTimeout: 17,
+          idleInTransactionTimeout: 18,
+          transactionTimeout: 19
         }
       })
       const left = DbConfig.settings.map(({ variable }) => variable).filter((variable) => !(variable in given))
@@ -120,10 +176,16 @@ describe("DbConfig.fromEnv", () => {
   it.effect("other spellings: MAX_OVERFLOW, USERNAME, and TIMEOUT, which alone may be a bare number of seconds", () =>
     Effect.gen(function*() {
       const config = yield* fromEnv({
-        DATABASE_URL: "postgresql://h", DATABASE_MAX_OVERFLOW: "9", DATABASE_TIMEOUT: "2.5", DATABASE_USERNAME: "u"
+        DATABASE_URL: "postgresql://h",
+        DATABASE_MAX_OVERFLOW: "9",
+        DATABASE_TIMEOUT: "2.5",
+        DATABASE_USERNAME: "u"
       })
       deepStrictEqual([config.pool.overflow, config.pool.acquireTimeout, config.username], [9, 2500, "u"])
-      strictEqual((yield* fromEnv({ DATABASE_URL: "sqlite:x.db", DATABASE_TIMEOUT: "2min" })).pool.acquireTimeout, 120_000)
+      strictEqual(
+        (yield* fromEnv({ DATABASE_URL: "sqlite:x.db", DATABASE_TIMEOUT: "2min" })).pool.acquireTimeout,
+        120_000
+      )
       assertInclude(
         (yield* faults({ DATABASE_URL: "sqlite:x.db", DATABASE_ACQUIRE_TIMEOUT: "10" }))[0],
         "DATABASE_ACQUIRE_TIMEOUT: holds \"10\"; accepted: a length of time with its unit"
@@ -133,12 +195,22 @@ describe("DbConfig.fromEnv", () => {
   it.effect("works under any provider: nested, and from objects", () =>
     Effect.gen(function*() {
       const nested = ConfigProvider.fromMap(new Map([["APP.DATABASE_URL", "postgresql://h"]]))
-      strictEqual(host(yield* DbConfig.fromEnv("default").pipe(
-        Effect.withConfigProvider(ConfigProvider.nested(nested, "APP"))
-      )), "h")
-      strictEqual(host(yield* DbConfig.fromEnv("default").pipe(
-        Effect.withConfigProvider(ConfigProvider.fromJson({ DATABASE_URL: "postgresql://j" }))
-      )), "j")
+      strictEqual(
+        host(
+          yield* DbConfig.fromEnv("default").pipe(
+            Effect.withConfigProvider(ConfigProvider.nested(nested, "APP"))
+          )
+        ),
+        "h"
+      )
+      strictEqual(
+        host(
+          yield* DbConfig.fromEnv("default").pipe(
+            Effect.withConfigProvider(ConfigProvider.fromJson({ DATABASE_URL: "postgresql://j" }))
+          )
+        ),
+        "j"
+      )
     }))
 
   describe("precedence", () => {
@@ -208,7 +280,10 @@ describe("DbConfig.fromEnv", () => {
         strictEqual(host(yield* fromEnv({ SURVEY_HUB_DATABASE_URL: "postgresql://h" }, "SurveyHub")), "h")
         strictEqual(host(yield* fromEnv({ SURVEY_HUB_2_DATABASE_URL: "postgresql://h" }, "survey-hub.2")), "h")
         deepStrictEqual(
-          yield* faults({ SURVEY_HUB_DATABASE_URL: "postgresql://h", SURVEYHUB_DATABASE_URL: "postgresql://h" }, "SurveyHub"),
+          yield* faults(
+            { SURVEY_HUB_DATABASE_URL: "postgresql://h", SURVEYHUB_DATABASE_URL: "postgresql://h" },
+            "SurveyHub"
+          ),
           ["SURVEY_HUB_DATABASE_URL: is set beside SURVEYHUB_DATABASE_URL; accepted: one of them"]
         )
       }))
@@ -251,7 +326,9 @@ describe("DbConfig.fromEnv", () => {
         Fs.writeFileSync(password, " one \n")
         Fs.writeFileSync(user, "u1\r\n")
         const config = yield* fromEnv({
-          DATABASE_URL: "postgresql://h", DATABASE_PASSWORD_FILE: password, DATABASE_USER_FILE: user
+          DATABASE_URL: "postgresql://h",
+          DATABASE_PASSWORD_FILE: password,
+          DATABASE_USER_FILE: user
         })
         deepStrictEqual([yield* secret(config.password), yield* secret(config.username)], [" one ", "u1"])
         Fs.writeFileSync(password, "two\n\n")
@@ -265,7 +342,8 @@ describe("DbConfig.fromEnv", () => {
         Fs.writeFileSync(Path.join(folder, "url"), "postgresql://u:p@h/d\n")
         Fs.writeFileSync(Path.join(folder, "ca"), "-----BEGIN X-----\n")
         const config = yield* fromEnv({
-          DATABASE_URL_FILE: Path.join(folder, "url"), DATABASE_SSL_ROOT_CERT_FILE: Path.join(folder, "ca")
+          DATABASE_URL_FILE: Path.join(folder, "url"),
+          DATABASE_SSL_ROOT_CERT_FILE: Path.join(folder, "ca")
         })
         deepStrictEqual([host(config), config.ssl.ca], ["h", "-----BEGIN X-----"])
       }))
@@ -273,7 +351,11 @@ describe("DbConfig.fromEnv", () => {
     it.effect("one that cannot be read, and one beside the variable itself", () =>
       Effect.gen(function*() {
         deepStrictEqual(
-          yield* faults({ DATABASE_URL_FILE: "/no/url", DATABASE_PASSWORD_FILE: "/no/password", DATABASE_PASSWORD: "x" }),
+          yield* faults({
+            DATABASE_URL_FILE: "/no/url",
+            DATABASE_PASSWORD_FILE: "/no/password",
+            DATABASE_PASSWORD: "x"
+          }),
           [
             "DATABASE_URL_FILE: names the file \"/no/url\", which cannot be read (ENOENT); accepted: the path of a file; example: DATABASE_URL_FILE=/run/secrets/database_url",
             "DATABASE_PASSWORD: is set beside DATABASE_PASSWORD_FILE; accepted: one of them"
@@ -322,7 +404,10 @@ describe("DbConfig.fromEnv", () => {
       Effect.gen(function*() {
         const [fault, ...others] = yield* faults({})
         deepStrictEqual(others, [])
-        assertInclude(fault, "DATABASE_URL: the database \"default\" is not configured, and in production none is assumed")
+        assertInclude(
+          fault,
+          "DATABASE_URL: the database \"default\" is not configured, and in production none is assumed"
+        )
       }))
 
     it.effect("nothing at all in development: a file", () =>
@@ -335,9 +420,16 @@ describe("DbConfig.fromEnv", () => {
 describe("DbConfig.config", () => {
   it.effect("gives the options, to be changed and resolved", () =>
     Effect.gen(function*() {
-      const options = yield* DbConfig.config("default").pipe(Config.map((options) => ({ ...options, access: "read-only" as const })))
+      const options = yield* DbConfig.config("default").pipe(
+        Config.map((options) => ({ ...options, access: "read-only" as const }))
+      )
       const config = yield* DbConfig.resolve("default", options)
-      deepStrictEqual([host(config), config.access, config.pool.size, config.environment], ["h", "read-only", 3, "production"])
+      deepStrictEqual([host(config), config.access, config.pool.size, config.environment], [
+        "h",
+        "read-only",
+        3,
+        "production"
+      ])
     }).pipe(withVariables({ DATABASE_URL: "postgresql://u:hunter2@h", DATABASE_POOL_SIZE: "3" })))
 
   it.effect("tells the faults of all variables, the URL's too", () =>
@@ -376,7 +468,12 @@ describe("DbConfig.typos", () => {
 
   it("of a named database: its own only", () => {
     deepStrictEqual(
-      DbConfig.typos("SurveyHub", ["SURVEY_HUB_DATABASE_URI", "SURVEYHUB_DATABASE_HOSTT", "DATABASE_URI", "SURVEY_HUM_DATABASE_URL"]),
+      DbConfig.typos("SurveyHub", [
+        "SURVEY_HUB_DATABASE_URI",
+        "SURVEYHUB_DATABASE_HOSTT",
+        "DATABASE_URI",
+        "SURVEY_HUM_DATABASE_URL"
+      ]),
       [
         { variable: "SURVEY_HUB_DATABASE_URI", meant: "SURVEY_HUB_DATABASE_URL" },
         { variable: "SURVEYHUB_DATABASE_HOSTT", meant: "SURVEYHUB_DATABASE_HOST" }
@@ -411,7 +508,10 @@ describe("DbConfig.typos", () => {
           })
       )
       yield* DbConfig.fromEnv("default")
-      assertTrue(lines.includes("the variable DATABASE_POOLSIZE is not known; is DATABASE_POOL_SIZE meant?"), lines.join())
+      assertTrue(
+        lines.includes("the variable DATABASE_POOLSIZE is not known; is DATABASE_POOL_SIZE meant?"),
+        lines.join()
+      )
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
 })
@@ -431,7 +531,8 @@ describe("DbConfig.dotenv", () => {
   it.scoped("the process wins over .env.{environment}, and that over .env", () =>
     Effect.gen(function*() {
       const folder = yield* folderWith({
-        ".env": "DATABASE_URL=postgresql://h\nDATABASE_POOL_SIZE=1\nDATABASE_MAX_OVERFLOW=1\nDATABASE_MAX_WAITERS=1 # one\n",
+        ".env":
+          "DATABASE_URL=postgresql://h\nDATABASE_POOL_SIZE=1\nDATABASE_MAX_OVERFLOW=1\nDATABASE_MAX_WAITERS=1 # one\n",
         ".env.production": "export DATABASE_POOL_SIZE=2\nDATABASE_MAX_OVERFLOW='2'\n",
         ".env.test": "DATABASE_POOL_SIZE=99\n"
       })
@@ -455,7 +556,8 @@ describe("DbConfig.dotenv", () => {
   it.scoped("a URL from above is not changed by the parts of an address below it", () =>
     Effect.gen(function*() {
       const folder = yield* folderWith({
-        ".env": "DATABASE_HOST=localhost\nDATABASE_PASSWORD=local\nDATABASE_NAME=local\nDATABASE_TYPE=mysql\nDATABASE_POOL_SIZE=7",
+        ".env":
+          "DATABASE_HOST=localhost\nDATABASE_PASSWORD=local\nDATABASE_NAME=local\nDATABASE_TYPE=mysql\nDATABASE_POOL_SIZE=7",
         ".env.development": "DATABASE_URL=postgresql://special/d"
       })
       const config = yield* read(folder, { DATABASE_URL: "postgresql://u:real@h/d" })

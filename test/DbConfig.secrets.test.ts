@@ -36,7 +36,10 @@ const piece = fc.stringMatching(/^zq[a-z0-9]{4,8}$/)
 
 /** With the characters between the pieces that a URL takes for its own. */
 const password = fc.array(
-  fc.record({ piece, glue: fc.constantFrom(..."/:@?&=%[];{}\\#+, '\"é".split(""), "%2", "%40", "&x=", ";x=", "://", "") }),
+  fc.record({
+    piece,
+    glue: fc.constantFrom(..."/:@?&=%[];{}\\#+, '\"é".split(""), "%2", "%40", "&x=", ";x=", "://", "")
+  }),
   { minLength: 1, maxLength: 3 }
 ).map((parts) => ({
   text: parts.map(({ glue, piece }) => piece + glue).join("") + "zqend",
@@ -151,9 +154,21 @@ describe("no password survives", () => {
         fc.asyncProperty(
           password,
           fc.constantFrom(...templates),
-          fc.constantFrom("DATABASE_URL", "DATABASE_PASSWORD", "X_DATABASE_URL", "DATABASE_PASWORD", "DATABASE_URLS",
-            "DATABASE_SSL_KEY", "PRODUCTION_GLOBAL_X_CONNECTION_STRING", "DATABASE_HOST", "DATABASE_TYPE", "DATABASE_SSL",
-            "DATABASE_PORT", "DATABASE_PREFIX", "DATABASE_POOL_SIZE"),
+          fc.constantFrom(
+            "DATABASE_URL",
+            "DATABASE_PASSWORD",
+            "X_DATABASE_URL",
+            "DATABASE_PASWORD",
+            "DATABASE_URLS",
+            "DATABASE_SSL_KEY",
+            "PRODUCTION_GLOBAL_X_CONNECTION_STRING",
+            "DATABASE_HOST",
+            "DATABASE_TYPE",
+            "DATABASE_SSL",
+            "DATABASE_PORT",
+            "DATABASE_PREFIX",
+            "DATABASE_POOL_SIZE"
+          ),
           ({ pieces, text }, template, variable) => {
             const lines: Array<string> = []
             const logger = Logger.make((entry) => {
@@ -162,7 +177,9 @@ describe("no password survives", () => {
             // A whole URL may end in a variable where it does not belong; a bare password has no business there.
             const value = /PASSWORD|PASWORD|KEY/.test(variable) ? text : template(text)
             // What does not hold an @ cannot be told from a harmless word.
-            const variables = !/URL|STRING|PASSWORD|PASWORD|KEY/.test(variable) && !value.includes("@") ? {} : { [variable]: value }
+            const variables = !/URL|STRING|PASSWORD|PASWORD|KEY/.test(variable) && !value.includes("@")
+              ? {}
+              : { [variable]: value }
             const name = /X_/.test(variable) ? "x" : "default"
             return Effect.runPromise(
               Effect.all([
@@ -171,7 +188,9 @@ describe("no password survives", () => {
                 outcomeOf(Effect.flatMap(DbConfig.config(name), (options) => DbConfig.resolve(name, options))),
                 outcomeOf(Config.all([DbConfig.config(name), Config.integer("MISSING")]))
               ]).pipe(
-                Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries({ APP_ENV: "production", ...variables })))),
+                Effect.withConfigProvider(
+                  ConfigProvider.fromMap(new Map(Object.entries({ APP_ENV: "production", ...variables })))
+                ),
                 Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
                 Logger.withMinimumLogLevel(LogLevel.All)
               )

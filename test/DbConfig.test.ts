@@ -35,19 +35,55 @@ const faultsOf = (options: DbConfig.Options, name?: string) =>
 
 const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = {
   production: {
-    size: 10, overflow: 20, overflowIdle: 10_000, acquireTimeout: 10_000, connectTimeout: 5000, validateAfter: 500,
-    maxLifetime: 3_600_000, idleTimeout: 600_000, minIdle: 1, keepalive: 120_000, leakThreshold: 60_000,
-    maxWaiters: 10_000, resetOnReturn: "rollback", closeTimeout: 10_000, shedding: undefined
+    size: 10,
+    overflow: 20,
+    overflowIdle: 10_000,
+    acquireTimeout: 10_000,
+    connectTimeout: 5000,
+    validateAfter: 500,
+    maxLifetime: 3_600_000,
+    idleTimeout: 600_000,
+    minIdle: 1,
+    keepalive: 120_000,
+    leakThreshold: 60_000,
+    maxWaiters: 10_000,
+    resetOnReturn: "rollback",
+    closeTimeout: 10_000,
+    shedding: undefined
   },
   development: {
-    size: 5, overflow: 10, overflowIdle: 10_000, acquireTimeout: 10_000, connectTimeout: 5000, validateAfter: 500,
-    maxLifetime: 3_600_000, idleTimeout: 600_000, minIdle: 1, keepalive: 0, leakThreshold: 10_000,
-    maxWaiters: 10_000, resetOnReturn: "rollback", closeTimeout: 2000, shedding: undefined
+    size: 5,
+    overflow: 10,
+    overflowIdle: 10_000,
+    acquireTimeout: 10_000,
+    connectTimeout: 5000,
+    validateAfter: 500,
+    maxLifetime: 3_600_000,
+    idleTimeout: 600_000,
+    minIdle: 1,
+    keepalive: 0,
+    leakThreshold: 10_000,
+    maxWaiters: 10_000,
+    resetOnReturn: "rollback",
+    closeTimeout: 2000,
+    shedding: undefined
   },
   worker: {
-    size: 1, overflow: 1, overflowIdle: 10_000, acquireTimeout: 10_000, connectTimeout: 5000, validateAfter: 0,
-    maxLifetime: 3_600_000, idleTimeout: 600_000, minIdle: 0, keepalive: 0, leakThreshold: 0,
-    maxWaiters: 10_000, resetOnReturn: "commit", closeTimeout: 1000, shedding: undefined
+    size: 1,
+    overflow: 1,
+    overflowIdle: 10_000,
+    acquireTimeout: 10_000,
+    connectTimeout: 5000,
+    validateAfter: 0,
+    maxLifetime: 3_600_000,
+    idleTimeout: 600_000,
+    minIdle: 0,
+    keepalive: 0,
+    leakThreshold: 0,
+    maxWaiters: 10_000,
+    resetOnReturn: "commit",
+    closeTimeout: 1000,
+    shedding: undefined
   }
 }
 
@@ -164,13 +200,18 @@ describe("DbConfig.resolve", () => {
           transactionTimeout: 0
         })
         deepStrictEqual(config.settings, { geqo: "on", jit: "off" })
+        const several = yield* production({ url: "postgresql://a:1,[::1]:2,c/d", port: 3 })
+        deepStrictEqual(several.hosts.map(({ host, port }) => [host, port]), [["a", 3], ["::1", 3], ["c", 3]])
       }))
 
     it.effect("hosts: names, IPv6, sockets, lists with ports of their own, named instances", () =>
       Effect.gen(function*() {
         const hosts = (host: string | undefined, port?: number, type: DbConfig.DatabaseType = "postgresql") =>
-          Effect.map(production({ type, host, port }), (config) =>
-            config.hosts.map(({ host, instance, port }) => instance === undefined ? [host, port] : [host, instance]))
+          Effect.map(
+            production({ type, host, port }),
+            (config) =>
+              config.hosts.map(({ host, instance, port }) => instance === undefined ? [host, port] : [host, instance])
+          )
         deepStrictEqual(yield* hosts(undefined), [["localhost", 5432]])
         deepStrictEqual(yield* hosts(undefined, undefined, "mariadb"), [["localhost", 3306]])
         deepStrictEqual(yield* hosts("h", 1), [["h", 1]])
@@ -195,6 +236,7 @@ describe("DbConfig.resolve", () => {
         strictEqual(yield* mode({ ...server, ssl: "require" }), "require")
         strictEqual(yield* mode({ ...server, ssl: "require", sslRootCert: pem }), "verify-ca")
         strictEqual((yield* production({ ...server, sslRootCert: pem })).ssl.ca, pem)
+        strictEqual((yield* production({ ...server, sslRootCert: pem.replaceAll("\n", "\\n") })).ssl.ca, pem)
       }))
 
     it.scoped("certificates and keys may be paths", () =>
@@ -218,9 +260,10 @@ describe("DbConfig.resolve", () => {
     const file = (options: DbConfig.Options, name = "default") =>
       Effect.map(
         DbConfig.resolve(name, { environment: "development", ...options }),
-        (config) => config.filename && config.filename !== ":memory:"
-          ? Path.relative(process.cwd(), config.filename)
-          : config.filename
+        (config) =>
+          config.filename && config.filename !== ":memory:"
+            ? Path.relative(process.cwd(), config.filename)
+            : config.filename
       )
 
     it.effect("nothing configured: a file in the current folder, named after the database", () =>
@@ -244,9 +287,12 @@ describe("DbConfig.resolve", () => {
         strictEqual(yield* file({ database: "app" }), "app.db")
         strictEqual(yield* file({ database: "app.sqlite" }), "app.sqlite")
         strictEqual(yield* file({ filename: "x", database: "app" }), "x/app.db")
+        strictEqual(yield* file({ filename: "x.v2", database: "app" }), "x.v2/app.db")
+        strictEqual(yield* file({ database: "test.payment.orders" }), "test.payment.orders.db")
         strictEqual(yield* file({ filename: "x.db", database: "app" }), "x.db")
         strictEqual(yield* file({ filename: ":memory:", database: "app" }), ":memory:")
-        const path = (filename: string) => Effect.map(production({ type: "sqlite", filename }), (config) => config.filename)
+        const path = (filename: string) =>
+          Effect.map(production({ type: "sqlite", filename }), (config) => config.filename)
         strictEqual(yield* path(folder), Path.join(folder, "dblive.db"))
         strictEqual(yield* path(Path.join(folder, "plain")), Path.join(folder, "plain"))
       }))
@@ -290,8 +336,10 @@ describe("DbConfig.resolve", () => {
     it.effect("the tag's name stands in for a missing name; :memory: has none", () =>
       Effect.gen(function*() {
         strictEqual((yield* production({ ...server, prefix: "test" }, "orders")).database, "test.orders")
-        strictEqual((yield* DbConfig.resolve("default", { environment: "development", prefix: "test" })).filename,
-          Path.resolve("test.dblive.db"))
+        strictEqual(
+          (yield* DbConfig.resolve("default", { environment: "development", prefix: "test" })).filename,
+          Path.resolve("test.dblive.db")
+        )
         strictEqual((yield* production({ filename: ":memory:", prefix: "test" })).filename, ":memory:")
         assertInclude((yield* faultsOf({ ...server, prefix: "test" }))[0], "database: is missing, and prefix needs one")
       }))
@@ -384,7 +432,10 @@ describe("DbConfig.resolve", () => {
         strictEqual(found.length, 2)
         assertTrue(!found.join().includes("hunter2"))
         for (const field of ["database", "filename"]) {
-          assertInclude((yield* faultsOf({ [field]: "postgresql://u:hunter2@h" }))[0], `${field}: holds a text of 24 characters`)
+          assertInclude(
+            (yield* faultsOf({ [field]: "postgresql://u:hunter2@h" }))[0],
+            `${field}: holds a text of 24 characters`
+          )
         }
         assertInclude((yield* faultsOf({ ...server, host: "h\\instance" }))[0], "host: the host cannot be read")
       }))
@@ -400,7 +451,9 @@ describe("DbConfig.resolve", () => {
       strictEqual(yield* limit(5_000_000n), 5)
       strictEqual(yield* limit(0), 0)
       strictEqual(yield* limit(Duration.infinity), 0)
-      for (const wrong of [-1, NaN, Infinity, "-1 seconds", Duration.days(25)] as ReadonlyArray<Duration.DurationInput>) {
+      for (
+        const wrong of [-1, NaN, Infinity, "-1 seconds", Duration.days(25)] as ReadonlyArray<Duration.DurationInput>
+      ) {
         const result = yield* Effect.either(limit(wrong))
         assertTrue(wrong === Infinity ? Either.isRight(result) : Either.isLeft(result), String(wrong))
       }

@@ -9,7 +9,10 @@ import * as DbConfig from "../src/DbConfig.js"
 
 /** The options of a URL, with the password laid open. */
 const read = (url: string) => {
-  const { password, sslKey, ...options } = Either.getOrThrowWith(DbConfig.parseUrl(url), (error) => new Error(String(error)))
+  const { password, sslKey, ...options } = Either.getOrThrowWith(
+    DbConfig.parseUrl(url),
+    (error) => new Error(String(error))
+  )
   return {
     ...options,
     ...Redacted.isRedacted(password) ? { password: Redacted.value(password) } : {},
@@ -110,10 +113,17 @@ describe("DbConfig.parseUrl", () => {
       ["postgresql+psycopg://u:p@h/d", { username: "u", password: "p", host: "h", database: "d" }],
       ["postgres+psycopg2://h/d", { host: "h", database: "d" }],
       ["jdbc:postgresql://h:1/d?user=u&password=p", {
-        host: "h", port: 1, database: "d", username: "u", password: "p"
+        host: "h",
+        port: 1,
+        database: "d",
+        username: "u",
+        password: "p"
       }],
       ["postgresql://u%40corp:p%3Aa%2Fb%3F%40%25@h/d%20b", {
-        username: "u@corp", password: "p:a/b?@%", host: "h", database: "d b"
+        username: "u@corp",
+        password: "p:a/b?@%",
+        host: "h",
+        database: "d b"
       }],
       ["postgresql://u:p@ss:w#rd@h/d", { username: "u", password: "p@ss:w#rd", host: "h", database: "d" }],
       ["postgresql://u:pä€😀@h/d", { username: "u", password: "pä€😀", host: "h", database: "d" }],
@@ -125,14 +135,18 @@ describe("DbConfig.parseUrl", () => {
       ["postgresql:///d?host=/tmp&port=5433", { host: "/tmp", port: 5433, database: "d" }],
       ["postgresql://a,b:5433,[::1]:5434/d", { host: "a,b:5433,[::1]:5434", database: "d" }],
       ["postgresql://a:1,b:2/d?target_session_attrs=read-write", {
-        host: "a:1,b:2", database: "d", targetSessionAttrs: "read-write"
+        host: "a:1,b:2",
+        database: "d",
+        targetSessionAttrs: "read-write"
       }],
       ["postgresql:///d?host=a,b&port=1,2", { host: "a:1,b:2", database: "d" }],
       ["postgresql:///d?host=a,b&port=1", { host: "a:1,b:1", database: "d" }],
       ["postgresql:///d?host=a:1&host=b:2", { host: "a:1,b:2", database: "d" }],
       ["postgresql://x/d?host=y&user=me@corp&dbname=e", { host: "y", username: "me@corp", database: "e" }],
       ["postgresql://h?sslmode=verify-full&sslrootcert=/ca.pem", {
-        host: "h", ssl: "verify-full", sslRootCert: "/ca.pem"
+        host: "h",
+        ssl: "verify-full",
+        sslRootCert: "/ca.pem"
       }],
       ["postgresql://h?sslcert=c.pem&sslkey=k.pem", { host: "h", sslCert: "c.pem", sslKey: "k.pem" }],
       ["postgresql://h?sslrootcert=system", { host: "h", ssl: "verify-full" }],
@@ -142,24 +156,33 @@ describe("DbConfig.parseUrl", () => {
       ["postgresql://h?sslmode=allow", { host: "h", ssl: "prefer" }],
       ["postgresql://h?sslmode=no-verify", { host: "h", ssl: "require" }],
       ["postgresql://h?sslmode=require&channel_binding=require", {
-        host: "h", ssl: "require", channelBinding: "require"
+        host: "h",
+        ssl: "require",
+        channelBinding: "require"
       }],
       ["postgresql://h?application_name=my%20app&connect_timeout=3", {
-        host: "h", applicationName: "my app", pool: { connectTimeout: 3000 }
+        host: "h",
+        applicationName: "my app",
+        pool: { connectTimeout: 3000 }
       }],
       ["postgresql://h?fallback_application_name=b", { host: "h", applicationName: "b" }],
       ["postgresql://h?options=-c%20search_path%3Da%2Cb%20-cgeqo%3Doff%20--work-mem%3D1MB", {
-        host: "h", settings: { search_path: "a,b", geqo: "off", work_mem: "1MB" }
+        host: "h",
+        settings: { search_path: "a,b", geqo: "off", work_mem: "1MB" }
       }],
       ["postgresql://h?options=-c%20search_path%3D%22a%5C%20b%22", { host: "h", settings: { search_path: "\"a b\"" } }],
       ["postgresql://h?options=-c+TimeZone%3DUTC+-c+geqo%3Doff", {
-        host: "h", settings: { TimeZone: "UTC", geqo: "off" }
+        host: "h",
+        settings: { TimeZone: "UTC", geqo: "off" }
       }],
       ["postgresql://h?statement_timeout=5000&lock_timeout=2s&idle_in_transaction_session_timeout=0", {
-        host: "h", limits: { statementTimeout: 5000, lockTimeout: 2000, idleInTransactionTimeout: 0 }
+        host: "h",
+        limits: { statementTimeout: 5000, lockTimeout: 2000, idleInTransactionTimeout: 0 }
       }],
       ["postgresql://h?pgbouncer=true&schema=app&connection_limit=3&pool_timeout=7", {
-        host: "h", prepare: false, settings: { search_path: "\"app\"" },
+        host: "h",
+        prepare: false,
+        settings: { search_path: "\"app\"" },
         pool: { size: 3, overflow: 0, acquireTimeout: 7000 }
       }],
       ["postgresql://h?keepalives=1&keepalives_idle=30&gssencmode=disable&client_encoding=UTF8", { host: "h" }]
@@ -175,14 +198,23 @@ describe("DbConfig.parseUrl", () => {
     const cases: ReadonlyArray<readonly [url: string, options: object]> = [
       ["mysql://u:p@h:3307/d", { type: "mysql", host: "h", port: 3307, username: "u", password: "p", database: "d" }],
       ["mysql+pymysql://u:p@h/d?charset=utf8mb4", {
-        type: "mysql", host: "h", username: "u", password: "p", database: "d"
+        type: "mysql",
+        host: "h",
+        username: "u",
+        password: "p",
+        database: "d"
       }],
       ["mariadb+mariadbconnector://h/d", { type: "mariadb", host: "h", database: "d" }],
       ["mariadb:///d?unix_socket=/run/mysqld/mysqld.sock", {
-        type: "mariadb", host: "/run/mysqld/mysqld.sock", database: "d"
+        type: "mariadb",
+        host: "/run/mysqld/mysqld.sock",
+        database: "d"
       }],
       ["mysql://h?ssl-mode=VERIFY_IDENTITY&ssl-ca=/ca.pem", {
-        type: "mysql", host: "h", ssl: "verify-full", sslRootCert: "/ca.pem"
+        type: "mysql",
+        host: "h",
+        ssl: "verify-full",
+        sslRootCert: "/ca.pem"
       }],
       ["mysql://h?connect_timeout=2", { type: "mysql", host: "h", pool: { connectTimeout: 2000 } }],
       ["mysql://h?connectTimeout=2500", { type: "mysql", host: "h", pool: { connectTimeout: 2500 } }]
@@ -198,24 +230,52 @@ describe("DbConfig.parseUrl", () => {
     const cases: ReadonlyArray<readonly [url: string, options: object]> = [
       ["mssql://sa:p@h:1434/d", { host: "h", port: 1434, username: "sa", password: "p", database: "d" }],
       ["mssql+pyodbc://sa:p@h/d?driver=ODBC+Driver+18+for+SQL+Server&TrustServerCertificate=yes", {
-        host: "h", username: "sa", password: "p", database: "d", ssl: "require"
+        host: "h",
+        username: "sa",
+        password: "p",
+        database: "d",
+        ssl: "require"
       }],
       ["mssql+pymssql://h\\inst/d?encrypt=no", { host: "h\\inst", database: "d", ssl: "disable" }],
-      ["mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BODBC+Driver+18%7D%3BSERVER%3Dtcp%3Ah%2C1434%3BDATABASE%3Dd%3BUID%3Du%3BPWD%3Dp%2Bq", {
-        host: "h", port: 1434, database: "d", username: "u", password: "p+q"
-      }],
+      [
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BODBC+Driver+18%7D%3BSERVER%3Dtcp%3Ah%2C1434%3BDATABASE%3Dd%3BUID%3Du%3BPWD%3Dp%2Bq",
+        {
+          host: "h",
+          port: 1434,
+          database: "d",
+          username: "u",
+          password: "p+q"
+        }
+      ],
       ["sqlserver://h:1434;database=d;user=u;password=p;encrypt=true", {
-        host: "h", port: 1434, database: "d", username: "u", password: "p", ssl: "verify-full"
+        host: "h",
+        port: 1434,
+        database: "d",
+        username: "u",
+        password: "p",
+        ssl: "verify-full"
       }],
       ["sqlserver://h;databaseName=d;user=u@corp;password={p;a}}b=c@d};trustServerCertificate=true;", {
-        host: "h", database: "d", username: "u@corp", password: "p;a}b=c@d", ssl: "require"
+        host: "h",
+        database: "d",
+        username: "u@corp",
+        password: "p;a}b=c@d",
+        ssl: "require"
       }],
       ["jdbc:sqlserver://h\\inst;Initial Catalog=d;applicationIntent=ReadOnly;loginTimeout=9", {
-        host: "h\\inst", database: "d", access: "read-only", pool: { connectTimeout: 9000 }
+        host: "h\\inst",
+        database: "d",
+        access: "read-only",
+        pool: { connectTimeout: 9000 }
       }],
       ["sqlserver://;serverName=h;instanceName=inst;database=d", { host: "h\\inst", database: "d" }],
       ["Server=tcp:h.example.com,1433;Database=d;User ID=u;Password=p;Encrypt=True;Connection Timeout=30", {
-        host: "h.example.com", port: 1433, database: "d", username: "u", password: "p", ssl: "verify-full",
+        host: "h.example.com",
+        port: 1433,
+        database: "d",
+        username: "u",
+        password: "p",
+        ssl: "verify-full",
         pool: { connectTimeout: 30_000 }
       }]
     ]
@@ -252,9 +312,15 @@ describe("DbConfig.parseUrl", () => {
       ["postgresql://u:hun/ter2@h/d", /^an @ stands behind the first \/ or \?; accepted: .* \/ is written %2F/],
       ["postgresql://u:hun?ter2@h/d", /^an @ stands behind/],
       ["postgresql://u:hunter2@h/d/e", /^the path has more than one part/],
-      ["postgresql://u:hunter2@h/d?sslmod=require", /^query parameter 1 is not known \(is sslmode meant\?\); accepted: host, /],
+      [
+        "postgresql://u:hunter2@h/d?sslmod=require",
+        /^query parameter 1 is not known \(is sslmode meant\?\); accepted: host, /
+      ],
       ["postgresql://u:hunter2@h/d?connect_timeout=1&x", /^query parameter 2 is not known; accepted/],
-      ["postgresql://h?sslmode=requierd", /^query parameter sslmode has a value that cannot be used; accepted: disable, /],
+      [
+        "postgresql://h?sslmode=requierd",
+        /^query parameter sslmode has a value that cannot be used; accepted: disable, /
+      ],
       ["postgresql://h?sslmode=require&sslmode=disable", /^query parameter sslmode is given twice/],
       ["postgresql://h?connect_timeout=soon", /^query parameter connect_timeout .* a number of seconds/],
       ["postgresql://h?options=search_path%3Da", /^query parameter options .* -c name=value/],
@@ -266,7 +332,10 @@ describe("DbConfig.parseUrl", () => {
       ["mysql://h?charset=latin1", /^query parameter charset .* utf8mb4/],
       ["mssql://h/d?integratedSecurity=true", /^query parameter integratedsecurity .* false/],
       ["mssql://h/d?encrypt=strict", /^query parameter encrypt/],
-      ["sqlserver://h;database=d;password={hunter2", /^the settings behind the host cannot be read; accepted: name=value/],
+      [
+        "sqlserver://h;database=d;password={hunter2",
+        /^the settings behind the host cannot be read; accepted: name=value/
+      ],
       ["sqlserver://h;databas=d;pwd=hunter2", /^setting 1 is not known \(is database meant\?\)/],
       ["sqlserver://u:hunter2@h;database=d", /^the (port of the )?host/],
       ["sqlite:", /^it has no path; accepted: sqlite:\/\/\/relative.db/],
@@ -312,14 +381,26 @@ describe("DbConfig.parseUrl", () => {
 
   it("whatever user, password and name are, escaped they are read back", () => {
     fc.assert(
-      fc.property(plain, plain, plain, word, fc.integer({ min: 1, max: 65_535 }), (user, password, name, host, port) => {
-        const [u, p, n] = [user, password, name].map(encodeURIComponent)
-        for (const type of ["postgresql", "mysql", "mariadb", "mssql"] as const) {
-          deepStrictEqual(read(`${type}://${u}:${p}@${host}:${port}/${n}`), {
-            type, username: user, password, host, port, database: name
-          })
+      fc.property(
+        plain,
+        plain,
+        plain,
+        word,
+        fc.integer({ min: 1, max: 65_535 }),
+        (user, password, name, host, port) => {
+          const [u, p, n] = [user, password, name].map(encodeURIComponent)
+          for (const type of ["postgresql", "mysql", "mariadb", "mssql"] as const) {
+            deepStrictEqual(read(`${type}://${u}:${p}@${host}:${port}/${n}`), {
+              type,
+              username: user,
+              password,
+              host,
+              port,
+              database: name
+            })
+          }
         }
-      })
+      )
     )
   })
 
@@ -339,24 +420,50 @@ describe("DbConfig.parseUrl", () => {
       // It decodes names of databases by another rule, which leaves the escapes of these as they are.
       .filter((text) => !/[;/?:@&=+$,#%]/.test(text))
     fc.assert(
-      fc.property(part, part, part, word, fc.option(fc.integer({ min: 1, max: 65_535 })), (user, password, name, host, port) => {
-        const url = `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}` +
-          `${port === null ? "" : `:${port}`}/${encodeURIComponent(name)}?application_name=x`
-        const theirs = pgConnectionString.parse(url)
-        const ours = read(url)
-        deepStrictEqual(
-          [ours.username, ours.password, ours.host, ours.port, ours.database, ours.applicationName],
-          [theirs.user, theirs.password, theirs.host, theirs.port ? Number(theirs.port) : undefined, theirs.database,
-            theirs.application_name]
-        )
-      })
+      fc.property(
+        part,
+        part,
+        part,
+        word,
+        fc.option(fc.integer({ min: 1, max: 65_535 })),
+        (user, password, name, host, port) => {
+          const url = `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}` +
+            `${port === null ? "" : `:${port}`}/${encodeURIComponent(name)}?application_name=x`
+          const theirs = pgConnectionString.parse(url)
+          const ours = read(url)
+          deepStrictEqual(
+            [ours.username, ours.password, ours.host, ours.port, ours.database, ours.applicationName],
+            [
+              theirs.user,
+              theirs.password,
+              theirs.host,
+              theirs.port ? Number(theirs.port) : undefined,
+              theirs.database,
+              theirs.application_name
+            ]
+          )
+        }
+      )
     )
   })
 
   it("never throws", () => {
-    const scheme = fc.constantFrom("", "postgres:", "postgresql://", "mysql://", "mssql://", "sqlserver://", "sqlite:", "file:")
+    const scheme = fc.constantFrom(
+      "",
+      "postgres:",
+      "postgresql://",
+      "mysql://",
+      "mssql://",
+      "sqlserver://",
+      "sqlite:",
+      "file:"
+    )
     const rest = fc.array(
-      fc.oneof(fc.constantFrom(..."/:@?&=%[];,{}\\#+".split("")), fc.constantFrom("host", "port", "options", "%2F"), plain),
+      fc.oneof(
+        fc.constantFrom(..."/:@?&=%[];,{}\\#+".split("")),
+        fc.constantFrom("host", "port", "options", "%2F"),
+        plain
+      ),
       { maxLength: 12 }
     )
     fc.assert(

@@ -81,21 +81,16 @@ const lookup = (options: Options, option: string): unknown => {
 const given = (options: object | undefined): object =>
   Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined))
 
-/** Two sets of options: what stands in `over` wins. */
-export const merge = (under: Options, over: Options): Options => {
-  const shed = over.pool?.shedding === undefined
-    ? under.pool?.shedding
-    : over.pool.shedding === false
-    ? false
-    : { ...(under.pool?.shedding === false ? {} : under.pool?.shedding), ...given(over.pool.shedding) }
-  return {
-    ...under,
-    ...given(over),
-    settings: { ...under.settings, ...over.settings },
-    pool: { ...under.pool, ...given(over.pool), shedding: shed },
-    limits: { ...under.limits, ...given(over.limits) }
-  }
-}
+/** The parts of a URL under the options beside it, which win. */
+const merge = (parts: Options, options: Options): Options => ({
+  ...parts,
+  // A port beside the URL is meant for all of its hosts.
+  host: options.port !== undefined && parts.host?.includes(",") ? parts.host.replace(/:\d+(?=,|$)/g, "") : parts.host,
+  ...given(options),
+  settings: { ...parts.settings, ...options.settings },
+  pool: { ...parts.pool, ...given(options.pool) },
+  limits: { ...parts.limits, ...given(options.limits) }
+})
 
 const defaultPorts: Readonly<Record<Exclude<DatabaseType, "sqlite">, number>> = {
   postgresql: 5432,
@@ -139,25 +134,28 @@ const stat = (path: string): Fs.Stats | undefined => {
   }
 }
 
+const hasSqliteExtension = (path: string): boolean => /\.(db3?|sqlite3?)$/i.test(path)
+
 /** The database's file: see `Options.filename`. */
 const sqliteFile = (filename: string | undefined, database: string | undefined, name: string): string => {
   if (filename === ":memory:") {
     return filename
   }
   const base = database ?? (name === "default" ? "dblive" : name)
-  const file = Path.extname(base) === "" || database === undefined ? `${base}.db` : base
+  const file = hasSqliteExtension(base) ? base : `${base}.db`
   if (filename === undefined) {
     return Path.resolve(file)
   }
   const found = stat(filename)
   const isFolder = /[\\/]$/.test(filename) || found?.isDirectory() === true ||
-    (found === undefined && database !== undefined && Path.extname(filename) === "")
+    (found === undefined && database !== undefined && !hasSqliteExtension(filename))
   return isFolder ? Path.resolve(filename, file) : Path.resolve(filename)
 }
 
 const pemText = (value: string): string | Error => {
   if (value.includes("-----BEGIN")) {
-    return value
+    // Where a variable cannot hold lines, people write \n.
+    return value.includes("\n") ? value : value.replaceAll("\\n", "\n")
   }
   try {
     const text = Fs.readFileSync(value, "utf8")

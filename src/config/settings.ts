@@ -189,8 +189,7 @@ export const shedding = {
   target: tuned("pool.shedding.target", ["SHEDDING_TARGET"], {
     kind: duration(),
     defaults: 50,
-    meaning:
-      "load is shed (only where this or the next is given) when every wait for a connection is longer than this ...",
+    meaning: "load is shed (only where this or the next is given) when all waits are longer than this ...",
     example: "50ms"
   }),
   interval: tuned("pool.shedding.interval", ["SHEDDING_INTERVAL"], {
@@ -256,7 +255,8 @@ export const address = {
   }),
   host: given("host", ["HOST"], {
     kind: text(
-      "a host name, an address, or the folder of a unix socket, each with :port or without; several separated by commas",
+      "a host name, an address, or the folder of a unix socket, each with :port or without; several separated by " +
+        "commas",
       (host) => fromHostOption("mssql", host).faults.length === 0
     ),
     defaults: "localhost",

@@ -1,6 +1,6 @@
 /**
- * SQLite's URLs: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://:memory:`, `sqlite:x.db`, and SQLite's own
- * `file:x.db?mode=ro`.
+ * SQLite's URLs: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://:memory:`, `sqlite:x.db`, and SQLite's
+ * own `file:x.db?mode=ro`.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ const sqlitePath = (rest: string): string | undefined => {
   if (path.startsWith("/")) {
     return path === "/" ? undefined : path.slice(1)
   }
-  // SQLAlchemy's way to say "in memory" is to say nothing. A host makes no sense, but a relative path is written so too.
+  // SQLAlchemy's way to say "in memory" is to say nothing. There is no host, but a relative path is written so too.
   return path === "" ? ":memory:" : isMemory(path) || isDrive(path) || !/[:@]/.test(path) ? path : undefined
 }
 

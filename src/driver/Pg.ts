@@ -1,0 +1,186 @@
+/**
+ * PostgreSQL, by `pg`.
+ *
+ * @since 0.1.0
+ */
+import * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type { DbConfig } from "../DbConfig.js"
+import type { ConnectionError } from "../DbError.js"
+import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
+import { PgClient, services } from "./pg/client.js"
+import { connectionError } from "./pg/codes.js"
+import { commitStatus, transactionId } from "./pg/commit.js"
+import { compiler } from "./pg/compiler.js"
+import type { Memory } from "./pg/open.js"
+import { open } from "./pg/open.js"
+import { Texts } from "./pg/text.js"
+
+export {
+  /**
+   * The tag under which the layers of a PostgreSQL database provide the client of `@effect/sql-pg`.
+   *
+   * @since 0.1.0
+   * @category services
+   */
+  PgClient
+} from "./pg/client.js"
+
+export {
+  /**
+   * Every SQLSTATE and socket code that is told apart, and what it means.
+   *
+   * @since 0.1.0
+   * @category codes
+   */
+  codes
+} from "./pg/codes.js"
+
+export {
+  /**
+   * Counts how often a connection that listens was lost and made again.
+   *
+   * @since 0.1.0
+   * @category metrics
+   */
+  reconnects
+} from "./pg/listener.js"
+
+export {
+  /**
+   * A point in time with microseconds, as PostgreSQL's `timestamp` and `timestamptz` are read when they have any.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Timestamp
+} from "./pg/timestamp.js"
+
+const capabilities: Capabilities = {
+  synchronous: false,
+  singleWriter: false,
+  cancel: true,
+  serverLimits: true,
+  pipelinedBegin: true,
+  resolveCommit: true,
+  savepoints: true,
+  transactionalDdl: true,
+  isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  listen: true
+}
+
+const begin = (options: BeginOptions): string | { readonly unsupported: string } => {
+  const { deferrable, isolation, readOnly } = options
+  if (isolation === "snapshot") {
+    return { unsupported: "PostgreSQL has no isolation level \"snapshot\"; its \"repeatable read\" is one" }
+  }
+  let sql = "BEGIN"
+  if (isolation !== undefined) sql += ` ISOLATION LEVEL ${isolation.toUpperCase()}`
+  if (readOnly !== undefined) sql += readOnly ? " READ ONLY" : " READ WRITE"
+  if (deferrable !== undefined) sql += deferrable ? " DEFERRABLE" : " NOT DEFERRABLE"
+  return sql
+}
+
+const quote = Statement.defaultEscape("\"")
+
+const targetOf = (config: DbConfig): Target => {
+  const first = config.hosts[0]!
+  const namespace = config.database ?? (typeof config.username === "string" ? config.username : "postgres")
+  const user = typeof config.username === "string" ? `${encodeURIComponent(config.username)}@` : ""
+  const hosts = config.hosts.map(({ host, port }) =>
+    `${host.startsWith("/") ? encodeURIComponent(host) : host.includes(":") ? `[${host}]` : host}:${port}`
+  )
+  return {
+    system: "postgresql",
+    namespace,
+    address: first.host,
+    port: first.host.startsWith("/") ? undefined : first.port,
+    uri: `postgresql://${user}${hosts.join(",")}/${encodeURIComponent(namespace)}`
+  }
+}
+
+/** Texts remembered per database: some times what connections prepare. */
+const rememberedTexts = 2048
+
+/**
+ * Makes the driver of one PostgreSQL database. Opens nothing yet. Fails with `ConnectionError` reason `Unsupported`
+ * when the configuration names no server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+  if (config.hosts.length === 0) {
+    return yield* connectionError({
+      reason: "Unsupported",
+      what: "no host is configured",
+      outcome: "NotSent",
+      database: config.name
+    })
+  }
+  const memory: Memory = { plain: new Set(), hasTransactionTimeout: true }
+  const texts = new Texts(rememberedTexts)
+  const target = targetOf(config)
+  const opened = open(config, {
+    texts,
+    prepareLimit: config.prepareCacheSize
+  }, memory)
+  const driver: Driver = {
+    dialect: "pg",
+    target,
+    capabilities,
+    compiler: compiler(config.transformQueryNames, config.transformJson),
+    transformRows: config.transformResultNames === undefined
+      ? undefined
+      : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array,
+    transaction: {
+      begin,
+      commit: "COMMIT",
+      rollback: "ROLLBACK",
+      savepoint: (name) => `SAVEPOINT ${quote(name)}`,
+      rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
+      release: (name) => `RELEASE SAVEPOINT ${quote(name)}`
+    },
+    open: opened,
+    maxConnections: undefined,
+    transactionId,
+    commitStatus,
+    services: services(config, opened)
+  }
+  return driver
+})
+
+/**
+ * Says in the type of a layer that its database is PostgreSQL, so that `PgClient` may be asked for. Fails with
+ * `ConnectionError` reason `Unsupported` when the database turns out to be another.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { DbLive } from "dblive"
+ * import * as Pg from "dblive/pg"
+ *
+ * const program = Effect.flatMap(Pg.PgClient, (sql) => sql.notify("events", "hello"))
+ *
+ * program.pipe(Effect.provide(DbLive.pipe(Pg.withClient)), Effect.runPromise)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const withClient = <ROut, E, RIn>(
+  layer: Layer.Layer<ROut, E, RIn>
+): Layer.Layer<ROut | PgClient, E | ConnectionError, RIn> =>
+  Layer.flatMap(layer, (context) =>
+    Option.isSome(Context.getOption(context, PgClient))
+      // It is there: the layer's own type does not know which driver its configuration chose.
+      ? Layer.succeedContext(context as Context.Context<ROut | PgClient>)
+      : Layer.fail(connectionError({
+        reason: "Unsupported",
+        what: "this database is not PostgreSQL: it has no PgClient",
+        outcome: "NotSent",
+        database: "default"
+      })))

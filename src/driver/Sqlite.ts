@@ -1,0 +1,201 @@
+/**
+ * SQLite, by `better-sqlite3`.
+ *
+ * Statements run in this process, on the event loop, as fast as SQLite is; or, with `threads`, in processes of their
+ * own, where a statement that runs too long can be stopped.
+ *
+ * @since 0.1.0
+ */
+import type * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { DbConfig } from "../DbConfig.js"
+import { type ConnectionError, type DbError, type TimeoutError, toSqlError } from "../DbError.js"
+import type * as Driver from "./Driver.js"
+import { connectionFault } from "./sqlite/codes.js"
+import { type Shared, SqliteConnection } from "./sqlite/connection.js"
+import { toError, toOpenError } from "./sqlite/errors.js"
+import { type Constructor, open, type Spec } from "./sqlite/open.js"
+import { RemoteConnection } from "./sqlite/remote.js"
+
+export { codes } from "./sqlite/codes.js"
+
+/** SQLite knows one level, which is at least as strict as each of these. */
+const isolationLevels: ReadonlyArray<Driver.IsolationLevel> = [
+  "read uncommitted",
+  "read committed",
+  "repeatable read",
+  "serializable",
+  "snapshot"
+]
+
+const transaction: Driver.TransactionSql = {
+  // IMMEDIATE takes the write lock first: a transaction that reads and then writes can otherwise find, when it writes,
+  // that its snapshot is outdated (SQLITE_BUSY_SNAPSHOT).
+  begin: (options) => options.readOnly === true ? "BEGIN" : "BEGIN IMMEDIATE",
+  commit: "COMMIT",
+  rollback: "ROLLBACK",
+  savepoint: (name) => `SAVEPOINT ${name}`,
+  rollbackTo: (name) => `ROLLBACK TO ${name}`,
+  release: (name) => `RELEASE ${name}`
+}
+
+const loadConstructor = (database: string): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
+  Effect.tryPromise({
+    try: () => import("better-sqlite3").then((module) => module.default as unknown as Constructor),
+    catch: (cause) =>
+      toOpenError(connectionFault({ database }, {
+        reason: "Unsupported",
+        outcome: "NotSent",
+        what: "the package better-sqlite3 cannot be loaded",
+        advice: "install it: npm install better-sqlite3",
+        cause
+      }))
+  })
+
+const specOf = (config: DbConfig): Spec => ({
+  database: config.name,
+  filename: config.filename ?? ":memory:",
+  readOnly: config.access === "read-only",
+  settings: config.settings,
+  prepareCacheSize: config.prepareCacheSize,
+  lockTimeout: config.limits.lockTimeout,
+  connectTimeout: config.pool.connectTimeout
+})
+
+/** The services of the connections of this driver, beyond the contract. */
+type Own = SqliteConnection<DbError> | RemoteConnection
+
+const TypeId = Symbol.for("@effect/sql-sqlite-node/SqliteClient")
+
+/** `SqliteClient.SqliteClient`, by its key: the package itself is not needed at run time. */
+const SqliteClientTag = Context.GenericTag<SqliteClient.SqliteClient>("@effect/sql-sqlite-node/SqliteClient")
+
+const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContext) =>
+  Effect.sync(() => {
+    const use = <A>(
+      f: (connection: Own, done: Driver.Done<A>) => void | (() => void)
+    ): Effect.Effect<A, SqlError> =>
+      Effect.scoped(Effect.flatMap(context.connection, (connection) =>
+        Effect.async<A, SqlError>((resume) => {
+          // The engine lends what `open` of this driver has made.
+          const stop = f(
+            connection as Own,
+            (error, value) => resume(error === undefined ? Effect.succeed(value) : Effect.fail(toSqlError(error)))
+          )
+          return Effect.sync(() => stop?.())
+        })))
+    const client = Object.assign(context.client, {
+      [TypeId]: TypeId,
+      config: {
+        filename: spec.filename,
+        readonly: spec.readOnly,
+        prepareCacheSize: config.prepareCacheSize,
+        transformResultNames: config.transformResultNames,
+        transformQueryNames: config.transformQueryNames,
+        spanAttributes: { ...config.spanAttributes }
+      } satisfies SqliteClient.SqliteClientConfig,
+      export: use<Uint8Array>((connection, done) => connection.export(done)),
+      backup: (destination: string) =>
+        use<SqliteClient.BackupMetadata>((connection, done) => connection.backup(destination, done)),
+      loadExtension: (path: string) => use<void>((connection, done) => connection.loadExtension(path, done)),
+      // Not supported by the dialect; the type says so.
+      updateValues: undefined as never
+      // `TypeId` is the package's own symbol, registered under the same key, which TypeScript cannot see.
+    }) as unknown as SqliteClient.SqliteClient
+    // `services` promises a context of nothing in particular; the engine merges it by key.
+    return Context.make(SqliteClientTag, client) as Context.Context<never>
+  })
+
+const openHere = (spec: Spec, shared: Shared, Database: Constructor): Driver.Driver["open"] =>
+  Effect.async((resume) => {
+    const abandon = open(Database, spec, (fault, db) =>
+      resume(
+        fault === undefined
+          ? Effect.succeed(new SqliteConnection<DbError>(db!, spec, shared, toError, false))
+          : Effect.fail(toOpenError(fault))
+      ))
+    return Effect.sync(abandon)
+  })
+
+const openElsewhere = (spec: Spec, shared: Shared): Driver.Driver["open"] =>
+  Effect.async((resume) => {
+    const abandon = RemoteConnection.open(spec, shared, (error, connection) =>
+      resume(error === undefined ? Effect.succeed(connection!) : Effect.fail(error)))
+    return Effect.sync(abandon)
+  })
+
+const unsupported = (spec: Spec, what: string, advice: string) =>
+  toOpenError(connectionFault({ database: spec.database }, { reason: "Unsupported", outcome: "NotSent", what, advice }))
+
+/**
+ * Opens the SQLite driver.
+ *
+ * With `threads: 0` statements run in this process. With `threads: n` each connection has a process of its own, and at
+ * most `n` of them: processes, because a thread inside SQLite cannot be stopped, and a process can.
+ *
+ * Fails with a `ConnectionError` of reason `Unsupported` when a statement limit is configured that could not be kept
+ * (in this process, and for `:memory:`, which would be lost with the process), and when `better-sqlite3` is not
+ * installed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+  const spec = specOf(config)
+  const inMemory = spec.filename === ":memory:"
+  const elsewhere = config.threads > 0
+  if (config.limits.statementTimeout > 0 && !elsewhere) {
+    return yield* unsupported(
+      spec,
+      "a statement limit cannot be kept while SQLite runs in this process",
+      "set threads to 1 or more, or limits.statementTimeout to 0"
+    )
+  }
+  if (config.limits.statementTimeout > 0 && inMemory) {
+    return yield* unsupported(
+      spec,
+      "a statement limit cannot be kept for an in-memory database, which would be lost with its process",
+      "use a file, or set limits.statementTimeout to 0"
+    )
+  }
+  const shared: Shared = { extensions: [], live: new Set() }
+  yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((connection) => connection.destroy())))
+  const driver: Driver.Driver = {
+    dialect: "sqlite",
+    target: {
+      system: "sqlite",
+      namespace: spec.filename,
+      address: undefined,
+      port: undefined,
+      uri: inMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
+    },
+    capabilities: {
+      synchronous: !elsewhere,
+      singleWriter: true,
+      cancel: elsewhere && !inMemory,
+      serverLimits: false,
+      pipelinedBegin: true,
+      resolveCommit: false,
+      savepoints: true,
+      transactionalDdl: true,
+      isolationLevels,
+      listen: false
+    },
+    compiler: Statement.makeCompilerSqlite(config.transformQueryNames),
+    transformRows: config.transformResultNames === undefined
+      ? undefined
+      : Statement.defaultTransforms(config.transformResultNames).array,
+    transaction,
+    open: elsewhere
+      ? openElsewhere(spec, shared)
+      : openHere(spec, shared, yield* loadConstructor(config.name)),
+    maxConnections: inMemory ? 1 : elsewhere ? config.threads : undefined,
+    transactionId: undefined,
+    commitStatus: undefined,
+    services: services(config, spec)
+  }
+  return driver
+})

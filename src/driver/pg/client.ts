@@ -1,0 +1,83 @@
+/**
+ * `PgClient` of `@effect/sql-pg`, over the engine.
+ *
+ * @since 0.1.0
+ */
+import type { PgClientConfig, TypeId } from "@effect/sql-pg/PgClient"
+import type * as Published from "@effect/sql-pg/PgClient"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import type { DbConfig } from "../../DbConfig.js"
+import type { ConnectionError, TimeoutError } from "../../DbError.js"
+import { toSqlError } from "../../DbError.js"
+import type { ClientContext, Driver } from "../Driver.js"
+import { json } from "./compiler.js"
+import type { PgConnection } from "./connection.js"
+import * as Listener from "./listener.js"
+
+/**
+ * The client of `@effect/sql-pg`: `SqlClient` with `json`, `listen` and `notify`.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export type PgClient = Published.PgClient
+
+/**
+ * The tag of `@effect/sql-pg`, by its key: the package itself is not needed at run time.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const PgClient: Context.Tag<PgClient, PgClient> = Context.GenericTag<PgClient>("@effect/sql-pg/PgClient")
+
+const typeId: TypeId = "~@effect/sql-pg/PgClient"
+
+/** The configuration in the words of `@effect/sql-pg`, as far as it has them. A password that changes is left out. */
+const clientConfig = (config: DbConfig): PgClientConfig => {
+  const first = config.hosts[0]
+  return {
+    ...(first === undefined ? {} : { host: first.host, port: first.port }),
+    ssl: config.ssl.mode !== "disable",
+    database: config.database,
+    ...(typeof config.username === "string" ? { username: config.username } : {}),
+    ...(Redacted.isRedacted(config.password) ? { password: config.password } : {}),
+    connectTimeout: Duration.millis(config.pool.connectTimeout),
+    idleTimeout: Duration.millis(config.pool.idleTimeout),
+    connectionTTL: Duration.millis(config.pool.maxLifetime),
+    maxConnections: config.pool.size + config.pool.overflow,
+    minConnections: config.pool.minIdle,
+    applicationName: config.applicationName,
+    spanAttributes: { ...config.spanAttributes },
+    transformResultNames: config.transformResultNames,
+    transformQueryNames: config.transformQueryNames,
+    transformJson: config.transformJson
+  }
+}
+
+/**
+ * The services of PostgreSQL: `PgClient`, which is the engine's client with `json`, `listen` and `notify`.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export const services = (
+  config: DbConfig,
+  open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
+): Driver["services"] =>
+  Effect.fnUntraced(function*({ client }: ClientContext) {
+    const listener = yield* Listener.make(config.name, open)
+    const pgClient: PgClient = Object.assign(client, {
+      [typeId]: typeId,
+      config: clientConfig(config),
+      json: (value: unknown) => json(value),
+      listen: (channel: string) => Stream.mapError(listener.listen(channel), toSqlError),
+      notify: (channel: string, payload: string) =>
+        Effect.asVoid(client`SELECT pg_notify(${channel}, ${payload})`.withoutTransform)
+    })
+    // The engine only passes the services on.
+    return Context.make(PgClient, pgClient) as Context.Context<never>
+  })

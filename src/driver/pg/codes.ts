@@ -1,0 +1,382 @@
+/**
+ * What PostgreSQL's and the socket's codes mean, in one table, and the typed errors made from it.
+ *
+ * @since 0.1.0
+ */
+import type { DbError, Outcome } from "../../DbError.js"
+import {
+  ConnectionError,
+  type ConnectionReason,
+  connectionReasons,
+  QueryError,
+  type QueryReason,
+  queryReasons,
+  TimeoutError,
+  type TimeoutPhase,
+  timeoutPhases
+} from "../../DbError.js"
+
+/**
+ * What one code means: as the reason why there is no link (any more), and as the answer to a statement. `timeout`
+ * names the limit that the server kept, where the code says so by itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Code {
+  readonly link?: ConnectionReason
+  readonly statement?: QueryReason
+  readonly timeout?: TimeoutPhase
+}
+
+/**
+ * Every code that is told apart: SQLSTATEs (five characters), classes of SQLSTATEs (two characters, for those without
+ * a line of their own) and the codes of sockets, name resolution and TLS. What is not listed is `Unknown`.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const codes = {
+  "08": { link: "Lost" },
+  "08001": { link: "Refused" },
+  "08004": { link: "Authorization" },
+  "08P01": { link: "Unknown" },
+  "0A": { link: "Unsupported" },
+  "0L": { statement: "Authorization" },
+  "0P": { statement: "Authorization" },
+  "21": { statement: "DataError" },
+  "22": { link: "Unsupported", statement: "DataError" },
+  "23": { statement: "CheckViolation" },
+  "23001": { statement: "ForeignKeyViolation" },
+  "23502": { statement: "NotNullViolation" },
+  "23503": { statement: "ForeignKeyViolation" },
+  "23505": { statement: "UniqueViolation" },
+  "23514": { statement: "CheckViolation" },
+  "23P01": { statement: "ExclusionViolation" },
+  "25006": { link: "ReadOnlyServer", statement: "ReadOnly" },
+  "25P01": { statement: "TransactionAborted" },
+  "25P02": { statement: "TransactionAborted" },
+  "25P03": { link: "ServerShutdown", timeout: "IdleInTransaction" },
+  "25P04": { link: "ServerShutdown", timeout: "Transaction" },
+  "26": { statement: "UndefinedObject" },
+  "28": { link: "Authentication", statement: "Authorization" },
+  "34": { statement: "UndefinedObject" },
+  "3D": { link: "UnknownDatabase", statement: "UndefinedObject" },
+  "3F": { statement: "UndefinedObject" },
+  "40": { statement: "Serialization" },
+  "40P01": { statement: "Deadlock" },
+  "42": { link: "Unsupported", statement: "SqlSyntax" },
+  "42501": { link: "Authorization", statement: "Authorization" },
+  "42703": { statement: "UndefinedObject" },
+  "42704": { link: "Unsupported", statement: "UndefinedObject" },
+  "42883": { statement: "UndefinedObject" },
+  "42P01": { statement: "UndefinedObject" },
+  "42P02": { statement: "UndefinedObject" },
+  "44": { statement: "CheckViolation" },
+  "53100": { link: "Unknown", statement: "DiskFull" },
+  "53200": { link: "Unknown", statement: "OutOfMemory" },
+  "53300": { link: "TooManyConnections" },
+  "54000": { statement: "DataError" },
+  "55006": { statement: "LockConflict" },
+  "55P03": { statement: "LockConflict" },
+  "57P01": { link: "ServerShutdown" },
+  "57P02": { link: "ServerShutdown" },
+  "57P03": { link: "ServerStarting" },
+  "57P04": { link: "UnknownDatabase" },
+  "57P05": { link: "ServerShutdown" },
+  ECONNREFUSED: { link: "Refused" },
+  // A unix socket: nobody has made it, or it may not be opened.
+  ENOENT: { link: "Refused" },
+  EACCES: { link: "Refused" },
+  EPERM: { link: "Refused" },
+  ENOTFOUND: { link: "HostNotFound" },
+  EAI_AGAIN: { link: "HostNotFound" },
+  EAI_FAIL: { link: "HostNotFound" },
+  EAI_NODATA: { link: "HostNotFound" },
+  EAI_NONAME: { link: "HostNotFound" },
+  EHOSTUNREACH: { link: "Unreachable" },
+  EHOSTDOWN: { link: "Unreachable" },
+  ENETUNREACH: { link: "Unreachable" },
+  ENETDOWN: { link: "Unreachable" },
+  EADDRNOTAVAIL: { link: "Unreachable" },
+  ETIMEDOUT: { link: "Unreachable" },
+  ECONNRESET: { link: "Lost" },
+  ECONNABORTED: { link: "Lost" },
+  EPIPE: { link: "Lost" },
+  EPROTO: { link: "Tls" },
+  ERR_TLS: { link: "Tls" },
+  ERR_SSL: { link: "Tls" },
+  ERR_OSSL: { link: "Tls" },
+  CERT: { link: "Tls" },
+  CRL: { link: "Tls" },
+  DEPTH_ZERO_SELF_SIGNED_CERT: { link: "Tls" },
+  SELF_SIGNED_CERT_IN_CHAIN: { link: "Tls" },
+  HOSTNAME_MISMATCH: { link: "Tls" },
+  INVALID_CA: { link: "Tls" },
+  INVALID_PURPOSE: { link: "Tls" },
+  UNABLE_TO: { link: "Tls" }
+} as const satisfies Record<string, Code>
+
+const table: Readonly<Record<string, Code | undefined>> = codes
+const socketPrefixes = ["ERR_TLS", "ERR_SSL", "ERR_OSSL", "CERT", "CRL", "UNABLE_TO"]
+const none: Code = {}
+
+/**
+ * The line of {@link codes} that applies to a code: its own, else that of its class or family.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const lookup = (code: string | undefined): Code => {
+  if (code === undefined) return none
+  const own = table[code]
+  if (own !== undefined) return own
+  if (code.length === 5 && !code.startsWith("E")) return table[code.slice(0, 2)] ?? none
+  const family = socketPrefixes.find((prefix) => code.startsWith(prefix))
+  return family === undefined ? none : table[family]!
+}
+
+/** The parts of `pg`'s `DatabaseError` that are read here. */
+export interface ServerError extends Error {
+  readonly severity?: string | undefined
+  readonly code?: string | undefined
+  readonly detail?: string | undefined
+  readonly hint?: string | undefined
+  readonly position?: string | undefined
+  readonly schema?: string | undefined
+  readonly table?: string | undefined
+  readonly column?: string | undefined
+  readonly constraint?: string | undefined
+  readonly routine?: string | undefined
+}
+
+/**
+ * Whether the server ends the link with this error. `severity` is in the server's language, hence also the codes.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const isFatal = (error: ServerError): boolean =>
+  error.severity === "FATAL" || error.severity === "PANIC" || error.severity === undefined ||
+  (error.code !== undefined && (error.code.startsWith("57P0") || table[error.code]?.timeout !== undefined))
+
+const sentence = (advice: string): string => `${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`
+
+const describe = (
+  what: string,
+  reason: string,
+  code: string | undefined,
+  database: string,
+  advice: string
+): string => `${what} (${reason}${code === undefined ? "" : `, ${code}`}, database "${database}"). ${sentence(advice)}`
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const connectionError = (options: {
+  readonly reason: ConnectionReason
+  readonly what: string
+  readonly outcome: Outcome
+  readonly database: string
+  readonly code?: string | undefined
+  readonly cause?: unknown
+}): ConnectionError =>
+  new ConnectionError({
+    message: describe(
+      options.what,
+      options.reason,
+      options.code,
+      options.database,
+      connectionReasons[options.reason].advice
+    ),
+    reason: options.reason,
+    outcome: options.outcome,
+    database: options.database,
+    ...(options.code === undefined ? {} : { code: options.code }),
+    ...(options.cause === undefined ? {} : { cause: options.cause })
+  })
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const timeoutError = (options: {
+  readonly phase: TimeoutPhase
+  readonly what: string
+  readonly outcome: Outcome
+  readonly database: string
+  readonly limitMillis: number
+  readonly statement?: string | undefined
+  readonly code?: string | undefined
+  readonly cause?: unknown
+}): TimeoutError =>
+  new TimeoutError({
+    message: describe(
+      options.what,
+      `${options.phase} timeout of ${options.limitMillis} ms`,
+      options.code,
+      options.database,
+      timeoutPhases[options.phase].advice
+    ),
+    phase: options.phase,
+    outcome: options.outcome,
+    database: options.database,
+    limitMillis: options.limitMillis,
+    ...(options.statement === undefined ? {} : { statement: options.statement }),
+    ...(options.code === undefined ? {} : { code: options.code }),
+    ...(options.cause === undefined ? {} : { cause: options.cause })
+  })
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const queryError = (options: {
+  readonly reason: QueryReason
+  readonly what: string
+  readonly outcome: Outcome
+  readonly database: string
+  readonly statement: string | undefined
+  readonly code?: string | undefined
+  readonly server?: ServerError | undefined
+  readonly cause?: unknown
+}): QueryError => {
+  const server = options.server
+  const position = server?.position === undefined ? NaN : Number(server.position)
+  return new QueryError({
+    message: describe(
+      options.what,
+      options.reason,
+      options.code,
+      options.database,
+      queryReasons[options.reason].advice
+    ),
+    reason: options.reason,
+    outcome: options.outcome,
+    database: options.database,
+    ...(options.code === undefined ? {} : { code: options.code }),
+    ...(server?.constraint ? { constraint: server.constraint } : {}),
+    ...(server?.schema ? { schema: server.schema } : {}),
+    ...(server?.table ? { table: server.table } : {}),
+    ...(server?.column ? { column: server.column } : {}),
+    ...(server?.detail ? { detail: server.detail } : {}),
+    ...(server?.hint ? { hint: server.hint } : {}),
+    ...(position > 0 ? { position } : {}),
+    ...(options.statement === undefined ? {} : { statement: options.statement }),
+    ...(options.cause === undefined ? {} : { cause: options.cause })
+  })
+}
+
+/**
+ * The server's message without the values it may quote: those of class 22 repeat the value that did not fit.
+ */
+const withoutValues = (error: ServerError): string =>
+  error.code?.startsWith("22") === true ? error.message.replace(/".*"/su, "\"…\"") : error.message
+
+/**
+ * Where a server's error came from, and what was in force.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Circumstances {
+  readonly database: string
+  readonly outcome: Outcome
+  readonly statement: string | undefined
+  /** Whether the link is gone with it. */
+  readonly fatal: boolean
+  /** The statement was a COMMIT. */
+  readonly commit: boolean
+  /** A cancel of ours is under way. */
+  readonly cancelling: boolean
+  /** Limits in force, in milliseconds; 0: none. */
+  readonly statementTimeout: number
+  readonly lockTimeout: number
+  readonly idleTimeout: number
+  readonly transactionTimeout: number
+}
+
+/**
+ * The typed error for an error of the server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classify = (error: ServerError, at: Circumstances): DbError => {
+  const { code } = error
+  const known = lookup(code)
+  const what = withoutValues(error)
+  const base = { what, code, database: at.database, outcome: at.outcome, cause: error }
+  if (at.commit && at.fatal) {
+    return queryError({ ...base, reason: "CommitUnknown", outcome: "Unknown", statement: at.statement, server: error })
+  }
+  if (known.timeout !== undefined) {
+    const limitMillis = known.timeout === "IdleInTransaction" ? at.idleTimeout : at.transactionTimeout
+    return timeoutError({ ...base, phase: known.timeout, limitMillis, statement: at.statement })
+  }
+  if (at.fatal) return connectionError({ ...base, reason: known.link ?? "Unknown" })
+  // Both a cancel and a limit end a statement from `ProcessInterrupts`; NOWAIT ends it from where the lock is taken.
+  if (error.routine === "ProcessInterrupts" && !at.cancelling) {
+    if (code === "57014" && at.statementTimeout > 0) {
+      return timeoutError({
+        ...base,
+        phase: "Statement",
+        limitMillis: at.statementTimeout,
+        statement: at.statement
+      })
+    }
+    if (code === "55P03") {
+      return timeoutError({ ...base, phase: "Lock", limitMillis: at.lockTimeout, statement: at.statement })
+    }
+  }
+  return queryError({ ...base, reason: known.statement ?? "Unknown", statement: at.statement, server: error })
+}
+
+/** The error of a failed attempt that says most: Node wraps one per address in an `AggregateError`. */
+const innermost = (error: unknown): Error & { readonly code?: string | undefined } => {
+  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+/**
+ * The typed error for an attempt to open a link that failed, or for a link that broke.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classifyLink = (cause: unknown, at: {
+  readonly database: string
+  readonly where: string
+  readonly outcome: Outcome
+  readonly otherwise: ConnectionReason
+}): ConnectionError => {
+  const error = innermost(cause)
+  const reason = lookup(error.code).link ?? reasonOfText(error.message) ?? at.otherwise
+  return connectionError({
+    reason,
+    what: `${at.where}: ${error.message || error.code || connectionReasons[reason].meaning}`,
+    code: error.code,
+    outcome: at.outcome,
+    database: at.database,
+    cause: withoutCertificate(cause)
+  })
+}
+
+/** Node hangs the server's certificates, which refer to each other in a circle, onto the error that refuses them. */
+const withoutCertificate = (cause: unknown): unknown =>
+  cause instanceof Error && "cert" in cause
+    ? Object.assign(new Error(cause.message), { code: (cause as NodeJS.ErrnoException).code, stack: cause.stack })
+    : cause
+
+/** `pg`'s own errors carry no code. */
+const reasonOfText = (message: string): ConnectionReason | undefined =>
+  message.startsWith("SASL") || message.startsWith("Password must be")
+    ? "Authentication"
+    : message.includes("SSL connection")
+    ? "Tls"
+    : message.startsWith("Unknown authenticationOk")
+    ? "Unsupported"
+    : message.startsWith("Connection terminated")
+    ? "Lost"
+    : undefined

@@ -1,0 +1,145 @@
+/**
+ * Rows that are fetched bit by bit.
+ *
+ * @since 0.1.0
+ */
+import type { DbError } from "../../DbError.js"
+import type { Cursor, Done, Request } from "../Driver.js"
+import type { ServerError } from "./codes.js"
+import type { PgConnection } from "./connection.js"
+import { Extended } from "./extended.js"
+import type { Params } from "./params.js"
+import type { Text } from "./text.js"
+import { writer } from "./writer.js"
+
+/** What a fetch gives. */
+interface Batch {
+  readonly rows: ReadonlyArray<unknown>
+  readonly done: boolean
+}
+
+const noMore: Batch = { rows: [], done: true }
+
+/**
+ * A statement whose rows are fetched bit by bit, through a portal of its own. In a transaction other statements may
+ * run between the fetches; outside one the portal lives only as long as no Sync is sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class PortalCursor extends Extended implements Cursor {
+  readonly interleaves: boolean
+  private state: "new" | "open" | "closed" = "new"
+  private portal = ""
+  private isFinished = false
+  private onFetched: Done<Batch> | undefined
+  private onClosed: Done<void> | undefined
+
+  constructor(connection: PgConnection, request: Request, text: Text, params: Params) {
+    super(connection, request, text, params)
+    this.interleaves = request.begin !== undefined || connection.transaction !== "idle"
+  }
+
+  fetch(count: number, done: Done<Batch>): void {
+    const connection = this.connection
+    if (this.state === "closed") return done(undefined, noMore)
+    const unusable = connection.unusable(this.request.text)
+    if (unusable !== undefined) {
+      this.state = "closed"
+      return done(unusable, noMore)
+    }
+    this.onFetched = done
+    if (this.state === "new") {
+      this.portal = connection.prepared.nextName()
+      this.compose(this.portal, count)
+      this.state = "open"
+    } else {
+      this.rows = []
+      writer.execute(this.portal, count)
+      this.end()
+    }
+    connection.sendStatement(this, this.text, this.interleaves ? undefined : this)
+  }
+
+  protected end(): void {
+    if (this.interleaves) writer.sync()
+    else writer.flush()
+  }
+
+  protected finished(_tag: string | undefined): void {
+    this.isFinished = true
+    this.state = "closed"
+    if (this.interleaves) this.connection.prepared.closePortalLater(this.portal)
+    else this.sync()
+  }
+
+  override suspended(): void {
+    // Without a Sync there is no ReadyForQuery to wait for.
+    if (!this.interleaves) {
+      this.connection.paused(this)
+      this.fetched()
+    }
+  }
+
+  override failed(error: ServerError): void {
+    const isFirst = this.error === undefined
+    const wasUnbound = this.unbound !== undefined
+    super.failed(error)
+    if (isFirst && !wasUnbound && !this.interleaves && this.onClosed === undefined && !this.isFinished) this.sync()
+  }
+
+  private fetched(): void {
+    const done = this.onFetched
+    this.onFetched = undefined
+    done?.(undefined, { rows: this.rows, done: this.isFinished })
+  }
+
+  ready(): void {
+    this.connection.statementEnded(this.text)
+    const closed = this.onClosed
+    if (closed !== undefined) {
+      this.onClosed = undefined
+      return closed(this.error === undefined ? undefined : this.refusal(this.error))
+    }
+    const error = this.fault ?? (this.error === undefined ? undefined : this.failure(this.error))
+    if (error === undefined) return this.fetched()
+    this.state = "closed"
+    const done = this.onFetched
+    this.onFetched = undefined
+    done?.(error, noMore)
+  }
+
+  private failure(error: ServerError): DbError {
+    return this.isStale(error)
+      ? this.connection.failures.planChanged(error, this.request.text)
+      : this.refusal(error)
+  }
+
+  lost(cause: Error | undefined): void {
+    this.state = "closed"
+    const error = this.connection.broken(cause, {
+      outcome: this.outcomeWhenLost(this.isFinished),
+      statement: this.request.text,
+      commit: false
+    })
+    const fetched = this.onFetched
+    const closed = this.onClosed
+    this.onFetched = undefined
+    this.onClosed = undefined
+    fetched?.(error, noMore)
+    closed?.(error)
+  }
+
+  close(done: Done<void>): void {
+    const connection = this.connection
+    const isOpen = this.state === "open"
+    this.state = "closed"
+    // Without its transaction the portal is gone already.
+    if (!isOpen || connection.lost || (this.interleaves && connection.transaction !== "open")) return done(undefined)
+    this.onClosed = done
+    this.error = undefined
+    writer.closePortal(this.portal)
+    writer.sync()
+    connection.send(this, this)
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * What is said when something on a connection fails.
+ *
+ * @since 0.1.0
+ */
+import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbError.js"
+import type { Request } from "../Driver.js"
+import type { ServerError } from "./codes.js"
+import { classify, classifyLink, connectionError, queryError } from "./codes.js"
+import type { Fault } from "./params.js"
+import { Unsendable } from "./values.js"
+
+/** The limits the session was opened with, in milliseconds; 0: none. */
+export interface SessionLimits {
+  readonly statementTimeout: number
+  readonly lockTimeout: number
+  readonly idleInTransactionTimeout: number
+  readonly transactionTimeout: number
+}
+
+/** Limits of a statement or of a transaction, in milliseconds; `undefined` or NaN where the session's apply. */
+export type OwnLimits = Pick<Request, "statementTimeout" | "lockTimeout">
+
+/** What is known of a statement that fails. */
+export interface Failing {
+  readonly outcome: Outcome
+  readonly statement: string | undefined
+  readonly commit: boolean
+  /** The limits the statement was given for itself. */
+  readonly limits?: OwnLimits
+}
+
+/** How the connection stands at that moment. */
+export interface Standing {
+  readonly isCancelling: boolean
+  /** The limits that hold where the statement has none of its own. */
+  readonly limits: OwnLimits
+}
+
+/** Where nothing of a statement was under way. */
+export const nothingSent: Failing = { outcome: "NotSent", statement: undefined, commit: false }
+
+const isServerError = (error: Error | undefined): error is ServerError => error !== undefined && "severity" in error
+
+/**
+ * Makes the typed errors of one database's connections.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Failures {
+  /**
+   * @param database the name of the database
+   * @param where the server, in words
+   */
+  constructor(readonly database: string, readonly where: string, private readonly limits: SessionLimits) {}
+
+  private classify(error: ServerError, at: Failing, now: Standing, fatal: boolean): DbError {
+    const { limits } = this
+    const own = at.limits ?? now.limits
+    return classify(error, {
+      outcome: at.outcome,
+      statement: at.statement,
+      commit: at.commit,
+      database: this.database,
+      fatal,
+      cancelling: now.isCancelling,
+      statementTimeout: own.statementTimeout || now.limits.statementTimeout || limits.statementTimeout,
+      lockTimeout: own.lockTimeout || now.limits.lockTimeout || limits.lockTimeout,
+      idleTimeout: limits.idleInTransactionTimeout,
+      transactionTimeout: limits.transactionTimeout
+    })
+  }
+
+  /** The server has answered with an error, and the link lives. */
+  refused(error: ServerError, at: Failing, now: Standing): DbError {
+    return this.classify(error, at, now, false)
+  }
+
+  /** The link is gone. `cause` is the server's last word or the socket's error. */
+  broken(cause: Error | undefined, at: Failing, now: Standing): DbError {
+    if (isServerError(cause)) return this.classify(cause, at, now, true)
+    const error = cause ?? new Error("the connection ended")
+    return at.commit
+      ? queryError({
+        reason: "CommitUnknown",
+        what: `the connection broke before the answer to COMMIT came: ${error.message}`,
+        outcome: "Unknown",
+        database: this.database,
+        statement: at.statement,
+        cause: error
+      })
+      : this.link(error, at.outcome)
+  }
+
+  link(cause: Error | undefined, outcome: Outcome): ConnectionError {
+    return classifyLink(cause ?? new Error("the connection ended"), {
+      database: this.database,
+      where: this.where,
+      outcome,
+      otherwise: "Lost"
+    })
+  }
+
+  commitWasRollback(statement: string): QueryError {
+    return queryError({
+      reason: "TransactionAborted",
+      what: "the server answered COMMIT with ROLLBACK, because a statement of the transaction had failed",
+      outcome: "RolledBack",
+      database: this.database,
+      statement
+    })
+  }
+
+  planChanged(error: ServerError, statement: string): QueryError {
+    return queryError({
+      reason: "Serialization",
+      what: `what the statement was prepared against has changed meanwhile: ${error.message}`,
+      outcome: "RolledBack",
+      code: error.code,
+      database: this.database,
+      statement,
+      cause: error
+    })
+  }
+
+  /** A text that cannot be sent as it is. */
+  text(fault: string, statement: string): QueryError {
+    return queryError({ reason: "SqlSyntax", what: fault, outcome: "NotSent", database: this.database, statement })
+  }
+
+  /** A parameter that cannot be sent without changing it. */
+  parameter({ at, cause }: Fault, statement: string): QueryError {
+    const kind = cause instanceof Unsendable
+      ? cause.kind
+      : cause instanceof RangeError
+      ? "a structure that is circular or too deep"
+      : "a value that fails when it is read"
+    return queryError({
+      reason: "Parameter",
+      what: `parameter $${at + 1} is ${kind}`,
+      outcome: "NotSent",
+      database: this.database,
+      statement
+    })
+  }
+
+  tooManyParameters(count: number, most: number, statement: string): QueryError {
+    return queryError({
+      reason: "Parameter",
+      what: `the statement has ${count} parameters; PostgreSQL takes ${most}`,
+      outcome: "NotSent",
+      database: this.database,
+      statement
+    })
+  }
+
+  busy(): ConnectionError {
+    return connectionError({
+      reason: "Unknown",
+      what: "another request is under way on this connection",
+      outcome: "NotSent",
+      database: this.database
+    })
+  }
+
+  stillInTransaction(): ConnectionError {
+    return connectionError({
+      reason: "Unknown",
+      what: "the transaction could not be ended",
+      outcome: "Unknown",
+      database: this.database
+    })
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * How the rows of one statement are read: its columns, their names and how each is decoded.
+ *
+ * @since 0.1.0
+ */
+import type { Mode } from "../Driver.js"
+import { type Decode, decoder } from "./values.js"
+
+/** A column as `pg` describes it. */
+export interface Field {
+  readonly name: string
+  readonly tableID: number
+  readonly columnID: number
+  readonly dataTypeID: number
+  readonly dataTypeSize: number
+  readonly dataTypeModifier: number
+  readonly format: string
+}
+
+/** The values of a row as they came. */
+export type Values = ReadonlyArray<string | null>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReadRow {
+  (values: Values): unknown
+}
+
+const arrays = (decoders: ReadonlyArray<Decode>): ReadRow => (values) => {
+  const row = new Array<unknown>(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    row[i] = value === null ? null : decoders[i]!(value)
+  }
+  return row
+}
+
+const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<Decode>): ReadRow => {
+  // Copying an object that has all columns gives every row the same hidden class at once.
+  const empty: Record<string, unknown> = {}
+  for (const name of names) {
+    // Not by assignment: a column may be called `__proto__`.
+    Object.defineProperty(empty, name, { value: null, writable: true, enumerable: true, configurable: true })
+  }
+  const isOrdinary = !names.includes("__proto__")
+  return (values) => {
+    const row: Record<string, unknown> = { ...empty }
+    for (let i = 0; i < values.length; i++) {
+      const text = values[i]!
+      const value = text === null ? null : decoders[i]!(text)
+      if (isOrdinary) row[names[i]!] = value
+      else Object.defineProperty(row, names[i]!, { value })
+    }
+    return row
+  }
+}
+
+/**
+ * The columns of an answer. Readers are made when the first row asks for them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Shape {
+  private readonly readers: Array<ReadRow | undefined> = [undefined, undefined, undefined, undefined]
+
+  constructor(readonly fields: ReadonlyArray<Field>) {}
+
+  reader(mode: Mode, safeIntegers: boolean): ReadRow {
+    const at = (mode === "values" ? 2 : 0) + (safeIntegers ? 1 : 0)
+    return this.readers[at] ??= this.make(mode, safeIntegers)
+  }
+
+  private make(mode: Mode, safeIntegers: boolean): ReadRow {
+    const decoders = this.fields.map((field) => decoder(field.dataTypeID, safeIntegers))
+    return mode === "values" ? arrays(decoders) : objects(this.fields.map((field) => field.name), decoders)
+  }
+}
+
+/** The shape of a statement that gives no rows. */
+export const noColumns = new Shape([])
+
+/** As `pg` reads a command tag: only the first word of `CREATE TABLE`, and the oid of an old server's `INSERT`. */
+const tagPattern = /^([A-Za-z]+)(?: (\d+))?(?: (\d+))?/
+
+/**
+ * What `pg` gives as the result of one statement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Result {
+  readonly command: string | null
+  readonly rowCount: number | null
+  readonly oid: number | null
+  readonly rows: ReadonlyArray<unknown>
+  readonly fields: ReadonlyArray<Field>
+  readonly rowAsArray: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const result = (tag: string | undefined, rows: ReadonlyArray<unknown>, shape: Shape): Result => {
+  const match = tag === undefined ? null : tagPattern.exec(tag)
+  const count = match?.[3] ?? match?.[2]
+  return {
+    command: match === null ? null : match[1]!,
+    rowCount: count === undefined ? null : Number(count),
+    oid: match?.[3] === undefined ? null : Number(match[2]),
+    rows,
+    fields: shape.fields,
+    rowAsArray: false
+  }
+}

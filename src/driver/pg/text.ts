@@ -1,0 +1,349 @@
+/**
+ * What can be known of a statement from its text alone: how it must be sent, and whether it may leave something behind
+ * in the session.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Text {
+  /** Why the text cannot be sent as it is. */
+  readonly fault: string | undefined
+  /** More than one statement. */
+  readonly several: boolean
+  /** SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE or WITH: runs in any transaction, and is undone by it. */
+  readonly plain: boolean
+  /** The columns of the answer may differ from one run to the next. */
+  readonly shapeless: boolean
+  /** A COMMIT, END or PREPARE TRANSACTION is among the statements. */
+  readonly commits: boolean
+  /** Begins with ROLLBACK or ABORT. */
+  readonly rollsBack: boolean
+  /** One statement, that begins or ends a transaction or savepoint: it takes no time and no limit. */
+  readonly controls: boolean
+  /** Outside a transaction, a part of it may stay though the whole fails: CALL, DO, CONCURRENTLY, VACUUM and their like. */
+  readonly partial: boolean
+  /**
+   * May change what the session's next user would see: settings, temporary tables, session locks, cursors, prepared
+   * statements. Rather too often true than once too rarely. What views, triggers and functions of one's own do out of
+   * sight of the text is not seen.
+   */
+  readonly dirty: boolean
+  /** Removes prepared statements, or makes ones that are not ours. */
+  readonly forgets: boolean
+}
+
+const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
+
+const plain = words("select insert update delete merge values table with")
+
+const controls = words("begin start commit end rollback abort savepoint release")
+
+/** Statements that leave nothing behind in the session by themselves. */
+const clean = words(`
+  select insert update delete merge values table with explain begin start commit end rollback abort savepoint release
+  show truncate comment grant revoke analyze vacuum lock refresh cluster reindex checkpoint notify create alter drop
+`)
+
+/** Words before which, or after which, a parenthesis is no call. */
+const keywords = words(`
+  all and any array as asc between by case check coalesce collate conflict constraint cube default desc distinct do else
+  end except analyze explain vacuum reindex cluster exists extract filter for foreign from full group grouping having if ilike in include inner intersect into
+  is isnull join key lateral left like limit materialized not notnull null nullif of offset on only or order outer over
+  overlaps partition primary recursive references returning right rollup row rows select set sets similar some
+  symmetric table tablesample then to unbounded union unique update using values view when where window with within
+  bigint bit boolean char character date dec decimal double float int integer interval numeric real smallint text time
+  timestamp timestamptz varchar varying uuid json jsonb bytea cast greatest least overlay position precision substring
+  treat trim option add column exclude btree hash gin gist brin spgist
+`)
+
+/** Words after which a name with a parenthesis is a table, an alias or a list of columns. */
+const naming = words("into as with recursive table view references exists")
+
+/** Functions of PostgreSQL's own that change nothing in the session. */
+const harmless = words(`
+  abs acos acosh age array_agg array_append array_cat array_dims array_fill array_length array_lower array_ndims
+  array_position array_positions array_prepend array_remove array_replace array_reverse array_sort array_to_json
+  array_to_string array_to_tsvector array_upper ascii asin asinh atan atan2 atanh avg bit_and bit_count bit_length
+  bit_or bit_xor bool_and bool_or broadcast btrim cardinality casefold cbrt ceil ceiling char_length character_length
+  chr clock_timestamp concat concat_ws convert convert_from convert_to corr cos cosh cot count covar_pop covar_samp
+  crc32 crc32c cume_dist current_catalog current_database current_date current_role current_schema current_schemas
+  current_setting current_time current_timestamp current_user currval date_add date_bin date_part date_subtract
+  date_trunc decode degrees dense_rank div encode enum_first enum_last enum_range erf erfc every exp factorial family
+  first_value floor format format_type gamma gcd gen_random_uuid generate_series generate_subscripts get_bit get_byte
+  has_column_privilege has_database_privilege has_function_privilege has_schema_privilege has_sequence_privilege
+  has_table_privilege host inet_client_addr inet_client_port inet_server_addr inet_server_port initcap isempty isfinite
+  json json_agg json_agg_strict json_array json_array_elements json_array_elements_text json_array_length
+  json_arrayagg json_build_array json_build_object json_each json_each_text json_exists json_extract_path
+  json_extract_path_text json_object json_object_agg json_object_agg_unique json_object_keys json_objectagg
+  json_populate_record json_populate_recordset json_query json_scalar json_serialize json_strip_nulls json_table
+  json_to_record json_to_recordset json_to_tsvector json_typeof json_value jsonb_agg jsonb_agg_strict
+  jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each
+  jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object jsonb_object_agg
+  jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query jsonb_path_query_array
+  jsonb_path_query_first jsonb_populate_record jsonb_populate_recordset jsonb_pretty jsonb_set jsonb_set_lax
+  jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_to_tsvector jsonb_typeof justify_days justify_hours
+  justify_interval lag last_value lastval lcm lead length lgamma ln localtime localtimestamp log log10 lower
+  lower_inc lower_inf lpad ltrim make_date make_interval make_time make_timestamp make_timestamptz masklen max md5 merge_action
+  min min_scale mod mode mxid_age netmask network nextval normalize now nth_value ntile num_nonnulls num_nulls
+  numnode obj_description octet_length parse_ident percent_rank percentile_cont percentile_disc
+  pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_backend_pid pg_blocking_pids pg_cancel_backend
+  pg_client_encoding pg_column_size pg_current_snapshot pg_current_xact_id pg_current_wal_lsn pg_current_xact_id_if_assigned
+  pg_database_size pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_indexdef pg_get_serial_sequence
+  pg_get_triggerdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_is_in_recovery pg_notify pg_postmaster_start_time
+  pg_relation_size pg_size_pretty pg_sleep pg_sleep_for pg_sleep_until pg_table_is_visible pg_table_size
+  pg_terminate_backend pg_total_relation_size pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared pg_typeof pg_walfile_name
+  pg_xact_status phraseto_tsquery pi plainto_tsquery power querytree quote_ident quote_literal quote_nullable radians
+  random random_normal range_agg range_intersect_agg range_merge rank regexp_count regexp_instr regexp_like
+  regexp_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr regr_avgx
+  regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy repeat replace reverse round
+  row_number row_to_json rpad rtrim scale session_user setval setweight sha224 sha256 sha384 sha512
+  shobj_description sign sin sinh split_part sqrt starts_with statement_timestamp stddev stddev_pop stddev_samp
+  string_agg string_to_array string_to_table strip strpos substr sum tan tanh timeofday timezone to_ascii to_bin
+  to_char to_date to_hex to_json to_jsonb to_number to_oct to_regclass to_regproc to_regtype to_timestamp to_tsquery
+  to_tsvector transaction_timestamp translate trim_array trim_scale trunc ts_delete ts_filter ts_headline ts_lexize
+  ts_rank ts_rank_cd tsvector_to_array txid_current txid_current_if_assigned txid_current_snapshot txid_status
+  unicode_version unistr unnest upper upper_inc upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
+  var_pop var_samp variance version websearch_to_tsquery width_bucket xmlagg xmlcomment xmlconcat xmlelement xmlexists
+  xmlforest xmlparse xmlpi xmlroot xmlserialize xmltable
+`)
+
+const isWordStart = (code: number): boolean =>
+  (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code > 127
+
+const isWordPart = (code: number): boolean => isWordStart(code) || (code >= 48 && code <= 57) || code === 36
+
+const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y
+
+// `isWellFormed` is in Node 20, not yet in the ES2023 library types.
+const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
+
+/**
+ * Reads a text. Linear in its length; the caller remembers the answer.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const scan = (text: string): Text => {
+  const length = text.length
+  let at = 0
+  let statements = 0
+  let isPlain = false
+  let shapeless = false
+  let commits = false
+  let rollsBack = false
+  let isControl = false
+  let partial = false
+  let dirty = false
+  let forgets = false
+  // Of the statement being read: its first two words, and the words before the place where we are.
+  let first = ""
+  let second = ""
+  let before = ""
+  let name = ""
+  let qualified = false
+
+  const word = (value: string, isQuoted: boolean): void => {
+    if (first === "") {
+      first = value
+      begin(value)
+    } else if (second === "") {
+      second = value
+      follow(value)
+    }
+    if (!isQuoted || value.startsWith("\"pg_temp")) inspect(value)
+    if (qualified) {
+      name = `${name}.${value}`
+    } else {
+      before = name
+      name = value
+    }
+    qualified = false
+  }
+
+  const begin = (value: string): void => {
+    statements++
+    if (statements === 1) {
+      isPlain = plain.has(value)
+      rollsBack = value === "rollback" || value === "abort"
+      isControl = controls.has(value)
+    }
+    commits ||= value === "commit" || value === "end"
+    partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
+    shapeless ||= value === "fetch" || value === "execute" || value === "call" || value === "move"
+    forgets ||= value === "prepare" || value === "deallocate" || value === "discard"
+    dirty ||= !clean.has(value) && value !== "set"
+  }
+
+  const follow = (value: string): void => {
+    commits ||= first === "prepare" && value === "transaction"
+    dirty ||= (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") ||
+      (first === "create" && value === "extension")
+  }
+
+  const inspect = (value: string): void => {
+    partial ||= value === "concurrently"
+    dirty ||= value.startsWith("pg_temp") || value.startsWith("\"pg_temp") ||
+      ((value === "temp" || value === "temporary") &&
+        (name === "create" || name === "into" || name === "local" || name === "global" || name === "replace")) ||
+      (first === "explain" && (value === "execute" || value === "declare"))
+  }
+
+  const parenthesis = (): void => {
+    dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
+      !(first === "create" && (second === "index" || second === "unique") && before === "on")
+  }
+
+  const other = (): void => {
+    if (first === "") {
+      first = "("
+      // `(SELECT ...) UNION ...`: as plain as what stands inside, which is looked at word by word.
+      statements++
+      if (statements === 1) isPlain = true
+    }
+    before = ""
+    name = ""
+    qualified = false
+  }
+
+  const string = (escapes: boolean): void => {
+    at++
+    while (at < length) {
+      const code = text.charCodeAt(at)
+      if (code === 39) {
+        if (text.charCodeAt(at + 1) !== 39) break
+        at += 2
+      } else if (code === 92) {
+        // With standard_conforming_strings off the string would end elsewhere: be on the safe side.
+        dirty ||= !escapes
+        at += escapes ? 2 : 1
+      } else {
+        at++
+      }
+    }
+    at++
+    other()
+  }
+
+  while (at < length) {
+    const code = text.charCodeAt(at)
+    if (code === 32 || (code >= 9 && code <= 13)) {
+      at++
+    } else if (isWordStart(code)) {
+      const from = at
+      while (at < length && isWordPart(text.charCodeAt(at))) at++
+      const value = text.slice(from, at).toLowerCase()
+      const next = text.charCodeAt(at)
+      if (next === 39 && (value === "e" || value === "b" || value === "x" || value === "n")) {
+        string(value === "e")
+      } else {
+        word(value, false)
+      }
+    } else if (code === 34) {
+      const from = at
+      at++
+      while (at < length) {
+        if (text.charCodeAt(at) === 34) {
+          if (text.charCodeAt(at + 1) !== 34) break
+          at++
+        }
+        at++
+      }
+      // With its quotes, so that it is no keyword and no function of the list.
+      word(text.slice(from, ++at), true)
+    } else if (code === 39) {
+      string(false)
+    } else if (code === 45 && text.charCodeAt(at + 1) === 45) {
+      while (at < length && text.charCodeAt(at) !== 10 && text.charCodeAt(at) !== 13) at++
+    } else if (code === 47 && text.charCodeAt(at + 1) === 42) {
+      let depth = 1
+      at += 2
+      while (at < length && depth > 0) {
+        const here = text.charCodeAt(at)
+        const next = text.charCodeAt(at + 1)
+        if (here === 42 && next === 47) {
+          depth--
+          at += 2
+        } else if (here === 47 && next === 42) {
+          depth++
+          at += 2
+        } else {
+          at++
+        }
+      }
+    } else if (code === 36) {
+      dollarTag.lastIndex = at
+      const tag = dollarTag.exec(text)
+      if (tag === null) {
+        at++
+        while (at < length && isWordPart(text.charCodeAt(at))) at++
+      } else {
+        const close = text.indexOf(tag[0], at + tag[0].length)
+        at = close === -1 ? length : close + tag[0].length
+      }
+      other()
+    } else if (code === 59) {
+      at++
+      first =
+        second =
+        before =
+        name =
+          ""
+      qualified = false
+    } else if (code === 46 && name !== "") {
+      at++
+      qualified = true
+    } else if (code === 40) {
+      at++
+      parenthesis()
+      other()
+    } else {
+      at++
+      other()
+    }
+  }
+
+  return {
+    fault: text.includes("\0")
+      ? "the statement contains a NUL character"
+      : isWellFormed(text)
+      ? undefined
+      : "the statement contains a lone surrogate, which UTF-8 cannot express",
+    several: statements > 1,
+    plain: isPlain && statements === 1,
+    shapeless,
+    commits,
+    rollsBack,
+    controls: isControl && statements === 1,
+    partial,
+    dirty,
+    forgets
+  }
+}
+
+/** Longer texts are read anew: to read one costs nothing beside running it, and to keep many costs memory. */
+const longest = 16_384
+
+/**
+ * Texts that were read before, so that a text is read once per database and not once per run. Bounded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Texts {
+  private readonly known = new Map<string, Text>()
+  constructor(private readonly limit: number) {}
+
+  of(text: string): Text {
+    const known = this.known.get(text)
+    if (known !== undefined) return known
+    if (text.length > longest) return scan(text)
+    if (this.known.size >= this.limit) this.known.clear()
+    const read = scan(text)
+    this.known.set(text, read)
+    return read
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * What JavaScript values are sent as, and what PostgreSQL's values are read as.
+ *
+ * @since 0.1.0
+ */
+import * as Redacted from "effect/Redacted"
+import { isAnyArrayBuffer, isDate, isMap, isPromise, isRegExp, isSet, isWeakMap, isWeakSet } from "node:util/types"
+import * as Pg from "pg"
+import * as PgArray from "./array.js"
+import * as Timestamp from "./timestamp.js"
+import type { Encoded } from "./writer.js"
+
+/**
+ * A value that is to be sent as JSON whatever it is: `null`, a string and an array too.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Json {
+  constructor(readonly value: unknown) {}
+}
+
+/**
+ * A parameter that cannot be sent without changing it. Says which kind of value it is, never the value.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Unsendable extends Error {
+  constructor(readonly kind: string) {
+    super(kind)
+  }
+}
+
+const refuse = (kind: string): never => {
+  throw new Unsendable(kind)
+}
+
+// `isWellFormed` is in Node 20, not yet in the ES2023 library types.
+interface WellFormed {
+  isWellFormed(): boolean
+}
+
+const isWellFormed = (text: string): boolean => (text as unknown as WellFormed).isWellFormed()
+
+const encodeText = (text: string): string => {
+  if (text.includes("\0")) return refuse("text with a NUL character, which PostgreSQL cannot store")
+  if (!isWellFormed(text)) return refuse("text with a lone surrogate, which UTF-8 cannot express")
+  return text
+}
+
+const encodeNumber = (value: number): string => value === 0 && 1 / value < 0 ? "-0" : String(value)
+
+const encodeDate = (date: Date): string =>
+  Number.isNaN(date.getTime()) ? refuse("an invalid Date") : Timestamp.format(date)
+
+/** `JSON.stringify` writes NaN and the infinities as null without a word. */
+const hasUnwritableNumber = (value: unknown): boolean =>
+  typeof value === "number"
+    ? !Number.isFinite(value)
+    : typeof value === "object" && value !== null && !("toJSON" in value) &&
+      Object.values(value).some(hasUnwritableNumber)
+
+const encodeJson = (value: unknown): string => {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : ""
+    if (reason.includes("BigInt")) return refuse("JSON with a bigint in it")
+    return refuse(reason.includes("circular") ? "a circular structure" : "a value that fails to become JSON")
+  }
+  if (text === undefined) return refuse(`JSON of ${typeof value}`)
+  if (text.includes("null") && hasUnwritableNumber(value)) return refuse("JSON with a NaN or an infinity in it")
+  return text
+}
+
+const bytesOf = (value: object): Uint8Array | undefined =>
+  value instanceof Uint8Array
+    ? value
+    : ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : isAnyArrayBuffer(value)
+    ? new Uint8Array(value)
+    : undefined
+
+const collection = (value: object): string | undefined =>
+  isMap(value) || isWeakMap(value)
+    ? "a Map"
+    : isSet(value) || isWeakSet(value)
+    ? "a Set"
+    : isPromise(value)
+    ? "a Promise"
+    : isRegExp(value)
+    ? "a RegExp"
+    : Redacted.isRedacted(value)
+    ? "a Redacted value; take its value out first"
+    : undefined
+
+const encodeElement = (item: unknown): string | null => {
+  const encoded = encode(item)
+  return encoded === null || typeof encoded === "string" ? encoded : `\\x${Buffer.from(encoded).toString("hex")}`
+}
+
+const encodeObject = (value: object): Encoded => {
+  if (isDate(value)) return encodeDate(value)
+  const bytes = bytesOf(value)
+  if (bytes !== undefined) return bytes
+  if (Array.isArray(value)) return PgArray.format(value, encodeElement)
+  if (value instanceof Json) return encodeJson(value.value)
+  // `pg` asks such objects (its own intervals among them) how they want to be sent.
+  if ("toPostgres" in value && typeof value.toPostgres === "function") return encode(value.toPostgres(encode))
+  const kind = collection(value)
+  return kind === undefined ? encodeJson(value) : refuse(kind)
+}
+
+/**
+ * Encodes one parameter. Throws {@link Unsendable} for what cannot be sent.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encode = (value: unknown): Encoded => {
+  switch (typeof value) {
+    case "string":
+      return encodeText(value)
+    case "number":
+      return encodeNumber(value)
+    case "object":
+      return value === null ? null : encodeObject(value)
+    case "boolean":
+      return value ? "true" : "false"
+    case "bigint":
+      return value.toString()
+    default:
+      return refuse(typeof value)
+  }
+}
+
+const jsonTypes: ReadonlySet<number> = new Set([114, 3802])
+const jsonArrayTypes: ReadonlySet<number> = new Set([199, 3807])
+
+/**
+ * Encodes an array for a parameter whose type the server has told: JSON for `json` and `jsonb`, an array literal of
+ * JSON for their arrays, else as {@link encode} does. Without the type, `[]` would reach a `jsonb` as `{}`.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeArray = (value: ReadonlyArray<unknown>, oid: number | undefined): Encoded =>
+  oid !== undefined && jsonTypes.has(oid)
+    ? encodeJson(value)
+    : oid !== undefined && jsonArrayTypes.has(oid)
+    ? PgArray.format(value, (item) => item === null ? null : encodeJson(item instanceof Json ? item.value : item))
+    : encode(value)
+
+/**
+ * Reads the text of a value that is not NULL.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Decode {
+  (text: string): unknown
+}
+
+const asText: Decode = (text) => text
+const asBoolean: Decode = (text) => text === "t"
+const asNumber: Decode = Number
+const asBigint: Decode = BigInt
+const arrayOf = (element: Decode): Decode => (text) => PgArray.parse(text, element)
+
+/** Types read otherwise, or faster, than `pg` reads them. */
+const decoders = new Map<number, Decode>([
+  [16, asBoolean],
+  [20, asText], // int8
+  [21, asNumber],
+  [23, asNumber],
+  [25, asText], // text
+  [26, asNumber], // oid
+  [700, asNumber],
+  [701, asNumber],
+  [1042, asText], // char(n)
+  [1043, asText], // varchar
+  [1700, asText], // numeric
+  [2950, asText], // uuid
+  [1082, Timestamp.parse], // date
+  [1114, Timestamp.parse], // timestamp
+  [1184, Timestamp.parse], // timestamptz
+  [1000, arrayOf(asBoolean)],
+  [1005, arrayOf(asNumber)], // int2[]
+  [1007, arrayOf(asNumber)], // int4[]
+  [1009, arrayOf(asText)], // text[]
+  [1015, arrayOf(asText)], // varchar[]
+  [1016, arrayOf(asText)], // int8[]
+  [1021, arrayOf(asNumber)], // float4[]
+  [1022, arrayOf(asNumber)], // float8[]
+  [1231, arrayOf(asText)], // numeric[]
+  [1182, arrayOf(Timestamp.parse)], // date[]
+  [1115, arrayOf(Timestamp.parse)], // timestamp[]
+  [1185, arrayOf(Timestamp.parse)], // timestamptz[]
+  [2951, arrayOf(asText)] // uuid[]
+])
+
+const bigints = new Map<number, Decode>([
+  [20, asBigint],
+  [1016, arrayOf(asBigint)]
+])
+
+// `pg` types the oid as an enumeration of the built-in types; it takes any.
+const fromPg = Pg.types.getTypeParser as (oid: number, format: "text") => Decode
+
+/**
+ * How a type is read. `safeIntegers`: `int8` as `bigint` instead of as a string.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export const decoder = (oid: number, safeIntegers: boolean): Decode =>
+  (safeIntegers ? bigints.get(oid) : undefined) ?? decoders.get(oid) ?? fromPg(oid, "text")

@@ -1,0 +1,227 @@
+/**
+ * Messages to the server, gathered into one buffer per round trip.
+ *
+ * @since 0.1.0
+ */
+
+const Message = {
+  Bind: 66,
+  Close: 67,
+  Describe: 68,
+  Execute: 69,
+  Flush: 72,
+  Parse: 80,
+  Query: 81,
+  Sync: 83,
+  CopyFail: 102
+} as const
+
+const Statement = 83
+const Portal = 80
+
+/** Larger than this, a buffer is given away instead of copied, and not kept. */
+const keep = 65536
+
+/**
+ * What a parameter is sent as: text, bytes, or null.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Encoded = string | Uint8Array | null
+
+/**
+ * Gathers messages; `take` gives them as one buffer. `pg`'s own serializer makes a buffer and a write of each.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Writer {
+  private buffer = Buffer.allocUnsafe(8192)
+  private at = 0
+  private start = 0
+
+  private ensure(size: number): void {
+    const needed = this.at + size
+    if (needed <= this.buffer.length) return
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2))
+    this.buffer.copy(grown, 0, 0, this.at)
+    this.buffer = grown
+  }
+
+  private int32(at: number, value: number): void {
+    const buffer = this.buffer
+    buffer[at] = value >>> 24
+    buffer[at + 1] = value >>> 16
+    buffer[at + 2] = value >>> 8
+    buffer[at + 3] = value
+  }
+
+  private open(code: number): void {
+    this.ensure(16)
+    this.start = this.at + 1
+    this.buffer[this.at] = code
+    this.at += 5
+  }
+
+  private end(): void {
+    this.int32(this.start, this.at - this.start)
+  }
+
+  /** Writes text and returns its length in bytes. Short ASCII is cheaper here than through a call into Node. */
+  private text(value: string): number {
+    const length = value.length
+    this.ensure(length * 3 + 1)
+    const buffer = this.buffer
+    const from = this.at
+    if (length < 32) {
+      let i = 0
+      for (; i < length; i++) {
+        const code = value.charCodeAt(i)
+        if (code > 127) break
+        buffer[from + i] = code
+      }
+      if (i === length) {
+        this.at = from + length
+        return length
+      }
+    }
+    const written = buffer.write(value, from)
+    this.at = from + written
+    return written
+  }
+
+  private cstring(value: string): void {
+    this.text(value)
+    this.buffer[this.at++] = 0
+  }
+
+  private byte(value: number): void {
+    this.buffer[this.at++] = value
+  }
+
+  parse(name: string, text: string): void {
+    this.open(Message.Parse)
+    this.cstring(name)
+    this.cstring(text)
+    this.ensure(2)
+    this.byte(0)
+    this.byte(0)
+    this.end()
+  }
+
+  bind(portal: string, statement: string, params: ReadonlyArray<Encoded>): void {
+    this.open(Message.Bind)
+    this.cstring(portal)
+    this.cstring(statement)
+    const count = params.length
+    this.ensure(count * 2 + 4)
+    this.byte(count >>> 8)
+    this.byte(count)
+    for (let i = 0; i < count; i++) {
+      const value = params[i]!
+      this.byte(0)
+      this.byte(value === null || typeof value === "string" ? 0 : 1)
+    }
+    this.byte(count >>> 8)
+    this.byte(count)
+    for (let i = 0; i < count; i++) {
+      const value = params[i]!
+      this.ensure(4)
+      const at = this.at
+      this.at += 4
+      if (value === null) {
+        this.int32(at, -1)
+      } else if (typeof value === "string") {
+        const length = this.text(value)
+        this.int32(at, length)
+      } else {
+        this.ensure(value.length)
+        this.buffer.set(value, this.at)
+        this.at += value.length
+        this.int32(at, value.length)
+      }
+    }
+    // All columns as text.
+    this.ensure(2)
+    this.byte(0)
+    this.byte(0)
+    this.end()
+  }
+
+  execute(portal: string, rows: number): void {
+    this.open(Message.Execute)
+    this.cstring(portal)
+    this.ensure(4)
+    this.int32(this.at, rows)
+    this.at += 4
+    this.end()
+  }
+
+  private named(code: number, kind: number, name: string): void {
+    this.open(code)
+    this.byte(kind)
+    this.cstring(name)
+    this.end()
+  }
+
+  describeStatement(name: string): void {
+    this.named(Message.Describe, Statement, name)
+  }
+
+  describePortal(name: string): void {
+    this.named(Message.Describe, Portal, name)
+  }
+
+  closeStatement(name: string): void {
+    this.named(Message.Close, Statement, name)
+  }
+
+  closePortal(name: string): void {
+    this.named(Message.Close, Portal, name)
+  }
+
+  query(text: string): void {
+    this.open(Message.Query)
+    this.cstring(text)
+    this.end()
+  }
+
+  copyFail(reason: string): void {
+    this.open(Message.CopyFail)
+    this.cstring(reason)
+    this.end()
+  }
+
+  sync(): void {
+    this.open(Message.Sync)
+    this.end()
+  }
+
+  flush(): void {
+    this.open(Message.Flush)
+    this.end()
+  }
+
+  /** Everything gathered since the last time, as a buffer of its own. */
+  take(): Buffer {
+    const length = this.at
+    this.at = 0
+    if (length > keep) {
+      const whole = this.buffer.subarray(0, length)
+      this.buffer = Buffer.allocUnsafe(8192)
+      return whole
+    }
+    const copy = Buffer.allocUnsafe(length)
+    this.buffer.copy(copy, 0, 0, length)
+    return copy
+  }
+}
+
+/**
+ * Shared by all connections: what one gathers is taken before another's turn comes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const writer = new Writer()

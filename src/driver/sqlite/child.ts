@@ -1,0 +1,181 @@
+/**
+ * The process that runs statements for a database with `threads`: one connection, one request at a time, read with
+ * blocking calls, which answer sooner than an event loop does.
+ *
+ * It loads nothing of Effect, so that it starts fast: it is stopped, and begun anew, whenever a statement has to be.
+ */
+import Database from "better-sqlite3"
+import * as Fs from "node:fs"
+import { Worker } from "node:worker_threads"
+import type { Request } from "../Driver.js"
+import type { Fault } from "./codes.js"
+import { type Shared, SqliteConnection } from "./connection.js"
+import type { SqliteCursor } from "./cursor.js"
+import { type Constructor, open, type Spec } from "./open.js"
+import { toTable } from "./rows.js"
+import { type Answer, frame, Frames, type Message, type Sent, toPlain } from "./wire.js"
+
+/** The channel to the program; and a pipe on which nothing is ever said, whose end says that the program has ended. */
+const channel = 3
+const lifeline = 4
+
+/**
+ * A thread of its own, because this one is inside SQLite for as long as a statement runs. Without it a statement would
+ * go on, and hold its locks, after the program was killed.
+ */
+const watchLifeline = () => {
+  const worker = new Worker(
+    `const { Socket } = require("node:net")
+     const end = () => process.kill(process.pid, "SIGKILL")
+     new Socket({ fd: ${lifeline}, readable: true }).on("end", end).on("error", end).resume()`,
+    { eval: true }
+  )
+  worker.unref()
+}
+
+const frames = new Frames()
+
+/** The next message; the process ends with the channel. */
+const read = (): Message => {
+  for (;;) {
+    const message = frames.next()
+    if (message !== undefined) {
+      // The program writes nothing else.
+      return message as Message
+    }
+    // Not one buffer for all: values refer to the bytes they were read from.
+    const chunk = Buffer.allocUnsafe(65536)
+    const length = Fs.readSync(channel, chunk, 0, chunk.length, null)
+    if (length === 0) {
+      process.exit(0)
+    }
+    frames.push(chunk.subarray(0, length))
+  }
+}
+
+const write = (answer: Answer) => {
+  const bytes = frame(answer)
+  let written = 0
+  while (written < bytes.length) {
+    written += Fs.writeSync(channel, bytes, written)
+  }
+}
+
+const shared: Shared = { extensions: [], live: new Set() }
+interface OpenCursor {
+  readonly cursor: SqliteCursor<Fault>
+  /** `undefined` where rows are asked for as arrays. */
+  readonly names: ReadonlyArray<string> | undefined
+}
+
+const cursors = new Map<number, OpenCursor>()
+let cursorIds = 0
+let connection: SqliteConnection<Fault> | undefined
+
+type Reply = (fault: Fault | undefined, value?: unknown) => void
+
+const connect = (spec: Spec, reply: Reply) =>
+  open(Database as unknown as Constructor, spec, (fault, db) => {
+    if (fault === undefined) {
+      connection = new SqliteConnection<Fault>(db!, spec, shared, (fault) => fault, true)
+    }
+    reply(fault, connection?.serverVersion)
+  })
+
+const toRequest = ([text, params, mode, prepare, begin, lockTimeout, safeIntegers]: Sent): Request => ({
+  text,
+  params,
+  mode,
+  prepare,
+  begin,
+  statementTimeout: undefined,
+  lockTimeout,
+  safeIntegers
+})
+
+const openCursor = (connection: SqliteConnection<Fault>, request: Request, reply: Reply) =>
+  connection.openCursor(request, (fault, cursor) => {
+    if (fault !== undefined) {
+      return reply(fault)
+    }
+    const id = ++cursorIds
+    cursors.set(id, { cursor, names: request.mode === "values" ? undefined : cursor.names })
+    reply(undefined, id)
+  })
+
+const fetch = ({ cursor, names }: OpenCursor, count: number, reply: Reply) =>
+  cursor.fetch(count, (fault, { done, rows }) =>
+    // A connection that is `tabular` gives rows as arrays.
+    reply(fault, [toTable(names, rows as ReadonlyArray<ReadonlyArray<unknown>>), done]))
+
+const dispatch = (message: Message, reply: Reply): void => {
+  if (message[0] === "open") {
+    shared.extensions.push(...message[2])
+    connect(message[1], reply)
+    return
+  }
+  // "open" is the first message, and the program gives up when it fails.
+  const current = connection!
+  switch (message[0]) {
+    case "execute":
+      shared.extensions.push(...message[2])
+      return current.execute(toRequest(message[1]), reply)
+    case "cursor":
+      shared.extensions.push(...message[2])
+      return openCursor(current, toRequest(message[1]), reply)
+    case "fetch":
+      return fetch(cursors.get(message[1])!, message[2], reply)
+    case "free":
+      cursors.get(message[1])?.cursor.stop()
+      cursors.delete(message[1])
+      return reply(undefined)
+    case "ping":
+      return current.ping(reply)
+    case "reset":
+      cursors.clear()
+      return current.reset(message[1], reply)
+    case "export":
+      return current.export(reply)
+    case "backup":
+      current.backup(message[1], reply)
+      return
+    case "load":
+      return current.loadExtension(message[1], reply)
+    case "close":
+      current.destroy()
+      reply(undefined)
+      process.exit(0)
+  }
+}
+
+const serve = () => {
+  for (;;) {
+    let answered = false
+    let suspended = false
+    dispatch(read(), (fault, value) => {
+      answered = true
+      write([
+        fault && toPlain(fault),
+        value,
+        connection?.transaction === "open",
+        connection?.dirty === true,
+        connection?.lost === true
+      ])
+      if (suspended) {
+        serve()
+      }
+    })
+    if (!answered) {
+      // It waits for a lock, by a timer; the event loop runs meanwhile.
+      suspended = true
+      return
+    }
+  }
+}
+
+// A terminal and a service manager signal all processes at once; this one ends when the program lets it go.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {})
+}
+watchLifeline()
+serve()

@@ -1,0 +1,180 @@
+/**
+ * A running SELECT whose rows are read as they are asked for.
+ */
+import { namesOf, narrow, type Shape, type Table, toObject } from "./rows.js"
+import type { Prepared } from "./statements.js"
+
+/** Receives an answer, or what went wrong. `E` is the typed error in the program's own process, a fault elsewhere. */
+export interface Reply<E, A> {
+  (error: E | undefined, value: A): void
+}
+
+/** Rows, and whether they are the last. */
+export interface Batch {
+  readonly rows: ReadonlyArray<unknown>
+  readonly done: boolean
+}
+
+/**
+ * While it is open, SQLite's statement holds its place in the file's snapshot. Statements that only read may run beside
+ * it. Before any other one, the connection lets the cursor read its rest ahead: SQLite leaves undefined whether a running
+ * SELECT sees what is written beside it, and better-sqlite3 forbids it.
+ */
+export class SqliteCursor<E> {
+  readonly interleaves = true
+  /** Rows read ahead, from `at` on. */
+  private ahead: Array<unknown> = []
+  private at = 0
+  private failure: E | undefined
+  /** The names of the columns, once there is a row. */
+  names: ReadonlyArray<string> | undefined = undefined
+
+  private constructor(
+    private readonly prepared: Prepared | undefined,
+    private iterator: Iterator<unknown> | undefined,
+    private readonly shape: Shape,
+    private readonly onEnd: (cursor: SqliteCursor<E>) => void,
+    private readonly classify: (cause: unknown) => E
+  ) {}
+
+  /** Rows that are there already; in a process of its own, as the table that would travel. */
+  static of<E>(rows: ReadonlyArray<unknown> | Table): SqliteCursor<E> {
+    const cursor = new SqliteCursor<E>(undefined, undefined, { arrays: false, bigints: false }, () => {}, (cause) => {
+      throw cause
+    })
+    if ("columns" in rows) {
+      cursor.names = rows.names
+      for (let i = 0; i < rows.length; i++) {
+        cursor.ahead.push(rows.columns.map((column) => column[i]))
+      }
+    } else {
+      cursor.ahead = rows.slice()
+    }
+    return cursor
+  }
+
+  /** Starts the statement and reads its first row, so that a lock or a fault shows here. Throws what better-sqlite3 throws. */
+  static start<E>(
+    prepared: Prepared,
+    params: ReadonlyArray<unknown>,
+    shape: Shape,
+    onEnd: (cursor: SqliteCursor<E>) => void,
+    classify: (cause: unknown) => E
+  ): SqliteCursor<E> {
+    const { statement } = prepared
+    if (!prepared.arrays) {
+      statement.raw(true)
+      prepared.arrays = true
+    }
+    if (!prepared.bigints) {
+      // A cursor cannot begin again when it meets an integer beyond 2^53, as a statement that is read at once can.
+      statement.safeIntegers(true)
+      prepared.bigints = true
+    }
+    const iterator = statement.iterate(params)
+    prepared.busy = true
+    const cursor = new SqliteCursor(prepared, iterator, shape, onEnd, classify)
+    try {
+      const first = iterator.next()
+      if (first.done === true) {
+        cursor.end()
+      } else {
+        // Now, not before: the first step compiles the statement anew when the schema has changed.
+        cursor.names = namesOf(prepared)
+        cursor.ahead.push(cursor.row(first.value as Array<unknown>))
+      }
+    } catch (cause) {
+      cursor.end()
+      throw cause
+    }
+    return cursor
+  }
+
+  get ended(): boolean {
+    return this.iterator === undefined
+  }
+
+  private row(values: Array<unknown>): unknown {
+    if (!this.shape.bigints) {
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i]
+        if (typeof value === "bigint") {
+          values[i] = narrow(value)
+        }
+      }
+    }
+    return this.shape.arrays ? values : toObject(this.names!, values)
+  }
+
+  private end(): void {
+    if (this.iterator !== undefined) {
+      const iterator = this.iterator
+      this.iterator = undefined
+      iterator.return?.()
+      this.prepared!.busy = false
+      this.onEnd(this)
+    }
+  }
+
+  /** Reads up to `count` rows of the statement to the end of `rows`. */
+  private read(rows: Array<unknown>, count: number): void {
+    const iterator = this.iterator
+    if (iterator === undefined) {
+      return
+    }
+    try {
+      for (let i = 0; i < count; i++) {
+        const next = iterator.next()
+        if (next.done === true) {
+          return this.end()
+        }
+        rows.push(this.row(next.value as Array<unknown>))
+      }
+    } catch (cause) {
+      this.failure = this.classify(cause)
+      this.end()
+    }
+  }
+
+  readAhead(): void {
+    this.read(this.ahead, Number.POSITIVE_INFINITY)
+  }
+
+  fetch(count: number, done: Reply<E, Batch>): void {
+    let rows: Array<unknown>
+    if (this.ahead.length === this.at) {
+      rows = []
+    } else {
+      rows = this.ahead.slice(this.at, this.at + count)
+      this.at += rows.length
+      if (this.at === this.ahead.length) {
+        this.ahead = []
+        this.at = 0
+      }
+    }
+    this.read(rows, count - rows.length)
+    const failure = this.failure
+    if (failure !== undefined && this.ahead.length === 0) {
+      if (rows.length === 0) {
+        this.failure = undefined
+        return done(failure, { rows: [], done: true })
+      }
+      // The rows before the fault first; the fault with the next fetch.
+      return done(undefined, { rows, done: false })
+    }
+    done(undefined, { rows, done: this.iterator === undefined && this.ahead.length === 0 })
+  }
+
+  close(done: Reply<E, void>): void {
+    this.stop()
+    done(undefined, undefined)
+  }
+
+  /** Frees the statement and drops what was read ahead. */
+  stop(): void {
+    this.ahead = []
+    this.at = 0
+    this.failure = undefined
+    this.end()
+  }
+}

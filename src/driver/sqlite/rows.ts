@@ -1,0 +1,156 @@
+/**
+ * Rows: integers as JavaScript's (a number where it is exact, a bigint beyond 2^53), and rows as tables.
+ */
+import type { Prepared } from "./statements.js"
+
+/** How rows are given. */
+export interface Shape {
+  /** As arrays: asked for so, or to travel as a table. */
+  readonly arrays: boolean
+  /** Every integer as a bigint. */
+  readonly bigints: boolean
+}
+
+const maxSafe = BigInt(Number.MAX_SAFE_INTEGER)
+
+/** A safe integer as a number; any other value as it is. */
+export const narrow = (value: unknown): unknown =>
+  typeof value === "bigint" && value <= maxSafe && value >= -maxSafe ? Number(value) : value
+
+/** Whether a number may be a rounded integer. A REAL beyond 2^53 looks the same. */
+const isDoubtful = (value: unknown): boolean =>
+  typeof value === "number" && (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER)
+
+/** Whether rows read without `safeIntegers` may hold an integer that was rounded. */
+export const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
+  for (let i = 0; i < rows.length; i++) {
+    if (arrays) {
+      const row = rows[i] as ReadonlyArray<unknown>
+      for (let j = 0; j < row.length; j++) {
+        if (isDoubtful(row[j])) {
+          return true
+        }
+      }
+    } else {
+      const row = rows[i] as Readonly<Record<string, unknown>>
+      // Not Object.keys: `for in` allocates nothing, and a row has no prototype of its own.
+      for (const name in row) {
+        if (isDoubtful(row[name])) {
+          return true
+        }
+      }
+    }
+  }
+  return false
+}
+
+/** Narrows rows read with `safeIntegers`, in place. */
+export const narrowRows = (rows: ReadonlyArray<unknown>, arrays: boolean): ReadonlyArray<unknown> => {
+  for (let i = 0; i < rows.length; i++) {
+    if (arrays) {
+      const row = rows[i] as Array<unknown>
+      for (let j = 0; j < row.length; j++) {
+        row[j] = narrow(row[j])
+      }
+    } else {
+      const row = rows[i] as Record<string, unknown>
+      for (const name in row) {
+        const value = row[name]
+        if (typeof value === "bigint") {
+          row[name] = narrow(value)
+        }
+      }
+    }
+  }
+  return rows
+}
+
+/** One row of an object each. */
+export const toObject = (names: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Record<string, unknown> => {
+  const row: Record<string, unknown> = {}
+  for (let i = 0; i < names.length; i++) {
+    row[names[i]!] = values[i]
+  }
+  return row
+}
+
+/**
+ * Rows, by their columns: as they travel from process to process, which costs a fraction of what rows do, because V8
+ * writes an array of values of one type much faster than many small arrays.
+ */
+export interface Table {
+  /** `undefined` where rows are asked for as arrays. */
+  readonly names: ReadonlyArray<string> | undefined
+  readonly columns: ReadonlyArray<ReadonlyArray<unknown>>
+  readonly length: number
+}
+
+export const toTable = (
+  names: ReadonlyArray<string> | undefined,
+  rows: ReadonlyArray<ReadonlyArray<unknown>>
+): Table => {
+  const width = rows[0]?.length ?? 0
+  const columns: Array<Array<unknown>> = []
+  for (let j = 0; j < width; j++) {
+    const column: Array<unknown> = []
+    for (let i = 0; i < rows.length; i++) {
+      column.push(rows[i]![j])
+    }
+    columns.push(column)
+  }
+  return { names, columns, length: rows.length }
+}
+
+/** Blobs refer to the bytes of the message that they came with: a copy lets the rest of it go. */
+const own = (value: unknown): unknown =>
+  typeof value === "object" && value !== null ? Buffer.from(value as Uint8Array) : value
+
+export const fromTable = ({ columns, length, names }: Table): ReadonlyArray<unknown> => {
+  const rows: Array<unknown> = []
+  for (let i = 0; i < length; i++) {
+    if (names === undefined) {
+      rows.push(columns.map((column) => own(column[i])))
+    } else {
+      const row: Record<string, unknown> = {}
+      for (let j = 0; j < names.length; j++) {
+        row[names[j]!] = own(columns[j]![i])
+      }
+      rows.push(row)
+    }
+  }
+  return rows
+}
+
+/** All rows of a statement. Throws what better-sqlite3 throws. */
+export const readRows = (
+  prepared: Prepared,
+  params: ReadonlyArray<unknown>,
+  shape: Shape
+): ReadonlyArray<unknown> => {
+  const { statement } = prepared
+  const { arrays } = shape
+  const bigints = shape.bigints || prepared.exact
+  if (prepared.arrays !== arrays) {
+    statement.raw(arrays)
+    prepared.arrays = arrays
+  }
+  if (prepared.bigints !== bigints) {
+    statement.safeIntegers(bigints)
+    prepared.bigints = bigints
+  }
+  const rows = statement.all(params)
+  if (bigints) {
+    return shape.bigints ? rows : narrowRows(rows, arrays)
+  }
+  if (holdsDoubtful(rows, arrays)) {
+    // Reading again costs only those statements that meet such numbers, and those only once. A statement that
+    // changes something is `exact` from the start, so it never comes here.
+    prepared.exact = true
+    return readRows(prepared, params, shape)
+  }
+  return rows
+}
+
+/** The names of a statement's columns: to be asked for after its first step, which compiles it anew when the schema has changed. */
+export const namesOf = (prepared: Prepared): ReadonlyArray<string> =>
+  prepared.statement.columns().map((column) => column.name)

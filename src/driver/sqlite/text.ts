@@ -1,0 +1,244 @@
+/**
+ * What the driver has to know about a statement's text without SQLite's help: where one statement ends and the next
+ * begins, and whether it leaves something behind on the connection.
+ */
+
+/** What a statement may leave behind that the next borrower would see. */
+export type Change =
+  | { readonly _tag: "Temp" }
+  | { readonly _tag: "Attach" }
+  | { readonly _tag: "Pragma"; readonly schema: string | undefined; readonly name: string }
+
+/** Matches one token that may hide a semicolon, one word, or one other character. Unterminated ones reach the end. */
+const token =
+  /\s+|--[^\n]*|\/\*[^]*?(?:\*\/|$)|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?|[\p{L}\p{N}_$]+|[^]/uy
+
+const blank = /^(?:\s|--|\/\*)/
+
+/** The significant tokens of a text, with their places. */
+function* tokens(text: string): Generator<{ readonly token: string; readonly start: number; readonly end: number }> {
+  let at = 0
+  while (at < text.length) {
+    token.lastIndex = at
+    const found = token.exec(text)?.[0] ?? text.slice(at)
+    const start = at
+    at += found.length
+    if (!blank.test(found)) {
+      yield { token: found, start, end: at }
+    }
+  }
+}
+
+/**
+ * The statements of a text, in order, without the empty ones. A trigger's body belongs to its CREATE TRIGGER: as in
+ * `sqlite3_complete()`, that one ends with `; END ;`.
+ */
+export const split = (text: string): ReadonlyArray<string> => {
+  const statements: Array<string> = []
+  let first = -1
+  let last = 0
+  let words = 0
+  let create = false
+  let trigger = false
+  let previous = ""
+  const end = () => {
+    if (first >= 0) {
+      statements.push(text.slice(first, last))
+    }
+    first = -1
+    words = 0
+    create = trigger = false
+    previous = ""
+  }
+  for (const { end: tokenEnd, start, token } of tokens(text)) {
+    if (token === ";" && (!trigger || previous === "; END")) {
+      end()
+      continue
+    }
+    if (first < 0) {
+      first = start
+    }
+    last = tokenEnd
+    const word = token.toUpperCase()
+    if (words === 0 && (word === "EXPLAIN" || word === "QUERY" || word === "PLAN")) {
+      continue
+    }
+    words++
+    if (words === 1) {
+      create = word === "CREATE"
+    } else if (create && !trigger && words <= 3 && word === "TRIGGER") {
+      trigger = true
+    }
+    previous = previous === ";" && word === "END" ? "; END" : word
+  }
+  end()
+  return statements
+}
+
+/** The first `count` words and signs of a text, in upper case, comments and leading semicolons left out. */
+export const head = (text: string, count: number): ReadonlyArray<string> => {
+  const words: Array<string> = []
+  for (const { token } of tokens(text)) {
+    if (token === ";" && words.length === 0) {
+      continue
+    }
+    if (words.push(token.toUpperCase()) === count) {
+      break
+    }
+  }
+  return words
+}
+
+/** Pragmas that only answer, although they take an argument. */
+const asking = new Set([
+  "TABLE_INFO",
+  "TABLE_XINFO",
+  "TABLE_LIST",
+  "INDEX_INFO",
+  "INDEX_LIST",
+  "INDEX_XINFO",
+  "FOREIGN_KEY_LIST",
+  "FOREIGN_KEY_CHECK",
+  "INTEGRITY_CHECK",
+  "QUICK_CHECK"
+])
+
+/** Pragmas that change the file or nothing, but leave nothing behind on the connection. */
+const ofTheFile = new Set([
+  "APPLICATION_ID",
+  "USER_VERSION",
+  "WAL_CHECKPOINT",
+  "OPTIMIZE",
+  "INCREMENTAL_VACUUM",
+  "SHRINK_MEMORY",
+  "PAGE_SIZE",
+  "AUTO_VACUUM",
+  "ENCODING",
+  // Ends with its transaction.
+  "DEFER_FOREIGN_KEYS"
+])
+
+/** Pragmas that write to the file without an argument. */
+const acting = new Set(["WAL_CHECKPOINT", "OPTIMIZE", "INCREMENTAL_VACUUM"])
+
+/** Statements that end, begin or forbid a transaction of several statements, or change the connection. */
+const apart = new Set([
+  "BEGIN",
+  "COMMIT",
+  "END",
+  "ROLLBACK",
+  "SAVEPOINT",
+  "RELEASE",
+  "PRAGMA",
+  "VACUUM",
+  "ATTACH",
+  "DETACH"
+])
+
+const unquote = (name: string): string => /^["'`[]/.test(name) ? name.slice(1, -1) : name
+
+const pragma = (words: ReadonlyArray<string>) => {
+  const schema = words[2] === "." ? unquote(words[1]!) : undefined
+  const name = unquote(words[schema === undefined ? 1 : 3] ?? "")
+  const sign = words[schema === undefined ? 2 : 4]
+  return { schema, name, assigns: sign === "=" || sign === "(" }
+}
+
+/** What a statement of one connection is, by its text. */
+export interface Facts {
+  /** The first word, in upper case. */
+  readonly keyword: string
+  readonly change: Change | undefined
+  /** A PRAGMA that may write to the file, whatever `sqlite3_stmt_readonly` says of it. */
+  readonly pragmaWrites: boolean
+}
+
+export const facts = (text: string): Facts => {
+  const all = head(text, 9)
+  // EXPLAIN PRAGMA is a PRAGMA: SQLite runs it when it is prepared.
+  const at = all[0] === "EXPLAIN" ? all.indexOf("PRAGMA") : -1
+  const words = at < 0 ? all : all.slice(at)
+  const keyword = words[0] ?? ""
+  switch (keyword) {
+    case "PRAGMA": {
+      const { assigns, name, schema } = pragma(words)
+      const changes = assigns && !asking.has(name) && !ofTheFile.has(name)
+      return {
+        keyword,
+        change: changes ? { _tag: "Pragma", schema, name } : undefined,
+        pragmaWrites: assigns ? !asking.has(name) : acting.has(name)
+      }
+    }
+    case "ATTACH":
+      return { keyword, change: { _tag: "Attach" }, pragmaWrites: false }
+    case "CREATE":
+      // Conservative: a table called "temp" in the main schema only costs a look into the temp schema.
+      return { keyword, change: /\btemp(orary)?\b/i.test(text) ? { _tag: "Temp" } : undefined, pragmaWrites: false }
+    default:
+      return { keyword, change: undefined, pragmaWrites: false }
+  }
+}
+
+/** Whether several statements may be run as one transaction, and if so how it begins. */
+export const together = (statements: ReadonlyArray<string>): "BEGIN" | "BEGIN IMMEDIATE" | undefined => {
+  let reads = true
+  for (const statement of statements) {
+    const keyword = head(statement, 1)[0] ?? ""
+    if (apart.has(keyword)) {
+      return undefined
+    }
+    reads = reads && (keyword === "SELECT" || keyword === "VALUES" || keyword === "EXPLAIN")
+  }
+  return reads ? "BEGIN" : "BEGIN IMMEDIATE"
+}
+
+const readers = new Set([
+  "SELECT",
+  "VALUES",
+  "EXPLAIN",
+  "COMMIT",
+  "END",
+  "ROLLBACK",
+  "SAVEPOINT",
+  "RELEASE",
+  "ATTACH",
+  "DETACH"
+])
+
+/** By its first word; by another one where that does not tell. Rather yes than no. */
+const statementMayWrite = (text: string): boolean => {
+  const { keyword, pragmaWrites } = facts(text)
+  switch (keyword) {
+    case "PRAGMA":
+      return pragmaWrites
+    case "BEGIN":
+      return /^(IMMEDIATE|EXCLUSIVE)$/.test(head(text, 2)[1] ?? "")
+    case "WITH":
+      return [...tokens(text)].some(({ token }, i, all) =>
+        /^(INSERT|UPDATE|DELETE|REPLACE)$/i.test(token) && all[i + 1]?.token !== "("
+      )
+    default:
+      return !readers.has(keyword)
+  }
+}
+
+/** What has been said of texts: an engine asks about the same few again and again. */
+const known = new Map<string, boolean>()
+const maxKnown = 1024
+
+/**
+ * Whether a text may need the write lock, where SQLite cannot be asked because it runs elsewhere. Where this says no and
+ * SQLite yes, the statement waits for its lock in the file instead of in the queue.
+ */
+export const mayWrite = (text: string): boolean => {
+  const found = known.get(text)
+  if (found !== undefined) {
+    return found
+  }
+  const writes = split(text).some(statementMayWrite)
+  if (known.size >= maxKnown) {
+    known.clear()
+  }
+  known.set(text, writes)
+  return writes
+}

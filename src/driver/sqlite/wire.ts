@@ -1,0 +1,130 @@
+/**
+ * What passes between the program and a process that runs statements: frames of a length and a value as `v8.serialize`
+ * writes it, which keeps bigints, buffers, infinities and -0 as they are.
+ */
+import * as V8 from "node:v8"
+import type { Mode, ResetPolicy } from "../Driver.js"
+import { codeOf, Fault, type Fields, type Place } from "./codes.js"
+import type { Spec } from "./open.js"
+
+/** A statement, by position: names would be written with every one. */
+export type Sent = readonly [
+  text: string,
+  params: ReadonlyArray<unknown>,
+  mode: Mode,
+  prepare: boolean,
+  begin: string | undefined,
+  lockTimeout: number | undefined,
+  safeIntegers: boolean
+]
+
+/** What the program asks for. One at a time. */
+export type Message =
+  | readonly ["open", spec: Spec, extensions: ReadonlyArray<string>]
+  | readonly ["execute", request: Sent, extensions: ReadonlyArray<string>]
+  | readonly ["cursor", request: Sent, extensions: ReadonlyArray<string>]
+  | readonly ["fetch", cursor: number, count: number]
+  | readonly ["free", cursor: number]
+  | readonly ["ping"]
+  | readonly ["reset", policy: ResetPolicy]
+  | readonly ["export"]
+  | readonly ["backup", destination: string]
+  | readonly ["load", path: string]
+  | readonly ["close"]
+
+/** The answer, with where the connection stands after it. */
+export type Answer = readonly [
+  fault: PlainFault | undefined,
+  value: unknown,
+  open: boolean,
+  dirty: boolean,
+  lost: boolean
+]
+
+/** A fault as plain data. */
+export interface PlainFault {
+  readonly place: Place
+  readonly fields: Fields
+}
+
+interface PlainError {
+  readonly name: string
+  readonly message: string
+  readonly stack: string | undefined
+  readonly code: string | undefined
+}
+
+/** Structured clones of errors lose their code and their name. */
+export const toPlain = ({ fields, place }: Fault): PlainFault => {
+  const { cause } = fields
+  if (!(cause instanceof Error)) {
+    return { place, fields: { ...fields, cause: undefined } }
+  }
+  const plain: PlainError = { name: cause.name, message: cause.message, stack: cause.stack, code: codeOf(cause) }
+  return { place, fields: { ...fields, cause: plain } }
+}
+
+export const fromPlain = ({ fields, place }: PlainFault): Fault => {
+  if (fields.cause === undefined) {
+    return new Fault(place, fields)
+  }
+  // `toPlain` is the only one to write it.
+  const plain = fields.cause as PlainError
+  const cause = new Error(plain.message)
+  cause.name = plain.name
+  if (plain.stack !== undefined) {
+    cause.stack = plain.stack
+  }
+  return new Fault(place, {
+    ...fields,
+    cause: plain.code === undefined ? cause : Object.assign(cause, { code: plain.code })
+  })
+}
+
+const headerBytes = 4
+
+/** A value with its length ahead of it. */
+export const frame = (value: Message | Answer): Buffer => {
+  const serializer = new V8.DefaultSerializer()
+  // Room for the length, which is known at the end; the deserializer is given the rest.
+  serializer.writeRawBytes(Buffer.alloc(headerBytes))
+  serializer.writeHeader()
+  serializer.writeValue(value)
+  const bytes = serializer.releaseBuffer()
+  bytes.writeUInt32LE(bytes.length - headerBytes, 0)
+  return bytes
+}
+
+/** Takes chunks apart into values. */
+export class Frames {
+  private chunks: Array<Buffer> = []
+  private size = 0
+
+  push(chunk: Buffer): void {
+    this.chunks.push(chunk)
+    this.size += chunk.length
+  }
+
+  /** The next complete value, or `undefined`. */
+  next(): unknown {
+    const length = this.length()
+    if (length === undefined || this.size < headerBytes + length) {
+      return undefined
+    }
+    const bytes = this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks)
+    const end = headerBytes + length
+    this.size = bytes.length - end
+    this.chunks = this.size === 0 ? [] : [bytes.subarray(end)]
+    return V8.deserialize(bytes.subarray(headerBytes, end))
+  }
+
+  private length(): number | undefined {
+    if (this.size < headerBytes) {
+      return undefined
+    }
+    if (this.chunks[0]!.length < headerBytes) {
+      this.chunks = [Buffer.concat(this.chunks)]
+    }
+    return this.chunks[0]!.readUInt32LE(0)
+  }
+}

@@ -1,0 +1,178 @@
+import { describe, it } from "@effect/vitest"
+import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
+import * as Effect from "effect/Effect"
+import { connectionReasons, QueryError, queryReasons } from "../../../src/DbError.js"
+import { codes } from "../../../src/driver/Sqlite.js"
+import { classify } from "../../../src/driver/sqlite/codes.js"
+import { toError } from "../../../src/driver/sqlite/errors.js"
+import { execute, file, places, single } from "./harness.js"
+
+const schema = `
+  CREATE TABLE team(id INTEGER PRIMARY KEY, name TEXT NOT NULL CONSTRAINT team_name UNIQUE, size INTEGER CONSTRAINT small CHECK (size < 10));
+  CREATE TABLE member(team INTEGER REFERENCES team(id), a, b, UNIQUE (a, b));
+  CREATE UNIQUE INDEX member_lower ON member(lower(a));
+  CREATE TABLE tag(a, b);
+  CREATE UNIQUE INDEX "tag key" ON tag(a, b);
+  INSERT INTO tag VALUES (1, 2);
+  CREATE TABLE strict_one(n INTEGER) STRICT;
+  INSERT INTO team VALUES (1, 'red', 1);
+  INSERT INTO member VALUES (1, 'x', 'y');
+`
+
+interface Expected {
+  readonly reason: string
+  readonly outcome: "NotSent" | "RolledBack"
+  readonly code?: string
+  readonly constraint?: string
+  readonly table?: string
+  readonly column?: string
+}
+
+const cases: ReadonlyArray<readonly [text: string, expected: Expected]> = [
+  ["INSERT INTO team VALUES (2, 'red', 1)", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    code: "SQLITE_CONSTRAINT_UNIQUE",
+    constraint: "team.name",
+    table: "team",
+    column: "name"
+  }],
+  ["INSERT INTO team VALUES (1, 'blue', 1)", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    code: "SQLITE_CONSTRAINT_PRIMARYKEY",
+    constraint: "team.id",
+    table: "team",
+    column: "id"
+  }],
+  ["INSERT INTO member VALUES (1, 'x', 'y')", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    code: "SQLITE_CONSTRAINT_UNIQUE",
+    constraint: "member_lower"
+  }],
+  ["DROP INDEX member_lower; INSERT INTO member VALUES (1, 'x', 'y')", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    constraint: "member.a, member.b",
+    table: "member"
+  }],
+  ["INSERT INTO tag VALUES (1, 2)", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    constraint: "tag key",
+    table: "tag"
+  }],
+  ["INSERT INTO team VALUES (2, NULL, 1)", {
+    reason: "NotNullViolation",
+    outcome: "RolledBack",
+    table: "team",
+    column: "name"
+  }],
+  ["INSERT INTO team VALUES (2, 'blue', 11)", {
+    reason: "CheckViolation",
+    outcome: "RolledBack",
+    constraint: "small"
+  }],
+  ["INSERT INTO member VALUES (9, 'z', 'z')", { reason: "ForeignKeyViolation", outcome: "RolledBack" }],
+  ["DELETE FROM team", { reason: "ForeignKeyViolation", outcome: "RolledBack" }],
+  ["INSERT INTO strict_one VALUES ('x')", { reason: "DataError", outcome: "RolledBack" }],
+  ["INSERT INTO team(id, name) VALUES ('x', 'y')", { reason: "DataError", outcome: "RolledBack" }],
+  ["SELECT json('{')", { reason: "DataError", outcome: "RolledBack" }],
+  ["SELECT sum(n) FROM (SELECT 9223372036854775807 AS n UNION ALL SELECT 1)", {
+    reason: "DataError",
+    outcome: "RolledBack"
+  }],
+  ["SELECT zeroblob(3000000000)", { reason: "DataError", outcome: "RolledBack" }],
+  ["SELEC 1", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["SELECT (", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["SELECT 'abc", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["SELECT abs()", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["INSERT INTO team VALUES (1)", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["SELECT id FROM team a, team b", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["SELECT 1\0; DROP TABLE team", { reason: "SqlSyntax", outcome: "NotSent" }],
+  ["SELECT * FROM nowhere", { reason: "UndefinedObject", outcome: "NotSent" }],
+  ["SELECT absent FROM team", { reason: "UndefinedObject", outcome: "NotSent" }],
+  ["INSERT INTO team(absent) VALUES (1)", { reason: "UndefinedObject", outcome: "NotSent" }],
+  ["SELECT no_function(1)", { reason: "UndefinedObject", outcome: "NotSent" }],
+  ["ROLLBACK TO nowhere", { reason: "UndefinedObject", outcome: "RolledBack" }],
+  ["COMMIT", { reason: "Unknown", outcome: "RolledBack" }]
+]
+
+describe.each(places)("errors, %s", (_, threads) => {
+  it.scoped("are classified", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ filename: yield* file, threads })
+      yield* execute(connection, schema)
+      for (const [text, expected] of cases) {
+        const error = yield* Effect.flip(execute(connection, text))
+        assertTrue(error instanceof QueryError, text)
+        const { code, column, constraint, outcome, reason, table } = error
+        const actual: Record<string, unknown> = { reason, outcome, code, constraint, table, column }
+        for (const [name, value] of Object.entries(expected)) {
+          strictEqual(actual[name], value, `${name} of: ${text}`)
+        }
+        strictEqual(error.database, "default")
+        assertInclude(error.message, "database \"default\"")
+        assertTrue(error.cause instanceof Error)
+      }
+      deepStrictEqual(yield* execute(connection, "SELECT count(*) AS n FROM team"), [{ n: 1 }])
+    }))
+
+  it.scoped("name the statement, without values", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      yield* execute(connection, schema)
+      const text = "INSERT INTO team VALUES (?, ?, ?)"
+      const error = yield* Effect.flip(execute(connection, text, [7, "red", 777]))
+      strictEqual(error.reason, "CheckViolation")
+      assertTrue(error instanceof QueryError)
+      strictEqual(error.statement, text)
+      assertTrue(!JSON.stringify(error).includes("777"))
+    }))
+
+  it.scoped("an automatic rollback shows", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      yield* execute(connection, schema)
+      yield* execute(connection, "SELECT 1", [], { begin: "BEGIN IMMEDIATE" })
+      strictEqual(connection.transaction, "open")
+      yield* Effect.flip(execute(connection, "INSERT INTO team VALUES (1, 'x', 1)"))
+      strictEqual(connection.transaction, "open")
+      yield* Effect.flip(execute(connection, "INSERT OR ROLLBACK INTO team VALUES (1, 'x', 1)"))
+      strictEqual(connection.transaction, "idle")
+    }))
+
+  it.scoped("a full database", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ filename: yield* file, threads, settings: { max_page_count: "8" } })
+      yield* execute(connection, "CREATE TABLE t(x)")
+      const error = yield* Effect.flip(execute(connection, "INSERT INTO t VALUES (zeroblob(1000000))"))
+      strictEqual(error.reason, "DiskFull")
+      strictEqual(error.outcome, "RolledBack")
+      deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [])
+    }))
+})
+
+describe("the table of codes", () => {
+  it("names reasons that exist, by SQLite's numbers", () => {
+    for (const [name, code] of Object.entries(codes)) {
+      assertTrue(code.reason in (code.error === "QueryError" ? queryReasons : connectionReasons), name)
+      const primary = Object.entries(codes).find(([, other]) => other.number === (code.number & 0xff))
+      assertTrue(primary !== undefined && name.startsWith(primary[0]), `${name} extends its primary code`)
+    }
+  })
+
+  it("stands for the extended codes that it does not list", () => {
+    const failed = (code: string) =>
+      toError(classify({ database: "d" }, Object.assign(new Error("disk I/O error"), { code })))
+    strictEqual(failed("SQLITE_IOERR_SHORT_READ").reason, "Lost")
+    strictEqual(failed("SQLITE_IOERR_SHORT_READ").outcome, "Unknown")
+    strictEqual(failed("SQLITE_CANTOPEN_ISDIR").reason, "CannotOpen")
+    strictEqual(failed("SQLITE_CORRUPT_INDEX").reason, "NotADatabase")
+    strictEqual(failed("SQLITE_SOMETHING_NEW").reason, "Unknown")
+    strictEqual(failed("SQLITE_NOMEM").reason, "OutOfMemory")
+    strictEqual(failed("SQLITE_BUSY_SNAPSHOT").reason, "Serialization")
+    assertTrue(failed("SQLITE_BUSY_SNAPSHOT").isTransient)
+  })
+})

@@ -1,0 +1,254 @@
+/** The SQLite driver, and a process that holds locks on its files. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type ChildProcess, spawn } from "node:child_process"
+import * as Fs from "node:fs"
+import { createRequire } from "node:module"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import type { DbConfig } from "../../../src/DbConfig.js"
+import type { DbError } from "../../../src/DbError.js"
+import type { Connection, Cursor, Done, Driver, Request, ResetPolicy } from "../../../src/driver/Driver.js"
+import * as Sqlite from "../../../src/driver/Sqlite.js"
+
+/** Of a configuration, what these tests vary. */
+export interface Options {
+  readonly filename?: string
+  readonly access?: "read-write" | "read-only"
+  readonly settings?: Readonly<Record<string, string>>
+  readonly prepareCacheSize?: number
+  readonly threads?: number
+  readonly lockTimeout?: number
+  readonly statementTimeout?: number
+  readonly connectTimeout?: number
+  readonly transformResultNames?: (name: string) => string
+}
+
+export const config = (options: Options): DbConfig => ({
+  name: "default",
+  environment: "test",
+  type: "sqlite",
+  filename: options.filename ?? ":memory:",
+  hosts: [],
+  targetSessionAttrs: "any",
+  channelBinding: "prefer",
+  database: undefined,
+  username: "",
+  password: undefined,
+  ssl: { mode: "disable", ca: undefined, cert: undefined, key: undefined },
+  access: options.access ?? "read-write",
+  applicationName: "dblive",
+  settings: options.settings ?? {},
+  prepareCacheSize: options.prepareCacheSize ?? 256,
+  threads: options.threads ?? 0,
+  transformQueryNames: undefined,
+  transformResultNames: options.transformResultNames,
+  transformJson: false,
+  spanAttributes: {},
+  pool: {
+    size: 1,
+    overflow: 1,
+    overflowIdle: 10_000,
+    acquireTimeout: 10_000,
+    connectTimeout: options.connectTimeout ?? 5000,
+    validateAfter: 0,
+    maxLifetime: 3_600_000,
+    idleTimeout: 600_000,
+    minIdle: 0,
+    keepalive: 0,
+    leakThreshold: 0,
+    maxWaiters: 10_000,
+    resetOnReturn: "rollback",
+    closeTimeout: 1000,
+    shedding: undefined
+  },
+  limits: {
+    statementTimeout: options.statementTimeout ?? 0,
+    lockTimeout: options.lockTimeout ?? 30_000,
+    idleInTransactionTimeout: 0,
+    transactionTimeout: 0
+  },
+  connectOnStart: true
+})
+
+/** A folder of its own, removed with the scope. */
+export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "dblive-sqlite-"))),
+  (path) => Effect.sync(() => Fs.rmSync(path, { recursive: true, force: true }))
+)
+
+/** The name of a file that is not there yet. */
+export const file: Effect.Effect<string, never, Scope.Scope> = Effect.map(
+  folder,
+  (path) => Path.join(path, "db.sqlite")
+)
+
+export const make = (options: Options): Effect.Effect<Driver, DbError, Scope.Scope> => Sqlite.make(config(options))
+
+/** A connection, closed with the scope. */
+export const connect = (driver: Driver): Effect.Effect<Connection, DbError, Scope.Scope> =>
+  Effect.acquireRelease(
+    driver.open,
+    (connection) => Effect.async<void>((resume) => connection.close(() => resume(Effect.void)))
+  )
+
+/** One connection of a driver of its own. */
+export const single = (options: Options): Effect.Effect<Connection, DbError, Scope.Scope> =>
+  Effect.flatMap(make(options), connect)
+
+export const request = (text: string, params: ReadonlyArray<unknown> = [], more: Partial<Request> = {}): Request => ({
+  text,
+  params,
+  mode: "rows",
+  prepare: true,
+  begin: undefined,
+  statementTimeout: undefined,
+  lockTimeout: undefined,
+  safeIntegers: false,
+  ...more
+})
+
+/** An effect of a callback. */
+export const once = <A>(f: (done: Done<A>) => void): Effect.Effect<A, DbError> =>
+  Effect.async<A, DbError>((resume) =>
+    f((error, value) => resume(error === undefined ? Effect.succeed(value) : Effect.fail(error)))
+  )
+
+export const execute = (
+  connection: Connection,
+  text: string,
+  params: ReadonlyArray<unknown> = [],
+  more: Partial<Request> = {}
+): Effect.Effect<ReadonlyArray<Record<string, unknown>>, DbError> =>
+  Effect.map(
+    once<unknown>((done) => connection.execute(request(text, params, more), done)),
+    (answer) => answer as ReadonlyArray<Record<string, unknown>>
+  )
+
+export const openCursor = (
+  connection: Connection,
+  text: string,
+  params: ReadonlyArray<unknown> = [],
+  more: Partial<Request> = {}
+): Effect.Effect<Cursor, DbError> => once<Cursor>((done) => connection.openCursor(request(text, params, more), done))
+
+export const fetch = (cursor: Cursor, count: number) =>
+  once<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) => cursor.fetch(count, done))
+
+/** All that is left of a cursor. */
+export const drain = (cursor: Cursor, count = 100): Effect.Effect<ReadonlyArray<unknown>, DbError> =>
+  Effect.gen(function*() {
+    const rows: Array<unknown> = []
+    for (;;) {
+      const batch = yield* fetch(cursor, count)
+      rows.push(...batch.rows)
+      if (batch.done) {
+        return rows
+      }
+    }
+  })
+
+export const reset = (connection: Connection, policy: ResetPolicy = "rollback"): Effect.Effect<void, DbError> =>
+  once<void>((done) => connection.reset(policy, done))
+
+export const cancel = (connection: Connection): Effect.Effect<void, DbError> =>
+  once<void>((done) => connection.cancel(done))
+
+export const ping = (connection: Connection): Effect.Effect<void, DbError> =>
+  once<void>((done) => connection.ping(done))
+
+const require = createRequire(import.meta.url)
+
+/** A line that a process writes. */
+const line = (child: ChildProcess): Effect.Effect<string, Error> =>
+  Effect.async<string, Error>((resume) => {
+    child.stdout!.once("data", (chunk) => resume(Effect.succeed(String(chunk).trim())))
+    child.once("error", (error) => resume(Effect.fail(error)))
+    child.once("exit", (code) => resume(Effect.fail(new Error(`the process ended with ${code}`))))
+  })
+
+const holder = `
+  const Database = require(process.argv[1])
+  const db = new Database(process.argv[2])
+  db.pragma("journal_mode = " + process.argv[3])
+  db.exec(process.argv[4])
+  console.log("held")
+  process.stdin.once("data", () => { db.exec(process.argv[5]); db.close(); console.log("released"); process.exit() })
+  process.stdin.once("end", () => process.exit())
+`
+
+/** Another process that holds a lock. */
+export interface Lock {
+  /** Has it run its last statement and end. */
+  readonly release: Effect.Effect<void, Error>
+}
+
+/** Has another process run `sql` on the file, and wait. */
+export const lock = (
+  filename: string,
+  sql: string,
+  options: { readonly journal?: string; readonly atEnd?: string } = {}
+): Effect.Effect<Lock, Error, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [
+        "-e",
+        holder,
+        require.resolve("better-sqlite3"),
+        filename,
+        options.journal ?? "WAL",
+        sql,
+        options.atEnd ?? "ROLLBACK"
+      ], { stdio: ["pipe", "pipe", "inherit"], env: { PATH: process.env["PATH"] } })
+    ),
+    (child) => Effect.sync(() => child.kill("SIGKILL"))
+  ).pipe(Effect.flatMap((child) =>
+    Effect.as(line(child), {
+      release: Effect.suspend(() => {
+        child.stdin.write("go\n")
+        return Effect.asVoid(line(child))
+      })
+    })
+  ))
+
+/** How many turns the event loop makes while an effect runs. */
+export const turns = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [A, number], E, R> =>
+  Effect.suspend(() => {
+    let count = 0
+    let ended = false
+    const turn = () => {
+      count++
+      if (!ended) {
+        setImmediate(turn)
+      }
+    }
+    setImmediate(turn)
+    return effect.pipe(
+      Effect.map((value) => [value, count] as const),
+      Effect.ensuring(Effect.sync(() => {
+        ended = true
+      }))
+    )
+  })
+
+/** Asks until the answer is yes, for what happens in another process. At most 10 seconds. */
+export const eventually = (ask: () => boolean): Effect.Effect<void, Error> =>
+  Effect.async<void, Error>((resume) => {
+    const limit = Date.now() + 10_000
+    const timer = setInterval(() => {
+      if (ask()) {
+        clearInterval(timer)
+        resume(Effect.void)
+      } else if (Date.now() > limit) {
+        clearInterval(timer)
+        resume(Effect.fail(new Error("it did not happen within 10 seconds")))
+      }
+    }, 5)
+    return Effect.sync(() => clearInterval(timer))
+  })
+
+/** The two ways in which statements run: here, and in a process of their own. */
+export const places: ReadonlyArray<readonly [name: string, threads: number]> = [
+  ["in this process", 0],
+  ["in a process of its own", 1]
+]

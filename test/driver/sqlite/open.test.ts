@@ -1,0 +1,199 @@
+import { describe, it } from "@effect/vitest"
+import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import type { DbError } from "../../../src/DbError.js"
+import {
+  connect,
+  eventually,
+  execute,
+  file,
+  folder,
+  lock,
+  make,
+  type Options,
+  ping,
+  places,
+  single,
+  turns
+} from "./harness.js"
+
+const failure = (options: Options) => Effect.scoped(Effect.flip(Effect.flatMap(make(options), (driver) => driver.open)))
+
+const isConnectionError = (error: DbError, reason: string) => {
+  strictEqual(error._tag, "ConnectionError")
+  strictEqual(error.reason, reason)
+  strictEqual(error.outcome, "NotSent")
+}
+
+describe.each(places)("opening, %s", (_, threads) => {
+  it.scoped("creates the file and its folders", () =>
+    Effect.gen(function*() {
+      const filename = Path.join(yield* folder, "a", "b", "db.sqlite")
+      const connection = yield* single({ filename, threads })
+      assertTrue(Fs.existsSync(filename))
+      assertTrue(/^3\.\d+\.\d+$/.test(connection.serverVersion))
+    }))
+
+  it.scoped("sets the connection up", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ filename: yield* file, threads, settings: { temp_store: "MEMORY" } })
+      const value = (name: string) =>
+        Effect.map(execute(connection, `PRAGMA ${name}`), (rows) => Object.values(rows[0]!)[0])
+      strictEqual(yield* value("journal_mode"), "wal")
+      strictEqual(yield* value("synchronous"), 1)
+      strictEqual(yield* value("foreign_keys"), 1)
+      strictEqual(yield* value("cache_size"), -65536)
+      strictEqual(yield* value("busy_timeout"), 0)
+      strictEqual(yield* value("temp_store"), 2)
+    }))
+
+  it.scoped("a setting wins over the driver's own", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ filename: yield* file, threads, settings: { Journal_Mode: "DELETE" } })
+      deepStrictEqual(yield* execute(connection, "PRAGMA journal_mode"), [{ journal_mode: "delete" }])
+    }))
+
+  it.scoped("refuses a pragma that SQLite does not have", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ filename: yield* file, threads, settings: { "no_such; DROP TABLE x": "1" } })
+      isConnectionError(error, "Unsupported")
+      assertInclude(error.message, "no_such")
+    }))
+
+  it.scoped("refuses SQLite's own waiting for locks", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ filename: yield* file, threads, settings: { busy_timeout: "1000" } })
+      isConnectionError(error, "Unsupported")
+      assertInclude(error.message, "lockTimeout")
+    }))
+
+  it.scoped("a value of a setting cannot leave its quotes", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* single({ filename, threads, settings: { cache_size: "1'; CREATE TABLE injected(x); --" } }).pipe(
+        Effect.scoped,
+        Effect.ignore
+      )
+      const connection = yield* single({ filename, threads })
+      deepStrictEqual(yield* execute(connection, "SELECT name FROM sqlite_schema"), [])
+    }))
+
+  it.scoped("a file that is no database", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      Fs.writeFileSync(filename, "this is no database, and longer than a header is: ".repeat(40))
+      isConnectionError(yield* failure({ filename, threads }), "NotADatabase")
+    }))
+
+  it.scoped("a folder", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ filename: yield* folder, threads })
+      isConnectionError(error, "CannotOpen")
+      assertInclude(error.message, "it is a folder")
+    }))
+
+  it.scoped("a folder that cannot be created", () =>
+    Effect.gen(function*() {
+      const path = yield* folder
+      Fs.writeFileSync(Path.join(path, "plain"), "")
+      isConnectionError(yield* failure({ filename: Path.join(path, "plain", "x", "db.sqlite"), threads }), "CannotOpen")
+    }))
+
+  it.scoped("a folder that cannot be written", () =>
+    Effect.gen(function*() {
+      // Read-only for every user, root among them.
+      isConnectionError(yield* failure({ filename: "/proc/self/db.sqlite", threads }), "CannotOpen")
+    }))
+
+  it.scoped("a name that would be another file's", () =>
+    Effect.gen(function*() {
+      isConnectionError(yield* failure({ filename: `${yield* file} `, threads }), "CannotOpen")
+    }))
+
+  it.scoped("read-only access creates nothing, and writes nothing", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const error = yield* failure({ filename, threads, access: "read-only" })
+      isConnectionError(error, "CannotOpen")
+      assertTrue(!Fs.existsSync(filename))
+      yield* Effect.scoped(
+        Effect.flatMap(single({ filename, threads }), (connection) => execute(connection, "CREATE TABLE t(x)"))
+      )
+      const connection = yield* single({ filename, threads, access: "read-only" })
+      const refused = yield* Effect.flip(execute(connection, "INSERT INTO t VALUES (1)"))
+      strictEqual(refused.reason, "ReadOnly")
+      deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [])
+    }))
+
+  it.scoped("read-only access to memory", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads, access: "read-only" })
+      strictEqual((yield* Effect.flip(execute(connection, "CREATE TABLE t(x)"))).reason, "ReadOnly")
+    }))
+
+  it.scoped("a locked file is waited for, and the event loop goes on", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const held = yield* lock(filename, "CREATE TABLE t(x); BEGIN EXCLUSIVE", { journal: "DELETE" })
+      const [error, count] = yield* turns(failure({ filename, threads, connectTimeout: 300 }))
+      strictEqual(error._tag, "TimeoutError")
+      strictEqual(error.reason, "Connect")
+      strictEqual(error.outcome, "NotSent")
+      assertTrue(count > 20, `${count} turns`)
+      const driver = yield* make({ filename, threads })
+      const opening = yield* Effect.fork(connect(driver))
+      yield* Effect.yieldNow()
+      yield* held.release
+      const connection = yield* Fiber.join(opening)
+      deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [])
+    }))
+
+  it.scoped("opening can be interrupted", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      yield* lock(filename, "CREATE TABLE t(x); BEGIN EXCLUSIVE", { journal: "DELETE" })
+      const opening = yield* Effect.fork(failure({ filename, threads, connectTimeout: 0 }))
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(opening)
+    }))
+
+  it.scoped("notices that the file was removed or replaced", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const connection = yield* single({ filename, threads })
+      yield* ping(connection)
+      Fs.renameSync(filename, `${filename}.old`)
+      let told: DbError | undefined
+      connection.onLost = (error) => {
+        told = error
+      }
+      const error = yield* Effect.flip(ping(connection))
+      strictEqual(error.reason, "Lost")
+      assertTrue(connection.lost)
+      yield* eventually(() => told !== undefined)
+      strictEqual((yield* Effect.flip(execute(connection, "SELECT 1"))).reason, "Lost")
+    }))
+
+  it.scoped("an in-memory database has one connection", () =>
+    Effect.gen(function*() {
+      strictEqual((yield* make({ threads })).maxConnections, 1)
+      strictEqual((yield* make({ filename: yield* file })).maxConnections, undefined)
+    }))
+})
+
+describe("limits of statements", () => {
+  it.scoped("are refused where they could not be kept", () =>
+    Effect.gen(function*() {
+      const here = yield* Effect.flip(make({ filename: yield* file, statementTimeout: 1000 }))
+      isConnectionError(here, "Unsupported")
+      assertInclude(here.message, "threads")
+      isConnectionError(yield* Effect.flip(make({ threads: 1, statementTimeout: 1000 })), "Unsupported")
+      strictEqual(
+        (yield* make({ filename: yield* file, threads: 1, statementTimeout: 1000 })).capabilities.cancel,
+        true
+      )
+    }))
+})

@@ -1,0 +1,229 @@
+import { describe, it } from "@effect/vitest"
+import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
+import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
+import type { Connection } from "../../../src/driver/Driver.js"
+import { drain, execute, openCursor, places, request, single } from "./harness.js"
+
+const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+
+/** What is written, and what a column without a type gives back. */
+const value = fc.oneof(
+  fc.oneof(int64, fc.constantFrom(2n ** 53n, 2n ** 53n + 1n, -(2n ** 53n) - 1n, 0n, 2n ** 63n - 1n, -(2n ** 63n))).map(
+    (n) => [n, n >= -(2n ** 53n) + 1n && n <= 2n ** 53n - 1n ? Number(n) : n] as const
+  ),
+  fc.double({ noNaN: true }).map((n) => [n, n] as const),
+  fc.constantFrom(Infinity, -Infinity, 1e300, 5e-324, 2 ** 53, 2 ** 70, -0).map((n) => [n, n] as const),
+  fc.string({ unit: "binary" }).map((text) => [text, text] as const),
+  fc.constantFrom("", "a\0b", "\0", "'; DROP TABLE v; --", "😀", "x".repeat(100_000)).map((text) =>
+    [text, text] as const
+  ),
+  fc.uint8Array().map((bytes) => [bytes, Buffer.from(bytes)] as const),
+  fc.boolean().map((flag) => [flag, flag ? 1 : 0] as const),
+  fc.date({ noInvalidDate: true }).map((date) => [date, date.toISOString()] as const),
+  fc.constant([null, null] as const)
+)
+
+const equal = (actual: unknown, expected: unknown) =>
+  expected instanceof Uint8Array
+    ? deepStrictEqual(Buffer.from(actual as Uint8Array), Buffer.from(expected))
+    : deepStrictEqual(actual, expected)
+
+const table = (connection: Connection) => execute(connection, "CREATE TABLE v(id INTEGER PRIMARY KEY, x)")
+
+describe.each(places)("values, %s", (_, threads) => {
+  it.scoped("what is written is read back equal", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      yield* table(connection)
+      const runtime = yield* Effect.runtime<never>()
+      const run = <A, E>(effect: Effect.Effect<A, E>) => Effect.runPromise(Effect.provide(effect, runtime))
+      yield* Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(fc.array(value, { minLength: 1, maxLength: 8 }), async (pairs) => {
+            await run(execute(connection, "DELETE FROM v"))
+            for (const [written] of pairs) {
+              await run(execute(connection, "INSERT INTO v(x) VALUES (?)", [written]))
+            }
+            const all = "SELECT x FROM v ORDER BY id"
+            const objects = await run(execute(connection, all))
+            const arrays = await run(execute(connection, all, [], { mode: "values" }))
+            const streamed = await run(Effect.flatMap(openCursor(connection, all), (cursor) => drain(cursor, 3)))
+            const returned = await run(execute(connection, "UPDATE v SET x = x RETURNING x"))
+            pairs.forEach(([, expected], i) => {
+              equal(objects[i]!["x"], expected)
+              equal((arrays[i] as unknown as ReadonlyArray<unknown>)[0], expected)
+              equal((streamed[i] as Record<string, unknown>)["x"], expected)
+            })
+            strictEqual(returned.length, pairs.length)
+          }),
+          { numRuns: 60 }
+        )
+      )
+    }))
+
+  it.scoped("an integer beyond 2^53 is a bigint, a smaller one a number, next to each other", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      const text = "SELECT ? AS big, ? AS small, 1e300 AS real"
+      const expected = { big: 2n ** 53n + 1n, small: 7, real: 1e300 }
+      const params = [2n ** 53n + 1n, 7n]
+      for (let i = 0; i < 3; i++) {
+        deepStrictEqual(yield* execute(connection, text, params), [expected])
+        deepStrictEqual(yield* execute(connection, text, [1n, 7n]), [{ ...expected, big: 1 }])
+      }
+    }))
+
+  it.scoped("bigints on request do not stick to the statement", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      const text = "SELECT 1 AS n"
+      for (let i = 0; i < 2; i++) {
+        deepStrictEqual(yield* execute(connection, text, [], { safeIntegers: true }), [{ n: 1n }])
+        deepStrictEqual(yield* execute(connection, text), [{ n: 1 }])
+        deepStrictEqual((yield* execute(connection, text, [], { mode: "values" })) as unknown, [[1]])
+      }
+    }))
+
+  it.scoped("the raw answer of a write", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      yield* table(connection)
+      const insert = (id: bigint, safeIntegers: boolean) =>
+        execute(connection, "INSERT INTO v(id) VALUES (?)", [id], { mode: "raw", safeIntegers })
+      deepStrictEqual((yield* insert(5n, false)) as unknown, { changes: 1, lastInsertRowid: 5 })
+      deepStrictEqual((yield* insert(6n, true)) as unknown, { changes: 1, lastInsertRowid: 6n })
+      const big = 2n ** 60n + 1n
+      deepStrictEqual((yield* insert(big, false)) as unknown, { changes: 1, lastInsertRowid: big })
+      deepStrictEqual(yield* execute(connection, "DELETE FROM v"), [])
+    }))
+
+  it.scoped("a write that gives rows runs once, however big its numbers", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      yield* table(connection)
+      const big = 2n ** 60n
+      deepStrictEqual(yield* execute(connection, "INSERT INTO v(x) VALUES (?) RETURNING x", [big]), [{ x: big }])
+      deepStrictEqual(yield* execute(connection, "SELECT count(*) AS n FROM v"), [{ n: 1 }])
+    }))
+
+  it.scoped("what SQLite does not have is refused by its place, and the connection goes on", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      yield* table(connection)
+      const secret = "S3cret"
+      const refused: ReadonlyArray<unknown> = [
+        undefined,
+        Symbol(secret),
+        () => secret,
+        { secret },
+        [secret],
+        NaN,
+        2n ** 63n,
+        -(2n ** 63n) - 1n,
+        new Date(NaN),
+        `${secret}\ud800`,
+        new Float64Array(1),
+        new Map()
+      ]
+      for (const bad of refused) {
+        const error = yield* Effect.flip(execute(connection, "INSERT INTO v(id, x) VALUES (?, ?)", [1, bad]))
+        strictEqual(error._tag, "QueryError")
+        strictEqual(error.reason, "Parameter")
+        strictEqual(error.outcome, "NotSent")
+        assertInclude(error.message, "parameter 2")
+        assertTrue(!JSON.stringify(error).includes(secret))
+      }
+      for (const params of [[], [1, 2, 3]]) {
+        const error = yield* Effect.flip(execute(connection, "INSERT INTO v(id, x) VALUES (?, ?)", params))
+        strictEqual(error.reason, "Parameter")
+        strictEqual(error.outcome, "NotSent")
+      }
+      deepStrictEqual(yield* execute(connection, "SELECT * FROM v"), [])
+    }))
+
+  it.scoped("the caller's parameters are left alone", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      const params = [true, new Date(0), new ArrayBuffer(2)]
+      const before = [...params]
+      const rows = yield* execute(connection, "SELECT ? AS a, ? AS b, ? AS c", params)
+      deepStrictEqual(params, before)
+      deepStrictEqual(rows, [{ a: 1, b: "1970-01-01T00:00:00.000Z", c: Buffer.alloc(2) }])
+    }))
+
+  it.scoped("REGEXP", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      const matches = (value: unknown, pattern: unknown) =>
+        Effect.map(execute(connection, "SELECT ? REGEXP ? AS m", [value, pattern]), (rows) => rows[0]!["m"])
+      strictEqual(yield* matches("abc", "^a.c$"), 1)
+      strictEqual(yield* matches("abc", "^b"), 0)
+      strictEqual(yield* matches("😀", "^.$"), 1)
+      strictEqual(yield* matches(2n ** 60n, "6846976$"), 1)
+      strictEqual(yield* matches(null, "a"), null)
+      strictEqual(yield* matches("a", null), null)
+      const error = yield* Effect.flip(matches("a", "(S3cret"))
+      strictEqual(error.reason, "DataError")
+      assertTrue(!`${error.message}${JSON.stringify(error)}${String(error.cause)}`.includes("S3cret"))
+      // More patterns than are kept.
+      for (let i = 0; i < 200; i++) {
+        strictEqual(yield* matches(`v${i}`, `^v${i}$`), 1)
+      }
+    }))
+})
+
+describe("names of columns", () => {
+  it.scoped("follow a change of the schema, also one of another connection", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({})
+      yield* execute(connection, "CREATE TABLE t(a)")
+      yield* execute(connection, "INSERT INTO t VALUES (1)")
+      deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [{ a: 1 }])
+      yield* execute(connection, "ALTER TABLE t RENAME COLUMN a TO b")
+      deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [{ b: 1 }])
+      const cursor = yield* openCursor(connection, "SELECT * FROM t")
+      deepStrictEqual(yield* drain(cursor), [{ b: 1 }])
+    }))
+})
+
+describe("prepared statements", () => {
+  it.scoped("a small cache, an unprepared statement and no cache give the same answers", () =>
+    Effect.gen(function*() {
+      for (const prepareCacheSize of [0, 1, 2]) {
+        const connection = yield* single({ prepareCacheSize })
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 5; i++) {
+            deepStrictEqual(yield* execute(connection, `SELECT ${i} AS n`, [], { prepare: round !== 1 }), [{ n: i }])
+          }
+        }
+      }
+    }))
+
+  it.scoped("a statement is prepared once", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ prepareCacheSize: 2 })
+      const { db } = connection as unknown as { readonly db: { prepare: (text: string) => unknown } }
+      const prepare = db.prepare.bind(db)
+      const prepared: Array<string> = []
+      db.prepare = (text) => {
+        prepared.push(text)
+        return prepare(text)
+      }
+      const ask = (text: string) =>
+        Effect.sync(() => {
+          connection.writes(text)
+          connection.execute(request(text), () => {})
+        })
+      for (const text of ["SELECT 1", "SELECT 1", "SELECT 2", "SELECT 1", "SELECT 2"]) {
+        yield* ask(text)
+      }
+      deepStrictEqual(prepared, ["SELECT 1", "SELECT 2"])
+      // Both were used since; the older one goes.
+      yield* ask("SELECT 3")
+      yield* ask("SELECT 2")
+      deepStrictEqual(prepared, ["SELECT 1", "SELECT 2", "SELECT 3"])
+      yield* ask("SELECT 1")
+      deepStrictEqual(prepared, ["SELECT 1", "SELECT 2", "SELECT 3", "SELECT 1"])
+    }))
+})
