@@ -1,0 +1,76 @@
+/**
+ * When to try again: schedules for the failures of a database. They are jittered and bounded, and they only ever see
+ * errors that may be tried again: nothing was applied, and the reason is transient.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schedule from "effect/Schedule"
+import type { DbError } from "./DbError.js"
+
+/**
+ * A number of attempts with jittered exponential back-off: `base`, twice that, ... at most `cap`.
+ *
+ * @example
+ * import { DbRetry } from "dblive"
+ *
+ * const schedule = DbRetry.attempts(5, "50 millis", "1 second")
+ *
+ * @param n how often the work is run at most, the first time included
+ * @param base the first wait
+ * @param cap the longest wait
+ * @since 0.1.0
+ * @category schedules
+ */
+export const attempts = (
+  n: number,
+  base: Duration.DurationInput,
+  cap: Duration.DurationInput
+): Schedule.Schedule<unknown, DbError> =>
+  Schedule.exponential(base).pipe(
+    Schedule.modifyDelay((_, delay) => Duration.min(delay, cap)),
+    Schedule.jittered,
+    Schedule.intersect(Schedule.recurs(Math.max(n - 1, 0)))
+  )
+
+/**
+ * For opening a connection: jittered exponential from 50 ms to 1 s, for as long as somebody waits; the acquire limit
+ * of the waiters bounds it.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const connection: Schedule.Schedule<unknown, DbError> = Schedule.exponential("50 millis").pipe(
+  Schedule.modifyDelay((_, delay) => Duration.min(delay, "1 second")),
+  Schedule.jittered
+)
+
+/**
+ * For transactions that conflict with others (serialization failures, deadlocks, SQLite's `BUSY_SNAPSHOT`, lock
+ * conflicts): up to 10 attempts from 10 ms to 500 ms. Anything else is not repeated.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const conflicts: Schedule.Schedule<unknown, DbError> = attempts(10, "10 millis", "500 millis").pipe(
+  Schedule.whileInput((error: DbError) =>
+    error._tag === "QueryError" &&
+    (error.reason === "Serialization" || error.reason === "Deadlock" || error.reason === "LockConflict")
+  )
+)
+
+/**
+ * For everything transient, a lost connection and a restarting server included: up to 8 attempts from 50 ms to 2 s.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const transient: Schedule.Schedule<unknown, DbError> = attempts(8, "50 millis", "2 seconds")
+
+/**
+ * The classic: 3 attempts, exponential, 4 s to 10 s.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const classic: Schedule.Schedule<unknown, DbError> = attempts(3, "4 seconds", "10 seconds")

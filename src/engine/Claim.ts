@@ -1,0 +1,143 @@
+/**
+ * The wait of a session for its connection, after one for the write lock where the session is to write.
+ */
+import type { DbError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import type { Origin } from "./Origin.js"
+import type { Session } from "./Session.js"
+import type { Slot, Waiter } from "./Slot.js"
+import type { Deadline, Ground } from "./Work.js"
+import type { WriteLock, Writer } from "./WriteLock.js"
+
+export class Claim implements Waiter<Driver.Connection>, Writer {
+  line: Waiter<Driver.Connection>["line"] = undefined
+  waitingSince = 0
+  lockDeadline = Infinity
+  lockLimit = 0
+  waitDeadline = Infinity
+  waitLimit = 0
+  slot: Slot<Driver.Connection> | undefined = undefined
+  private holdsLock = false
+  private state: "new" | "lock" | "connection" | "served" | "refused" = "new"
+  private served: () => void = () => {}
+  private refused: (error: DbError) => void = () => {}
+
+  constructor(
+    private readonly engine: Ground,
+    private readonly options: {
+      /** The write lock, where the session is to begin with a writing transaction. */
+      readonly writeLock: WriteLock | undefined
+      /** The session in which the asking fiber runs. */
+      readonly outer: Session | undefined
+      readonly reserved: boolean
+      /** Fails with the first failing opening instead of outwaiting it. */
+      readonly failFast: boolean
+      readonly around: Deadline | undefined
+      readonly origin: Origin
+    }
+  ) {}
+
+  get name(): string {
+    return this.options.origin.span ?? this.options.origin.fiber
+  }
+
+  get reserved(): boolean {
+    return this.options.reserved || this.holdsLock
+  }
+
+  get failFast(): boolean {
+    return this.options.failFast
+  }
+
+  get holds(): Slot<Driver.Connection> | undefined {
+    return this.options.outer?.slot
+  }
+
+  get onBehalfOf(): unknown {
+    return this.options.outer ?? this
+  }
+
+  start(served: () => void, refused: (error: DbError) => void): void {
+    this.served = served
+    this.refused = refused
+    if (this.options.writeLock === undefined) {
+      return this.takeConnection()
+    }
+    this.state = "lock"
+    const now = this.engine.clock.unsafeCurrentTimeMillis()
+    const limit = this.engine.config.limits.lockTimeout
+    this.lockLimit = limit
+    this.lockDeadline = Math.min(limit > 0 ? now + limit : Infinity, this.options.around?.at ?? Infinity)
+    this.options.writeLock.take(this)
+  }
+
+  onLock(): void {
+    this.holdsLock = true
+    this.takeConnection()
+  }
+
+  onLockRefused(error: DbError): void {
+    this.state = "refused"
+    this.refused(error)
+  }
+
+  private takeConnection(): void {
+    this.state = "connection"
+    const now = this.engine.clock.unsafeCurrentTimeMillis()
+    const own = this.engine.config.pool.acquireTimeout
+    const ownEnd = own > 0 ? now + own : Infinity
+    if (this.options.around !== undefined && this.options.around.at < ownEnd) {
+      this.waitDeadline = this.options.around.at
+      this.waitLimit = this.options.around.limit
+    } else {
+      this.waitDeadline = ownEnd
+      this.waitLimit = own
+    }
+    this.engine.pool.take(this)
+  }
+
+  onSlot(slot: Slot<Driver.Connection>): void {
+    this.slot = slot
+    this.state = "served"
+    this.engine.metrics.waited(this.engine.clock.unsafeCurrentTimeMillis() - this.waitingSince)
+    this.served()
+  }
+
+  onRefused(error: DbError): void {
+    this.state = "refused"
+    this.releaseLock()
+    this.refused(error)
+  }
+
+  /** The session now answers for the lock that was taken on its behalf. */
+  transferTo(session: Session): void {
+    if (this.holdsLock) {
+      session.hasLock = true
+      this.options.writeLock!.transfer(this, session)
+    }
+  }
+
+  abandon(): void {
+    switch (this.state) {
+      case "lock":
+        this.options.writeLock!.leave(this)
+        break
+      case "connection":
+        this.engine.pool.leave(this)
+        break
+      case "served":
+        this.engine.pool.give(this.slot!)
+        break
+      default:
+        break
+    }
+    this.releaseLock()
+  }
+
+  private releaseLock(): void {
+    if (this.holdsLock) {
+      this.holdsLock = false
+      this.options.writeLock!.release(this)
+    }
+  }
+}

@@ -1,0 +1,535 @@
+/**
+ * The `SqlClient` of a database. The same client value works outside sessions, in a session and in a transaction: each
+ * statement looks up, when it runs, the frame in which its fiber is, under a key of this database only.
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import { type DbError, toSqlError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import type { Engine } from "./Engine.js"
+import { type AnyFiber, deadlineOf, isTraced } from "./Origin.js"
+import { describeError, frameOf } from "./Place.js"
+import { type Frame, Job, type Session, type SessionCursor } from "./Session.js"
+import { SingleStatement } from "./SingleStatement.js"
+import { withTransaction } from "./Transaction.js"
+
+type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+
+/** Rows asked for at a time by a stream: enough that the round trip does not count, few enough that memory stays flat. */
+const fetchSize = 512
+
+/** What a statement asks for beyond its text. */
+export interface Ask {
+  readonly mode: Driver.Mode
+  readonly prepare: boolean
+  /** The statement's own limit in milliseconds, 0 for none. */
+  readonly limit: number
+}
+
+const asRows: Omit<Ask, "limit"> = { mode: "rows", prepare: true }
+const asValues: Omit<Ask, "limit"> = { mode: "values", prepare: true }
+const asRaw: Omit<Ask, "limit"> = { mode: "raw", prepare: true }
+const unprepared: Omit<Ask, "limit"> = { mode: "rows", prepare: false }
+
+const makeRequest = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: Ask
+): Driver.Request => {
+  let statementTimeout: number | undefined = undefined
+  if (engine.driver.capabilities.serverLimits) {
+    // The server keeps a limit of its own only where it differs from the one the connection was opened with.
+    const deadline = deadlineOf(fiber)
+    const configured = engine.config.limits.statementTimeout
+    const left = deadline === undefined
+      ? Infinity
+      : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
+    const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
+    statementTimeout = limit === Infinity || limit === configured ? undefined : limit
+  }
+  return {
+    text,
+    params,
+    mode: ask.mode,
+    prepare: ask.prepare,
+    begin: undefined,
+    statementTimeout,
+    lockTimeout: undefined,
+    safeIntegers: fiber.currentContext.unsafeMap.get(SqlClient.SafeIntegers.key) === true
+  }
+}
+
+interface Started {
+  readonly start: () => void
+  readonly withdraw: (settled: () => void) => void
+}
+
+const prepareRun = (
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  request: Driver.Request,
+  limit: number,
+  resume: (error: DbError | undefined, value: unknown) => void
+): Started => {
+  if (frame === undefined) {
+    return new SingleStatement(engine, request, limit, deadlineOf(fiber), fiber, resume)
+  }
+  const session = frame.session
+  const job = new Job(
+    frame,
+    "statement",
+    request,
+    (connection, begin, done) => connection.execute(begin === undefined ? request : { ...request, begin }, done),
+    resume,
+    limit,
+    deadlineOf(fiber)
+  )
+  return { start: () => session.submit(job), withdraw: (settled) => session.withdraw(job, settled) }
+}
+
+/** Runs a statement for this fiber: in its frame, or on a connection of its own. */
+export const run = (
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: Ask
+): Effect.Effect<unknown, DbError> => {
+  const request = makeRequest(engine, fiber, text, params, ask)
+  if (engine.driver.capabilities.synchronous) {
+    // An answer that is there at once needs no suspension of the fiber.
+    let exit: Exit.Exit<unknown, DbError> | undefined = undefined
+    const work = prepareRun(engine, fiber, frame, request, ask.limit, (error, value) => {
+      exit = error === undefined ? Exit.succeed(value) : Exit.fail(error)
+    })
+    work.start()
+    if (exit !== undefined) {
+      return exit
+    }
+    // It has to wait after all. Between here and the registration of `async` the fiber may be interrupted, which
+    // nobody would tell the work; so it is taken back and begun again where its interruption is seen.
+    work.withdraw(() => {})
+    if (exit !== undefined && (exit as Exit.Exit<unknown, DbError>)._tag === "Success") {
+      return exit
+    }
+  }
+  return Effect.async<unknown, DbError>((resume) => {
+    const work = prepareRun(engine, fiber, frame, request, ask.limit, (error, value) => {
+      resume(error === undefined ? Exit.succeed(value) : Exit.fail(error))
+    })
+    work.start()
+    return Effect.async<void>((done) => work.withdraw(() => done(Effect.void)))
+  })
+}
+
+// -----------------------------------------------------------------------------
+// statements
+// -----------------------------------------------------------------------------
+
+/** What all statements of one client share. */
+class Core {
+  /** The text of a template whose arguments are all plain parameters never changes: it is compiled once. */
+  private readonly texts = new WeakMap<TemplateStringsArray, string>()
+  readonly base: Statement.Constructor
+  private readonly helpers: ReadonlyArray<unknown>
+  readonly limit: number
+
+  constructor(
+    readonly engine: Engine,
+    readonly compiler: Statement.Compiler,
+    readonly transformRows: TransformRows,
+    /** Where a statement of this client runs when a fiber runs it. */
+    readonly place: (fiber: AnyFiber) => Frame | undefined
+  ) {
+    this.limit = engine.config.limits.statementTimeout
+    this.base = Statement.make(
+      // Never run: our statements run themselves. It is the source of fragments, helpers and compiled texts.
+      Effect.dieMessage("a statement of dblive ran outside its engine"),
+      compiler,
+      engine.spanAttributes,
+      transformRows
+    )
+    // The classes of @effect/sql's helpers are not exported; a value is a helper when it is an instance of one of these.
+    this.helpers = [
+      this.base("x"),
+      this.base.in([]),
+      this.base.insert({}),
+      this.base.update({}),
+      this.base.updateValues([{}], "x")
+    ].map((helper) => helper.constructor)
+  }
+
+  isPlain(value: unknown): boolean {
+    return typeof value !== "object" || value === null ||
+      !(Statement.FragmentId in value || this.helpers.includes(value.constructor))
+  }
+
+  compile(statement: ClientStatement<unknown>, withoutTransform: boolean): readonly [string, ReadonlyArray<unknown>] {
+    const { args, strings } = statement
+    if (strings !== undefined) {
+      let isPlain = true
+      for (let i = 0; i < args.length; i++) {
+        if (!this.isPlain(args[i])) {
+          isPlain = false
+          break
+        }
+      }
+      if (isPlain) {
+        let text = this.texts.get(strings)
+        if (text === undefined) {
+          text = this.compiler.compile(statement, withoutTransform)[0]
+          this.texts.set(strings, text)
+        }
+        return [text, args]
+      }
+    }
+    return this.compiler.compile(statement, withoutTransform)
+  }
+}
+
+class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
+  private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
+
+  constructor(
+    private readonly core: Core,
+    readonly strings: TemplateStringsArray | undefined,
+    readonly args: ReadonlyArray<unknown>,
+    readonly unsafeText: string | undefined
+  ) {
+    super()
+  }
+
+  get [Statement.FragmentId]() {
+    return identity
+  }
+
+  get segments(): ReadonlyArray<Statement.Segment> {
+    return this.fragments ??= this.strings === undefined
+      ? this.core.base.unsafe(this.unsafeText!, this.args).segments
+      : this.core.base(this.strings, ...this.args).segments
+  }
+
+  private ask<X>(
+    operation: string,
+    ask: Omit<Ask, "limit">,
+    withoutTransform: boolean,
+    transformRows: TransformRows
+  ): Effect.Effect<X, SqlError> {
+    return Effect.withFiberRuntime<X, SqlError>((fiber) => {
+      const { core } = this
+      const transformer = fiber.getFiberRef(Statement.currentTransformer)
+      const plain = (statement: ClientStatement<A>, span: Tracer.Span | undefined): Effect.Effect<X, SqlError> => {
+        let text: string
+        let params: ReadonlyArray<unknown>
+        if (statement.strings === undefined) {
+          text = statement.unsafeText!
+          params = statement.args
+        } else {
+          ;[text, params] = core.compile(statement, withoutTransform)
+        }
+        span?.attribute("db.query.text", text)
+        const result = Effect.mapError(
+          run(core.engine, fiber, core.place(fiber), text, params, { ...ask, limit: core.limit }),
+          toSqlError
+        )
+        // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
+        return (transformRows === undefined
+          ? result
+          : Effect.map(result, (rows) => transformRows(rows as ReadonlyArray<object>))) as Effect.Effect<X, SqlError>
+      }
+      if (transformer._tag === "None" && !isTraced(fiber)) {
+        return plain(this, undefined)
+      }
+      return Effect.useSpan("sql.execute", { kind: "client", captureStackTrace: false }, (span) => {
+        describe(span, core, operation)
+        const traced = transformer._tag === "None" ? plain(this, span) : Effect.flatMap(
+          transformer.value(this, makeConstructor(core), fiber.getFiberRefs(), span),
+          (statement) => plain(asClientStatement(core, statement), span)
+        )
+        return Effect.tapError(traced, (error) => Effect.sync(() => describeError(span, error, core.engine.name)))
+      })
+    })
+  }
+
+  get withoutTransform(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.ask("executeWithoutTransform", asRows, true, undefined)
+  }
+
+  get raw(): Effect.Effect<unknown, SqlError> {
+    return this.ask("executeRaw", asRaw, true, undefined)
+  }
+
+  get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
+    return this.ask("executeValues", asValues, false, undefined)
+  }
+
+  get unprepared(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.ask("executeUnprepared", unprepared, false, this.core.transformRows)
+  }
+
+  get stream(): Stream.Stream<A, SqlError> {
+    const { core } = this
+    return Stream.unwrapScoped(
+      Effect.withFiberRuntime<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope>((fiber) => {
+        const [text, params] = this.compile()
+        const frame = core.place(fiber)
+        const stream = makeStream(core.engine, fiber, frame, text, params, core.limit, core.transformRows)
+        if (!isTraced(fiber)) {
+          return stream
+        }
+        return Effect.flatMap(
+          Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
+          (span) => {
+            describe(span, core, "executeStream")
+            span.attribute("db.query.text", text)
+            return stream
+          }
+        )
+      })
+      // The rows' type is the caller's word, as everywhere in @effect/sql.
+    ) as Stream.Stream<A, SqlError>
+  }
+
+  compile(withoutTransform?: boolean | undefined): readonly [sql: string, params: ReadonlyArray<unknown>] {
+    return this.core.compile(this, withoutTransform ?? false)
+  }
+
+  commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.ask("execute", asRows, false, this.core.transformRows)
+  }
+
+  toJSON(): unknown {
+    const [sql, params] = this.compile()
+    return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
+  }
+}
+
+/** A statement that a transformer gave: ours, or one made of segments by somebody else. */
+const asClientStatement = <A>(core: Core, statement: Statement.Statement<unknown>): ClientStatement<A> => {
+  if (statement instanceof ClientStatement) {
+    return statement
+  }
+  const [text, params] = statement.compile()
+  return new ClientStatement<A>(core, undefined, params, text)
+}
+
+const describe = (span: Tracer.Span, core: Core, operation: string): void => {
+  for (const [key, value] of core.engine.spanAttributes) {
+    span.attribute(key, value)
+  }
+  span.attribute("db.operation.name", operation)
+}
+
+const makeConstructor = (core: Core): Statement.Constructor =>
+  Object.assign(
+    function sql(strings: unknown, ...args: Array<unknown>): unknown {
+      return typeof strings === "string"
+        ? core.base(strings)
+        : new ClientStatement(core, strings as TemplateStringsArray, args, undefined)
+    },
+    core.base,
+    {
+      unsafe: <A extends object>(text: string, params: ReadonlyArray<unknown> = []): Statement.Statement<A> =>
+        new ClientStatement<A>(core, undefined, params, text)
+    }
+    // The template and the identifier form are one function; `Constructor` describes both as overloads.
+  ) as unknown as Statement.Constructor
+
+// -----------------------------------------------------------------------------
+// streams
+// -----------------------------------------------------------------------------
+
+const makeStream = (
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  limit: number,
+  transformRows: TransformRows
+): Effect.Effect<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const at = frame ?? (yield* reserveSession(engine)).root
+    const session = at.session
+    const deadline = deadlineOf(fiber)
+    const request = makeRequest(engine, fiber, text, params, { mode: "rows", prepare: true, limit })
+    const inLine = <A>(make: (done: (error: DbError | undefined, value: A) => void) => Job) =>
+      Effect.async<A, DbError>((resume) => {
+        const job = make((error, value) => resume(error === undefined ? Exit.succeed(value) : Exit.fail(error)))
+        session.submit(job)
+        return Effect.async<void>((done) => session.withdraw(job, () => done(Effect.void)))
+      })
+    const state: { cursor: SessionCursor | undefined } = { cursor: undefined }
+    yield* Effect.addFinalizer(() =>
+      Effect.async<void>((resume) => {
+        const cursor = state.cursor
+        if (cursor === undefined || cursor.done) {
+          return resume(Effect.void)
+        }
+        session.detach(cursor)
+        session.submit(
+          new Job(
+            session.innermost,
+            "cursor",
+            undefined,
+            (_, __, done) => cursor.cursor.close(done),
+            () => resume(Effect.void),
+            limit,
+            undefined
+          )
+        )
+      })
+    )
+    yield* inLine<Driver.Cursor>((done) =>
+      new Job(
+        at,
+        "open",
+        request,
+        (connection, _, answer) => connection.openCursor(request, answer),
+        (error, value) => {
+          if (error === undefined) {
+            // Registered here, not by the fiber, which may be interrupted before it sees the answer.
+            state.cursor = { cursor: value as Driver.Cursor, frame: at, buffer: [], done: false, failed: undefined }
+            session.attach(state.cursor)
+          }
+          done(error, value as Driver.Cursor)
+        },
+        limit,
+        deadline
+      )
+    )
+    const cursor = state.cursor!
+    const pull = Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
+      if (cursor.buffer.length > 0) {
+        return Effect.succeed(cursor.buffer.splice(0))
+      }
+      if (cursor.failed !== undefined) {
+        return Effect.fail(Option.some(cursor.failed))
+      }
+      if (cursor.done) {
+        return Effect.fail(Option.none())
+      }
+      return inLine<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) =>
+        session.fetchJob(cursor, fetchSize, (error, value) => {
+          if (error !== undefined || value.done) {
+            cursor.done = true
+            session.detach(cursor)
+          }
+          done(error, value)
+        }, deadline)
+      ).pipe(
+        Effect.mapError(Option.some),
+        Effect.flatMap(({ rows }) =>
+          rows.length > 0 || !cursor.done ? Effect.succeed(rows) : Effect.fail(Option.none())
+        )
+      )
+    })
+    return Stream.repeatEffectChunkOption(
+      Effect.mapBoth(pull, {
+        onFailure: Option.map(toSqlError),
+        // Cursors give rows as objects in this mode.
+        onSuccess: (rows) =>
+          Chunk.unsafeFromArray(transformRows === undefined ? rows : transformRows(rows as ReadonlyArray<object>))
+      })
+    )
+  }).pipe(Effect.mapError(toSqlError))
+
+// -----------------------------------------------------------------------------
+// the client
+// -----------------------------------------------------------------------------
+
+/** A session that lasts as long as the scope, outside the fiber's own session. */
+export const reserveSession = (engine: Engine) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
+      Effect.tap(
+        engine.openSession(restore, { writes: false, inside: frameOf(engine, fiber)?.session }),
+        (session) => Effect.addFinalizer(() => engine.closeSession(session))
+      )
+    )
+  )
+
+const makeConnection = (engine: Engine, session: Session, limit: number): SqlConnection.Connection => {
+  // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
+  const ask = <A>(text: string, params: ReadonlyArray<unknown>, ask: Omit<Ask, "limit">): Effect.Effect<A, SqlError> =>
+    Effect.withFiberRuntime<A, SqlError>((fiber) =>
+      Effect.mapError(
+        run(engine, fiber, session.innermost, text, params, { ...ask, limit }) as Effect.Effect<A, DbError>,
+        toSqlError
+      )
+    )
+  const transformed = (rows: Effect.Effect<ReadonlyArray<object>, SqlError>, transformRows: TransformRows) =>
+    transformRows === undefined ? rows : Effect.map(rows, transformRows)
+  return {
+    execute: (sql, params, transformRows) => transformed(ask(sql, params, asRows), transformRows),
+    executeRaw: (sql, params) => ask(sql, params, asRaw),
+    executeValues: (sql, params) => ask(sql, params, asValues),
+    executeUnprepared: (sql, params, transformRows) => transformed(ask(sql, params, unprepared), transformRows),
+    executeStream: (sql, params, transformRows) =>
+      Stream.unwrapScoped(
+        Effect.withFiberRuntime((fiber) =>
+          makeStream(engine, fiber, session.innermost, sql, params, limit, transformRows)
+        )
+      )
+  }
+}
+
+/** Makes the client of an engine; of one session of it, when that is given. */
+export const make = (
+  engine: Engine,
+  session?: Session
+): Effect.Effect<SqlClient.SqlClient, never, Reactivity.Reactivity> =>
+  Effect.map(Reactivity.Reactivity, (reactivity) => {
+    const { driver } = engine
+    const place = session === undefined
+      ? (fiber: AnyFiber) => frameOf(engine, fiber)
+      : () => session.innermost
+    const reserve: Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> = Effect.mapBoth(
+      session === undefined ? reserveSession(engine) : Effect.succeed(session),
+      {
+        onFailure: toSqlError,
+        onSuccess: (session) => makeConnection(engine, session, engine.config.limits.statementTimeout)
+      }
+    )
+    const build = (core: Core): SqlClient.SqlClient => {
+      let plain: SqlClient.SqlClient | undefined = undefined
+      const client = Object.assign(makeConstructor(core), {
+        [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
+        reserve,
+        withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+          withTransaction(
+            engine,
+            effect,
+            {},
+            toSqlError,
+            () => undefined
+          ),
+        withoutTransforms: (): SqlClient.SqlClient =>
+          core.transformRows === undefined
+            ? client
+            : plain ??= build(new Core(engine, driver.compiler.withoutTransform, undefined, place)),
+        reactive: reactivity.stream,
+        reactiveMailbox: reactivity.query
+        // `safe` is the client itself, which is set below.
+      }) as unknown as SqlClient.SqlClient
+      Object.assign(client, { safe: client })
+      return client
+    }
+    return build(new Core(engine, driver.compiler, driver.transformRows, place))
+  })

@@ -1,0 +1,305 @@
+/**
+ * One open database: a driver, a pool, its metrics. Statements and sessions start here.
+ */
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type * as DbConfig from "../DbConfig.js"
+import type { ConnectionError, DbError, TimeoutError } from "../DbError.js"
+import { makeRecorder, type Recorder, type Snapshot } from "../DbMetrics.js"
+import type * as Driver from "../driver/Driver.js"
+import { Alarm, type Fork } from "./Alarm.js"
+import { Claim } from "./Claim.js"
+import { type AnyFiber, deadlineOf, originOf } from "./Origin.js"
+import { Pool } from "./Pool.js"
+import { Job, Session } from "./Session.js"
+import type { Slot } from "./Slot.js"
+import type { Ground, Work } from "./Work.js"
+import { WriteLock } from "./WriteLock.js"
+
+/** Statement texts whose kind is remembered, per engine; texts with literals in them must not fill the memory. */
+const rememberedTexts = 4096
+
+/** How long a ping may take, the opening of a connection included. */
+const pingLimit = "5 seconds"
+
+/** How long a question of our own to the server may take, in milliseconds. */
+const askLimit = 5_000
+
+export interface Options {
+  readonly openSchedule: Schedule.Schedule<unknown, ConnectionError | TimeoutError>
+}
+
+export class Engine implements Ground {
+  readonly name: string
+  readonly pool: Pool<Driver.Connection>
+  readonly writeLock: WriteLock | undefined
+  readonly alarm: Alarm
+  readonly metrics: Recorder
+  /** Under this key of the context a fiber carries its frame; one per name, so that databases never mix. */
+  readonly frameKey: string
+  /** What every span of this database says of it. */
+  readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
+  /** The client, set by whoever opens the engine as soon as it is made. */
+  client!: SqlClient
+
+  serverVersion: string | undefined = undefined
+  private readonly writing = new Map<string, boolean>()
+
+  constructor(
+    readonly config: DbConfig.DbConfig,
+    readonly driver: Driver.Driver,
+    readonly clock: Clock.Clock,
+    readonly fork: Fork,
+    random: () => number,
+    options: Options
+  ) {
+    this.name = config.name
+    this.metrics = makeRecorder(config.name)
+    this.frameKey = `dblive/Frame/${config.name}`
+    const { address, namespace, port, system } = driver.target
+    this.spanAttributes = [
+      ...Object.entries(config.spanAttributes),
+      ["db.system.name", system],
+      ["db.namespace", namespace],
+      ...(address === undefined ? [] : [["server.address", address] as const]),
+      ...(port === undefined ? [] : [["server.port", port] as const])
+    ]
+    this.alarm = new Alarm(
+      clock,
+      fork,
+      (now) => Math.min(this.pool.ring(now), this.writeLock === undefined ? Infinity : this.writeLock.ring(now))
+    )
+    const only = driver.maxConnections
+    const isExclusive = only !== undefined && only <= 1
+    this.writeLock = driver.capabilities.singleWriter && !isExclusive
+      ? new WriteLock(config.name, this.alarm)
+      : undefined
+    const total = config.pool.size + config.pool.overflow
+    this.pool = new Pool(
+      config.name,
+      config.pool,
+      {
+        size: Math.min(config.pool.size, only ?? Infinity),
+        total: Math.min(total, only ?? Infinity),
+        reserved: isExclusive ? 0 : 1
+      },
+      {
+        open: driver.open,
+        openSchedule: options.openSchedule,
+        isLost: (connection) => connection.lost,
+        validate: (connection, answer) =>
+          connection.lost ? answer(false) : connection.ping((error) => answer(error === undefined)),
+        retire: (connection, graceful, done) => {
+          connection.onLost = undefined
+          if (graceful && !connection.lost) {
+            connection.close(() => done())
+          } else {
+            connection.destroy()
+            done()
+          }
+        },
+        onOpened: (slot, millis) => {
+          this.serverVersion = slot.connection.serverVersion
+          slot.connection.onLost = () => this.pool.lost(slot)
+          this.metrics.connectionCreated(millis)
+        },
+        onOpenFailed: (error) => this.metrics.failure(error),
+        onLeak: (_, holder) =>
+          this.log(
+            Effect.logWarning("a connection is held for long").pipe(Effect.annotateLogs({
+              database: this.name,
+              holder: holder.span ?? holder.fiber,
+              fiber: holder.fiber,
+              heldForMillis: holder.heldForMillis,
+              state: holder.state,
+              statement: holder.statement
+            }))
+          ),
+        onLeakReturned: (slot, heldForMillis) =>
+          this.log(
+            Effect.logInfo("a connection that was held for long is back").pipe(
+              Effect.annotateLogs({ database: this.name, connection: slot.id, heldForMillis })
+            )
+          )
+      },
+      clock,
+      this.alarm,
+      fork,
+      random
+    )
+  }
+
+  private log(effect: Effect.Effect<void>): void {
+    this.fork(effect)
+  }
+
+  onStatement(work: Work, error: DbError | undefined, millis: number): void {
+    this.metrics.statement(millis)
+    if (error !== undefined) {
+      this.metrics.failure(error)
+    }
+    void work
+  }
+
+  /** Whether a statement would write, for a database with one writer. */
+  writes(text: string): boolean {
+    const known = this.writing.get(text)
+    if (known !== undefined) {
+      return known
+    }
+    for (const slot of this.pool.slots) {
+      if (!slot.connection.lost) {
+        const writes = slot.connection.writes(text)
+        if (this.writing.size >= rememberedTexts) {
+          this.writing.clear()
+        }
+        this.writing.set(text, writes)
+        return writes
+      }
+    }
+    // No connection to ask: waiting for the lock is the safe side.
+    return true
+  }
+
+  // ---------------------------------------------------------------------------
+  // sessions
+  // ---------------------------------------------------------------------------
+
+  /**
+   * A session for the calling fiber. To be run where interruption is masked; only the wait is restored, so that a
+   * connection that arrives together with an interrupt is not lost.
+   */
+  openSession(
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+    options: {
+      readonly writes: boolean
+      readonly inside: Session | undefined
+      readonly reserved?: boolean
+      readonly failFast?: boolean
+    }
+  ): Effect.Effect<Session, DbError> {
+    return Effect.withFiberRuntime<Session, DbError>((fiber) => {
+      const writeLock = options.writes ? this.writeLock : undefined
+      if (writeLock === undefined) {
+        const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
+        if (slot !== undefined) {
+          return Effect.succeed(this.session(slot, fiber))
+        }
+      }
+      const claim = new Claim(this, {
+        writeLock,
+        outer: options.inside,
+        reserved: options.reserved ?? false,
+        failFast: options.failFast ?? false,
+        around: deadlineOf(fiber),
+        origin: originOf(fiber)
+      })
+      const wait = Effect.async<void, DbError>((resume) => {
+        claim.start(() => resume(Effect.void), (error) => resume(Effect.fail(error)))
+      })
+      return restore(wait).pipe(
+        Effect.matchCauseEffect({
+          onSuccess: () => {
+            const session = this.session(claim.slot!, fiber)
+            claim.transferTo(session)
+            return Effect.succeed(session)
+          },
+          onFailure: (cause) => {
+            // Interrupted, perhaps at the very moment the connection came: what came goes back.
+            claim.abandon()
+            return Effect.failCause(cause)
+          }
+        }),
+        Effect.tapError((error) => Effect.sync(() => this.metrics.failure(error)))
+      )
+    })
+  }
+
+  private session(slot: Slot<Driver.Connection>, fiber: AnyFiber): Session {
+    this.metrics.sessionOpened()
+
+    return new Session(this, slot, originOf(fiber))
+  }
+
+  closeSession(session: Session): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.metrics.sessionClosed()
+      this.metrics.used(this.clock.unsafeCurrentTimeMillis() - session.openedAt)
+      return session.close
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // looking
+  // ---------------------------------------------------------------------------
+
+  get snapshot(): Snapshot {
+    return this.metrics.snapshot(this.pool.figures)
+  }
+
+  /** Whether the database answers, on a place of its own, so that a busy pool is not taken for a dead database. */
+  readonly ping: Effect.Effect<boolean> = Effect.suspend(() => this.probe).pipe(
+    Effect.timeoutOption(pingLimit),
+    Effect.map(Option.isSome),
+    Effect.catchAll(() => Effect.succeed(false))
+  )
+
+  /** The cheapest question to the server: fails with why it was not answered. */
+  readonly probe: Effect.Effect<void, DbError> = Effect.suspend(() =>
+    this.ask<void>((connection, done) => connection.ping(done))
+  )
+
+  /**
+   * What became of a transaction whose COMMIT got no answer, asked on another connection. `unknown` when nobody can say.
+   */
+  commitStatus(transactionId: string): Effect.Effect<Driver.CommitStatus> {
+    const { commitStatus } = this.driver
+    return commitStatus === undefined
+      ? Effect.succeed("unknown")
+      : Effect.catchAll(
+        this.ask<Driver.CommitStatus>((connection, done) => commitStatus(connection, transactionId, done)),
+        () => Effect.succeed("unknown" as const)
+      )
+  }
+
+  /** A question of our own to the server, on the reserved place. */
+  private ask<A>(send: (connection: Driver.Connection, done: Driver.Done<A>) => void): Effect.Effect<A, DbError> {
+    const inSession = (session: Session) =>
+      Effect.async<A, DbError>((resume) => {
+        session.submit(
+          new Job(
+            session.root,
+            "control",
+            undefined,
+            (connection, _, done) => send(connection, done),
+            // `Work` carries every answer as unknown; `A` is what `send` answers with.
+            (error, value) => resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error)),
+            askLimit,
+            undefined
+          )
+        )
+      })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        this.openSession(restore, { writes: false, inside: undefined, reserved: true, failFast: true }),
+        (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
+      )
+    )
+  }
+
+  // ---------------------------------------------------------------------------
+  // the end
+  // ---------------------------------------------------------------------------
+
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.flatMap(this.pool.close(this.config.pool.closeTimeout), (clean) => {
+      this.alarm.stop()
+      return clean ? Effect.void : Effect.logWarning("sessions were cut when the database closed").pipe(
+        Effect.annotateLogs({ database: this.name, closeTimeout: this.config.pool.closeTimeout })
+      )
+    })
+  )
+}

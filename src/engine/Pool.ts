@@ -1,0 +1,681 @@
+/**
+ * Lends connections. Knows no SQL.
+ *
+ * The state is plain data: a stack of idle slots (last in, first out: the warmest connection is used again and the
+ * rest may go), a queue of waiters (first come, first served), and counts. Every change is synchronous, so there is
+ * nothing to lock; what takes time (opening, validating, closing) is detached from whoever asked for it and comes
+ * back as a call. Each slot is in exactly one place at any time: idle, lent, or busy with itself.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type * as DbConfig from "../DbConfig.js"
+import type { ConnectionError, DbError, Holder, TimeoutError } from "../DbError.js"
+import type { Alarm, Fork } from "./Alarm.js"
+import { acquireTimeout, closed, cut, overloaded } from "./Refusal.js"
+import { Shedding } from "./Shedding.js"
+import { type Figures, type Handling, Slot, type Waiter } from "./Slot.js"
+import { WaitingLine } from "./WaitingLine.js"
+
+/** How long a validation or a goodbye may take before the socket is dropped: far above any healthy round trip. */
+const settleLimit = 2_000
+
+export class Pool<C> {
+  readonly slots = new Set<Slot<C>>()
+  private readonly idle: Array<Slot<C>> = []
+  private readonly line = new WaitingLine<Waiter<C>>()
+  private opening = 0
+  private reservedWaiting = 0
+  private readonly openers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private nextId = 1
+  /** Rises with each loss: slots of an older generation are validated before they are lent. */
+  private generation = 0
+  private lastOpenError: ConnectionError | TimeoutError | undefined = undefined
+  private closing: "open" | "draining" | "closed" = "open"
+  private onDrained: (() => void) | undefined = undefined
+  private readonly retiring = new Set<Slot<C>>()
+  private readonly shedding: Shedding | undefined
+  inUse = 0
+  invalidated = 0
+  timeouts = 0
+  readonly capacity: number
+  private readonly size: number
+  private readonly reserved: number
+
+  constructor(
+    readonly database: string,
+    private readonly settings: DbConfig.Pool,
+    capacity: { readonly size: number; readonly total: number; readonly reserved: number },
+    private readonly handling: Handling<C>,
+    private readonly clock: Clock.Clock,
+    private readonly alarm: Alarm,
+    private readonly fork: Fork,
+    /** Uniform in [0, 1): for the jitter of lifetimes. */
+    private readonly random: () => number
+  ) {
+    this.size = capacity.size
+    this.capacity = capacity.total
+    this.reserved = capacity.reserved
+    this.shedding = settings.shedding === undefined ? undefined : new Shedding(settings.shedding)
+  }
+
+  // ---------------------------------------------------------------------------
+  // taking and giving
+  // ---------------------------------------------------------------------------
+
+  /** An idle connection that may be lent as it is; `undefined` means: `take`. */
+  tryTake(now: number): Slot<C> | undefined {
+    const slot = this.idle[this.idle.length - 1]
+    if (
+      slot === undefined || this.line.head !== undefined || slot.generation !== this.generation ||
+      now - slot.idleSince >= this.settings.validateAfter || now >= slot.expiresAt || this.closing !== "open"
+    ) {
+      return undefined
+    }
+    this.idle.pop()
+    this.lend(slot, now)
+    return slot
+  }
+
+  /** Serves the waiter at once, or lets it wait. One of its two callbacks is called, exactly once, unless `leave`. */
+  take(waiter: Waiter<C>): void {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    waiter.waitingSince = now
+    if (this.closing !== "open") {
+      return waiter.onRefused(closed(this.database))
+    }
+    const slot = this.tryTake(now)
+    if (slot !== undefined) {
+      return waiter.onSlot(slot)
+    }
+    if (this.idle.length === 0) {
+      const refusal = this.refusal(waiter, now)
+      if (refusal !== undefined) {
+        return waiter.onRefused(refusal)
+      }
+    }
+    this.enter(waiter)
+    this.alarm.at(waiter.waitDeadline)
+    this.serveWaiters(now)
+  }
+
+  private enter(waiter: Waiter<C>): void {
+    this.line.enter(waiter)
+    if (waiter.reserved) {
+      this.reservedWaiting++
+    }
+  }
+
+  /** Takes a waiter out of the line (its fiber was interrupted). A connection being opened for it goes to the next. */
+  leave(waiter: Waiter<C>): void {
+    if (waiter.line !== undefined) {
+      this.line.leave(waiter)
+      if (waiter.reserved) {
+        this.reservedWaiting--
+      }
+    }
+  }
+
+  /** Gives a clean connection back. */
+  give(slot: Slot<C>): void {
+    if (slot.state === "gone") {
+      return
+    }
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.returned(slot, now)
+    this.place(slot, now)
+  }
+
+  /** Keeps a returned slot back while it is being cleaned; `give` or `discard` follows. */
+  setBusy(slot: Slot<C>, limit: number): void {
+    if (slot.state !== "lent") {
+      return
+    }
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.returned(slot, now)
+    slot.deadline = now + limit
+    this.alarm.at(slot.deadline)
+  }
+
+  /** Closes a connection that must not be lent again. */
+  discard(slot: Slot<C>, graceful: boolean): void {
+    if (slot.state === "gone") {
+      return
+    }
+    if (slot.state === "lent") {
+      this.returned(slot, this.clock.unsafeCurrentTimeMillis())
+    } else if (slot.state === "idle") {
+      this.idle.splice(this.idle.indexOf(slot), 1)
+    }
+    this.invalidated++
+    this.retire(slot, graceful)
+    this.replace()
+  }
+
+  /** A connection broke: whatever broke it may have broken the others, so they are validated before they are lent. */
+  lost(slot: Slot<C>): void {
+    this.generation++
+    // A lent or busy slot is discarded by whoever has it, when its request has failed.
+    if (slot.state === "idle") {
+      this.discard(slot, false)
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // opening and closing
+  // ---------------------------------------------------------------------------
+
+  /** Opens one connection now, for the start of the layer; its failure is the caller's. */
+  readonly openOne: Effect.Effect<void, ConnectionError | TimeoutError> = Effect.suspend(() => {
+    this.opening++
+    const started = this.clock.unsafeCurrentTimeMillis()
+    return Effect.uninterruptibleMask((restore) =>
+      restore(this.handling.open).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            this.opening--
+            if (Exit.isSuccess(exit)) {
+              this.opened(exit.value, started)
+            }
+          })
+        ),
+        Effect.asVoid
+      )
+    )
+  })
+
+  /** Refuses new borrowers, waits for the present ones up to the limit, cuts the rest. True when none was cut. */
+  close(limit: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (this.closing === "closed") {
+        return Effect.succeed(true)
+      }
+      this.closing = "draining"
+      this.refuseAll(closed(this.database))
+      for (const opener of this.openers) {
+        opener.unsafeInterruptAsFork(opener.id())
+      }
+      for (const slot of this.idle.splice(0)) {
+        this.retire(slot, true)
+      }
+      const drained = Effect.async<void>((resume) => {
+        this.onDrained = () => resume(Effect.void)
+        this.checkDrained()
+      })
+      // Lent connections are waited for; then what is still out is cut and only its sockets are waited for.
+      // Finalizers run where interruption is masked, and a wait that cannot be interrupted cannot be limited.
+      const wait = Effect.interruptible(drained)
+      return wait.pipe(
+        Effect.timeoutOption(limit),
+        Effect.flatMap((done) => {
+          const clean = Option.isSome(done)
+          if (!clean) {
+            for (const slot of [...this.slots]) {
+              slot.borrower?.onCut(cut(this.database, limit))
+              this.retire(slot, false)
+            }
+          }
+          return Effect.as(Effect.timeoutOption(wait, settleLimit), clean)
+        }),
+        Effect.ensuring(Effect.sync(() => {
+          this.closing = "closed"
+          for (const slot of [...this.slots, ...this.retiring]) {
+            this.retire(slot, false)
+          }
+        }))
+      )
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // looking
+  // ---------------------------------------------------------------------------
+
+  get figures(): Figures {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    return {
+      capacity: this.capacity,
+      open: this.slots.size,
+      idle: this.idle.length,
+      inUse: this.inUse,
+      opening: this.opening,
+      waiting: this.line.size,
+      overflow: Math.max(this.slots.size - this.size, 0),
+      invalidated: this.invalidated,
+      timeouts: this.timeouts,
+      longestWaitMillis: this.line.head === undefined ? 0 : now - this.line.head.waitingSince
+    }
+  }
+
+  get holders(): ReadonlyArray<Holder> {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    const holders: Array<Holder> = []
+    for (const slot of this.slots) {
+      if (slot.borrower !== undefined) {
+        holders.push(slot.borrower.describe(now))
+      }
+    }
+    return holders
+  }
+
+  // ---------------------------------------------------------------------------
+  // transitions
+  // ---------------------------------------------------------------------------
+
+  private lend(slot: Slot<C>, now: number): void {
+    slot.state = "lent"
+    slot.lentAt = now
+    slot.deadline = Infinity
+    slot.leakReported = false
+    this.inUse++
+    if (this.settings.leakThreshold > 0) {
+      this.alarm.at(now + this.settings.leakThreshold)
+    }
+  }
+
+  private returned(slot: Slot<C>, now: number): void {
+    if (slot.state === "lent") {
+      this.inUse--
+      if (slot.leakReported) {
+        this.handling.onLeakReturned(slot, now - slot.lentAt)
+      }
+    }
+    slot.state = "busy"
+    slot.borrower = undefined
+    slot.deadline = Infinity
+  }
+
+  /** A clean slot finds its place: the first waiter, the idle stack, or the door. */
+  private place(slot: Slot<C>, now: number, idleSince = now): void {
+    if (this.closing !== "open" || this.handling.isLost(slot.connection) || now >= slot.expiresAt) {
+      this.retire(slot, true)
+      this.replace()
+      return
+    }
+    slot.generation = this.generation
+    slot.idleSince = idleSince
+    // Shed first, so that a connection is not handed to somebody who is told to go.
+    const waiter = this.nextWaiter(now, this.slots.size > this.capacity)
+    if (waiter !== undefined) {
+      this.lend(slot, now)
+      waiter.onSlot(slot)
+      return
+    }
+    if (this.slots.size > this.capacity) {
+      // Opened on the reserved place; nobody else may use it.
+      this.retire(slot, true)
+      return
+    }
+    slot.state = "idle"
+    slot.pingedAt = now
+    this.idle.push(slot)
+    this.alarm.at(now + this.idleLimit())
+  }
+
+  /** Asks the connection whether it lives. It then goes to the first waiter, who need not be the one it was asked for. */
+  private validate(slot: Slot<C>, now: number, idleSince?: number): void {
+    slot.state = "busy"
+    slot.deadline = now + settleLimit
+    this.alarm.at(slot.deadline)
+    let answered = false
+    this.handling.validate(slot.connection, (alive) => {
+      // The deadline may have retired the slot meanwhile.
+      if (answered || slot.state !== "busy") {
+        return
+      }
+      answered = true
+      slot.deadline = Infinity
+      if (alive) {
+        this.place(slot, this.clock.unsafeCurrentTimeMillis(), idleSince)
+      } else {
+        this.invalid(slot)
+      }
+    })
+  }
+
+  private invalid(slot: Slot<C>): void {
+    this.generation++
+    this.invalidated++
+    this.retire(slot, false)
+    this.serveWaiters(this.clock.unsafeCurrentTimeMillis())
+  }
+
+  /** Looks for connections for those who wait: idle ones first (validated where they must be), then new ones. */
+  private serveWaiters(now: number): void {
+    while (this.idle.length > 0 && this.line.size > this.opening + this.becoming()) {
+      const slot = this.idle[this.idle.length - 1]!
+      this.idle.pop()
+      slot.state = "busy"
+      if (now >= slot.expiresAt || this.handling.isLost(slot.connection)) {
+        this.invalidated++
+        this.retire(slot, true)
+      } else if (slot.generation !== this.generation || now - slot.idleSince >= this.settings.validateAfter) {
+        this.validate(slot, now)
+      } else {
+        this.place(slot, now)
+      }
+    }
+    this.replace()
+  }
+
+  /** Opens connections for those who wait and are not served by what is on its way. */
+  private replace(): void {
+    const used = this.slots.size + this.opening
+    // A full pool is the common case under load, and then the line may be long: it is not walked in vain.
+    if (used >= this.capacity && (this.reservedWaiting === 0 || used >= this.capacity + this.reserved)) {
+      return
+    }
+    for (let waiter = this.line.head; waiter !== undefined; waiter = this.line.after(waiter)) {
+      if (this.opening + this.becoming() >= this.line.size || this.closing !== "open") {
+        return
+      }
+      if (this.canGrow(waiter)) {
+        this.grow()
+      }
+    }
+  }
+
+  private canGrow(waiter: Waiter<C>): boolean {
+    const limit = this.capacity + (waiter.reserved ? this.reserved : 0)
+    return this.slots.size + this.opening < limit
+  }
+
+  private grow(): void {
+    this.opening++
+    let started = this.clock.unsafeCurrentTimeMillis()
+    const attempt = Effect.suspend(() => {
+      started = this.clock.unsafeCurrentTimeMillis()
+      return this.handling.open
+    })
+    const opening = attempt.pipe(
+      Effect.tapError((error) => Effect.sync(() => this.openFailed(error))),
+      Effect.retry({
+        schedule: this.handling.openSchedule,
+        while: (error) => error.isTransient && this.line.size > 0 && this.closing === "open"
+      })
+    )
+    // A driver may open without suspending, and then the fiber has ended before it is known here.
+    let done = false
+    let opener: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+    opener = this.fork(Effect.onExit(opening, (exit) =>
+      Effect.sync(() => {
+        this.opening--
+        done = true
+        if (opener !== undefined) {
+          this.openers.delete(opener)
+        }
+        if (Exit.isSuccess(exit)) {
+          this.opened(exit.value, started)
+        } else {
+          const error = Cause.failureOption(exit.cause)
+          if (Option.isSome(error)) {
+            // Everybody would meet the same refusal; a transient one has exhausted its schedule.
+            this.refuseAll(error.value)
+          }
+          this.replace()
+        }
+        this.checkDrained()
+      })))
+    if (!done) {
+      this.openers.add(opener)
+    }
+  }
+
+  /** Slots that are being validated or cleaned: each will serve a waiter, or `replace` is called. */
+  private becoming(): number {
+    let count = 0
+    if (this.slots.size !== this.idle.length + this.inUse) {
+      for (const slot of this.slots) {
+        if (slot.state === "busy" && slot.deadline !== Infinity) {
+          count++
+        }
+      }
+    }
+    return count
+  }
+
+  private opened(connection: C, started: number): void {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.lastOpenError = undefined
+    const life = this.settings.maxLifetime
+    const slot = new Slot(
+      this.nextId++,
+      connection,
+      now,
+      // Up to 10 % less, so that connections opened together are not replaced together.
+      life === 0 ? Infinity : now + life * (1 - 0.1 * this.random()),
+      this.generation
+    )
+    this.slots.add(slot)
+    this.handling.onOpened(slot, now - started)
+    this.place(slot, now)
+  }
+
+  private openFailed(error: ConnectionError | TimeoutError): void {
+    this.lastOpenError = error
+    this.handling.onOpenFailed(error)
+    for (let waiter = this.line.head; waiter !== undefined;) {
+      const next: Waiter<C> | undefined = this.line.after(waiter)
+      if (waiter.failFast) {
+        this.leave(waiter)
+        waiter.onRefused(error)
+      }
+      waiter = next
+    }
+  }
+
+  private refuseAll(error: DbError): void {
+    this.reservedWaiting = 0
+    this.line.drain((waiter) => waiter.onRefused(error))
+  }
+
+  private retire(slot: Slot<C>, graceful: boolean): void {
+    if (slot.state === "gone") {
+      if (!graceful && this.retiring.has(slot)) {
+        this.handling.retire(slot.connection, false, () => this.retired(slot))
+      }
+      return
+    }
+    if (slot.state === "lent") {
+      this.inUse--
+    }
+    slot.state = "gone"
+    slot.borrower = undefined
+    this.slots.delete(slot)
+    this.retiring.add(slot)
+    slot.deadline = this.clock.unsafeCurrentTimeMillis() + settleLimit
+    this.alarm.at(slot.deadline)
+    this.handling.retire(slot.connection, graceful, () => this.retired(slot))
+  }
+
+  private retired(slot: Slot<C>): void {
+    this.retiring.delete(slot)
+    this.checkDrained()
+  }
+
+  private checkDrained(): void {
+    if (this.closing !== "open" && this.slots.size === 0 && this.retiring.size === 0 && this.opening === 0) {
+      const drained = this.onDrained
+      this.onDrained = undefined
+      drained?.()
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // the queue
+  // ---------------------------------------------------------------------------
+
+  /** The waiter whose turn it is; those who are shed are told so on the way. */
+  private nextWaiter(now: number, onReservedPlace: boolean): Waiter<C> | undefined {
+    for (let waiter = this.line.head; waiter !== undefined;) {
+      const following: Waiter<C> | undefined = this.line.after(waiter)
+      if (!onReservedPlace || waiter.reserved) {
+        this.leave(waiter)
+        const shed = this.shedding?.judge(now - waiter.waitingSince, now)
+        if (shed === undefined) {
+          return waiter
+        }
+        waiter.onRefused(overloaded(this.database, shed))
+      }
+      waiter = following
+    }
+    return undefined
+  }
+
+  /** No slot can come back: each is held by a fiber (or its children) that waits here for another. */
+  private isDeadlock(asking: Waiter<C>): boolean {
+    const stuck = new Set<Slot<C>>()
+    if (asking.holds !== undefined) {
+      stuck.add(asking.holds)
+    }
+    for (let waiter = this.line.head; waiter !== undefined; waiter = this.line.after(waiter)) {
+      if (waiter.holds !== undefined) {
+        stuck.add(waiter.holds)
+      }
+    }
+    for (const slot of this.slots) {
+      if (slot.state !== "lent" || !stuck.has(slot)) {
+        return false
+      }
+    }
+    return this.opening === 0
+  }
+
+  // ---------------------------------------------------------------------------
+  // time
+  // ---------------------------------------------------------------------------
+
+  private idleLimit(): number {
+    const { idleTimeout, keepalive, overflowIdle } = this.settings
+    const limit = this.slots.size > this.size ? overflowIdle : idleTimeout === 0 ? Infinity : idleTimeout
+    return keepalive === 0 ? limit : Math.min(limit, keepalive)
+  }
+
+  /** Looks through every limit and returns the next moment at which one runs out. */
+  ring(now: number): number {
+    let next = Infinity
+    const soon = (time: number) => {
+      if (time < next) {
+        next = time
+      }
+    }
+    for (let waiter = this.line.head; waiter !== undefined;) {
+      const following: Waiter<C> | undefined = this.line.after(waiter)
+      if (waiter.waitDeadline <= now) {
+        this.leave(waiter)
+        this.timeouts++
+        // With no connection at all, the failure to open one is the better explanation.
+        waiter.onRefused(
+          this.slots.size === 0 && this.lastOpenError !== undefined
+            ? this.lastOpenError
+            : acquireTimeout(this, waiter, now, `no connection became free within ${waiter.waitLimit} ms`)
+        )
+      } else {
+        soon(waiter.waitDeadline)
+      }
+      waiter = following
+    }
+    for (const slot of [...this.slots]) {
+      this.ringSlot(slot, now, soon)
+    }
+    for (const slot of [...this.retiring]) {
+      if (slot.deadline <= now) {
+        // The goodbye was not answered.
+        slot.deadline = Infinity
+        this.retire(slot, false)
+      } else {
+        soon(slot.deadline)
+      }
+    }
+    return next
+  }
+
+  private ringSlot(slot: Slot<C>, now: number, soon: (time: number) => void): void {
+    const { keepalive, leakThreshold } = this.settings
+    switch (slot.state) {
+      case "lent": {
+        if (slot.deadline <= now) {
+          slot.deadline = Infinity
+          slot.borrower?.onDeadline(now)
+        }
+        soon(slot.deadline)
+        if (leakThreshold > 0 && !slot.leakReported) {
+          if (now - slot.lentAt >= leakThreshold && slot.borrower !== undefined) {
+            slot.leakReported = true
+            this.handling.onLeak(slot, slot.borrower.describe(now))
+          } else {
+            soon(slot.lentAt + leakThreshold)
+          }
+        }
+        return
+      }
+      case "busy": {
+        if (slot.deadline > now) {
+          return soon(slot.deadline)
+        }
+        // It never answered: whatever swallowed it may have swallowed the other idle ones too.
+        for (const other of this.idle.splice(0)) {
+          this.invalidated++
+          this.retire(other, false)
+        }
+        return this.invalid(slot)
+      }
+      case "idle": {
+        const limit = this.slots.size > this.size
+          ? this.settings.overflowIdle
+          : this.settings.idleTimeout === 0
+          ? Infinity
+          : this.settings.idleTimeout
+        const isSpare = this.slots.size > this.settings.minIdle
+        if (now >= slot.expiresAt || (isSpare && now - slot.idleSince >= limit)) {
+          this.idle.splice(this.idle.indexOf(slot), 1)
+          slot.state = "busy"
+          return this.retire(slot, true)
+        }
+        soon(slot.expiresAt)
+        if (isSpare && limit !== Infinity) {
+          soon(slot.idleSince + limit)
+        }
+        if (keepalive > 0) {
+          if (now - slot.pingedAt >= keepalive) {
+            this.keepAlive(slot, now)
+          } else {
+            soon(slot.pingedAt + keepalive)
+          }
+        }
+        return
+      }
+      case "gone":
+        return
+    }
+  }
+
+  /** Pings an idle connection in its place; if somebody comes meanwhile, the answer serves as validation. */
+  private keepAlive(slot: Slot<C>, now: number): void {
+    // It stays as idle as it was, so that `idleTimeout` still finds it.
+    const idleSince = slot.idleSince
+    this.idle.splice(this.idle.indexOf(slot), 1)
+    this.validate(slot, now, idleSince)
+  }
+
+  /** Why this waiter may not even wait. */
+  private refusal(waiter: Waiter<C>, now: number): DbError | undefined {
+    if (this.line.size >= this.settings.maxWaiters) {
+      return overloaded(this.database, `${this.line.size} already wait for a connection (maxWaiters)`)
+    }
+    if (waiter.holds !== undefined && !this.canGrow(waiter) && this.isDeadlock(waiter)) {
+      this.timeouts++
+      return acquireTimeout(
+        this,
+        waiter,
+        now,
+        "every connection is held by a fiber that itself waits for one, so none can ever become free: " +
+          "use the session that is open already, or make the pool larger"
+      )
+    }
+    return undefined
+  }
+}

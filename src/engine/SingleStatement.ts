@@ -1,0 +1,177 @@
+/**
+ * A statement outside any session: it takes a connection, runs, and gives it back, all in one object, without a scope,
+ * a fiber or an effect per step. This is the hot path.
+ */
+import type { DbError, Holder } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import { type AnyFiber, originOf } from "./Origin.js"
+import type { Borrower, Slot, Waiter } from "./Slot.js"
+import { type Deadline, excerpt, giveBack, type Ground, Work } from "./Work.js"
+import type { Writer } from "./WriteLock.js"
+
+const nothing = () => {}
+
+export class SingleStatement extends Work implements Waiter<Driver.Connection>, Borrower, Writer {
+  line: Waiter<Driver.Connection>["line"] = undefined
+  waitingSince = 0
+  lockDeadline = Infinity
+  lockLimit = 0
+  // Of `Waiter`: `deadline` is taken by `Work` for what bounds the statement, so these are set when waiting begins.
+  waitDeadline = Infinity
+  waitLimit = 0
+  override readonly text: string
+  private place: "new" | "lock" | "connection" | "running" | "over" = "new"
+  private holdsLock = false
+  private slot_: Slot<Driver.Connection> | undefined = undefined
+  private onSettled: (() => void) | undefined = undefined
+  readonly failFast = false
+  readonly holds = undefined
+
+  constructor(
+    ground: Ground,
+    readonly request: Driver.Request,
+    limit: number,
+    around: Deadline | undefined,
+    private readonly fiber: AnyFiber,
+    private readonly resume: (error: DbError | undefined, value: unknown) => void
+  ) {
+    super(ground, limit, around)
+    this.text = request.text
+  }
+
+  get name(): string {
+    const origin = originOf(this.fiber)
+    return origin.span ?? origin.fiber
+  }
+
+  get onBehalfOf(): unknown {
+    return this
+  }
+
+  get reserved(): boolean {
+    return this.holdsLock
+  }
+
+  /** Starts it. The answer may come before this returns. */
+  start(): void {
+    const { ground } = this
+    const now = ground.clock.unsafeCurrentTimeMillis()
+    if (ground.writeLock !== undefined && ground.writes(this.text)) {
+      this.place = "lock"
+      const limit = this.request.lockTimeout ?? ground.config.limits.lockTimeout
+      this.lockLimit = limit
+      this.lockDeadline = Math.min(limit > 0 ? now + limit : Infinity, this.deadline?.at ?? Infinity)
+      return ground.writeLock.take(this)
+    }
+    const slot = ground.pool.tryTake(now)
+    if (slot !== undefined) {
+      return this.use(slot)
+    }
+    this.takeConnection(now)
+  }
+
+  onLock(): void {
+    this.holdsLock = true
+    this.takeConnection(this.ground.clock.unsafeCurrentTimeMillis())
+  }
+
+  onLockRefused(error: DbError): void {
+    this.refuse(error)
+  }
+
+  private takeConnection(now: number): void {
+    this.place = "connection"
+    const limit = this.ground.config.pool.acquireTimeout
+    this.waitDeadline = limit > 0 ? now + limit : Infinity
+    this.waitLimit = limit
+    if (this.deadline !== undefined && this.deadline.at < this.waitDeadline) {
+      this.waitDeadline = this.deadline.at
+      this.waitLimit = this.deadline.limit
+    }
+    this.ground.pool.take(this)
+  }
+
+  onSlot(slot: Slot<Driver.Connection>): void {
+    this.ground.metrics.waited(this.ground.clock.unsafeCurrentTimeMillis() - this.waitingSince)
+    this.use(slot)
+  }
+
+  onRefused(error: DbError): void {
+    this.refuse(error)
+  }
+
+  private refuse(error: DbError): void {
+    this.place = "over"
+    this.unlock()
+    this.ground.metrics.failure(error)
+    this.resume(error, undefined)
+  }
+
+  private use(slot: Slot<Driver.Connection>): void {
+    this.place = "running"
+    this.slot_ = slot
+    slot.borrower = this
+    this.run(slot)
+  }
+
+  protected launch(connection: Driver.Connection, done: Driver.Done<unknown>): void {
+    connection.execute(this.request, done)
+  }
+
+  protected ended(error: DbError | undefined, value: unknown): void {
+    this.place = "over"
+    // What it left behind (a BEGIN, a SET) has no session to live in, and must not reach the next borrower.
+    giveBack(this.ground, this.slot_!, nothing)
+    this.unlock()
+    this.resume(error, value)
+    const settled = this.onSettled
+    this.onSettled = undefined
+    settled?.()
+  }
+
+  /** Its fiber was interrupted: leave the line, or stop it on the server. `settled` is called when nothing is left. */
+  withdraw(settled: () => void): void {
+    switch (this.place) {
+      case "lock":
+        this.ground.writeLock!.leave(this)
+        this.place = "over"
+        return settled()
+      case "connection":
+        this.ground.pool.leave(this)
+        this.place = "over"
+        this.unlock()
+        return settled()
+      case "running":
+        this.onSettled = settled
+        if (this.isStopping) {
+          return
+        }
+        return this.stop(undefined)
+      case "new":
+      case "over":
+        return settled()
+    }
+  }
+
+  onCut(error: DbError): void {
+    this.drop(error)
+  }
+
+  describe(now: number): Holder {
+    const { fiber, span } = originOf(this.fiber)
+    return {
+      ...(span === undefined ? {} : { span }),
+      fiber,
+      heldForMillis: now - this.slot_!.lentAt,
+      state: "running",
+      statement: excerpt(this.text)
+    }
+  }
+
+  private unlock(): void {
+    if (this.holdsLock) {
+      this.holdsLock = false
+      this.ground.writeLock!.release(this)
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * What the pool lends, to whom, and what it must be told about connections.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type { ConnectionError, DbError, Holder, TimeoutError } from "../DbError.js"
+import type { Waiting } from "./WaitingLine.js"
+
+/** What the pool must be told about its connections. */
+export interface Handling<C> {
+  readonly open: Effect.Effect<C, ConnectionError | TimeoutError>
+  /** Back-off between attempts to open, while somebody waits. */
+  readonly openSchedule: Schedule.Schedule<unknown, ConnectionError | TimeoutError>
+  readonly isLost: (connection: C) => boolean
+  /** Answers whether the connection is alive. May answer at once. */
+  readonly validate: (connection: C, answer: (alive: boolean) => void) => void
+  /** Closes: `graceful` says goodbye first. Calls `done` when the server can know of it. */
+  readonly retire: (connection: C, graceful: boolean, done: () => void) => void
+  readonly onOpened: (slot: Slot<C>, millis: number) => void
+  readonly onOpenFailed: (error: ConnectionError | TimeoutError) => void
+  readonly onLeak: (slot: Slot<C>, holder: Holder) => void
+  readonly onLeakReturned: (slot: Slot<C>, heldFor: number) => void
+}
+
+/** Who uses a lent slot. */
+export interface Borrower {
+  readonly describe: (now: number) => Holder
+  /** The limit that the slot's `deadline` stood for has run out. */
+  readonly onDeadline: (now: number) => void
+  /** The pool is closing and does not wait any longer: let go of the connection at once. */
+  readonly onCut: (error: DbError) => void
+}
+
+/** One connection and where it stands. */
+export class Slot<C> {
+  /** `busy`: validating, resetting or settling; not lent to anybody, and not to be lent. */
+  state: "idle" | "lent" | "busy" | "gone" = "busy"
+  borrower: Borrower | undefined = undefined
+  lentAt = 0
+  idleSince = 0
+  pingedAt = 0
+  /** When `borrower.onDeadline` (lent) or giving up (busy) is due. */
+  deadline = Infinity
+  leakReported = false
+  constructor(
+    readonly id: number,
+    readonly connection: C,
+    readonly openedAt: number,
+    readonly expiresAt: number,
+    public generation: number
+  ) {}
+}
+
+/** Somebody who wants a connection. */
+export interface Waiter<C> extends Waiting {
+  waitingSince: number
+  /** When waiting ends, in the clock's milliseconds. */
+  readonly waitDeadline: number
+  /** The limit that `waitDeadline` stands for, in milliseconds, for the error. */
+  readonly waitLimit: number
+  /** May use the reserved place beyond the pool's capacity: health checks, and the one writer of SQLite. */
+  readonly reserved: boolean
+  /** Does not outwait failing openings. */
+  readonly failFast: boolean
+  /** The slot that the asking fiber holds already, and cannot give back while it waits. */
+  readonly holds: Slot<C> | undefined
+  readonly onSlot: (slot: Slot<C>) => void
+  readonly onRefused: (error: DbError) => void
+}
+
+/** The pool's figures at a moment. */
+export interface Figures {
+  readonly capacity: number
+  readonly open: number
+  readonly idle: number
+  readonly inUse: number
+  readonly opening: number
+  readonly waiting: number
+  readonly overflow: number
+  readonly invalidated: number
+  readonly timeouts: number
+  readonly longestWaitMillis: number
+}

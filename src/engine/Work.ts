@@ -1,0 +1,251 @@
+/**
+ * One piece of work on a connection: a statement, a fetch, a COMMIT. It knows how to be stopped, by an interrupt or by
+ * its limit, and ends only when nothing of it is left on the connection: neither its answer nor its cancel.
+ */
+import type * as Clock from "effect/Clock"
+import type * as DbConfig from "../DbConfig.js"
+import { ConnectionError, type DbError, type Outcome, TimeoutError } from "../DbError.js"
+import type { Recorder } from "../DbMetrics.js"
+import type * as Driver from "../driver/Driver.js"
+import type { Alarm } from "./Alarm.js"
+import type { Pool } from "./Pool.js"
+import type { Slot } from "./Slot.js"
+import type { WriteLock } from "./WriteLock.js"
+
+/** What every room of the engine stands on. */
+export interface Ground {
+  readonly name: string
+  readonly config: DbConfig.DbConfig
+  readonly driver: Driver.Driver
+  readonly pool: Pool<Driver.Connection>
+  readonly writeLock: WriteLock | undefined
+  readonly clock: Clock.Clock
+  readonly alarm: Alarm
+  readonly metrics: Recorder
+  /** Whether a statement would write, for a database with one writer. */
+  readonly writes: (text: string) => boolean
+  readonly onStatement: (work: Work, error: DbError | undefined, millis: number) => void
+}
+
+/** A moment until which something has to be done, and the limit it came from. */
+export interface Deadline {
+  readonly at: number
+  readonly limit: number
+}
+
+/**
+ * How long a stopped statement may take to be settled, before the connection is dropped: a healthy server answers a
+ * cancel within a few round trips.
+ */
+export const settleLimit = 2_000
+
+export abstract class Work {
+  private phase: "new" | "running" | "stopping" | "done" = "new"
+  private reason: DbError | undefined = undefined
+  private cancelPending = false
+  /** Stopped because nobody waits for it any more. */
+  private cancelled = false
+  private answered = false
+  private error: DbError | undefined = undefined
+  private value: unknown = undefined
+  private startedAt = 0n
+  private slot: Slot<Driver.Connection> | undefined = undefined
+
+  constructor(
+    readonly ground: Ground,
+    /** The statement's limit in milliseconds; 0 for none. */
+    readonly limit: number,
+    /** A moment that bounds this and other work. */
+    readonly deadline: Deadline | undefined
+  ) {}
+
+  /** The statement's text, for reports. */
+  abstract readonly text: string | undefined
+  /** Sends it. */
+  protected abstract launch(connection: Driver.Connection, done: Driver.Done<unknown>): void
+  /** It has ended and left the connection: called exactly once after `run`. */
+  protected abstract ended(error: DbError | undefined, value: unknown): void
+
+  get isRunning(): boolean {
+    return this.phase === "running" || this.phase === "stopping"
+  }
+
+  get isStopping(): boolean {
+    return this.phase === "stopping"
+  }
+
+  run(slot: Slot<Driver.Connection>): void {
+    const { alarm, clock } = this.ground
+    this.slot = slot
+    this.phase = "running"
+    this.startedAt = clock.unsafeCurrentTimeNanos()
+    if (this.limit > 0 || this.deadline !== undefined) {
+      const now = clock.unsafeCurrentTimeMillis()
+      if (this.deadline !== undefined && this.deadline.at <= now) {
+        return this.finish(this.timeout("NotSent"), undefined)
+      }
+      slot.deadline = Math.min(
+        this.limit > 0 ? now + this.limit : Infinity,
+        this.deadline === undefined ? Infinity : this.deadline.at
+      )
+      alarm.at(slot.deadline)
+    }
+    this.launch(slot.connection, (error, value) => {
+      if (this.phase === "running") {
+        slot.deadline = Infinity
+        this.finish(error, value)
+      } else if (this.phase === "stopping" && !this.answered) {
+        this.answered = true
+        this.error = error
+        this.value = value
+        this.settle()
+      }
+    })
+  }
+
+  /** The limit that was set when it ran has been reached. */
+  onDeadline(): void {
+    if (this.phase === "running") {
+      this.stop(this.timeout("Unknown"))
+    } else if (this.phase === "stopping") {
+      // The cancel led nowhere: the link is beyond use, and dropping it is what is left to do.
+      this.drop()
+    }
+  }
+
+  /** Stops it on the server. `ended` is called when that is settled. */
+  stop(reason: DbError | undefined): void {
+    if (this.phase !== "running") {
+      return
+    }
+    const slot = this.slot!
+    this.phase = "stopping"
+    this.reason = reason
+    this.cancelled = reason === undefined
+    this.cancelPending = true
+    slot.deadline = this.ground.clock.unsafeCurrentTimeMillis() + settleLimit
+    this.ground.alarm.at(slot.deadline)
+    slot.connection.cancel((error) => {
+      if (!this.cancelPending) {
+        return
+      }
+      this.cancelPending = false
+      if (error !== undefined && !this.answered) {
+        slot.connection.destroy()
+      }
+      this.settle()
+    })
+  }
+
+  /** Drops the link under it; it ends with the reason, where one is given. */
+  drop(reason?: DbError): void {
+    if (reason !== undefined) {
+      this.reason = reason
+      this.cancelled = false
+      if (this.phase === "running") {
+        this.phase = "stopping"
+      }
+    }
+    this.cancelPending = false
+    this.slot?.connection.destroy()
+    // A driver answers a destroyed request; should it not, nobody may wait for ever.
+    if (this.isRunning && !this.answered) {
+      this.answered = true
+      this.error = new ConnectionError({
+        message: `database "${this.ground.name}": the connection was dropped while a statement ran`,
+        reason: "Lost",
+        outcome: "Unknown",
+        database: this.ground.name
+      })
+    }
+    if (this.phase === "running") {
+      this.phase = "stopping"
+    }
+    this.settle()
+  }
+
+  private settle(): void {
+    if (this.phase !== "stopping" || this.cancelPending || !this.answered) {
+      return
+    }
+    this.slot!.deadline = Infinity
+    if (this.error === undefined) {
+      // The answer was faster than the cancel: it holds.
+      this.finish(undefined, this.value)
+    } else if (this.reason === undefined) {
+      this.finish(this.error, undefined)
+    } else {
+      this.finish(withOutcome(this.reason, this.error), undefined)
+    }
+  }
+
+  private finish(error: DbError | undefined, value: unknown): void {
+    // What an interrupt stopped did not fail.
+    const failure = this.cancelled ? undefined : error
+    this.phase = "done"
+    const millis = Number(this.ground.clock.unsafeCurrentTimeNanos() - this.startedAt) / 1e6
+    this.ground.onStatement(this, failure, millis)
+    this.ended(error, value)
+  }
+
+  /** The error of the limit that came first: the statement's own, or the deadline around it. */
+  private timeout(outcome: Outcome): TimeoutError {
+    const around = this.deadline
+    const limit = around !== undefined && (this.limit === 0 || around.at <= this.slot!.deadline)
+      ? around.limit
+      : this.limit
+    return new TimeoutError({
+      message: `database "${this.ground.name}": a statement ran longer than its limit of ${limit} ms and was stopped` +
+        (this.text === undefined ? "" : `: ${excerpt(this.text)}`),
+      phase: "Statement",
+      outcome,
+      database: this.ground.name,
+      limitMillis: limit,
+      ...(this.text === undefined ? {} : { statement: this.text })
+    })
+  }
+}
+
+/** What became of the statement decides the outcome, not why it was stopped. */
+const withOutcome = (reason: DbError, error: DbError): DbError => {
+  if (reason._tag !== "TimeoutError" || (error._tag === "QueryError" && error.reason === "CommitUnknown")) {
+    return error._tag === "QueryError" && error.reason === "CommitUnknown" ? error : reason
+  }
+  return new TimeoutError({ ...reason, message: reason.message, outcome: error.outcome, cause: error.cause ?? error })
+}
+
+/**
+ * Puts a connection back after use: at once when it is clean, after a reset when it is not, never when it cannot be
+ * cleaned. `done` is called when no lock of the borrower is left; cleaning goes on behind.
+ */
+export const giveBack = (ground: Ground, slot: Slot<Driver.Connection>, done: () => void): void => {
+  const { config, pool } = ground
+  const { connection } = slot
+  const policy = config.pool.resetOnReturn
+  if (connection.lost) {
+    pool.discard(slot, false)
+    return done()
+  }
+  const isOpen = connection.transaction !== "idle"
+  if (policy === "none" || (!isOpen && !connection.dirty && policy !== "discard")) {
+    pool.give(slot)
+    return done()
+  }
+  pool.setBusy(slot, settleLimit)
+  connection.reset(policy, (error) => {
+    if (error === undefined) {
+      pool.give(slot)
+    } else {
+      pool.discard(slot, false)
+    }
+    if (isOpen) {
+      done()
+    }
+  })
+  if (!isOpen) {
+    done()
+  }
+}
+
+/** A statement's text at a length that a message can bear. */
+export const excerpt = (text: string): string => text.length <= 200 ? text : `${text.slice(0, 197)}...`

