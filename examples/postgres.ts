@@ -1,0 +1,33 @@
+/**
+ * The same face over PostgreSQL, and what only PostgreSQL has: JSON, isolation levels, LISTEN and NOTIFY.
+ *
+ *     DATABASE_URL=postgres://user:password@localhost:5432/app npx tsx examples/postgres.ts
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Fiber, Stream } from "effect"
+import * as Pg from "../src/driver/Pg.js"
+import { Db, DbLive } from "../src/index.js"
+
+const program = Effect.gen(function*() {
+  const sql = yield* Pg.PgClient
+  yield* sql`CREATE TABLE IF NOT EXISTS event (id bigserial PRIMARY KEY, data jsonb NOT NULL, at timestamptz DEFAULT now())`
+  yield* sql`TRUNCATE event`
+
+  yield* sql`INSERT INTO event ${sql.insert({ data: sql.json({ kind: "login", user: "ada" }) })}`.pipe(
+    Db.transaction({ isolation: "serializable" })
+  )
+  const rows = yield* sql<{ data: { kind: string } }>`SELECT data FROM event`
+  yield* Console.log("written and read:", JSON.stringify(rows[0]!.data))
+
+  // Listening has a connection of its own, and listens again when that is lost.
+  const heard = yield* Effect.fork(Stream.runHead(sql.listen("events")))
+  yield* sql.notify("events", "ready?").pipe(
+    Effect.repeat({ until: () => Fiber.poll(heard).pipe(Effect.map((_) => _._tag === "Some")) })
+  )
+  yield* Console.log("heard:", (yield* Fiber.join(heard)).pipe((_) => _._tag === "Some" ? _.value : "nothing"))
+
+  const { serverVersion, uri } = yield* Db.info
+  yield* Console.log(`${uri}, PostgreSQL ${serverVersion}`)
+})
+
+program.pipe(Effect.provide(DbLive.pipe(Pg.withClient)), NodeRuntime.runMain)

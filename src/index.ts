@@ -1,0 +1,14 @@
+/**
+ * @since 0.1.0
+ */
+export { Db, DbLive } from "./Db.js"
+
+export * as DbConfig from "./DbConfig.js"
+
+export * as DbError from "./DbError.js"
+
+export * as DbHealth from "./DbHealth.js"
+
+export * as DbMetrics from "./DbMetrics.js"
+
+export * as DbRetry from "./DbRetry.js"

@@ -1,0 +1,173 @@
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { describePostgres, freshDatabase } from "../kit/postgres.js"
+import { type Build, buildPackage, manifest, Project } from "../kit/project.js"
+
+/** What the README tells to install for each. */
+const sqlite = ["better-sqlite3", "@effect/sql-sqlite-node"]
+const postgresql = ["pg", "@effect/sql-pg"]
+
+/** The packages that one database family needs and the others must do without. */
+const driverPackages =
+  /^(pg|pg-.*|postgres-.*|better-sqlite3|mysql2|tedious|@effect\/sql-.*|@types\/(pg|better-sqlite3))(\/|$)/
+
+const program = `
+import { Db, DbLive } from "dblive"
+import * as Effect from "effect/Effect"
+
+const rows = Effect.gen(function*() {
+  yield* Db.query("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")
+  yield* Db.query("INSERT INTO note VALUES (1, :body)", { body: "hello" })
+  return yield* Db.query("SELECT id, body FROM note")
+})
+
+const ended = await rows.pipe(Db.transaction(), Effect.provide(DbLive), Effect.either, Effect.runPromise)
+console.log(JSON.stringify(ended))
+`
+
+/** What runs a module in the project, and its one line of output. */
+const output = (project: Project, url: string) =>
+  Effect.map(project.run(program, { DATABASE_URL: url, NODE_ENV: "test" }), ({ code, stderr, stdout }) => {
+    assert.strictEqual(code, 0, stderr)
+    return JSON.parse(stdout)
+  })
+
+/** The packages whose declarations (or modules) are reached from an entry point. */
+const packagesReachedFrom = (build: Build, entry: string): ReadonlyArray<string> => {
+  const found = new Set<string>()
+  const seen = new Set<string>()
+  const visit = (file: string): void => {
+    if (seen.has(file)) return
+    seen.add(file)
+    const text = fs.readFileSync(file, "utf8").replace(/\/\*[^]*?\*\//g, "")
+    const types = file.endsWith(".d.ts")
+    for (const [, from] of text.matchAll(/(?:^|[\s;])(?:import|export)\b[^"'(;]*?["']([^"']+)["']/g)) link(from, types)
+    // A module's import() is a loading on demand, a declaration's a reference.
+    if (types) { for (const [, from] of text.matchAll(/\bimport\(["']([^"']+)["']\)/g)) link(from, types) }
+    function link(from: string | undefined, declaration: boolean): void {
+      if (from === undefined) return
+      if (!from.startsWith(".")) found.add(from)
+      else visit(path.resolve(path.dirname(file), declaration ? from.replace(/\.js$/, ".d.ts") : from))
+    }
+  }
+  visit(path.join(build.directory, entry))
+  return [...found].sort()
+}
+
+let build: Build
+
+beforeAll(async () => {
+  build = await buildPackage()
+}, 120_000)
+
+afterAll(() => build.remove())
+
+describe("the built package", () => {
+  it("compiles", () => assert.strictEqual(build.output, ""))
+
+  it("has every file that its exports name", () => {
+    for (const target of Object.values(manifest.exports)) {
+      if (target === null) continue
+      for (const file of typeof target === "string" ? [target] : Object.values(target)) {
+        assert.isTrue(fs.existsSync(path.join(build.directory, file)), file)
+      }
+    }
+  })
+
+  it("needs no driver's package for the main entry point and the test layers, neither to run nor to type", () => {
+    for (const entry of ["dist/index.js", "dist/index.d.ts", "dist/DbTest.js", "dist/DbTest.d.ts"]) {
+      const reached = packagesReachedFrom(build, entry)
+      assert.include(reached, "effect/Effect", entry)
+      assert.deepStrictEqual(reached.filter((name) => driverPackages.test(name)), [], entry)
+    }
+  })
+
+  it.scoped("is imported with no driver at all, and its inside is closed", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, [])
+      const { code, stderr, stdout } = yield* project.run(`
+        await import("dblive")
+        await import("dblive/test")
+        for (const inside of ["dblive/internal/x", "dblive/engine/Pool.js", "dblive/dist/engine/Pool.js"]) {
+          console.log(await import(inside).then(() => "open", (error) => error.code))
+        }
+      `)
+      assert.strictEqual(code, 0, stderr)
+      assert.deepStrictEqual(stdout.trim().split("\n"), Array(3).fill("ERR_PACKAGE_PATH_NOT_EXPORTED"))
+    }))
+})
+
+describe("where only SQLite is installed", () => {
+  it.scoped("DbLive works on SQLite", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, sqlite)
+      const url = `sqlite:${path.join(project.directory, "notes.db")}`
+      assert.deepStrictEqual(yield* output(project, url), {
+        _id: "Either",
+        _tag: "Right",
+        right: [{ id: 1, body: "hello" }]
+      })
+    }))
+
+  it.scoped("the SQLite entry point loads, PostgreSQL is a typed error that says what to install", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, sqlite)
+      const loaded = yield* project.run(`
+        await import("dblive/sqlite")
+        console.log(await import("dblive/pg").then(() => "loaded", (error) => error.code))
+      `)
+      assert.strictEqual(loaded.stdout.trim(), "ERR_MODULE_NOT_FOUND", loaded.stderr)
+      const { left } = yield* output(project, "postgres://someone:secret-word@127.0.0.1:1/none")
+      assert.deepInclude(left, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
+      assert.match(left.message, /npm install .*\bpg\b/)
+      assert.notInclude(JSON.stringify(left), "secret-word")
+    }))
+})
+
+describePostgres("where only PostgreSQL is installed", () => {
+  it.scoped("DbLive works on PostgreSQL", () =>
+    Effect.gen(function*() {
+      const { url } = yield* freshDatabase
+      const project = yield* Project.make(build, postgresql)
+      assert.deepStrictEqual(yield* output(project, url), {
+        _id: "Either",
+        _tag: "Right",
+        right: [{ id: 1, body: "hello" }]
+      })
+    }))
+
+  it.scoped("the PostgreSQL entry point loads, SQLite is a typed error that says what to install", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, postgresql)
+      const loaded = yield* project.run(`
+        await import("dblive/pg")
+        console.log(await import("better-sqlite3").then(() => "there", (error) => error.code))
+      `)
+      assert.strictEqual(loaded.stdout.trim(), "ERR_MODULE_NOT_FOUND", loaded.stderr)
+      const { left } = yield* output(project, `sqlite:${path.join(project.directory, "notes.db")}`)
+      assert.deepInclude(left, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
+      assert.match(left.message, /npm install .*\bbetter-sqlite3\b/)
+    }))
+})
+
+describe("a TypeScript project", () => {
+  const code = `
+import { Db, DbLive } from "dblive"
+import * as Effect from "effect/Effect"
+
+export const main: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction(), Effect.provide(DbLive))
+// @ts-expect-error: without the layer, the database is still required
+export const open: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction())
+`
+  for (const module of ["nodenext", "bundler"] as const) {
+    it.scoped(`type-checks with ${module} where no driver is installed`, () =>
+      Effect.gen(function*() {
+        const project = yield* Project.make(build, [])
+        const { code: exit, stdout } = yield* project.check(code, { module, libraries: module === "nodenext" })
+        assert.strictEqual(stdout, "")
+        assert.strictEqual(exit, 0)
+      }), 120_000)
+  }
+})

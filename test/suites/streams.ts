@@ -1,0 +1,91 @@
+/** Streams: back-pressured, freed on interrupt, and no hindrance to what runs beside them. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import { assert } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { Db } from "../../src/Db.js"
+import { isWhole } from "./sessions.js"
+import { describe, type Target, test } from "./target.js"
+
+export const streams = (target: Target): void => {
+  describe("streams", () => {
+    const series = (n: number) =>
+      Stream.unwrap(Effect.map(Db.sql, (sql) => sql.unsafe<{ x: number | string }>(target.sql.series(n)).stream))
+
+    test(
+      target,
+      "give all rows, in order, and free the connection",
+      Effect.gen(function*() {
+        const rows = yield* Stream.runCollect(series(5000))
+        assert.deepStrictEqual(
+          Chunk.toArray(rows).map((row) => Number(row.x)),
+          Array.from({ length: 5000 }, (_, i) => i + 1)
+        )
+        assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(series(0))), [])
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "free the connection when only a part is taken, when the consumer fails, when it is interrupted",
+      Effect.gen(function*() {
+        assert.lengthOf(yield* Stream.runCollect(Stream.take(series(100_000), 3)), 3)
+        yield* isWhole
+        yield* Effect.flip(
+          Stream.runForEach(series(100_000), (row) => Number(row.x) === 700 ? Effect.fail("no") : Effect.void)
+        )
+        yield* isWhole
+        const entered = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(
+          Stream.runForEach(series(100_000), () => Effect.zipRight(Deferred.succeed(entered, undefined), Effect.never))
+        )
+        yield* Deferred.await(entered)
+        yield* Fiber.interrupt(fiber)
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "fail typed, and leave the session usable",
+      Effect.gen(function*() {
+        const sql = yield* Db.sql
+        yield* Db.session(Effect.gen(function*() {
+          const error = yield* Effect.flip(Stream.runDrain(sql.unsafe("SELECT * FROM nowhere").stream))
+          assert.strictEqual(error._tag, "SqlError")
+          assert.lengthOf(yield* Db.query("SELECT 1 AS one"), 1)
+        }))
+        yield* isWhole
+      })
+    )
+
+    type Within = (effect: Effect.Effect<void, SqlError, SqlClient.SqlClient>) => Effect.Effect<void, unknown, Db>
+    const places: ReadonlyArray<readonly [string, Within]> = [["a session", Db.session], [
+      "a transaction",
+      Db.transaction()
+    ]]
+    for (const [where, within] of places) {
+      test(
+        target,
+        `let statements run beside them in ${where}`,
+        Effect.gen(function*() {
+          yield* Db.query(`CREATE TABLE t (id ${target.sql.id}, body ${target.sql.text})`)
+          yield* Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            yield* Stream.runForEach(
+              sql.unsafe<{ x: number | string }>(target.sql.series(2000)).stream,
+              (row) => Number(row.x) % 500 === 0 ? sql`INSERT INTO t ${sql.insert({ body: `${row.x}` })}` : Effect.void
+            )
+          }).pipe(within)
+          assert.lengthOf(yield* Db.query("SELECT body FROM t"), 4)
+          yield* isWhole
+        })
+      )
+    }
+  })
+}

@@ -1,0 +1,58 @@
+/**
+ * What a conformance suite has to know of a database beyond its layer. A new driver adds one target and gets every suite.
+ */
+import type { SqlClient } from "@effect/sql/SqlClient"
+import { describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Db } from "../../src/Db.js"
+import type * as DbConfig from "../../src/DbConfig.js"
+
+export interface Target {
+  readonly name: string
+  /** A suite that needs this database; skipped, with the reason in its name, where there is none. */
+  readonly describe: (name: string, body: () => void) => void
+  /** Options of an empty database of one's own, which ends with the scope. */
+  readonly fresh: Effect.Effect<DbConfig.Options, never, Scope.Scope>
+  /** Words of the dialect. */
+  readonly sql: {
+    /** A column that numbers its rows. */
+    readonly id: string
+    readonly text: string
+    readonly bigint: string
+    /** A query of `n` rows with one column `x`, from 1. */
+    readonly series: (n: number) => string
+    /** A statement that keeps the server busy for longer than any test waits, where it can be stopped. */
+    readonly endless: string | undefined
+    /** Makes the session unclean in a way the next borrower would see, and reads it back as column `v`. */
+    readonly dirt: ReadonlyArray<{ readonly make: string; readonly see: string; readonly clean: unknown }>
+    /** A table whose foreign key is checked at COMMIT only. */
+    readonly deferred: { readonly parent: string; readonly child: string; readonly insert: string } | undefined
+  }
+  /** How many connections of ours the server knows; `undefined` where it cannot be asked. */
+  readonly connections: ((options: DbConfig.Options) => Effect.Effect<number>) | undefined
+}
+
+/** Runs a test on a fresh database, in real time. */
+export const test = (
+  target: Target,
+  name: string,
+  body: Effect.Effect<unknown, unknown, Db | SqlClient | Scope.Scope>,
+  options: DbConfig.Options = {},
+  timeout = 30_000
+): void => {
+  it.scopedLive(name, () =>
+    Effect.flatMap(target.fresh, (fresh) =>
+      Effect.provide(
+        body,
+        Db.layer({
+          // The presets of a test worker commit what is left open; what is promised is production's.
+          environment: "production",
+          ...fresh,
+          ...options,
+          pool: { size: 4, overflow: 0, acquireTimeout: "5 seconds", ...fresh.pool, ...options.pool }
+        })
+      )), timeout)
+}
+
+export { describe }

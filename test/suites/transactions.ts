@@ -1,0 +1,275 @@
+/** Contracts 3, 4, 11 and 12: a transaction is applied wholly or not at all, and its success is the database's word. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { Db } from "../../src/Db.js"
+import { isWhole } from "./sessions.js"
+import { describe, type Target, test } from "./target.js"
+
+export const transactions = (target: Target): void => {
+  describe("transactions", () => {
+    const table = Db.query(`CREATE TABLE t (id ${target.sql.id}, body ${target.sql.text} UNIQUE)`)
+    const insert = (body: string) =>
+      Effect.flatMap(SqlClient.SqlClient, (sql) => sql`INSERT INTO t ${sql.insert({ body })}`)
+    const bodies = Effect.map(
+      Db.query<{ body: string }>("SELECT body FROM t ORDER BY id"),
+      (rows) => rows.map((row) => row.body)
+    )
+
+    test(
+      target,
+      "commit on success, roll back on failure, defect and interrupt",
+      Effect.gen(function*() {
+        yield* table
+        yield* insert("kept").pipe(Db.transaction())
+        yield* Effect.exit(Effect.zipRight(insert("failed"), Effect.fail("no")).pipe(Db.transaction()))
+        const died = yield* Effect.exit(Effect.zipRight(insert("died"), Effect.die("bug")).pipe(Db.transaction()))
+        assert.isTrue(Exit.isFailure(died) && Cause.isDie(died.cause))
+        const entered = yield* Deferred.make<void>()
+        const fiber = yield* insert("interrupted").pipe(
+          Effect.zipRight(Deferred.succeed(entered, undefined)),
+          Effect.zipRight(Effect.never),
+          Db.transaction(),
+          Effect.fork
+        )
+        yield* Deferred.await(entered)
+        const exit = yield* Fiber.interrupt(fiber)
+        assert.isTrue(Exit.isInterrupted(exit))
+        // The locks are gone when the interrupt returns, so the same key can be written at once.
+        yield* insert("interrupted")
+        assert.deepStrictEqual(yield* bodies, ["kept", "interrupted"])
+        const { transactions } = yield* Db.metrics
+        assert.deepStrictEqual(transactions, { committed: 1, rolledBack: 3, unknown: 0 })
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "nest: the failing sibling undoes only itself",
+      Effect.gen(function*() {
+        yield* table
+        const nested = (body: string, fail: boolean) =>
+          Effect.either(Effect.zipRight(insert(body), fail ? Effect.fail("no") : Effect.void).pipe(Db.transaction()))
+        yield* Effect.gen(function*() {
+          yield* insert("outer")
+          yield* Effect.all(
+            Array.from({ length: 20 }, (_, i) => nested(`n${i}`, i % 3 === 0)),
+            { concurrency: "unbounded" }
+          )
+          // A statement beside them is never inside one of them.
+          yield* Effect.all([nested("undone", true), insert("beside"), nested("undone2", true)], {
+            concurrency: "unbounded"
+          })
+        }).pipe(Db.transaction())
+        const expected = [
+          "outer",
+          ...Array.from({ length: 20 }, (_, i) => `n${i}`).filter((_, i) => i % 3 !== 0),
+          "beside"
+        ]
+        assert.sameMembers(yield* bodies, expected)
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "nest deeply, and go back level by level",
+      Effect.gen(function*() {
+        yield* table
+        const level = (n: number): Effect.Effect<void, unknown, any> =>
+          Effect.gen(function*() {
+            yield* insert(`level ${n}`)
+            if (n < 5) {
+              yield* Effect.ignore(level(n + 1).pipe(Db.transaction()))
+            }
+            if (n === 3) {
+              yield* Effect.fail("undo from 3 on")
+            }
+          })
+        yield* level(0).pipe(Db.transaction())
+        assert.deepStrictEqual(yield* bodies, ["level 0", "level 1", "level 2"])
+      })
+    )
+
+    test(
+      target,
+      "are the same as withTransaction of the client",
+      Effect.gen(function*() {
+        yield* table
+        const sql = yield* Db.sql
+        yield* sql.withTransaction(Effect.gen(function*() {
+          yield* sql`INSERT INTO t ${sql.insert({ body: "a" })}`
+          yield* Effect.ignore(sql.withTransaction(Effect.zipRight(insert("b"), Effect.fail("no"))))
+          yield* insert("c").pipe(Db.transaction())
+        })).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+        assert.deepStrictEqual(yield* bodies, ["a", "c"])
+        const error = yield* Effect.flip(sql.withTransaction(Effect.zipRight(
+          sql`INSERT INTO t ${sql.insert({ body: "d" })}`,
+          sql`INSERT INTO t ${sql.insert({ body: "a" })}`
+        )))
+        assert.strictEqual(error._tag, "SqlError")
+        assert.deepStrictEqual(yield* bodies, ["a", "c"])
+      })
+    )
+
+    test(
+      target,
+      "fail with the first error, and never report success for what was rolled back",
+      Effect.gen(function*() {
+        yield* table
+        yield* insert("taken")
+        const exit = yield* Effect.exit(
+          Effect.gen(function*() {
+            yield* insert("before")
+            yield* Effect.ignore(insert("taken"))
+            return "done"
+          }).pipe(Db.transaction())
+        )
+        // A database that goes on after a failed statement commits the rest; one that does not must say so.
+        if (Exit.isSuccess(exit)) {
+          assert.deepStrictEqual(yield* bodies, ["taken", "before"])
+        } else {
+          const error = Cause.failureOption(exit.cause)
+          assert(error._tag === "Some" && error.value._tag === "QueryError")
+          assert.deepInclude(error.value, { reason: "TransactionAborted", outcome: "RolledBack" })
+          assert.deepInclude(error.value.cause, { _tag: "QueryError", reason: "UniqueViolation" })
+          assert.deepStrictEqual(yield* bodies, ["taken"])
+        }
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "recover inside by a nested transaction",
+      Effect.gen(function*() {
+        yield* table
+        yield* insert("taken")
+        yield* Effect.gen(function*() {
+          yield* insert("before")
+          yield* Effect.ignore(insert("taken").pipe(Db.transaction()))
+          yield* insert("after")
+        }).pipe(Db.transaction())
+        assert.deepStrictEqual(yield* bodies, ["taken", "before", "after"])
+      })
+    )
+
+    test(
+      target,
+      "do not go on as single statements when they were ended by hand",
+      Effect.gen(function*() {
+        yield* table
+        const error = yield* Effect.flip(
+          Effect.gen(function*() {
+            yield* insert("inside")
+            yield* Db.query("ROLLBACK")
+            yield* insert("outside")
+          }).pipe(Db.transaction())
+        )
+        assert.deepInclude(error, { _tag: "QueryError", reason: "TransactionAborted", outcome: "RolledBack" })
+        assert.deepStrictEqual(yield* bodies, [])
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "do nothing when nothing was asked of them",
+      Effect.gen(function*() {
+        assert.strictEqual(yield* Effect.succeed(7).pipe(Db.transaction()), 7)
+        assert.strictEqual(yield* Effect.succeed(8).pipe(Db.transaction(), Db.transaction()), 8)
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "refuse writes when they are read-only",
+      Effect.gen(function*() {
+        yield* table
+        const error = yield* Effect.flip(insert("no").pipe(Db.transaction({ readOnly: true })))
+        assert.deepInclude(error, { _tag: "QueryError", reason: "ReadOnly" })
+        assert.notStrictEqual(error.outcome, "Unknown")
+        assert.deepStrictEqual(yield* bodies.pipe(Db.transaction({ readOnly: true })), [])
+      })
+    )
+
+    test(
+      target,
+      "take every isolation level the driver names",
+      Effect.gen(function*() {
+        yield* table
+        for (const isolation of ["read committed", "repeatable read", "serializable"] as const) {
+          yield* insert(isolation).pipe(Db.transaction({ isolation }))
+        }
+        assert.lengthOf(yield* bodies, 3)
+      })
+    )
+
+    test(
+      target,
+      "batch: all or nothing, with the rows of each",
+      Effect.gen(function*() {
+        yield* table
+        const results = yield* Db.batch([
+          ["INSERT INTO t (body) VALUES (:body)", { body: "one" }],
+          ["INSERT INTO t (body) VALUES (:body)", { body: "two" }],
+          ["SELECT body FROM t ORDER BY id"]
+        ])
+        assert.deepStrictEqual(results[2], [{ body: "one" }, { body: "two" }])
+        yield* Effect.flip(Db.batch([
+          ["INSERT INTO t (body) VALUES (:body)", { body: "three" }],
+          ["INSERT INTO t (body) VALUES (:body)", { body: "one" }]
+        ]))
+        assert.deepStrictEqual(yield* bodies, ["one", "two"])
+      })
+    )
+
+    const { deferred } = target.sql
+    if (deferred !== undefined) {
+      test(
+        target,
+        "fail typed when COMMIT is refused, and are rolled back then",
+        Effect.gen(function*() {
+          yield* Db.query(deferred.parent)
+          yield* Db.query(deferred.child)
+          const error = yield* Effect.flip(Db.query(deferred.insert).pipe(Db.transaction()))
+          assert.deepInclude(error, { _tag: "QueryError", reason: "ForeignKeyViolation", outcome: "RolledBack" })
+          // The connection is not still inside that transaction: what follows is kept.
+          yield* table
+          yield* insert("kept")
+          assert.deepStrictEqual(yield* bodies, ["kept"])
+          assert.deepStrictEqual(yield* Db.query("SELECT * FROM child"), [])
+          yield* isWhole
+        })
+      )
+    }
+
+    test(
+      target,
+      "isolate: nobody sees what is not committed",
+      Effect.gen(function*() {
+        yield* table
+        const written = yield* Deferred.make<void>()
+        const seen = yield* Deferred.make<void>()
+        const writer = yield* insert("secret").pipe(
+          Effect.zipRight(Deferred.succeed(written, undefined)),
+          Effect.zipRight(Deferred.await(seen)),
+          Db.transaction(),
+          Effect.fork
+        )
+        yield* Deferred.await(written)
+        // Readers go on while a writer's transaction is open.
+        assert.deepStrictEqual(yield* bodies, [])
+        yield* Deferred.succeed(seen, undefined)
+        yield* Fiber.join(writer)
+        assert.deepStrictEqual(yield* bodies, ["secret"])
+      })
+    )
+  })
+}
