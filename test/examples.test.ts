@@ -1,0 +1,101 @@
+/** Every example runs, prints what it promises, and is what the README shows. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFile } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { describePostgres, freshDatabase } from "./kit/postgres.js"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+/** Runs an example in a folder of its own, with nothing of this test's environment but the variables given. */
+const run = (name: string, env: Record<string, string> = {}) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "dblive-example-"))),
+    (folder) =>
+      Effect.async<{ readonly code: number; readonly output: string }>((resume) => {
+        execFile(
+          process.execPath,
+          ["--import", join(root, "node_modules/tsx/dist/esm/index.mjs"), join(root, "examples", `${name}.ts`)],
+          {
+            cwd: folder,
+            env: { PATH: process.env["PATH"], HOME: folder, NODE_ENV: "development", ...env },
+            timeout: 60_000
+          },
+          (error, stdout, stderr) => resume(Effect.succeed({ code: error === null ? 0 : 1, output: stdout + stderr }))
+        )
+      }),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  )
+
+const prints = (name: string, lines: ReadonlyArray<string | RegExp>, env?: Record<string, string>) =>
+  Effect.gen(function*() {
+    const { code, output } = yield* run(name, env)
+    for (const line of lines) {
+      assert.match(output, typeof line === "string" ? new RegExp(line.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")) : line)
+    }
+    assert.strictEqual(code, 0, output)
+  })
+
+describe("examples", () => {
+  const embedded: Record<string, ReadonlyArray<string | RegExp>> = {
+    quickstart: [
+      "committed: hello, world",
+      "rolled back (\"changed my mind\"): 0 rows",
+      "2 transactions committed, 1 rolled back"
+    ],
+    repository: ["default: Ada, Grace, Barbara", "archive: Ada"],
+    errors: ["caught: EmailTaken: ada@example.org is taken", "QueryError UndefinedObject", "worth a retry: false"],
+    retry: [/./],
+    timeouts: [/./],
+    config: [/./],
+    "named-databases": [/./]
+  }
+  for (const [name, lines] of Object.entries(embedded)) {
+    if (existsSync(join(root, "examples", `${name}.ts`))) {
+      it.live(name, () => prints(name, lines), 90_000)
+    }
+  }
+
+  describePostgres("on PostgreSQL", () => {
+    it.scopedLive(
+      "quickstart: the same program",
+      () =>
+        Effect.flatMap(
+          freshDatabase,
+          ({ url }) => prints("quickstart", ["committed: hello, world", "postgresql://"], { DATABASE_URL: url })
+        ),
+      90_000
+    )
+    it.scopedLive(
+      "postgres",
+      () =>
+        Effect.flatMap(
+          freshDatabase,
+          ({ url }) =>
+            prints("postgres", ["written and read: {\"kind\":\"login\",\"user\":\"ada\"}", "heard: ready?"], {
+              DATABASE_URL: url
+            })
+        ),
+      90_000
+    )
+  })
+
+  it("are what the README shows", () => {
+    const readme = readFileSync(join(root, "README.md"), "utf8")
+    const blocks = [...readme.matchAll(/<!-- file: (\S+) -->\n```ts\n([\s\S]*?)```/g)]
+    assert.isAbove(blocks.length, 0)
+    for (const [, file, code] of blocks) {
+      assert.include(readFileSync(join(root, file!), "utf8"), code!, file!)
+    }
+  })
+
+  it("and the README's links lead somewhere", () => {
+    const readme = readFileSync(join(root, "README.md"), "utf8")
+    for (const [, target] of readme.matchAll(/\]\((?!https?:|#)([^)#]+)\)/g)) {
+      assert.isTrue(existsSync(join(root, target!)), target)
+    }
+  })
+})
