@@ -12,7 +12,7 @@ describe("DbMetrics", () => {
       yield* Counted.query("CREATE TABLE t (n INTEGER UNIQUE)")
       yield* Effect.forEach(
         Array.from({ length: 2_000 }, (_, i) => i),
-        (i) =>
+        (i): Effect.Effect<unknown, unknown, Counted> =>
           i % 4 === 0
             ? Counted.query("INSERT INTO t VALUES (:i)", { i }).pipe(Counted.transaction())
             : i % 4 === 1

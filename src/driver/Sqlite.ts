@@ -1,22 +1,57 @@
 /**
  * SQLite, by `better-sqlite3`.
  *
- * Statements run in this process, on the event loop, as fast as SQLite is; or, with `threads`, in processes of their
- * own, where a statement that runs too long can be stopped.
+ * **Where statements run.** In this process, on the event loop, as fast as SQLite is; or, with `threads`, in processes
+ * of their own, where a statement that runs too long can be stopped.
+ *
+ * **Values.**
+ *
+ * | SQLite | JavaScript |
+ * |---|---|
+ * | INTEGER | `number`, beyond 2^53 `bigint`; always `bigint` with `SafeIntegers` |
+ * | REAL | `number` |
+ * | TEXT | `string` |
+ * | BLOB | `Buffer` |
+ * | NULL | `null` |
+ *
+ * Parameters are these, and `boolean` (1 and 0), `Date` (ISO 8601 text in UTC, as `Date.toISOString` writes it),
+ * `Uint8Array` and `ArrayBuffer`. A `number` is written as a REAL, which a column of INTEGER or NUMERIC affinity turns
+ * into an integer where it is one, and one of TEXT affinity into `5.0`; a `bigint` is written as an INTEGER. What SQLite cannot hold is refused with a
+ * `QueryError` of reason `Parameter`: `undefined`, NaN (SQLite would store NULL), a bigint beyond 64 bits, text with half
+ * of a surrogate pair, an invalid date, any other object.
+ *
+ * **Locks.** A statement that meets another connection's lock is repeated until `limits.lockTimeout` (30 seconds), and the
+ * event loop goes on meanwhile. A transaction that has read already does not wait to write: its snapshot may be outdated.
+ *
+ * **Several statements in one text** run as one transaction, and give an array with the rows of each; unless one of them
+ * cannot be part of a transaction, or ends one. They take no parameters.
+ *
+ * **REGEXP** takes JavaScript's regular expressions, with the flag `u`.
+ *
+ * **Names of constraints.** A `UniqueViolation` names the index where CREATE UNIQUE INDEX made one, else the columns
+ * (`note.body`): SQLite keeps no other name.
  *
  * @since 0.1.0
  */
-import type * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import type {
+  BackupMetadata,
+  SqliteClient as PublishedClient,
+  SqliteClientConfig
+} from "@effect/sql-sqlite-node/SqliteClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { DbConfig } from "../DbConfig.js"
-import { type ConnectionError, type DbError, type TimeoutError, toSqlError } from "../DbError.js"
+import type { DbError, TimeoutError } from "../DbError.js"
+import { ConnectionError, toSqlError } from "../DbError.js"
 import type * as Driver from "./Driver.js"
 import { connectionFault } from "./sqlite/codes.js"
-import { type Shared, SqliteConnection } from "./sqlite/connection.js"
+import { SqliteConnection } from "./sqlite/connection.js"
 import { toError, toOpenError } from "./sqlite/errors.js"
+import { Handle, type Shared } from "./sqlite/handle.js"
 import { type Constructor, open, type Spec } from "./sqlite/open.js"
 import { RemoteConnection } from "./sqlite/remote.js"
 
@@ -70,8 +105,16 @@ type Own = SqliteConnection<DbError> | RemoteConnection
 
 const TypeId = Symbol.for("@effect/sql-sqlite-node/SqliteClient")
 
-/** `SqliteClient.SqliteClient`, by its key: the package itself is not needed at run time. */
-const SqliteClientTag = Context.GenericTag<SqliteClient.SqliteClient>("@effect/sql-sqlite-node/SqliteClient")
+/**
+ * `SqliteClient` of `@effect/sql-sqlite-node`: the database's client with `export`, `backup` and `loadExtension`. The tag is made
+ * by its key, so that the package itself is not needed at run time.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const SqliteClient: Context.Tag<PublishedClient, PublishedClient> = Context.GenericTag<PublishedClient>(
+  "@effect/sql-sqlite-node/SqliteClient"
+)
 
 const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContext) =>
   Effect.sync(() => {
@@ -96,27 +139,36 @@ const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContex
         transformResultNames: config.transformResultNames,
         transformQueryNames: config.transformQueryNames,
         spanAttributes: { ...config.spanAttributes }
-      } satisfies SqliteClient.SqliteClientConfig,
+      } satisfies SqliteClientConfig,
       export: use<Uint8Array>((connection, done) => connection.export(done)),
-      backup: (destination: string) =>
-        use<SqliteClient.BackupMetadata>((connection, done) => connection.backup(destination, done)),
+      backup: (destination: string) => use<BackupMetadata>((connection, done) => connection.backup(destination, done)),
       loadExtension: (path: string) => use<void>((connection, done) => connection.loadExtension(path, done)),
       // Not supported by the dialect; the type says so.
       updateValues: undefined as never
       // `TypeId` is the package's own symbol, registered under the same key, which TypeScript cannot see.
-    }) as unknown as SqliteClient.SqliteClient
+    }) as unknown as PublishedClient
     // `services` promises a context of nothing in particular; the engine merges it by key.
-    return Context.make(SqliteClientTag, client) as Context.Context<never>
+    return Context.make(SqliteClient, client) as Context.Context<never>
   })
 
 const openHere = (spec: Spec, shared: Shared, Database: Constructor): Driver.Driver["open"] =>
   Effect.async((resume) => {
-    const abandon = open(Database, spec, (fault, db) =>
-      resume(
-        fault === undefined
-          ? Effect.succeed(new SqliteConnection<DbError>(db!, spec, shared, toError, false))
-          : Effect.fail(toOpenError(fault))
-      ))
+    const connected = (handle: Handle) =>
+      resume(Effect.succeed(new SqliteConnection<DbError>(handle, spec, shared, toError, false)))
+    if (shared.memory !== undefined) {
+      return connected(shared.memory)
+    }
+    const abandon = open(Database, spec, (fault, db) => {
+      if (fault !== undefined) {
+        return resume(Effect.fail(toOpenError(fault)))
+      }
+      const handle = new Handle(db!)
+      shared.live.add(handle)
+      if (spec.filename === ":memory:") {
+        shared.memory = handle
+      }
+      connected(handle)
+    })
     return Effect.sync(abandon)
   })
 
@@ -161,8 +213,8 @@ export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: D
       "use a file, or set limits.statementTimeout to 0"
     )
   }
-  const shared: Shared = { extensions: [], live: new Set() }
-  yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((connection) => connection.destroy())))
+  const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
+  yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
   const driver: Driver.Driver = {
     dialect: "sqlite",
     target: {
@@ -199,3 +251,37 @@ export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: D
   }
   return driver
 })
+
+/**
+ * Says in the type of a layer that its database is SQLite, so that `SqliteClient` may be asked for. Fails with
+ * `ConnectionError` reason `Unsupported` when the database turns out to be another.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { DbLive } from "dblive"
+ * import * as Sqlite from "dblive/sqlite"
+ *
+ * const program = Effect.flatMap(Sqlite.SqliteClient, (sql) => sql.backup("copy.db"))
+ *
+ * program.pipe(Effect.provide(DbLive.pipe(Sqlite.withClient)), Effect.runPromise)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const withClient = <ROut, E, RIn>(
+  layer: Layer.Layer<ROut, E, RIn>
+): Layer.Layer<ROut | PublishedClient, E | ConnectionError, RIn> =>
+  Layer.flatMap(layer, (context) =>
+    Option.isSome(Context.getOption(context, SqliteClient))
+      // It is there: the layer's own type does not know which driver its configuration chose.
+      ? Layer.succeedContext(context as Context.Context<ROut | PublishedClient>)
+      : Layer.fail(
+        new ConnectionError({
+          message: "this database is not SQLite: it has no SqliteClient",
+          reason: "Unsupported",
+          outcome: "NotSent",
+          database: "default"
+        })
+      ))

@@ -11,6 +11,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Db } from "../../src/Db.js"
+import * as Pg from "../../src/driver/Pg.js"
+import * as Sqlite from "../../src/driver/Sqlite.js"
 
 const Memory = Db.layer({ url: "sqlite://:memory:", environment: "production" })
 
@@ -128,5 +130,16 @@ describe("drop-in for @effect/sql", () => {
         yield* repository.add(2).pipe(Db.transaction())
         assert.strictEqual(yield* repository.count, 1)
       }).pipe(Effect.provide(Layer.provideMerge(Repository.Default, Memory)))
+    }))
+
+  it.scoped("SqliteClient and PgClient, only where the database is theirs", () =>
+    Effect.gen(function*() {
+      const exported = yield* Effect.provide(
+        Effect.flatMap(Sqlite.SqliteClient, (sql) => Effect.zipRight(sql`CREATE TABLE t (n INTEGER)`, sql.export)),
+        Memory.pipe(Sqlite.withClient)
+      )
+      assert.include(Buffer.from(exported).toString("latin1"), "SQLite format 3")
+      const error = yield* Effect.flip(Effect.provide(Pg.PgClient, Memory.pipe(Pg.withClient)))
+      assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported" })
     }))
 })

@@ -9,8 +9,9 @@ import * as Fs from "node:fs"
 import { Worker } from "node:worker_threads"
 import type { Request } from "../Driver.js"
 import type { Fault } from "./codes.js"
-import { type Shared, SqliteConnection } from "./connection.js"
+import { SqliteConnection } from "./connection.js"
 import type { SqliteCursor } from "./cursor.js"
+import { Handle, type Shared } from "./handle.js"
 import { type Constructor, open, type Spec } from "./open.js"
 import { toTable } from "./rows.js"
 import { type Answer, frame, Frames, type Message, type Sent, toPlain } from "./wire.js"
@@ -61,7 +62,7 @@ const write = (answer: Answer) => {
   }
 }
 
-const shared: Shared = { extensions: [], live: new Set() }
+const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
 interface OpenCursor {
   readonly cursor: SqliteCursor<Fault>
   /** `undefined` where rows are asked for as arrays. */
@@ -77,10 +78,15 @@ type Reply = (fault: Fault | undefined, value?: unknown) => void
 const connect = (spec: Spec, reply: Reply) =>
   open(Database as unknown as Constructor, spec, (fault, db) => {
     if (fault === undefined) {
-      connection = new SqliteConnection<Fault>(db!, spec, shared, (fault) => fault, true)
+      connection = new SqliteConnection<Fault>(new Handle(db!), spec, shared, (fault) => fault, true)
     }
     reply(fault, connection?.serverVersion)
   })
+
+const reopen = (current: SqliteConnection<Fault>, reply: Reply) => {
+  cursors.clear()
+  current.reset("rollback", (fault) => reply(fault, current.serverVersion))
+}
 
 const toRequest = ([text, params, mode, prepare, begin, lockTimeout, safeIntegers]: Sent): Request => ({
   text,
@@ -117,6 +123,8 @@ const dispatch = (message: Message, reply: Reply): void => {
   // "open" is the first message, and the program gives up when it fails.
   const current = connection!
   switch (message[0]) {
+    case "reopen":
+      return reopen(current, reply)
     case "execute":
       shared.extensions.push(...message[2])
       return current.execute(toRequest(message[1]), reply)
@@ -140,9 +148,11 @@ const dispatch = (message: Message, reply: Reply): void => {
       current.backup(message[1], reply)
       return
     case "load":
+      shared.extensions.push(...message[2])
       return current.loadExtension(message[1], reply)
     case "close":
       current.destroy()
+      current.db.close()
       reply(undefined)
       process.exit(0)
   }

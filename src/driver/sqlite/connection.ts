@@ -8,6 +8,7 @@ import { backup, type BackupMetadata } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
 import { withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
+import type { Handle, Shared } from "./handle.js"
 import { LockWait, type Since } from "./lock.js"
 import { OpenFile, type Spec } from "./open.js"
 import { bindable } from "./parameters.js"
@@ -15,14 +16,6 @@ import { Residue } from "./residue.js"
 import { namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
 import { inTurn, isNone, isSeveral, type Prepared, Statements } from "./statements.js"
 import { split, together } from "./text.js"
-
-/** What all connections of one database share. */
-export interface Shared {
-  /** Extensions that every connection is to load, in order. Only grows. */
-  readonly extensions: Array<string>
-  /** Connections that are open: nothing of a database outlives its driver. */
-  readonly live: Set<{ readonly destroy: () => void }>
-}
 
 /** A request with its BEGIN still to be run, or not, and what is to be done with it. */
 interface Task<E, A> {
@@ -71,7 +64,6 @@ export class SqliteConnection<E> {
   private open = false
   /** Whether a statement has run in the open transaction: before that, its locks are still to be taken. */
   private begun = false
-  private loaded = 0
   private readonly wait = new LockWait()
   private ended: Fault | undefined = undefined
   /** Whether what fails now has not run yet: its text or its parameters are at fault. */
@@ -80,12 +72,13 @@ export class SqliteConnection<E> {
   private applied = false
 
   constructor(
-    readonly db: Sqlite.Database,
+    private readonly handle: Handle,
     private readonly spec: Spec,
     private readonly shared: Shared,
     private readonly toError: (fault: Fault) => E,
     private readonly tabular: boolean
   ) {
+    const { db } = this
     this.residue = new Residue(db, spec.filename === ":memory:")
     this.statements = new Statements(db, spec.prepareCacheSize, (change) => {
       this.settle()
@@ -94,8 +87,11 @@ export class SqliteConnection<E> {
     // This pragma, other than most, asks the file each time it is run.
     this.question = db.prepare("PRAGMA schema_version")
     this.serverVersion = String(db.prepare("SELECT sqlite_version()").pluck().get())
-    shared.live.add(this)
     this.file = spec.filename === ":memory:" ? undefined : new OpenFile(spec)
+  }
+
+  get db(): Sqlite.Database {
+    return this.handle.db
   }
 
   get transaction(): TransactionStatus {
@@ -149,7 +145,7 @@ export class SqliteConnection<E> {
 
   private prepare(request: Request): Prepared {
     this.preparing = true
-    if (this.loaded !== this.shared.extensions.length) {
+    if (this.handle.loaded !== this.shared.extensions.length) {
       this.load()
     }
     return this.statements.get(request.text, request.prepare)
@@ -424,19 +420,22 @@ export class SqliteConnection<E> {
       outcome: this.applied ? "Unknown" : "RolledBack",
       what: "the connection was closed"
     })
-    this.open = false
     this.wait.stop()
     for (const cursor of [...this.cursors]) {
       cursor.stop()
     }
-    this.statements.clear()
-    this.shared.live.delete(this)
-    try {
-      // SQLite rolls back what is open.
-      this.db.close()
-    } catch {
-      // Only a statement or a backup that runs at this moment can stand in the way; the handle is closed when it is collected.
+    if (this.file === undefined) {
+      // The database is its handle, which therefore stays, for the next connection.
+      if (this.open) {
+        this.rollback()
+      }
+      this.residue.remove()
+    } else {
+      this.shared.live.delete(this.handle)
+      this.handle.kill()
     }
+    this.open = false
+    this.statements.clear()
   }
 
   writes(text: string): boolean {
@@ -509,7 +508,7 @@ export class SqliteConnection<E> {
       this.load()
       this.db.loadExtension(path)
       this.shared.extensions.push(path)
-      this.loaded++
+      this.handle.loaded++
       this.statements.clear()
     } catch (cause) {
       return done(this.toError(this.fault(cause, "", "NotSent")), undefined)
@@ -520,9 +519,9 @@ export class SqliteConnection<E> {
   /** Loads the extensions that the database's connections have been given. Throws what better-sqlite3 throws. */
   private load(): void {
     this.settle()
-    while (this.loaded < this.shared.extensions.length) {
-      this.db.loadExtension(this.shared.extensions[this.loaded]!)
-      this.loaded++
+    while (this.handle.loaded < this.shared.extensions.length) {
+      this.db.loadExtension(this.shared.extensions[this.handle.loaded]!)
+      this.handle.loaded++
     }
     this.statements.clear()
   }

@@ -81,6 +81,7 @@ export class SqliteCursor<E> {
       } else {
         // Now, not before: the first step compiles the statement anew when the schema has changed.
         cursor.names = namesOf(prepared)
+        // In raw mode every row is an array.
         cursor.ahead.push(cursor.row(first.value as Array<unknown>))
       }
     } catch (cause) {
@@ -128,6 +129,7 @@ export class SqliteCursor<E> {
         if (next.done === true) {
           return this.end()
         }
+        // As above.
         rows.push(this.row(next.value as Array<unknown>))
       }
     } catch (cause) {

@@ -7,58 +7,18 @@
  * record at its end, so what a killed process had written is not seen by anybody; its locks are the kernel's, which
  * frees them; and the index of the WAL is rebuilt by the next reader if it was being changed.
  */
-import { type ChildProcess, spawn } from "node:child_process"
-import { createRequire } from "node:module"
-import { Socket } from "node:net"
-import { fileURLToPath, pathToFileURL } from "node:url"
 import type { ConnectionError, Outcome, TimeoutError } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import type { BackupMetadata } from "./backup.js"
-import { connectionFault, connectTimeout, Fault, type Place, queryFault } from "./codes.js"
-import type { Shared } from "./connection.js"
+import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
 import { toError, toOpenError } from "./errors.js"
+import type { Shared } from "./handle.js"
 import type { Spec } from "./open.js"
 import { bindable } from "./parameters.js"
+import { Process } from "./process.js"
 import { fromTable, type Table } from "./rows.js"
 import { head, mayWrite } from "./text.js"
-import { type Answer, frame, Frames, fromPlain, type Message } from "./wire.js"
-
-/** What a process has to know of this one. Not the rest: it may hold secrets, or a debugger's flags. */
-const inherited = [
-  "PATH",
-  "HOME",
-  "TZ",
-  "LANG",
-  "LC_ALL",
-  "TMPDIR",
-  "TEMP",
-  "TMP",
-  "SQLITE_TMPDIR",
-  "LD_LIBRARY_PATH",
-  "SystemRoot"
-]
-
-const environment = (): NodeJS.ProcessEnv => {
-  const env: NodeJS.ProcessEnv = {}
-  for (const name of inherited) {
-    if (process.env[name] !== undefined) {
-      env[name] = process.env[name]
-    }
-  }
-  return env
-}
-
-/** Beside this file: a TypeScript file when run from the sources, which Node needs `tsx` for. */
-const entry = (): ReadonlyArray<string> => {
-  if (!import.meta.url.endsWith(".ts")) {
-    return [fileURLToPath(new URL("./child.js", import.meta.url))]
-  }
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
-  return ["--import", tsx, fileURLToPath(new URL("./child.ts", import.meta.url))]
-}
-
-/** How long a process may take to close its file before it is killed, in milliseconds: it may have to write the WAL back. */
-const closeLimit = 2000
+import { type Answer, fromPlain, type Message } from "./wire.js"
 
 /** How much longer the opening may take here than there, so that the process tells what it waited for. */
 const openGrace = 250
@@ -75,44 +35,26 @@ interface Pending {
   readonly reply: (fault: Fault | undefined, value: unknown) => void
 }
 
-let ids = 0
-
 const ignore = () => {}
 
 export class RemoteConnection implements Connection {
-  readonly id = ++ids
-  serverVersion = ""
+  /** That of the process. */
+  readonly id: number
   transaction: TransactionStatus = "idle"
   dirty = false
   onLost: ((error: ConnectionError) => void) | undefined = undefined
 
-  private readonly child: ChildProcess
-  private readonly channel: Socket
-  private readonly frames = new Frames()
   private pending: Pending | undefined = undefined
   private ended: Fault | undefined = undefined
-  /** Whether the process is gone and all it said was read. */
-  private gone = false
-  private readonly whenGone: Array<() => void> = []
-  private loaded = 0
 
-  private constructor(private readonly spec: Spec, private readonly shared: Shared) {
-    this.child = spawn(process.execPath, entry(), {
-      env: environment(),
-      stdio: ["ignore", "ignore", "inherit", "pipe", "pipe"],
-      windowsHide: true
-    })
-    this.child.on("error", (cause) => this.end(cause))
-    this.child.on("close", () => this.end(undefined))
-    // Node makes sockets of pipes beyond the third, for both directions; and nothing at all when it could not start the
-    // process for want of file descriptors, which the child then tells by its error.
-    const [, , , channel, lifeline] = this.child.stdio ?? []
-    this.channel = channel as Socket | undefined ?? new Socket()
-    this.channel.on("data", (chunk: Buffer) => this.received(chunk))
-    // What is wrong with the channel or the lifeline shows when the process is gone.
-    this.channel.on("error", ignore)
-    lifeline?.on("error", ignore)
-    shared.live.add(this)
+  private constructor(
+    private readonly spec: Spec,
+    private readonly shared: Shared,
+    private readonly process: Process,
+    readonly serverVersion: string
+  ) {
+    this.id = process.id
+    process.onGone = (cause) => this.end(cause)
   }
 
   /** Starts a process and opens the file in it. Returns how to give up. */
@@ -122,40 +64,65 @@ export class RemoteConnection implements Connection {
     done: (error: ConnectionError | TimeoutError | undefined, connection: RemoteConnection | undefined) => void
   ): () => void {
     const limit = spec.connectTimeout
-    let connection: RemoteConnection
+    const kept = shared.process?.gone === false ? shared.process : undefined
+    let process: Process
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let settled = false
+    const give = (): boolean => {
+      const first = !settled
+      settled = true
+      clearTimeout(timer)
+      return first
+    }
+    const abandon = () => {
+      process.onGone = undefined
+      if (kept === undefined) {
+        process.kill()
+      }
+    }
+    const fail = (fault: Fault) => {
+      if (give()) {
+        abandon()
+        done(toOpenError(new Fault({ database: spec.database, outcome: "NotSent" }, fault.fields)), undefined)
+      }
+    }
     try {
-      connection = new RemoteConnection(spec, shared)
+      process = kept ?? new Process()
     } catch (cause) {
       done(toOpenError(cannotStart(spec, cause)), undefined)
       return ignore
     }
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const settle = (fault: Fault | undefined) => {
-      clearTimeout(timer)
-      if (fault === undefined) {
-        return done(undefined, connection)
+    process.onGone = (cause) => fail(cause === undefined ? died(spec, process) : cannotStart(spec, cause))
+    const answered = ([plain, version]: Answer) => {
+      if (plain !== undefined) {
+        return fail(fromPlain(plain))
       }
-      connection.destroy()
-      done(toOpenError(new Fault({ database: spec.database, outcome: "NotSent" }, fault.fields)), undefined)
+      if (give()) {
+        done(undefined, new RemoteConnection(spec, shared, process, String(version)))
+      }
     }
-    connection.loaded = shared.extensions.length
-    connection.send(["open", { ...spec, since: Date.now() }, shared.extensions.slice()], undefined, (fault, value) => {
-      connection.serverVersion = String(value)
-      settle(fault)
-    })
+    if (kept === undefined) {
+      const { extensions, live } = shared
+      process.loaded = extensions.length
+      live.add(process)
+      process.whenGone(() => live.delete(process))
+      if (isInMemory(spec)) {
+        shared.process = process
+      }
+      process.ask(["open", { ...spec, since: Date.now() }, extensions.slice()], answered)
+    } else {
+      process.ask(["reopen"], answered)
+    }
     if (limit > 0) {
-      timer = setTimeout(() => {
-        const pending = connection.pending
-        connection.pending = undefined
-        if (pending !== undefined) {
-          settle(connectTimeout({ database: spec.database }, limit, "the process for the database did not open it"))
-        }
-      }, limit + openGrace)
+      timer = setTimeout(
+        () => fail(connectTimeout({ database: spec.database }, limit, "the process for the database did not answer")),
+        limit + openGrace
+      )
     }
     return () => {
-      clearTimeout(timer)
-      connection.pending = undefined
-      connection.destroy()
+      if (give()) {
+        abandon()
+      }
     }
   }
 
@@ -172,29 +139,24 @@ export class RemoteConnection implements Connection {
       return reply(new Fault(this.place(request?.text, "NotSent"), this.ended.fields), undefined)
     }
     this.pending = { request, wasOpen: this.transaction === "open", reply }
-    this.channel.write(frame(message))
+    this.process.ask(message, (answer) => this.answered(answer))
   }
 
-  private received(chunk: Buffer): void {
-    this.frames.push(chunk)
-    for (;;) {
-      const value = this.frames.next()
-      if (value === undefined) {
-        return
-      }
-      // The process writes nothing else.
-      const [plain, answer, open, dirty, lost] = value as Answer
-      this.transaction = open ? "open" : "idle"
-      this.dirty = dirty
-      const fault = plain && fromPlain(plain)
-      if (lost && fault !== undefined && this.ended === undefined) {
-        this.ended = fault
-        queueMicrotask(() => this.tellLost(fault))
-      }
-      const pending = this.pending
-      this.pending = undefined
-      pending?.reply(fault, answer)
+  private answered([plain, value, open, dirty, lost]: Answer): void {
+    const pending = this.pending
+    if (pending === undefined) {
+      // It was dropped meanwhile.
+      return
     }
+    this.pending = undefined
+    this.transaction = open ? "open" : "idle"
+    this.dirty = dirty
+    const fault = plain && fromPlain(plain)
+    if (lost && fault !== undefined && this.ended === undefined) {
+      this.ended = fault
+      queueMicrotask(() => this.tellLost(fault))
+    }
+    pending.reply(fault, value)
   }
 
   private tellLost(fault: Fault): void {
@@ -204,34 +166,22 @@ export class RemoteConnection implements Connection {
     }
   }
 
-  /** The process is gone, or could not be started. */
+  /** The process is gone. */
   private end(cause: Error | undefined): void {
-    if (this.gone) {
-      return
-    }
-    this.gone = true
-    this.shared.live.delete(this)
-    this.channel.destroy()
     const told = this.ended !== undefined
-    const fault = this.ended ??= cause === undefined
-      ? connectionFault(this.place(), {
-        reason: "Lost",
-        outcome: "RolledBack",
-        what: `the process that ran the statements ended (${this.child.signalCode ?? `code ${this.child.exitCode}`})`,
-        advice: "try again; if it recurs, look at the machine's memory and at extensions"
-      })
-      : cannotStart(this.spec, cause)
-    const pending = this.pending
-    this.pending = undefined
-    if (pending !== undefined) {
-      pending.reply(new Fault(this.place(pending.request?.text, this.outcome(pending)), fault.fields), undefined)
-    }
-    this.transaction = "idle"
-    for (const resume of this.whenGone.splice(0)) {
-      resume()
-    }
+    const fault = this.ended ??= cause === undefined ? died(this.spec, this.process) : cannotStart(this.spec, cause)
+    this.failPending(fault)
     if (!told) {
       this.tellLost(fault)
+    }
+  }
+
+  private failPending(fault: Fault): void {
+    const pending = this.pending
+    this.pending = undefined
+    this.transaction = "idle"
+    if (pending !== undefined) {
+      pending.reply(new Fault(this.place(pending.request?.text, this.outcome(pending)), fault.fields), undefined)
     }
   }
 
@@ -249,27 +199,31 @@ export class RemoteConnection implements Connection {
   }
 
   private statement(kind: "execute" | "cursor", request: Request, reply: Pending["reply"]): void {
-    let message: Message
+    let params: ReadonlyArray<unknown>
     try {
-      const missing = this.shared.extensions.slice(this.loaded)
-      this.loaded = this.shared.extensions.length
-      message = [
-        kind,
-        [
-          request.text,
-          request.params.length === 0 ? request.params : bindable(this.place(request.text), request.params),
-          request.mode,
-          request.prepare,
-          request.begin,
-          request.lockTimeout,
-          request.safeIntegers
-        ],
-        missing
-      ]
+      params = request.params.length === 0 ? request.params : bindable(this.place(request.text), request.params)
     } catch (cause) {
-      return reply(cause instanceof Fault ? cause : cannotSend(this.place(request.text), cause), undefined)
+      // `bindable` throws nothing else.
+      const fault = cause as Fault
+      // The transaction begins all the same, as it does where the statement is refused by SQLite.
+      return request.begin === undefined
+        ? reply(fault, undefined)
+        : this.statement(
+          "execute",
+          { ...request, text: request.begin, params: [], begin: undefined },
+          (failed) => reply(failed ?? fault, undefined)
+        )
     }
-    this.send(message, request, reply)
+    const { begin, lockTimeout, mode, prepare, safeIntegers, text } = request
+    this.send([kind, [text, params, mode, prepare, begin, lockTimeout, safeIntegers], this.missing()], request, reply)
+  }
+
+  /** The extensions that the process was not told of yet. */
+  private missing(): ReadonlyArray<string> {
+    const { extensions } = this.shared
+    const missing = extensions.slice(this.process.loaded)
+    this.process.loaded = extensions.length
+    return missing
   }
 
   execute(request: Request, done: Done<unknown>): void {
@@ -325,6 +279,8 @@ export class RemoteConnection implements Connection {
     this.simple(["reset", policy], done)
   }
 
+  // What a process answers to a message is known by the message; the casts follow it.
+
   export(done: Done<Uint8Array>): void {
     this.send(["export"], undefined, (fault, value) => done(fault && toError(fault), value as Uint8Array))
   }
@@ -339,10 +295,10 @@ export class RemoteConnection implements Connection {
   }
 
   loadExtension(path: string, done: Done<void>): void {
-    this.simple(["load", path], (error) => {
+    this.simple(["load", path, this.missing()], (error) => {
       if (error === undefined) {
         this.shared.extensions.push(path)
-        this.loaded = this.shared.extensions.length
+        this.process.loaded++
       }
       done(error, undefined)
     })
@@ -357,14 +313,14 @@ export class RemoteConnection implements Connection {
     if (pending === undefined) {
       return done(undefined, undefined)
     }
-    const timer = this.spec.filename === ":memory:" ? undefined : setTimeout(() => {
+    const timer = isInMemory(this.spec) ? undefined : setTimeout(() => {
       this.ended ??= connectionFault(this.place(), {
         reason: "Lost",
         outcome: "RolledBack",
         what: "the statement was stopped by ending the process that ran it",
         advice: "a new connection is opened for the next statement"
       })
-      this.child.kill("SIGKILL")
+      this.process.kill()
     }, cancelGrace)
     this.pending = {
       ...pending,
@@ -377,34 +333,44 @@ export class RemoteConnection implements Connection {
   }
 
   close(done: Done<void>): void {
-    if (this.gone) {
-      return done(undefined, undefined)
+    if (isInMemory(this.spec) || this.ended !== undefined || this.pending !== undefined) {
+      this.destroy()
+    } else {
+      this.process.close()
+      this.ended = closed(this.place())
     }
-    this.whenGone.push(() => done(undefined, undefined))
-    if (this.ended !== undefined || this.pending !== undefined) {
-      return this.destroy()
+    if (isInMemory(this.spec)) {
+      done(undefined, undefined)
+    } else {
+      this.process.whenGone(() => done(undefined, undefined))
     }
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), closeLimit)
-    this.whenGone.push(() => clearTimeout(timer))
-    this.send(["close"], undefined, ignore)
-    this.ended = closed(this.place())
   }
 
   destroy(): void {
     const fault = this.ended ??= closed(this.place())
-    const pending = this.pending
-    this.pending = undefined
-    this.child.kill("SIGKILL")
-    if (pending !== undefined) {
-      pending.reply(new Fault(this.place(pending.request?.text, this.outcome(pending)), fault.fields), undefined)
+    if (isInMemory(this.spec)) {
+      // The database is its process, which therefore goes on, for the next connection.
+      this.process.onGone = undefined
+    } else {
+      this.process.kill()
     }
-    this.transaction = "idle"
+    this.failPending(fault)
   }
 
   writes(text: string): boolean {
     return mayWrite(text)
   }
 }
+
+const isInMemory = (spec: Spec): boolean => spec.filename === ":memory:"
+
+const died = (spec: Spec, process: Process): Fault =>
+  connectionFault({ database: spec.database }, {
+    reason: "Lost",
+    outcome: "RolledBack",
+    what: `the process that ran the statements ended (${process.ending})`,
+    advice: "try again; if it recurs, look at the machine's memory and at extensions"
+  })
 
 const closed = (place: Place): Fault =>
   connectionFault(place, { reason: "Lost", outcome: "RolledBack", what: "the connection was closed" })
@@ -415,14 +381,6 @@ const cannotStart = (spec: Spec, cause: unknown): Fault =>
     outcome: "NotSent",
     what: "the process for the database cannot be started",
     advice: "look at the cause: this machine may be out of memory or processes",
-    cause
-  })
-
-const cannotSend = (place: Place, cause: unknown): Fault =>
-  queryFault(place, {
-    reason: "Parameter",
-    outcome: "NotSent",
-    what: "the parameters cannot be sent to the process that runs the statement",
     cause
   })
 

@@ -21,7 +21,10 @@ export const narrow = (value: unknown): unknown =>
 const isDoubtful = (value: unknown): boolean =>
   typeof value === "number" && (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER)
 
-/** Whether rows read without `safeIntegers` may hold an integer that was rounded. */
+/**
+ * Whether rows read without `safeIntegers` may hold an integer that was rounded. `arrays` says which of two shapes the
+ * rows have, so the casts follow it.
+ */
 export const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
   for (let i = 0; i < rows.length; i++) {
     if (arrays) {
@@ -44,7 +47,7 @@ export const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): bo
   return false
 }
 
-/** Narrows rows read with `safeIntegers`, in place. */
+/** Narrows rows read with `safeIntegers`, in place. The casts follow `arrays`. */
 export const narrowRows = (rows: ReadonlyArray<unknown>, arrays: boolean): ReadonlyArray<unknown> => {
   for (let i = 0; i < rows.length; i++) {
     if (arrays) {
@@ -101,7 +104,7 @@ export const toTable = (
   return { names, columns, length: rows.length }
 }
 
-/** Blobs refer to the bytes of the message that they came with: a copy lets the rest of it go. */
+/** Blobs, the only objects, refer to the bytes of the message that they came with: a copy lets the rest of it go. */
 const own = (value: unknown): unknown =>
   typeof value === "object" && value !== null ? Buffer.from(value as Uint8Array) : value
 

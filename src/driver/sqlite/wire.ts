@@ -18,9 +18,11 @@ export type Sent = readonly [
   safeIntegers: boolean
 ]
 
-/** What the program asks for. One at a time. */
+/** What the program asks for. */
 export type Message =
   | readonly ["open", spec: Spec, extensions: ReadonlyArray<string>]
+  /** A new connection to the database in memory that the process holds. */
+  | readonly ["reopen"]
   | readonly ["execute", request: Sent, extensions: ReadonlyArray<string>]
   | readonly ["cursor", request: Sent, extensions: ReadonlyArray<string>]
   | readonly ["fetch", cursor: number, count: number]
@@ -29,7 +31,7 @@ export type Message =
   | readonly ["reset", policy: ResetPolicy]
   | readonly ["export"]
   | readonly ["backup", destination: string]
-  | readonly ["load", path: string]
+  | readonly ["load", path: string, extensions: ReadonlyArray<string>]
   | readonly ["close"]
 
 /** The answer, with where the connection stands after it. */

@@ -1,10 +1,6 @@
 /** A program to be killed: it opens two connections to the file it is given, and keeps one of them busy. */
 import * as Effect from "effect/Effect"
-import type { Connection } from "../../../src/driver/Driver.js"
 import { execute, make } from "./harness.js"
-
-const processOf = (connection: Connection) =>
-  (connection as unknown as { readonly child: { readonly pid: number } }).child.pid
 
 await Effect.gen(function*() {
   const driver = yield* make({ filename: process.argv[2]!, threads: 2 })
@@ -12,6 +8,6 @@ await Effect.gen(function*() {
   const busy = yield* driver.open
   yield* Effect.fork(execute(busy, process.argv[3]!))
   yield* Effect.yieldNow()
-  console.log(processOf(idle), processOf(busy))
+  console.log(idle.id, busy.id)
   yield* Effect.never
 }).pipe(Effect.scoped, Effect.runPromise)

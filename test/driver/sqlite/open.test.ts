@@ -13,6 +13,7 @@ import {
   folder,
   lock,
   make,
+  once,
   type Options,
   ping,
   places,
@@ -175,6 +176,32 @@ describe.each(places)("opening, %s", (_, threads) => {
       assertTrue(connection.lost)
       yield* eventually(() => told !== undefined)
       strictEqual((yield* Effect.flip(execute(connection, "SELECT 1"))).reason, "Lost")
+    }))
+
+  it.scoped("an in-memory database lives as long as its driver, whatever becomes of its connections", () =>
+    Effect.gen(function*() {
+      const driver = yield* make({ threads })
+      const one = yield* driver.open
+      yield* execute(one, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+      yield* execute(one, "CREATE TEMP TABLE own(x)")
+      yield* once<void>((done) => one.close(done))
+      const two = yield* driver.open
+      deepStrictEqual(yield* execute(two, "SELECT x FROM t"), [{ x: 1 }])
+      strictEqual((yield* Effect.flip(execute(two, "SELECT * FROM own"))).reason, "UndefinedObject")
+      strictEqual((yield* Effect.flip(execute(one, "SELECT 1"))).outcome, "NotSent")
+      yield* execute(two, "INSERT INTO t VALUES (2)", [], { begin: "BEGIN IMMEDIATE" })
+      two.destroy()
+      const three = yield* driver.open
+      strictEqual(three.transaction, "idle")
+      deepStrictEqual(yield* execute(three, "SELECT x FROM t"), [{ x: 1 }])
+      // Dropped in the middle of a statement.
+      const heavy =
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 100000) SELECT max(n) FROM r"
+      const running = yield* Effect.fork(Effect.either(execute(three, heavy)))
+      yield* Effect.yieldNow()
+      three.destroy()
+      yield* Fiber.join(running)
+      deepStrictEqual(yield* execute(yield* driver.open, "SELECT x FROM t"), [{ x: 1 }])
     }))
 
   it.scoped("an in-memory database has one connection", () =>

@@ -27,6 +27,16 @@ describe.each(places)("transactions, %s", (_, threads) => {
       deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [])
     }))
 
+  it.scoped("where the statement behind BEGIN is refused, the transaction is open", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ threads })
+      for (const [text, params] of [["SELECT ?", [undefined]], ["SELEC", []]] as const) {
+        yield* Effect.flip(execute(connection, text, params, { begin: "BEGIN IMMEDIATE" }))
+        strictEqual(connection.transaction, "open")
+        yield* execute(connection, "COMMIT")
+      }
+    }))
+
   it.scoped("a text of several statements is one transaction, and gives the rows of each", () =>
     Effect.gen(function*() {
       const connection = yield* single({ threads })

@@ -1,0 +1,35 @@
+/**
+ * What lives longer than a connection.
+ */
+import type Sqlite from "better-sqlite3"
+import type { Process } from "./process.js"
+
+/** What all connections of one database share. */
+export interface Shared {
+  /** Extensions that every connection is to load, in order. Only grows. */
+  readonly extensions: Array<string>
+  /** Handles and processes that are open: nothing of a database outlives its driver. */
+  readonly live: Set<{ readonly kill: () => void }>
+  /**
+   * What holds an in-memory database. It must not end with a connection, which a pool may replace at any time: it ends
+   * with the driver.
+   */
+  memory: Handle | undefined
+  process: Process | undefined
+}
+
+/** An open database, and how many of the extensions it has loaded. */
+export class Handle {
+  loaded = 0
+
+  constructor(readonly db: Sqlite.Database) {}
+
+  /** SQLite rolls back what is open. */
+  kill(): void {
+    try {
+      this.db.close()
+    } catch {
+      // Only a statement that runs at this moment can stand in the way, and here none can.
+    }
+  }
+}
