@@ -1,9 +1,11 @@
 /**
- * Starts the PostgreSQL server that all test files share, or takes the one of `TEST_POSTGRES_URL` (with the certificate
- * authority in the file `TEST_POSTGRES_CA`, where there is one).
+ * Starts the servers that all test files share: PostgreSQL, or the one of `TEST_POSTGRES_URL` (with the certificate
+ * authority in the file `TEST_POSTGRES_CA`, where there is one); MariaDB, where the machine has one, or that of
+ * `TEST_MYSQL_URL`.
  */
 import * as fs from "node:fs"
 import type { TestProject } from "vitest/node"
+import { provideMysql } from "./mysqlServer.js"
 import { installation, startServer } from "./postgresServer.js"
 
 declare module "vitest" {
@@ -21,7 +23,7 @@ declare module "vitest" {
   }
 }
 
-const setup = async (project: TestProject): Promise<(() => Promise<void>) | undefined> => {
+const providePostgres = async (project: TestProject): Promise<(() => Promise<void>) | undefined> => {
   const { unavailable } = installation()
   project.provide("privatePostgresUnavailable", unavailable)
   const given = process.env["TEST_POSTGRES_URL"]
@@ -45,6 +47,13 @@ const setup = async (project: TestProject): Promise<(() => Promise<void>) | unde
   project.provide("caCert", server.caCert)
   project.provide("postgresSocketDirectory", server.socketDirectory)
   return server.dispose
+}
+
+const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  const stop = await Promise.all([providePostgres(project), provideMysql(project)])
+  return async () => {
+    await Promise.all(stop.map((dispose) => dispose?.()))
+  }
 }
 
 export default setup

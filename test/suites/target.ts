@@ -20,6 +20,8 @@ export interface Target {
     readonly id: string
     readonly text: string
     readonly bigint: string
+    /** The dialect's BEGIN, where it is not that. */
+    readonly begin?: string
     /** A query of `n` rows with one column `x`, from 1. */
     readonly series: (n: number) => string
     /** A statement that keeps the server busy for longer than any test waits, where it can be stopped. */

@@ -136,7 +136,12 @@ export const lookup = (code: string | undefined): Code => {
   return family === undefined ? none : table[family]!
 }
 
-/** The parts of `pg`'s `DatabaseError` that are read here. */
+/**
+ * The parts of `pg`'s `DatabaseError` that are read here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ServerError extends Error {
   readonly severity?: string | undefined
   readonly code?: string | undefined

@@ -29,6 +29,8 @@ WHERE pid = split_part($1::text, ':', 2)::integer
 /** How often, and how many milliseconds apart, a transaction that still runs is asked for again. */
 const asks = 40
 const pause = 50
+/** So many times first, since the COMMIT may be about to be done; only then is its process ended. */
+const patience = 10
 
 const ask = (connection: Connection, text: string, id: string, done: Done<unknown>): void => {
   const request: Request = {
@@ -63,7 +65,7 @@ export const commitStatus = (connection: Connection, id: string, done: Done<Comm
       if (status === "aborted") return done(undefined, "rolled back")
       if (status !== "in progress" || left === 0) return done(undefined, "unknown")
       const later = (): void => void setTimeout(() => round(left - 1), pause)
-      if (left < asks) return later()
+      if (left !== asks - patience) return later()
       ask(connection, endProcess, id, (failure) => failure === undefined ? later() : done(failure, "unknown"))
     })
   round(asks)

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import type { Duplex } from "node:stream"
 import type { ConnectionError, DbError } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import { Cancel } from "./cancel.js"
@@ -16,38 +15,19 @@ import { Ping, Script } from "./exchange.js"
 import { Statement } from "./extended.js"
 import type { Failing, Failures, OwnLimits, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
+import type { Message, Opened } from "./link.js"
 import { encodeAll, Params } from "./params.js"
 import { PreparedStatements } from "./prepared.js"
-import type { Route } from "./route.js"
 import type { Field, Values } from "./shape.js"
 import type { Text, Texts } from "./text.js"
 import { writer } from "./writer.js"
 
-/** A message received by `pg`'s `Connection`, with the parts that are read here. */
-export interface Message {
-  readonly fields?: unknown
-  readonly dataTypeIDs?: unknown
-  readonly text?: string
-  readonly status?: string
-  readonly channel?: string
-  readonly payload?: string
-  readonly parameterName?: string
-  readonly parameterValue?: string
-}
-
-/** What `pg` gives over once the server is ready. */
-export interface Opened {
-  readonly id: number
-  readonly secret: number
-  readonly parameters: Map<string, string>
-  readonly stream: Duplex
-  /** Says goodbye and closes the socket. */
-  readonly end: () => void
-  /** The way to the same server, for a cancel. */
-  readonly route: Route
-}
-
-/** What a connection has from its driver. */
+/**
+ * What a connection has from its driver.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Settings {
   readonly texts: Texts
   readonly prepareLimit: number
@@ -89,7 +69,7 @@ export class PgConnection implements Connection {
 
   // Out of reach of `inspect` and `JSON.stringify`: behind them stands a TLS key.
   readonly #opened: Opened
-  readonly #stream: Duplex
+  readonly #stream: Opened["stream"]
   #cancelling: Cancel | undefined
   private current: Exchange | undefined
   private sessionLimits: OwnLimits | undefined

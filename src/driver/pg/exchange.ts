@@ -68,7 +68,12 @@ export class Ping extends Exchange {
   }
 }
 
-/** The rows of a result that is being received, and what went wrong in reading them. */
+/**
+ * The rows of a result that is being received, and what went wrong in reading them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const readError = (connection: PgConnection, cause: unknown, statement: string): DbError =>
   queryError({
     reason: "DataError",
@@ -79,6 +84,12 @@ export const readError = (connection: PgConnection, cause: unknown, statement: s
     cause
   })
 
+/**
+ * What a COPY from or to the client is answered with.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const copyError = (connection: PgConnection, statement: string): DbError =>
   queryError({
     reason: "Unknown",

@@ -25,6 +25,9 @@ const noParams: ReadonlyArray<Encoded> = []
 /**
  * What statements and cursors of the extended protocol have in common: what travels ahead of them (BEGIN, limits),
  * Parse and Describe at the first use, Bind and Execute at every use.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export abstract class Extended extends Exchange {
   protected rows: Array<unknown> = []

@@ -10,7 +10,12 @@ import { classify, classifyLink, connectionError, queryError } from "./codes.js"
 import type { Fault } from "./params.js"
 import { Unsendable } from "./values.js"
 
-/** The limits the session was opened with, in milliseconds; 0: none. */
+/**
+ * The limits the session was opened with, in milliseconds; 0: none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SessionLimits {
   readonly statementTimeout: number
   readonly lockTimeout: number
@@ -18,10 +23,20 @@ export interface SessionLimits {
   readonly transactionTimeout: number
 }
 
-/** Limits of a statement or of a transaction, in milliseconds; `undefined` or NaN where the session's apply. */
+/**
+ * Limits of a statement or of a transaction, in milliseconds; `undefined` or NaN where the session's apply.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type OwnLimits = Pick<Request, "statementTimeout" | "lockTimeout">
 
-/** What is known of a statement that fails. */
+/**
+ * What is known of a statement that fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Failing {
   readonly outcome: Outcome
   readonly statement: string | undefined
@@ -30,14 +45,24 @@ export interface Failing {
   readonly limits?: OwnLimits
 }
 
-/** How the connection stands at that moment. */
+/**
+ * How the connection stands at that moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Standing {
   readonly isCancelling: boolean
   /** The limits that hold where the statement has none of its own. */
   readonly limits: OwnLimits
 }
 
-/** Where nothing of a statement was under way. */
+/**
+ * Where nothing of a statement was under way.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const nothingSent: Failing = { outcome: "NotSent", statement: undefined, commit: false }
 
 const isServerError = (error: Error | undefined): error is ServerError => error !== undefined && "severity" in error

@@ -12,15 +12,21 @@ import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import type { ServerError } from "./codes.js"
 import { classifyLink, connectionError, timeoutError } from "./codes.js"
-import type { Message, Opened, Settings } from "./connection.js"
+import type { Settings } from "./connection.js"
 import { PgConnection } from "./connection.js"
 import { Failures } from "./failures.js"
+import type { Message, Opened } from "./link.js"
 import type { Route } from "./route.js"
 
 /** Idle links are probed by TCP after this many milliseconds, so that a router or a firewall does not forget them. */
 const keepAliveDelay = 30_000
 
-/** What is remembered between openings. */
+/**
+ * What is remembered between openings.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Memory {
   /** Servers that have no TLS, where that is allowed: `host:port`. */
   readonly plain: Set<string>
@@ -113,8 +119,9 @@ const startupParameters = (config: DbConfig, user: string, memory: Memory): Read
   if (limits.transactionTimeout > 0 && memory.hasTransactionTimeout) {
     parameters["transaction_timeout"] = String(Math.ceil(limits.transactionTimeout))
   }
-  if (config.access === "read-only") parameters["default_transaction_read_only"] = "on"
-  return { ...parameters, ...config.settings }
+  // Last: no setting takes it back.
+  const access = config.access === "read-only" ? { default_transaction_read_only: "on" } : {}
+  return { ...parameters, ...config.settings, ...access }
 }
 
 /** libpq's meaning of `sslmode`, in Node's words. */
@@ -127,7 +134,8 @@ const tlsOptions = (config: DbConfig, host: Host): ConnectionOptions | undefined
     ...(key === undefined ? {} : { key: Redacted.value(key) })
   }
   if (mode === "verify-full") return { ...base, rejectUnauthorized: true }
-  if (mode === "verify-ca" || (mode === "require" && ca !== undefined)) {
+  // libpq takes "require" for this when it is given a root certificate; the configuration has seen to that.
+  if (mode === "verify-ca") {
     return { ...base, rejectUnauthorized: true, checkServerIdentity: () => undefined }
   }
   return { ...base, rejectUnauthorized: false }

@@ -6,7 +6,12 @@
 import { encode, encodeArray } from "./values.js"
 import type { Encoded } from "./writer.js"
 
-/** What stands in the way of sending a parameter, and which one it is, from 0. */
+/**
+ * What stands in the way of sending a parameter, and which one it is, from 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Fault {
   readonly cause: unknown
   readonly at: number

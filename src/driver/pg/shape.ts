@@ -6,7 +6,12 @@
 import type { Mode } from "../Driver.js"
 import { type Decode, decoder } from "./values.js"
 
-/** A column as `pg` describes it. */
+/**
+ * A column as `pg` describes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Field {
   readonly name: string
   readonly tableID: number
@@ -17,7 +22,12 @@ export interface Field {
   readonly format: string
 }
 
-/** The values of a row as they came. */
+/**
+ * The values of a row as they came.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Values = ReadonlyArray<string | null>
 
 /**
@@ -79,7 +89,12 @@ export class Shape {
   }
 }
 
-/** The shape of a statement that gives no rows. */
+/**
+ * The shape of a statement that gives no rows.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const noColumns = new Shape([])
 
 /** As `pg` reads a command tag: only the first word of `CREATE TABLE`, and the oid of an old server's `INSERT`. */

@@ -3,31 +3,9 @@
  *
  * @since 0.1.0
  */
+import { Timestamp } from "../Timestamp.js"
 
-/**
- * A point in time finer than a `Date` can say: what PostgreSQL's microseconds are read as when they are not zero.
- *
- * @since 0.1.0
- * @category models
- */
-export class Timestamp extends Date {
-  /**
-   * @param millis milliseconds since 1970, as for `Date`
-   * @param microseconds microseconds after that millisecond, 0 to 999
-   */
-  constructor(millis: number, readonly microseconds: number) {
-    super(millis)
-  }
-
-  /** ISO 8601 with six digits after the second. */
-  override toISOString(): string {
-    return `${super.toISOString().slice(0, -1)}${String(this.microseconds).padStart(3, "0")}Z`
-  }
-
-  override toJSON(): string {
-    return this.toISOString()
-  }
-}
+export { Timestamp }
 
 /** 400 years have the same number of days everywhere, and `Date.UTC` reads years 0 to 99 as 1900 to 1999. */
 const cycle = 146097 * 86400000

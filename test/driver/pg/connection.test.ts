@@ -5,7 +5,7 @@ import type { ConnectionError, TimeoutError } from "../../../src/DbError.js"
 import type { DbError, QueryError } from "../../../src/DbError.js"
 import type { Connection } from "../../../src/driver/Driver.js"
 import { describePostgres, eventually, freshDatabase, observer, query } from "../../kit/postgres.js"
-import { afterStatement, beforeStatement, makeProxy } from "../../kit/proxy.js"
+import { afterStatement, beforeReply, beforeStatement, makeProxy } from "../../kit/proxy.js"
 import { close, connected, driverAt, execute, opened, ping, request, reset, value } from "./fixture.js"
 
 const reasonOf = (error: DbError) => [error._tag, error.reason, error.outcome] as const
@@ -55,6 +55,23 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.isAtMost((yield* names()).length, 4)
     }))
 
+  it.scoped("long texts do not pile up on the server", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      for (let i = 0; i < 30; i++) {
+        const text = `SELECT $1::int4 /* ${i} ${"x".repeat(40_000)} */`
+        assert.strictEqual(yield* value(connection, text, [i]), i)
+      }
+      const [kept] = yield* execute(
+        connection,
+        "SELECT sum(length(statement))::int4 AS n FROM pg_prepared_statements",
+        [],
+        { prepare: false }
+      )
+      assert.isBelow(kept.n, 600_000)
+      assert.isAbove(kept.n, 100_000)
+    }))
+
   for (const options of [{ prepare: false }, { prepareCacheSize: 0 }]) {
     it.scoped(`nothing is named with ${JSON.stringify(options)}`, () =>
       Effect.gen(function*() {
@@ -101,6 +118,10 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.strictEqual(yield* value(connection, "SELECT $1::int4", [2]), 2)
       yield* execute(connection, "DEALLOCATE ALL")
       assert.strictEqual(yield* value(connection, "SELECT $1::int4", [3]), 3)
+      yield* execute(connection, "SELECT $1::int4", [4], { begin: "BEGIN" })
+      yield* execute(connection, "DEALLOCATE ALL")
+      assert.strictEqual(yield* value(connection, "SELECT $1::int4", [5]), 5, "in a transaction too")
+      yield* execute(connection, "ROLLBACK")
       yield* execute(connection, "DISCARD ALL")
       assert.strictEqual(yield* value(connection, "SELECT $1::int4", [4], { begin: "BEGIN" }), 4)
     }))
@@ -150,6 +171,9 @@ describePostgres("a connection to PostgreSQL", () => {
         assert.strictEqual(connection.transaction, "idle")
       }
       assert.deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [])
+      const wrong = yield* Effect.flip(execute(connection, "SELEC", [], { begin: "BEGIN" }))
+      assert.strictEqual(wrong.outcome, "RolledBack", "the transaction had begun")
+      yield* execute(connection, "ROLLBACK")
       // And by the simple protocol BEGIN is there before the statements.
       yield* execute(connection, "INSERT INTO t VALUES (2, 'a'); INSERT INTO t VALUES (3, 'a')", [], { begin: "BEGIN" })
       assert.strictEqual(connection.transaction, "open")
@@ -328,6 +352,11 @@ describePostgres("a connection to PostgreSQL", () => {
   it.scoped("a whole transaction has a limit, kept by the server and across a reset", () =>
     Effect.gen(function*() {
       const connection = yield* connected({ limits: { transactionTimeout: "150 millis" } })
+      if (Number.parseInt(connection.serverVersion) < 17) {
+        // Older servers do not know the setting: they are opened without it.
+        assert.strictEqual(yield* value(connection, "SELECT current_setting('transaction_timeout', true)"), null)
+        return
+      }
       yield* reset(connection, "discard")
       yield* execute(connection, "SELECT 1", [], { begin: "BEGIN" })
       const error = yield* Effect.flip(execute(connection, "SELECT pg_sleep(9)"))
@@ -343,6 +372,8 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.strictEqual(yield* show({ statementTimeout: 7000 }), "7s")
       assert.strictEqual(yield* show(), "20s")
       yield* execute(connection, "SAVEPOINT a")
+      assert.strictEqual(yield* show({ statementTimeout: 3000 }), "3s")
+      yield* execute(connection, "ROLLBACK TO a")
       assert.strictEqual(yield* show({ statementTimeout: 3000 }), "3s")
       yield* execute(connection, "ROLLBACK TO a")
       assert.strictEqual(yield* show(), "20s")
@@ -521,7 +552,7 @@ describePostgres("a connection to PostgreSQL", () => {
         )
       for (
         const [point, action, expected] of [
-          [afterStatement(/^COMMIT/), "cut", "committed"],
+          [beforeReply("COMMIT"), "cut", "committed"],
           [beforeStatement(/^COMMIT/), "cut", "rolled back"],
           // The server has not noticed that the client is gone: the transaction is still open there.
           [beforeStatement(/^COMMIT/), "hold", "rolled back"]
@@ -543,5 +574,14 @@ describePostgres("a connection to PostgreSQL", () => {
       }
       const [current] = yield* ask("SELECT pg_current_xact_id()::text AS id")
       assert.strictEqual(yield* status(`${current!["id"]}:1:FFFFFFFF`), "unknown", "another timeline")
+
+      // A process that serves somebody else by now is left alone.
+      const busy = yield* Effect.orDie(opened(driver))
+      yield* execute(busy, "INSERT INTO t VALUES (1, 'a')", [], { begin: "BEGIN" })
+      const [xid, , timeline] = (yield* value(busy, driver.transactionId!)).split(":")
+      const innocent = yield* Effect.orDie(opened(driver))
+      assert.strictEqual(yield* status(`${xid}:${innocent.id}:${timeline}`), "unknown")
+      yield* ping(innocent)
+      yield* ping(busy)
     }))
 })

@@ -11,7 +11,13 @@ import { freshDatabase } from "../../kit/postgres.js"
 
 /** A complete configuration for a URL. */
 export const configOf = (url: string, options: DbConfig.Options = {}): Effect.Effect<DbConfig.DbConfig> =>
-  Effect.orDie(DbConfig.resolve("default", { url, environment: "development", ...options }))
+  Effect.orDie(DbConfig.resolve("default", {
+    url,
+    environment: "development",
+    ...options,
+    // What is looked at here is the driver; a limit is there when a test sets one.
+    limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, ...options.limits }
+  }))
 
 export const driverAt = (url: string, options: DbConfig.Options = {}): Effect.Effect<Driver, never, Scope.Scope> =>
   Effect.orDie(Effect.flatMap(configOf(url, options), Pg.make))

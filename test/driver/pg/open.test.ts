@@ -1,12 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Redacted from "effect/Redacted"
+import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as net from "node:net"
 import { inspect } from "node:util"
+import { inject } from "vitest"
 import type { Options } from "../../../src/DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../src/DbError.js"
 import { makeAuthority } from "../../kit/certificates.js"
@@ -17,8 +21,7 @@ import {
   freshDatabase,
   observer,
   PrivatePostgres,
-  query,
-  sharedPostgres
+  query
 } from "../../kit/postgres.js"
 import { makeProxy } from "../../kit/proxy.js"
 import { driverAt, execute, opened, ping, value } from "./fixture.js"
@@ -172,6 +175,9 @@ describe("opening a connection that cannot be opened", () => {
     }))
 })
 
+const folder = inject("postgresSocketDirectory")
+const noSocket = folder === undefined ? " (skipped: the given server has no unix socket that is known)" : ""
+
 describePostgres("opening a connection", () => {
   it.scoped("a wrong password, an unknown user and an unknown database are told apart", () =>
     Effect.gen(function*() {
@@ -216,6 +222,18 @@ describePostgres("opening a connection", () => {
       const full = yield* failure(url, { username: `${name}_guest`, password: Redacted.make("guest") })
       assert.deepStrictEqual(reasonOf(full), ["ConnectionError", "TooManyConnections", "NotSent"])
       assert.isTrue(full.isTransient)
+    }))
+
+  it.scoped("neither a driver nor a connection shows the password", () =>
+    Effect.gen(function*() {
+      const { password, url } = yield* freshDatabase
+      const driver = yield* driverAt(url)
+      const connection = yield* opened(driver)
+      for (const thing of [driver, connection, driver.target]) {
+        assert.notInclude(inspect(thing, { depth: 20, showHidden: true }), password)
+        assert.notInclude(JSON.stringify(thing), password)
+      }
+      assert.include(driver.target.uri, `@127.0.0.1`)
     }))
 
   it.scoped("settings travel as startup parameters and survive a RESET", () =>
@@ -299,6 +317,30 @@ describePostgres("opening a connection", () => {
       )
     }))
 
+  it.scoped("an interrupt in the very moment in which the connection is there closes it", () =>
+    Effect.gen(function*() {
+      const { name, url } = yield* freshDatabase
+      const ask = yield* observer(url)
+      const driver = yield* driverAt(url, { ssl: "disable" })
+      const others = Effect.map(
+        ask(
+          "SELECT count(*)::int4 AS n FROM pg_stat_activity WHERE datname = $1 AND state = 'idle' AND pid <> pg_backend_pid()",
+          [name]
+        ),
+        ([row]) => row!["n"] as number
+      )
+      // Fibers run only when told to: the answer of the server lies before the fiber, which has not seen it yet.
+      const scheduler = new Scheduler.ControlledScheduler()
+      const fiber = Effect.runFork(driver.open, { scheduler })
+      while (scheduler.tasks.buckets.length > 0) scheduler.step()
+      yield* eventually(others, (n) => n === 1)
+      yield* eventually(Effect.sync(() => scheduler.deferred), () => scheduler.tasks.buckets.length > 0)
+      fiber.unsafeInterruptAsFork(FiberId.none)
+      while (scheduler.tasks.buckets.length > 0) scheduler.step()
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(fiber)))
+      yield* eventually(others, (n) => n === 0)
+    }))
+
   it.scoped("hosts are tried in their order, a silent one costs its share of the limit", () =>
     Effect.gen(function*() {
       const database = yield* freshDatabase
@@ -326,14 +368,15 @@ describePostgres("opening a connection", () => {
       assert.strictEqual(proxy.counts().connections, 0)
     }))
 
-  it.scoped("a unix socket is used as it is, whatever sslmode says", () =>
-    Effect.gen(function*() {
-      const folder = sharedPostgres().socketDirectory
-      if (folder === undefined) return yield* Effect.dieMessage("the given server has no unix socket of ours")
-      const { url } = yield* freshDatabase
-      const connection = yield* opened(yield* driverAt(url, { host: folder, ssl: "verify-full" }))
-      assert.strictEqual(yield* value(connection, "SELECT inet_client_addr() IS NULL"), true)
-    }))
+  it.scoped.skipIf(folder === undefined)(
+    `a unix socket is used as it is, whatever sslmode says${noSocket}`,
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* freshDatabase
+        const connection = yield* opened(yield* driverAt(url, { host: folder!, ssl: "verify-full" }))
+        assert.strictEqual(yield* value(connection, "SELECT inet_client_addr() IS NULL"), true)
+      })
+  )
 })
 
 const encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -400,6 +443,11 @@ describePrivatePostgres("TLS by sslmode", () => {
         yield* driverAt(url.href, { ssl: "require", sslCert: cert, sslKey: Redacted.make(key) })
       )
       assert.isTrue(yield* value(connection, encrypted))
+      // Neither what it was opened with nor what a cancel needs lies open.
+      const secretPart = key.split("\n")[1]!
+      for (const shown of [inspect(connection, { depth: 20, showHidden: true }), JSON.stringify(connection)]) {
+        assert.notInclude(shown, secretPart)
+      }
       const error = yield* failure(url.href, { ssl: "require" })
       assert.strictEqual(error.reason, "Authentication")
       const unbound = yield* failure(url.href, {

@@ -52,6 +52,7 @@ const dirtyTexts = [
   "SELECT 'a' 'b', pg_try_advisory_lock(1)",
   "SELECT E'it\\'s', my_function()",
   "SELECT 'a\\', set_config('a', 'b', false), '",
+  "SELECT 'a\\'', set_config('a', 'b', false)",
   "INSERT INTO t SELECT my_function()",
   "INSERT INTO t (a) SELECT public.lower(1)",
   "WITH x AS (SELECT my_function()) SELECT * FROM x",

@@ -1,0 +1,130 @@
+/**
+ * MySQL and MariaDB, by `mysql2`.
+ *
+ * @since 0.1.0
+ */
+import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
+import * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { DbConfig } from "../DbConfig.js"
+import { maintenance, runAlone } from "./Creation.js"
+import type { BeginOptions, Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
+import { connectionError } from "./mysql/codes.js"
+import { makeOpen } from "./mysql/open.js"
+import { quoteName, unsupported } from "./mysql/settings.js"
+
+export {
+  /**
+   * Every number of the server and code of a socket that is told apart, and what it means.
+   *
+   * @since 0.1.0
+   * @category codes
+   */
+  codes
+} from "./mysql/codes.js"
+
+const capabilities: Capabilities = {
+  synchronous: false,
+  singleWriter: false,
+  cancel: true,
+  serverLimits: true,
+  pipelinedBegin: false,
+  resolveCommit: false,
+  savepoints: true,
+  transactionalDdl: false,
+  isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  listen: false
+}
+
+const begin = ({ deferrable, isolation, readOnly }: BeginOptions): string | { readonly unsupported: string } => {
+  if (isolation === "snapshot") {
+    return { unsupported: "MySQL has no isolation level \"snapshot\"; its \"repeatable read\" is the nearest" }
+  }
+  if (deferrable === true) return { unsupported: "MySQL has no deferrable transactions" }
+  // Without READ WRITE: it would undo the access that the configuration asks for.
+  const start = readOnly === true ? "START TRANSACTION READ ONLY" : "START TRANSACTION"
+  return isolation === undefined ? start : `SET TRANSACTION ISOLATION LEVEL ${isolation.toUpperCase()}; ${start}`
+}
+
+const targetOf = (config: DbConfig): Target => {
+  const first = config.hosts[0]!
+  const user = typeof config.username === "string" ? `${encodeURIComponent(config.username)}@` : ""
+  const hosts = config.hosts.map(({ host, port }) =>
+    `${host.startsWith("/") ? encodeURIComponent(host) : host.includes(":") ? `[${host}]` : host}:${port}`
+  )
+  return {
+    system: config.type === "mariadb" ? "mariadb" : "mysql",
+    namespace: config.database ?? "",
+    address: first.host,
+    port: first.host.startsWith("/") ? undefined : first.port,
+    uri: `${config.type}://${user}${hosts.join(",")}/${encodeURIComponent(config.database ?? "")}`
+  }
+}
+
+/** `MysqlClient` of `@effect/sql-mysql2`: the engine's client with the configuration, without the password. */
+const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effect<Context.Context<never>> =>
+  Effect.sync(() => {
+    const host = config.hosts[0]!
+    const mysqlClient: MysqlClient.MysqlClient = Object.assign(
+      // A client of its own: the engine's must not change. What a client is called with is not looked at here.
+      ((...args: ReadonlyArray<never>) =>
+        (client as (...args: ReadonlyArray<never>) => unknown)(...args)) as typeof client,
+      client,
+      {
+        [MysqlClient.TypeId]: MysqlClient.TypeId as MysqlClient.TypeId,
+        config: {
+          host: host.host,
+          port: host.port,
+          database: config.database,
+          username: typeof config.username === "string" ? config.username : undefined,
+          maxConnections: config.pool.size + config.pool.overflow,
+          transformQueryNames: config.transformQueryNames,
+          transformResultNames: config.transformResultNames
+        }
+      }
+    )
+    // `Driver` does not name the services, so that the engine need not know them.
+    return Context.make(MysqlClient.MysqlClient, mysqlClient) as Context.Context<never>
+  })
+
+/**
+ * Makes the driver of one MySQL or MariaDB database. Opens nothing yet. Fails with `ConnectionError` reason
+ * `Unsupported` when the configuration names no server, or a setting that the driver cannot keep.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+  const fault = config.hosts.length === 0 ? "no host is configured" : unsupported(config)
+  if (fault !== undefined) {
+    return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
+  }
+  const driver: Driver = {
+    dialect: "mysql",
+    target: targetOf(config),
+    capabilities,
+    compiler: MysqlClient.makeCompiler(config.transformQueryNames),
+    transformRows: config.transformResultNames === undefined
+      ? undefined
+      : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array,
+    transaction: {
+      begin,
+      commit: "COMMIT",
+      rollback: "ROLLBACK",
+      savepoint: (name) => `SAVEPOINT ${quoteName(name)}`,
+      rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quoteName(name)}`,
+      release: (name) => `RELEASE SAVEPOINT ${quoteName(name)}`
+    },
+    open: makeOpen(config),
+    createDatabase: config.database === undefined ? undefined : runAlone(
+      makeOpen(maintenance(config, undefined)),
+      `CREATE DATABASE IF NOT EXISTS ${quoteName(config.database)}`
+    ),
+    maxConnections: undefined,
+    transactionId: undefined,
+    commitStatus: undefined,
+    services: services(config)
+  }
+  return driver
+})

@@ -1,0 +1,396 @@
+/**
+ * What the numbers of MySQL and MariaDB and the codes of sockets mean, in one table, and the typed errors made from it.
+ *
+ * @since 0.1.0
+ */
+import type { DbError, Outcome } from "../../DbError.js"
+import {
+  ConnectionError,
+  type ConnectionReason,
+  connectionReasons,
+  QueryError,
+  type QueryReason,
+  queryReasons,
+  TimeoutError,
+  timeoutPhases
+} from "../../DbError.js"
+import { namesIn } from "./names.js"
+
+/**
+ * What one code means: as the reason why there is no link (any more), as the answer to a statement, or as a limit that
+ * the server kept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Code {
+  readonly link?: ConnectionReason
+  readonly statement?: QueryReason
+  readonly timeout?: "Statement" | "Lock"
+  /** What is known of a statement that got it. Defaults to `RolledBack`: the server undoes a statement that fails. */
+  readonly outcome?: Outcome
+  /** The transaction goes on after it. Where this is not said the server is asked. */
+  readonly goesOn?: true
+  /** The server's message repeats values, so it is `detail` and not `message`. Unknown codes are taken to do so. */
+  readonly quotes?: true
+}
+
+const refused = { outcome: "NotSent", goesOn: true } as const
+const failed = { goesOn: true, quotes: true } as const
+
+/**
+ * Every code that is told apart: numbers of the server, and the names that sockets, name resolution and mysql2 use.
+ * What is not listed is `Unknown`.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const codes = {
+  1005: { statement: "Unknown" },
+  1007: { statement: "SqlSyntax", ...refused },
+  1008: { statement: "UndefinedObject", ...refused },
+  1020: { statement: "Serialization" },
+  1021: { statement: "DiskFull" },
+  1022: { statement: "UniqueViolation", ...failed },
+  1034: { statement: "Unknown" },
+  1037: { statement: "OutOfMemory" },
+  1038: { statement: "OutOfMemory" },
+  1040: { link: "TooManyConnections" },
+  1041: { statement: "OutOfMemory" },
+  1044: { link: "Authorization", statement: "Authorization", ...refused },
+  1045: { link: "Authentication", statement: "Authorization", ...refused },
+  1046: { statement: "UndefinedObject", ...refused },
+  // A node of a Galera cluster that has not joined yet, or has lost the others.
+  1047: { link: "ServerStarting" },
+  1048: { statement: "NotNullViolation", goesOn: true },
+  1049: { link: "UnknownDatabase", statement: "UndefinedObject", ...refused },
+  1050: { statement: "SqlSyntax", ...refused },
+  1051: { statement: "UndefinedObject", ...refused },
+  1052: { statement: "SqlSyntax", ...refused },
+  1053: { link: "ServerShutdown" },
+  1054: { statement: "UndefinedObject", ...refused },
+  1055: { statement: "SqlSyntax", ...refused },
+  1056: { statement: "SqlSyntax", ...refused },
+  1060: { statement: "SqlSyntax", ...refused },
+  1061: { statement: "SqlSyntax", ...refused },
+  1062: { statement: "UniqueViolation", ...failed },
+  1064: { statement: "SqlSyntax", ...refused },
+  1065: { statement: "SqlSyntax", ...refused },
+  1066: { statement: "SqlSyntax", ...refused },
+  1072: { statement: "UndefinedObject", ...refused },
+  1091: { statement: "UndefinedObject", ...refused },
+  1094: { statement: "UndefinedObject", ...refused },
+  1109: { statement: "UndefinedObject", ...refused },
+  1110: { statement: "SqlSyntax", ...refused },
+  1111: { statement: "SqlSyntax", ...refused },
+  1114: { statement: "DiskFull" },
+  1129: { link: "Authorization" },
+  1130: { link: "Authorization" },
+  1136: { statement: "SqlSyntax", ...refused },
+  1140: { statement: "SqlSyntax", ...refused },
+  1142: { statement: "Authorization", ...refused },
+  1143: { statement: "Authorization", ...refused },
+  1146: { statement: "UndefinedObject", ...refused },
+  1149: { statement: "SqlSyntax", ...refused },
+  1152: { link: "Lost" },
+  // The statement is larger than max_allowed_packet: it was not read, and the server hangs up.
+  1153: { statement: "DataError", outcome: "NotSent" },
+  1158: { link: "Lost" },
+  1159: { link: "Lost" },
+  1160: { link: "Lost" },
+  1161: { link: "Lost" },
+  1169: { statement: "UniqueViolation", ...failed },
+  1180: { statement: "CommitUnknown", outcome: "Unknown" },
+  1184: { link: "Lost" },
+  1193: { link: "Unsupported", statement: "UndefinedObject", ...refused },
+  1203: { link: "TooManyConnections" },
+  1205: { timeout: "Lock" },
+  1206: { statement: "OutOfMemory" },
+  1210: { statement: "Parameter", ...refused },
+  1213: { statement: "Deadlock" },
+  1216: { statement: "ForeignKeyViolation", ...failed },
+  1217: { statement: "ForeignKeyViolation", ...failed },
+  1222: { statement: "SqlSyntax", ...refused },
+  1226: { link: "TooManyConnections", statement: "Authorization", ...refused },
+  1227: { link: "Authorization", statement: "Authorization", ...refused },
+  1231: { link: "Unsupported", statement: "DataError", ...refused, quotes: true },
+  1232: { link: "Unsupported", statement: "DataError", ...refused },
+  1238: { link: "Unsupported", statement: "SqlSyntax", ...refused },
+  1241: { statement: "SqlSyntax", ...refused },
+  1251: { link: "Authentication" },
+  1264: { statement: "DataError", goesOn: true },
+  1265: { statement: "DataError", ...failed },
+  1290: { statement: "Authorization", ...refused },
+  1292: { statement: "DataError", ...failed },
+  1295: { statement: "SqlSyntax", ...refused },
+  1298: { link: "Unsupported", statement: "DataError", ...refused, quotes: true },
+  1305: { statement: "UndefinedObject", ...refused },
+  1317: { statement: "Unknown", goesOn: true },
+  1318: { statement: "SqlSyntax", ...refused },
+  1364: { statement: "NotNullViolation", goesOn: true },
+  1365: { statement: "DataError", goesOn: true },
+  1366: { statement: "DataError", ...failed },
+  1367: { statement: "DataError", ...failed },
+  1370: { statement: "Authorization", ...refused },
+  1406: { statement: "DataError", goesOn: true },
+  1411: { statement: "DataError", ...failed },
+  1426: { statement: "SqlSyntax", ...refused },
+  1451: { statement: "ForeignKeyViolation", goesOn: true },
+  1452: { statement: "ForeignKeyViolation", goesOn: true },
+  1461: { statement: "OutOfMemory", ...refused },
+  1524: { link: "Authentication" },
+  1557: { statement: "ForeignKeyViolation", ...failed },
+  1568: { statement: "SqlSyntax", ...refused },
+  1586: { statement: "UniqueViolation", ...failed },
+  1613: { statement: "TransactionAborted" },
+  1614: { statement: "Deadlock" },
+  1644: { statement: "Unknown", quotes: true },
+  1690: { statement: "DataError", ...failed },
+  1698: { link: "Authentication", statement: "Authorization", ...refused },
+  1792: { statement: "ReadOnly", ...refused },
+  1820: { link: "Authentication", statement: "Authorization", ...refused },
+  1836: { link: "ReadOnlyServer" },
+  1862: { link: "Authentication" },
+  1927: { link: "ServerShutdown" },
+  1969: { timeout: "Statement", goesOn: true },
+  2006: { link: "Lost" },
+  2013: { link: "Lost" },
+  3024: { timeout: "Statement", goesOn: true },
+  3032: { link: "ServerShutdown" },
+  3101: { statement: "Serialization" },
+  3118: { link: "Authentication" },
+  3140: { statement: "DataError", ...failed },
+  3141: { statement: "DataError", ...failed },
+  3144: { statement: "DataError", ...failed },
+  3156: { statement: "DataError", ...failed },
+  3159: { link: "Tls" },
+  3169: { link: "ServerShutdown" },
+  3572: { statement: "LockConflict", goesOn: true },
+  3819: { statement: "CheckViolation", goesOn: true },
+  4025: { statement: "CheckViolation", goesOn: true },
+  4031: { link: "Lost" },
+  4038: { statement: "DataError", ...failed },
+  4151: { link: "Authentication" },
+  ECONNREFUSED: { link: "Refused" },
+  // A unix socket: nobody has made it, or it may not be opened.
+  ENOENT: { link: "Refused" },
+  EACCES: { link: "Refused" },
+  EPERM: { link: "Refused" },
+  ENOTFOUND: { link: "HostNotFound" },
+  EAI_AGAIN: { link: "HostNotFound" },
+  EAI_FAIL: { link: "HostNotFound" },
+  EAI_NODATA: { link: "HostNotFound" },
+  EAI_NONAME: { link: "HostNotFound" },
+  EHOSTUNREACH: { link: "Unreachable" },
+  EHOSTDOWN: { link: "Unreachable" },
+  ENETUNREACH: { link: "Unreachable" },
+  ENETDOWN: { link: "Unreachable" },
+  EADDRNOTAVAIL: { link: "Unreachable" },
+  ETIMEDOUT: { link: "Unreachable" },
+  ECONNRESET: { link: "Lost" },
+  ECONNABORTED: { link: "Lost" },
+  EPIPE: { link: "Lost" },
+  PROTOCOL_CONNECTION_LOST: { link: "Lost" },
+  HANDSHAKE_NO_SSL_SUPPORT: { link: "Tls" },
+  HANDSHAKE_SSL_ERROR: { link: "Tls" },
+  AUTH_SWITCH_PLUGIN_ERROR: { link: "Authentication" }
+} as const satisfies Record<string | number, Code>
+
+const table: Readonly<Record<string | number, Code | undefined>> = codes
+const unlisted: Code = { quotes: true }
+
+/**
+ * An error as mysql2 gives it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RawError extends Error {
+  readonly errno?: number | undefined
+  readonly code?: string | undefined
+  readonly sqlState?: string | undefined
+  readonly fatal?: boolean | undefined
+}
+
+/** The error of a failed attempt that says most: Node wraps one per address in an `AggregateError`. */
+const innermost = (error: unknown): RawError =>
+  error instanceof AggregateError && error.errors.length > 0
+    ? innermost(error.errors[0])
+    : error instanceof Error
+    ? error
+    : new Error(String(error))
+
+/** A socket's `errno` is negative: its code is the name. */
+const codeOf = (error: RawError): string | number | undefined =>
+  error.errno !== undefined && error.errno > 0 ? error.errno : error.code
+
+/**
+ * The line of {@link codes} for an error.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const lookup = (error: RawError): Code => table[codeOf(error) ?? ""] ?? unlisted
+
+const describe = (what: string, label: string, code: unknown, database: string, advice: string): string =>
+  `${what} (${label}${code === undefined ? "" : `, ${code}`}, database "${database}"). ${
+    advice.charAt(0).toUpperCase()
+  }${advice.slice(1)}.`
+
+const defined = <K extends string, A>(key: K, value: A | undefined): { readonly [P in K]?: A } =>
+  // The computed key is `K` itself, which TypeScript widens to `string`.
+  (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: A }
+
+/** The parts from which an error is made. */
+interface Parts {
+  readonly database: string
+  readonly what: string
+  readonly outcome: Outcome
+  readonly code?: string | number | undefined
+  readonly statement?: string | undefined
+  readonly cause?: unknown
+}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const connectionError = (reason: ConnectionReason, parts: Parts): ConnectionError =>
+  new ConnectionError({
+    message: describe(parts.what, reason, parts.code, parts.database, connectionReasons[reason].advice),
+    reason,
+    outcome: parts.outcome,
+    database: parts.database,
+    ...defined("code", parts.code?.toString()),
+    ...defined("cause", parts.cause)
+  })
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const timeoutError = (
+  phase: "Connect" | "Statement" | "Lock",
+  limitMillis: number,
+  parts: Parts
+): TimeoutError =>
+  new TimeoutError({
+    message: describe(
+      parts.what,
+      `${phase} timeout of ${limitMillis} ms`,
+      parts.code,
+      parts.database,
+      timeoutPhases[phase].advice
+    ),
+    phase,
+    limitMillis,
+    outcome: parts.outcome,
+    database: parts.database,
+    ...defined("code", parts.code?.toString()),
+    ...defined("statement", parts.statement),
+    ...defined("cause", parts.cause)
+  })
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const queryError = (
+  reason: QueryReason,
+  parts: Parts & { readonly advice?: string; readonly detail?: string | undefined }
+): QueryError => {
+  const server = parts.cause instanceof Error && typeof parts.code === "number" ? parts.cause.message : undefined
+  return new QueryError({
+    message: describe(parts.what, reason, parts.code, parts.database, parts.advice ?? queryReasons[reason].advice),
+    reason,
+    outcome: parts.outcome,
+    database: parts.database,
+    ...defined("code", parts.code?.toString()),
+    ...defined("detail", parts.detail),
+    ...defined("statement", parts.statement),
+    ...defined("cause", parts.cause),
+    ...(server === undefined || typeof parts.code !== "number" ? {} : namesIn(parts.code, server, parts.statement))
+  })
+}
+
+/**
+ * Where an error came up, and what was in force.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Circumstances {
+  readonly database: string
+  readonly statement: string | undefined
+  readonly commit: boolean
+  /** Set where more is known than the code says. */
+  readonly outcome: Outcome | undefined
+  /** Limits in force, in milliseconds. */
+  readonly statementTimeout: number
+  readonly lockTimeout: number
+}
+
+/**
+ * The typed error for what the server answered to a statement.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classify = (cause: RawError, at: Circumstances): DbError => {
+  const known = lookup(cause)
+  const code = codeOf(cause)
+  const parts = {
+    database: at.database,
+    code,
+    cause,
+    statement: at.statement,
+    outcome: at.outcome ?? known.outcome ?? "RolledBack"
+  }
+  // 1290 names the option that forbids the statement, and nothing else tells a read-only server from the others.
+  const readOnlyServer = code === 1836 || (code === 1290 && /read.only/.test(cause.message))
+  if (readOnlyServer) return connectionError("ReadOnlyServer", { ...parts, what: cause.message, outcome: "NotSent" })
+  if (at.commit && (known.link !== undefined || known === unlisted) && known.statement === undefined) {
+    return queryError("CommitUnknown", { ...parts, what: "COMMIT failed", outcome: "Unknown" })
+  }
+  if (known.timeout === "Statement") {
+    return timeoutError("Statement", at.statementTimeout, { ...parts, what: cause.message })
+  }
+  if (known.timeout === "Lock") {
+    return at.statement !== undefined && /\bnowait\b/i.test(at.statement)
+      ? queryError("LockConflict", { ...parts, what: "the lock is held by another transaction" })
+      : timeoutError("Lock", at.lockTimeout, { ...parts, what: cause.message })
+  }
+  if (known.link !== undefined && known.statement === undefined) {
+    return connectionError(known.link, { ...parts, what: cause.message })
+  }
+  const reason = known.statement ?? "Unknown"
+  return known.quotes === true
+    ? queryError(reason, { ...parts, what: queryReasons[reason].meaning, detail: cause.message })
+    : queryError(reason, { ...parts, what: cause.message })
+}
+
+/**
+ * The typed error for an attempt to open a link that failed, or for a link that broke.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classifyLink = (raw: unknown, at: {
+  readonly database: string
+  readonly where: string
+  readonly outcome: Outcome
+  readonly otherwise: ConnectionReason
+}): ConnectionError => {
+  const error = innermost(raw)
+  const code = codeOf(error)
+  const known = lookup(error)
+  const reason = known.link ?? at.otherwise
+  const said = known.quotes === true && code !== undefined ? connectionReasons[reason].meaning : error.message
+  return connectionError(reason, {
+    database: at.database,
+    what: `${at.where}: ${said === "" ? connectionReasons[reason].meaning : said}`,
+    outcome: at.outcome,
+    code,
+    cause: raw
+  })
+}

@@ -1,0 +1,59 @@
+/**
+ * What a statement's text tells before it is sent.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Traits {
+  /** BEGIN, COMMIT, ROLLBACK, savepoints: sent as text, because preparing them costs a round trip each. */
+  readonly control: boolean
+  readonly commit: boolean
+  /** BEGIN, COMMIT or ROLLBACK of a whole transaction. */
+  readonly boundary: boolean
+  /** More than one statement, or text that looks like it. */
+  readonly several: boolean
+  /** Undone with its transaction: everything but COMMIT and what commits implicitly. */
+  readonly transactional: boolean
+  /** May leave something on the connection that outlives its transaction: a setting, a table, a lock, a variable. */
+  readonly dirties: boolean
+}
+
+/** Whitespace, comments and opening parentheses. What is in `/*!` and `/*M!` is no comment: MySQL runs it. */
+const leading = /^(?:\s+|--(?:[ \t][^\n]*)?(?:\n|$)|#[^\n]*(?:\n|$)|\/\*(?!M?!)[\s\S]*?\*\/|\()*/
+
+const dml = "select|insert|update|delete|replace|with|values|table|do|show|explain|describe|desc"
+const transactional = new RegExp(`^(?:${dml}|savepoint|release|rollback|begin|start|set)\\b`, "i")
+const leavesNothing = new RegExp(
+  `^(?:${dml}|savepoint|release|rollback|begin|start|commit|analyze|optimize|check|truncate|alter|drop|rename|grant` +
+    "|revoke|create(?!\\s+(?:or\\s+replace\\s+)?temporary))\\b",
+  "i"
+)
+const leavesSomething = /:=|\binto\s+@|\bget_lock\s*\(/i
+const control = /^(?:commit|rollback|begin|start\s+transaction|savepoint|release\s+savepoint|set\s+transaction)\b/i
+const boundary = /^(?:commit|rollback(?!(?:\s+work)?\s+to\b)|begin|start\s+transaction|set\s+transaction)\b/i
+/** A BEGIN with an isolation level: MySQL takes that in a statement of its own. */
+const beginning = /^set\s+transaction\s[^;]*;\s*start\s+transaction\b[^;]*$/i
+
+/**
+ * Looks at a text. Cautious where it cannot know: what it does not recognise is taken to leave something behind and to
+ * commit. What a stored function does is not in the text.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const traitsOf = (text: string): Traits => {
+  const body = text.slice(leading.exec(text)![0].length)
+  const several = /;\s*[^;\s]/.test(body) && !beginning.test(body)
+  return {
+    control: !several && control.test(body),
+    commit: !several && /^commit\b/i.test(body),
+    boundary: boundary.test(body),
+    several,
+    transactional: !several && transactional.test(body),
+    dirties: several || !(leavesNothing.test(body) || beginning.test(body)) || leavesSomething.test(body)
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * What `pg` gives over: a link that is open, and the messages that arrive on it.
+ *
+ * @since 0.1.0
+ */
+import type { Duplex } from "node:stream"
+import type { Route } from "./route.js"
+
+/**
+ * A message received by `pg`'s `Connection`, with the parts that are read here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Message {
+  readonly fields?: unknown
+  readonly dataTypeIDs?: unknown
+  readonly text?: string
+  readonly status?: string
+  readonly channel?: string
+  readonly payload?: string
+  readonly parameterName?: string
+  readonly parameterValue?: string
+}
+
+/**
+ * What `pg` gives over once the server is ready.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Opened {
+  readonly id: number
+  readonly secret: number
+  readonly parameters: Map<string, string>
+  readonly stream: Duplex
+  /** Says goodbye and closes the socket. */
+  readonly end: () => void
+  /** The way to the same server, for a cancel. */
+  readonly route: Route
+}

@@ -1,0 +1,49 @@
+import * as Effect from "effect/Effect"
+import { describeMysql, freshMysqlDatabase, mysqlQuery } from "../kit/mysql.js"
+import { conformance } from "../suites/conformance.js"
+import type { Target } from "../suites/target.js"
+
+const digits = `(SELECT 0 AS d ${Array.from({ length: 9 }, (_, i) => `UNION ALL SELECT ${i + 1}`).join(" ")})`
+
+const mysql: Target = {
+  name: "mysql",
+  describe: describeMysql,
+  fresh: Effect.map(freshMysqlDatabase, ({ url }) => ({ url })),
+  sql: {
+    id: "BIGINT AUTO_INCREMENT PRIMARY KEY",
+    text: "VARCHAR(100)",
+    bigint: "BIGINT",
+    // Not by a recursive query: the server ends one after 1,000 rounds, MariaDB without a word.
+    series: (n) =>
+      `SELECT x FROM (SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS x FROM ${digits} a, ${digits} b, ` +
+      `${digits} c, ${digits} e, ${digits} f) s WHERE x <= ${n} ORDER BY x`,
+    endless: "SELECT SLEEP(3600)",
+    dirt: [
+      {
+        make: "CREATE TEMPORARY TABLE leftover AS SELECT 1 AS v",
+        see: "SELECT v FROM leftover",
+        clean: "UndefinedObject"
+      },
+      { make: "SET @leftover = 'seen'", see: "SELECT @leftover AS v", clean: null },
+      { make: "SET time_zone = '+05:00'", see: "SELECT @@time_zone AS v", clean: "+00:00" },
+      {
+        make: "SELECT GET_LOCK('dblive leftover', 5)",
+        see: "SELECT IS_USED_LOCK('dblive leftover') AS v",
+        clean: null
+      },
+      { make: "USE information_schema", see: "SELECT DATABASE() LIKE 'test%' AS v", clean: 1 }
+    ],
+    // InnoDB checks every constraint at once.
+    deferred: undefined
+  },
+  connections: (options) =>
+    Effect.map(
+      mysqlQuery(
+        String(options.url),
+        "SELECT COUNT(*) AS n FROM information_schema.processlist WHERE DB = DATABASE() AND ID <> CONNECTION_ID()"
+      ),
+      ([row]) => Number(row?.["n"])
+    )
+}
+
+conformance(mysql)

@@ -1,0 +1,143 @@
+import { it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { expect } from "vitest"
+import type { QueryError } from "../../../src/DbError.js"
+import { describeMariadb, mysqlQuery } from "../../kit/mysql.js"
+import { configFor, open, openWith } from "./harness.js"
+
+const schema = [
+  "CREATE TABLE parent (id INT PRIMARY KEY) ENGINE=InnoDB",
+  "CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, email VARCHAR(10) NOT NULL, age INT, at DATETIME, " +
+  "UNIQUE KEY child_email (email), CONSTRAINT child_parent FOREIGN KEY (parent_id) REFERENCES parent (id), " +
+  "CONSTRAINT child_age CHECK (age > 0)) ENGINE=InnoDB",
+  "INSERT INTO parent VALUES (1)",
+  "INSERT INTO child VALUES (1, 1, 'hidden', 1, NULL)"
+].join("; ")
+
+const cases: ReadonlyArray<
+  readonly [
+    text: string,
+    params: ReadonlyArray<unknown>,
+    expected: { readonly [K in keyof QueryError]?: QueryError[K] }
+  ]
+> = [
+  ["INSERT INTO child (id, email) VALUES (2, ?)", ["hidden"], {
+    reason: "UniqueViolation",
+    constraint: "child_email",
+    code: "1062",
+    outcome: "RolledBack"
+  }],
+  ["INSERT INTO parent VALUES (?)", [1], { reason: "UniqueViolation", constraint: "PRIMARY" }],
+  ["INSERT INTO child (id, email, parent_id) VALUES (3, 'a', ?)", [99], {
+    reason: "ForeignKeyViolation",
+    constraint: "child_parent",
+    table: "child",
+    code: "1452",
+    outcome: "RolledBack"
+  }],
+  ["DELETE FROM parent WHERE id = ?", [1], {
+    reason: "ForeignKeyViolation",
+    constraint: "child_parent",
+    table: "child",
+    code: "1451"
+  }],
+  ["INSERT INTO child (id, email) VALUES (3, ?)", [null], {
+    reason: "NotNullViolation",
+    column: "email",
+    code: "1048"
+  }],
+  ["INSERT INTO child (id) VALUES (?)", [3], { reason: "NotNullViolation", column: "email", code: "1364" }],
+  ["INSERT INTO child (id, email, age) VALUES (4, 'b', ?)", [-7], {
+    reason: "CheckViolation",
+    constraint: "child_age",
+    table: "child",
+    code: "4025",
+    outcome: "RolledBack"
+  }],
+  ["INSERT INTO child (id, email) VALUES (?, 'c')", [2 ** 40], { reason: "DataError", column: "id", code: "1264" }],
+  ["INSERT INTO child (id, email) VALUES (5, ?)", ["hidden hidden"], {
+    reason: "DataError",
+    column: "email",
+    code: "1406"
+  }],
+  ["INSERT INTO child (id, email) VALUES (?, 'd')", ["hidden"], {
+    reason: "DataError",
+    column: "id",
+    table: "child",
+    code: "1366"
+  }],
+  ["INSERT INTO child (id, email, at) VALUES (6, 'e', ?)", ["hidden"], {
+    reason: "DataError",
+    column: "at",
+    code: "1292"
+  }],
+  ["SELEC ?", [1], { reason: "SqlSyntax", code: "1064", outcome: "NotSent", position: 1 }],
+  ["SELECT ?\nFROM\n  parent WHERE WHERE", [1], { reason: "SqlSyntax", position: 30 }],
+  ["SELECT (", [], { reason: "SqlSyntax", position: 9 }],
+  ["SELECT * FROM nowhere WHERE a = ?", [1], {
+    reason: "UndefinedObject",
+    table: "nowhere",
+    code: "1146",
+    outcome: "NotSent"
+  }],
+  ["SELECT nothing FROM parent", [], {
+    reason: "UndefinedObject",
+    column: "nothing",
+    code: "1054",
+    outcome: "NotSent"
+  }],
+  ["SELECT no_such_function(?)", [1], { reason: "UndefinedObject", code: "1305" }],
+  ["CALL no_such_procedure()", [], { reason: "UndefinedObject", code: "1305", outcome: "NotSent" }],
+  ["USE no_such_database", [], { reason: "UndefinedObject", code: "1049", outcome: "NotSent" }],
+  ["SELECT CAST(9223372036854775807 AS SIGNED) + ?", [1], { reason: "DataError", code: "1690" }],
+  ["ROLLBACK TO SAVEPOINT nowhere", [], { reason: "UndefinedObject", code: "1305" }]
+]
+
+describeMariadb("MySQL errors", () => {
+  it.live("are classified by number, with the names in them and without values", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script(schema)
+      for (const [text, params, expected] of cases) {
+        const error = yield* Effect.flip(db.run(text, params))
+        expect(error, text).toMatchObject({ _tag: "QueryError", statement: text, database: "default", ...expected })
+        expect(error.message).not.toContain("hidden")
+        expect(error.message).not.toContain(String(2 ** 40))
+        expect(error.cause).toMatchObject({ errno: Number((error as QueryError).code) })
+      }
+      const signal = yield* Effect.flip(db.run("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'hidden said so'"))
+      expect(signal).toMatchObject({ reason: "Unknown", code: "1644", detail: "hidden said so" })
+      expect(signal.message).not.toContain("hidden")
+      expect(yield* db.run("SELECT COUNT(*) AS n FROM child")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("tell who may not do what", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script(schema)
+      const user = db.database.name.slice(0, 20)
+      yield* Effect.acquireRelease(
+        mysqlQuery(db.database.url, `CREATE USER ${user}@'%' IDENTIFIED BY 'pw'`),
+        () => mysqlQuery(db.database.url, `DROP USER ${user}@'%'`)
+      )
+      yield* mysqlQuery(db.database.url, `GRANT SELECT (id) ON ${db.database.name}.child TO ${user}@'%'`)
+      const account = { ...db.database, user, password: "pw" }
+      const limited = yield* openWith(configFor(account), account)
+      for (
+        const [text, code] of [
+          ["DELETE FROM child", "1142"],
+          ["SELECT email FROM child", "1143"],
+          ["CREATE TABLE mine (a INT)", "1142"],
+          ["SET GLOBAL max_connections = 1", "1227"],
+          ["USE mysql", "1044"]
+        ]
+      ) {
+        expect(yield* Effect.flip(limited.run(text!))).toMatchObject({
+          _tag: "QueryError",
+          reason: "Authorization",
+          outcome: "NotSent",
+          code
+        })
+      }
+    }).pipe(Effect.scoped))
+})

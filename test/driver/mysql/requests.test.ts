@@ -1,0 +1,194 @@
+import { it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { inspect } from "node:util"
+import { expect } from "vitest"
+import {
+  describeMariadb,
+  describePrivateMysql,
+  freshMysqlDatabaseAt,
+  mysqlQuery,
+  privateMysql
+} from "../../kit/mysql.js"
+import { another, call, configFor, open, openFails, openWith, request } from "./harness.js"
+
+const statementsOn = (url: string, id: number) =>
+  mysqlQuery(
+    url,
+    "SELECT SQL_TEXT AS t FROM performance_schema.prepared_statements_instances i " +
+      "JOIN performance_schema.threads t ON t.THREAD_ID = i.OWNER_THREAD_ID WHERE t.PROCESSLIST_ID = ? ORDER BY 1",
+    [id]
+  )
+
+describeMariadb("MySQL requests", () => {
+  it.live("give rows, values and headers", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script("CREATE TABLE note (id INT PRIMARY KEY AUTO_INCREMENT, body VARCHAR(20))")
+      expect(yield* db.run("INSERT INTO note (body) VALUES (?), (?)", ["a", "b"])).toEqual([])
+      expect(yield* db.run("SELECT id, body FROM note WHERE id > ? ORDER BY id LIMIT ?", [0, 2])).toEqual([
+        { id: 1, body: "a" },
+        { id: 2, body: "b" }
+      ])
+      expect(yield* db.run("SELECT id, body FROM note", [], { mode: "values" })).toEqual([[1, "a"], [2, "b"]])
+      expect(yield* db.run("UPDATE note SET body = ? WHERE id = 1", ["c"], { mode: "raw" })).toMatchObject({
+        affectedRows: 1
+      })
+      expect(yield* db.run("SELECT 1 AS n, 2 AS n", [], { mode: "values" })).toEqual([[1, 2]])
+      expect(yield* db.run("SELECT 1 AS n", [], { mode: "raw" })).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("send parameters apart from SQL, also under NO_BACKSLASH_ESCAPES and in streams", () =>
+    Effect.gen(function*() {
+      const db = yield* open({ settings: { sql_mode: "NO_BACKSLASH_ESCAPES" } })
+      const evil = "\\' OR 1=1 -- "
+      expect(yield* db.run("SELECT ? AS v", [evil])).toEqual([{ v: evil }])
+      expect(yield* db.run("SELECT ? AS v", [evil], { prepare: false })).toEqual([{ v: evil }])
+      const cursor = yield* db.cursor("SELECT ? AS v", [evil], { prepare: false })
+      expect(yield* call((done) => cursor.fetch(10, done))).toEqual({ rows: [{ v: evil }], done: true })
+      // A question mark in a text is no placeholder, and no value of ours gets there.
+      expect(yield* db.script("SELECT 'a?b' AS v")).toEqual([{ v: "a?b" }])
+    }).pipe(Effect.scoped))
+
+  it.live("refuse several statements wherever there are parameters or preparing", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
+      for (
+        const options of [{ prepare: true, params: [] }, { prepare: false, params: [1] }, {
+          prepare: true,
+          params: [1]
+        }]
+      ) {
+        const text = options.params.length === 0 ? "SELECT 1; DROP TABLE t" : "SELECT ?; DROP TABLE t"
+        const error = yield* Effect.flip(db.run(text, options.params, { prepare: options.prepare }))
+        expect(error).toMatchObject({ _tag: "QueryError", reason: "SqlSyntax", outcome: "NotSent" })
+      }
+      expect(yield* db.run("SELECT * FROM t")).toEqual([{ a: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("give the answers of several statements in order", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      expect(yield* db.script("CREATE TABLE t (a INT); INSERT INTO t VALUES (1); SELECT * FROM t; SELECT 2 AS b"))
+        .toEqual(
+          [[], [], [{ a: 1 }], [{ b: 2 }]]
+        )
+      yield* db.script("CREATE PROCEDURE p() BEGIN SELECT 1 AS x; SELECT 2 AS y; END")
+      expect(yield* db.run("CALL p()")).toEqual([[{ x: 1 }], [{ y: 2 }], []])
+    }).pipe(Effect.scoped))
+
+  it.live("say that the first of several statements may have stayed", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const error = yield* Effect.flip(
+        db.script("CREATE TABLE t (a INT); INSERT INTO t VALUES (1); INSERT INTO u VALUES (1)")
+      )
+      expect(error).toMatchObject({ _tag: "QueryError", reason: "UndefinedObject", outcome: "Unknown" })
+      const first = yield* Effect.flip(db.script("INSERT INTO u VALUES (1); INSERT INTO t VALUES (2)"))
+      expect(first).toMatchObject({ reason: "UndefinedObject", outcome: "NotSent" })
+      expect(yield* db.run("SELECT * FROM t")).toEqual([{ a: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("prepare once per connection, and close the statement longest unused", () =>
+    Effect.gen(function*() {
+      const db = yield* open({ prepareCacheSize: 2 })
+      for (const text of ["SELECT 1 + ?", "SELECT 2 + ?", "SELECT 1 + ?", "SELECT 3 + ?", "SELECT 1 + ?"]) {
+        yield* db.run(text, [1])
+      }
+      expect(yield* statementsOn(db.database.url, db.connection.id)).toEqual([{ t: "SELECT 1 + ?" }, {
+        t: "SELECT 3 + ?"
+      }])
+      const prepared = () =>
+        Effect.map(
+          db.script("SHOW SESSION STATUS LIKE 'Com_stmt_prepare'"),
+          (rows) => Number((rows as ReadonlyArray<{ readonly Value: string }>)[0]!.Value)
+        )
+      const before = yield* prepared()
+      yield* db.run("SELECT 1 + ?", [2])
+      yield* db.run("SELECT 3 + ?", [2])
+      expect(yield* prepared()).toBe(before)
+      yield* db.run("SELECT 4 + ?", [2], { prepare: false })
+      expect(yield* prepared()).toBe(before + 1)
+      yield* db.ping
+      expect((yield* statementsOn(db.database.url, db.connection.id)).length).toBe(2)
+    }).pipe(Effect.scoped))
+
+  it.live("keep nothing prepared with a cache of 0", () =>
+    Effect.gen(function*() {
+      const db = yield* open({ prepareCacheSize: 0 })
+      expect(yield* db.run("SELECT ? AS v", [1])).toEqual([{ v: 1 }])
+      expect(yield* db.run("SELECT ? AS v", [2])).toEqual([{ v: 2 }])
+      expect(yield* statementsOn(db.database.url, db.connection.id)).toEqual([])
+    }).pipe(Effect.scoped))
+
+  it.live("send as text what cannot be prepared", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.run("PREPARE s FROM 'SELECT 1 AS n'")
+      expect(yield* db.run("EXECUTE s")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("refuse a wrong number of parameters before anything runs", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const error = yield* Effect.flip(db.run("SELECT ?, ?", [1]))
+      expect(error).toMatchObject({ _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+      expect(error.message).toContain("2 placeholders")
+      expect(yield* db.run("SELECT ?, ?", [1, 2], { mode: "values" })).toEqual([[1, 2]])
+    }).pipe(Effect.scoped))
+
+  it.live("refuse what is larger than the server takes, and the connection lives on", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const error = yield* Effect.flip(db.run("SELECT LENGTH(?) AS n", ["x".repeat(17_000_000)]))
+      expect(error).toMatchObject({ _tag: "QueryError", reason: "DataError", outcome: "NotSent" })
+      // More than one packet of the protocol, and text whose size in bytes has to be counted.
+      expect(yield* db.run("SELECT LENGTH(?) AS n", ["x".repeat(16_000_000)])).toEqual([{ n: 16_000_000 }])
+    }).pipe(Effect.scoped))
+
+  it.live("show no password when a connection or an error is inspected", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const wrong = yield* openFails(
+        configFor(db.database, { username: "nobody-there" }),
+        db.database
+      )
+      const failed = yield* Effect.flip(db.run("SELECT nothing"))
+      for (const value of [db.connection, db.driver, wrong, failed]) {
+        expect(inspect(value, { depth: 20, showHidden: true })).not.toContain(db.database.password)
+      }
+      expect(wrong).toMatchObject({ _tag: "ConnectionError", reason: "Authentication", outcome: "NotSent" })
+    }).pipe(Effect.scoped))
+
+  it.live("answer a request on a closed connection with an error", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      db.connection.destroy()
+      expect(db.connection.lost).toBe(true)
+      const result = yield* Effect.either(db.run("SELECT 1"))
+      expect(Either.isLeft(result) && result.left).toMatchObject({
+        _tag: "ConnectionError",
+        reason: "Lost",
+        outcome: "NotSent"
+      })
+      expect(request("SELECT 1").mode).toBe("rows")
+    }).pipe(Effect.scoped))
+})
+
+describePrivateMysql("MySQL requests to other servers", () => {
+  it.live("give up their own prepared statements when the server has no room for another", () =>
+    Effect.gen(function*() {
+      const server = yield* privateMysql({ tls: false, args: ["--max-prepared-stmt-count=1"] })
+      const database = yield* freshMysqlDatabaseAt(server.url)
+      const db = yield* openWith(configFor(database), database)
+      yield* db.run("SELECT ? AS a", [1])
+      expect(yield* db.run("SELECT ? AS b", [2])).toEqual([{ b: 2 }])
+      const other = yield* another(db)
+      expect(yield* Effect.flip(other.run("SELECT ? AS c", [3]))).toMatchObject({
+        _tag: "QueryError",
+        reason: "OutOfMemory",
+        outcome: "NotSent"
+      })
+    }).pipe(Effect.scoped))
+})

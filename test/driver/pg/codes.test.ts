@@ -1,0 +1,111 @@
+import { assert, describe, it } from "@effect/vitest"
+import { connectionReasons, queryReasons, timeoutPhases } from "../../../src/DbError.js"
+import type { Circumstances, Code, ServerError } from "../../../src/driver/pg/codes.js"
+import { classify, classifyLink, codes, isFatal, lookup } from "../../../src/driver/pg/codes.js"
+
+const at: Circumstances = {
+  database: "orders",
+  outcome: "RolledBack",
+  statement: "SELECT $1",
+  fatal: false,
+  commit: false,
+  cancelling: false,
+  statementTimeout: 0,
+  lockTimeout: 0,
+  idleTimeout: 7,
+  transactionTimeout: 8
+}
+
+const serverError = (code: string, message = "what the server said", more: Partial<ServerError> = {}): ServerError =>
+  Object.assign(new Error(message), { severity: "ERROR", code, ...more })
+
+const socketError = (code: string, message = code) => Object.assign(new Error(message), { code })
+
+const linkReason = (cause: unknown) =>
+  classifyLink(cause, { database: "orders", where: "h:1", outcome: "NotSent", otherwise: "Unknown" }).reason
+
+describe("codes of PostgreSQL", () => {
+  it("every line names reasons that exist, under a code or a class", () => {
+    for (const [code, meaning] of Object.entries<Code>(codes)) {
+      assert.match(code, /^([0-9A-Z]{2}|[0-9A-Z]{5}|E[A-Z_]+|[A-Z_]+)$/)
+      assert.isTrue(
+        (meaning.link === undefined || meaning.link in connectionReasons) &&
+          (meaning.statement === undefined || meaning.statement in queryReasons) &&
+          (meaning.timeout === undefined || meaning.timeout in timeoutPhases),
+        code
+      )
+    }
+  })
+
+  it("a code has its own line, else that of its class", () => {
+    assert.strictEqual(lookup("23505").statement, "UniqueViolation")
+    assert.strictEqual(lookup("23999").statement, "CheckViolation")
+    assert.strictEqual(lookup("22P02").statement, "DataError")
+    assert.strictEqual(lookup("40001").statement, "Serialization")
+    assert.strictEqual(lookup("3D000").link, "UnknownDatabase")
+    assert.strictEqual(lookup("CERT_HAS_EXPIRED").link, "Tls")
+    assert.deepStrictEqual(lookup("ZZ999"), {})
+    assert.deepStrictEqual(lookup(undefined), {})
+    assert.deepStrictEqual(lookup("EPERM").link, "Refused")
+  })
+
+  it("the same code means one thing for a statement and another for the link", () => {
+    assert.strictEqual(classify(serverError("3D000"), at).reason, "UndefinedObject")
+    assert.strictEqual(classify(serverError("3D000"), { ...at, fatal: true }).reason, "UnknownDatabase")
+    assert.strictEqual(classify(serverError("42501"), at)._tag, "QueryError")
+    assert.strictEqual(classify(serverError("42501"), { ...at, fatal: true })._tag, "ConnectionError")
+    assert.strictEqual(classify(serverError("XX000"), at).reason, "Unknown")
+  })
+
+  it("57014 and 55P03 are timeouts only where a limit was kept, and not while we cancel", () => {
+    const stopped = serverError("57014", "canceling", { routine: "ProcessInterrupts" })
+    assert.strictEqual(classify(stopped, at)._tag, "QueryError")
+    const limited = classify(stopped, { ...at, statementTimeout: 5 })
+    assert.deepStrictEqual([limited._tag, limited.reason], ["TimeoutError", "Statement"])
+    assert.strictEqual(classify(stopped, { ...at, statementTimeout: 5, cancelling: true })._tag, "QueryError")
+    const noWait = serverError("55P03", "could not obtain lock", { routine: "LockAcquireExtended" })
+    assert.strictEqual(classify(noWait, { ...at, lockTimeout: 5 }).reason, "LockConflict")
+  })
+
+  it("what ends a COMMIT together with the link leaves it unknown", () => {
+    const error = classify(serverError("57P01"), { ...at, fatal: true, commit: true })
+    assert.deepStrictEqual([error._tag, error.reason, error.outcome], ["QueryError", "CommitUnknown", "Unknown"])
+  })
+
+  it("the end of the link is seen in any language", () => {
+    assert.isTrue(isFatal(serverError("57P01", "", { severity: "ВАЖНО" })))
+    assert.isTrue(isFatal(serverError("25P03", "", { severity: "致命的" })))
+    assert.isTrue(isFatal(serverError("28P01", "", { severity: "FATAL" })))
+    assert.isFalse(isFatal(serverError("23505", "", { severity: "ОШИБКА" })))
+  })
+
+  it("the server's quotation of a value stays out of the message", () => {
+    const error = classify(serverError("22P02", "invalid input syntax for type integer: \"secret \" quoted\n\""), at)
+    assert.notInclude(error.message, "secret")
+    assert.include(error.message, "invalid input syntax for type integer")
+    assert.include(error.message, "\"orders\"")
+  })
+
+  it("socket codes, also inside the error that Node makes of several addresses", () => {
+    assert.strictEqual(linkReason(socketError("ECONNREFUSED")), "Refused")
+    assert.strictEqual(linkReason(socketError("ENOTFOUND")), "HostNotFound")
+    assert.strictEqual(linkReason(socketError("EHOSTUNREACH")), "Unreachable")
+    assert.strictEqual(linkReason(socketError("ECONNRESET")), "Lost")
+    assert.strictEqual(linkReason(socketError("ERR_TLS_CERT_ALTNAME_INVALID")), "Tls")
+    assert.strictEqual(linkReason(socketError("UNABLE_TO_VERIFY_LEAF_SIGNATURE")), "Tls")
+    assert.strictEqual(
+      linkReason(new AggregateError([socketError("ECONNREFUSED"), socketError("ECONNREFUSED")], "")),
+      "Refused"
+    )
+    assert.strictEqual(linkReason(new Error("The server does not support SSL connections")), "Tls")
+    assert.strictEqual(linkReason("not even an error"), "Unknown")
+  })
+
+  it("the certificate that was refused is not dragged along", () => {
+    const certificate: Record<string, unknown> = {}
+    certificate["issuerCertificate"] = certificate
+    const cause = Object.assign(socketError("ERR_TLS_CERT_ALTNAME_INVALID"), { cert: certificate })
+    const error = classifyLink(cause, { database: "d", where: "h:1", outcome: "NotSent", otherwise: "Unknown" })
+    assert.isString(JSON.stringify(error))
+  })
+})
