@@ -1,0 +1,4 @@
+-- What the examples write.
+CREATE TABLE note (
+  body VARCHAR(200) NOT NULL
+);

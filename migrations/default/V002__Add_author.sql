@@ -1,0 +1,2 @@
+ALTER TABLE note ADD COLUMN author VARCHAR(100);
+UPDATE note SET author = 'nobody';

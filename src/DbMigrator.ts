@@ -1,0 +1,300 @@
+/**
+ * Migrations, as people who know Flyway expect them: `V1__Create_note.sql` once and in order, `R__Views.sql` whenever it
+ * changes, `U1__...sql` to go back; recorded in a history table, safe when many instances start at once.
+ *
+ * Every operation takes a database's tag and runs in one session of it.
+ *
+ * @since 0.1.0
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { DbError } from "./DbError.js"
+import type { MigrationError } from "./migrator/MigrationError.js"
+import * as Operations from "./migrator/Operations.js"
+import type { Applied, Options, Planned, RunResult } from "./migrator/Options.js"
+import type { Repair, State } from "./migrator/State.js"
+
+export {
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  fromDirectory,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  fromGlob,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  fromRecord
+} from "./migrator/Migration.js"
+
+export {
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  MigrationError,
+  /**
+   * @since 0.1.0
+   * @category reasons
+   */
+  MigrationReason,
+  /**
+   * @since 0.1.0
+   * @category reasons
+   */
+  migrationReasons,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Problem
+} from "./migrator/MigrationError.js"
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  EffectMigration,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Migration,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Source
+} from "./migrator/Migration.js"
+
+export {
+  /**
+   * @since 0.1.0
+   * @category operations
+   */
+  create
+} from "./migrator/Template.js"
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  CreateOptions
+} from "./migrator/Template.js"
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Applied,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  MigrationEvent,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Options,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Planned,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  RunResult
+} from "./migrator/Options.js"
+
+export type {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Info,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Repair,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  Row,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  State,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  StateName
+} from "./migrator/State.js"
+
+/**
+ * What an operation needs of a database: its name, and a way to pin one connection. `Db` and every class made by
+ * `Db.Tag` are such.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Target<Self> {
+  readonly info: Effect.Effect<{ readonly name: string }, never, Self>
+  readonly session: <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, Exclude<E, SqlError> | DbError, Exclude<R, SqlClient.SqlClient> | Self>
+}
+
+/** All that can go wrong. */
+type Failure = MigrationError | DbError
+
+type Operation<A, Self, R> = Effect.Effect<A, Failure, Self | Exclude<R, SqlClient.SqlClient>>
+
+const on = <Self, A, R>(
+  database: Target<Self>,
+  operation: (name: string) => Effect.Effect<A, Failure, R | SqlClient.SqlClient>
+): Operation<A, Self, R> =>
+  Effect.flatMap(database.info, ({ name }) => database.session(operation(name))) as Operation<A, Self, R>
+// The cast drops what TypeScript cannot compute: Exclude of a union with the type parameter R.
+
+/**
+ * Applies what is pending, in order, one runner at a time. Safe to call at every start of every instance: where nothing
+ * is pending it reads the history once and takes no lock.
+ *
+ * Fails with a {@link MigrationError} that says where and why; what was applied before stays applied. Before anything
+ * runs it is checked that the history is what the files say ({@link validate}), and that small files can be read.
+ *
+ * @example
+ * ```ts
+ * import { Db, DbLive, DbMigrator } from "dblive"
+ * import { NodeContext } from "@effect/platform-node"
+ * import { Effect } from "effect"
+ *
+ * DbMigrator.run(Db, { migrations: DbMigrator.fromDirectory("migrations/default") }).pipe(
+ *   Effect.provide([DbLive, NodeContext.layer])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const run = <Self, R>(database: Target<Self>, options: Options<R>): Operation<RunResult, Self, R> =>
+  on(database, (name) => Operations.run(name, options))
+
+/**
+ * The current version and the state of each migration. Changes nothing.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const status = <Self, R>(database: Target<Self>, options: Options<R>): Operation<State, Self, R> =>
+  on(database, (name) => Operations.status(name, options))
+
+/**
+ * The SQL that `run` would run. Changes nothing. Fails where `run` would refuse.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const plan = <Self, R>(
+  database: Target<Self>,
+  options: Options<R>
+): Operation<ReadonlyArray<Planned>, Self, R> => on(database, (name) => Operations.plan(name, options))
+
+/**
+ * Succeeds when everything is applied and unchanged. Fails with a {@link MigrationError}: `Checksum`, `Missing`,
+ * `OutOfOrder`, `Failed`, `DuplicateVersion`, or `Pending`. Changes nothing.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const validate = <Self, R>(database: Target<Self>, options: Options<R>): Operation<State, Self, R> =>
+  on(database, (name) => Operations.validate(name, options))
+
+/**
+ * Removes failed rows from the history and sets checksums and descriptions to those of the files. Gives each change.
+ * It touches nothing but the history table.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const repair = <Self, R>(
+  database: Target<Self>,
+  options: Options<R>
+): Operation<ReadonlyArray<Repair>, Self, R> => on(database, (name) => Operations.repair(name, options))
+
+/**
+ * Says of a database without history that it is at `version` already: migrations up to it will not run. Defaults to
+ * version 1.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const baseline = <Self, R>(
+  database: Target<Self>,
+  options: Options<R> & { readonly version?: string | undefined; readonly description?: string | undefined }
+): Operation<void, Self, R> =>
+  on(
+    database,
+    (name) => Operations.baseline(name, options, options.version ?? "1", options.description ?? "<< Baseline >>")
+  )
+
+/**
+ * Takes back the version applied last by its `U` migration; with `target`, every version from the last one down to and
+ * including the target, as in Flyway. Gives what ran, in order.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const undo = <Self, R>(
+  database: Target<Self>,
+  options: Options<R>
+): Operation<ReadonlyArray<Applied>, Self, R> => on(database, (name) => Operations.undo(name, options))
+
+/**
+ * What a layer does about migrations when it is built.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnStart = "run" | "validate" | "off"
+
+/**
+ * A layer that runs or validates the migrations when it is built, and fails where they fail. Put it above the
+ * database's own layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <Self, R>(
+  database: Target<Self>,
+  options: Options<R> & {
+    /** Defaults to `run`. */
+    readonly onStart?: OnStart | undefined
+  }
+): Layer.Layer<never, Failure, Self | Exclude<R, SqlClient.SqlClient>> => {
+  switch (options.onStart ?? "run") {
+    case "run":
+      return Layer.effectDiscard(run(database, options))
+    case "validate":
+      return Layer.effectDiscard(validate(database, options))
+    case "off":
+      return Layer.empty
+  }
+}

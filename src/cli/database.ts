@@ -1,0 +1,105 @@
+/**
+ * The database that a command works on.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as ConfigErrors from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Fs from "node:fs"
+import type { TagClass } from "../Db.js"
+import { Db } from "../Db.js"
+import * as DbConfig from "../DbConfig.js"
+import type { DbError } from "../DbError.js"
+
+/** What the options of a command say about it. */
+export interface Where {
+  readonly database: string
+  readonly url: string | undefined
+  readonly passwordFile: string | undefined
+  readonly environment: "production" | "development" | "test" | undefined
+}
+
+/** The tag under which every command finds its database, whatever its name is. */
+export interface Chosen {
+  readonly _: unique symbol
+}
+
+/** A database's tag and the layer that opens it. */
+export interface Opened {
+  readonly tag: TagClass<Chosen, string>
+  readonly layer: Layer.Layer<Chosen, DbError | ConfigError>
+}
+
+/** One connection is enough, and no limit of the program's own work is meant for migrations. */
+const forCommands = (options: DbConfig.Options, connectOnStart: boolean): DbConfig.Options => ({
+  ...options,
+  connectOnStart,
+  applicationName: options.applicationName ?? "dblive",
+  pool: { ...options.pool, size: 1, overflow: 1 },
+  limits: { ...options.limits, statementTimeout: 0, transactionTimeout: 0, idleInTransactionTimeout: 0 }
+})
+
+const password: Config.Config<Option.Option<Redacted.Redacted<string>>> = Config.option(
+  Config.orElse(
+    Config.redacted("DATABASE_PASSWORD"),
+    () =>
+      Config.mapOrFail(Config.string("DATABASE_PASSWORD_FILE"), (path) => readSecret("DATABASE_PASSWORD_FILE", path))
+  )
+)
+
+const readSecret = (name: string, path: string): Either.Either<Redacted.Redacted<string>, ConfigError> =>
+  Either.try({
+    try: () => Redacted.make(Fs.readFileSync(path, "utf8").replace(/\r?\n$/, "")),
+    catch: () => ConfigErrors.InvalidData([name], `the file ${path} cannot be read`)
+  })
+
+const fromUrl = (where: Where, url: string): Effect.Effect<DbConfig.Options, ConfigError> =>
+  Effect.gen(function*() {
+    const parsed = yield* DbConfig.parseUrl(url)
+    const given = where.passwordFile === undefined
+      ? Option.getOrUndefined(yield* password)
+      : yield* readSecret("--password-file", where.passwordFile)
+    return {
+      url: Redacted.make(url),
+      ...(where.environment === undefined ? {} : { environment: where.environment }),
+      ...(given !== undefined && parsed.password === undefined && parsed.type !== "sqlite" ? { password: given } : {})
+    }
+  })
+
+/** `--env` stands before all variables; `.env` files of the folder stand behind them. */
+const variables = (where: Where): Layer.Layer<never, ConfigError> => {
+  const files = DbConfig.dotenv(".")
+  return where.environment === undefined ? files : Layer.provide(
+    files,
+    Layer.setConfigProvider(
+      ConfigProvider.orElse(
+        ConfigProvider.fromMap(new Map([["APP_ENV", where.environment]])),
+        () => ConfigProvider.fromEnv()
+      )
+    )
+  )
+}
+
+/** Whether the address holds a password, which everybody on the machine can see in the list of processes. */
+export const showsPassword = (url: string): boolean => /^[^/?#]*:\/\/[^/?#@]*:[^/?#@]+@/.test(url)
+
+/** The database, opened when its layer is built; with `connectOnStart` false, when it is used. */
+export const open = (where: Where, connectOnStart = true): Opened => {
+  const tag: TagClass<Chosen, string> = Db.Tag(where.database)<Chosen>()
+  const { url } = where
+  const options = url === undefined ? DbConfig.config(where.database) : fromUrl(where, url)
+  return {
+    tag,
+    layer: Layer.provide(
+      Layer.unwrapEffect(Effect.map(options, (options) => tag.layer(forCommands(options, connectOnStart)))),
+      variables(where)
+    )
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Rows as text: aligned columns, CSV, JSON.
+ *
+ * @since 0.1.0
+ */
+
+/** A cell as text. What JSON has no word for is written as the database would write it. */
+export const cell = (value: unknown): string => {
+  if (value === null || value === undefined) {
+    return ""
+  }
+  if (value instanceof Date) {
+    return Number.isNaN(value.getTime()) ? "" : value.toISOString()
+  }
+  if (value instanceof Uint8Array) {
+    return `\\x${Buffer.from(value).toString("hex")}`
+  }
+  return typeof value === "object" ? toJson(value, 0) : String(value)
+}
+
+/** JSON in which big integers keep their digits and bytes are hexadecimal. */
+export const toJson = (value: unknown, indent = 2): string =>
+  JSON.stringify(
+    value,
+    (_, part: unknown) => typeof part === "bigint" ? part.toString() : part instanceof Uint8Array ? cell(part) : part,
+    indent
+  )
+
+/** Control characters would move the cursor or change what was printed before. */
+const visible = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
+    char === "\n"
+      ? "\\n"
+      : char === "\r"
+      ? "\\r"
+      : char === "\t"
+      ? "\\t"
+      : `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)
+
+/** Columns a character takes in a terminal: two for East Asian and emoji, none for what is put over another. */
+const width = (text: string): number => {
+  let columns = 0
+  for (const char of text) {
+    const code = char.codePointAt(0)!
+    columns += /\p{Mn}|\p{Me}|\u200d|\ufe0f/u.test(char)
+      ? 0
+      : code > 0x1100 &&
+          /\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Emoji_Presentation}/u.test(char)
+      ? 2
+      : 1
+  }
+  return columns
+}
+
+const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
+
+/** Aligned columns under a line of headings. */
+export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<unknown>>): string => {
+  const cells = rows.map((row) => headings.map((_, i) => visible(cell(row[i]))))
+  const widths = headings.map((heading, i) =>
+    cells.reduce((most, row) => Math.max(most, width(row[i]!)), width(heading))
+  )
+  const line = (row: ReadonlyArray<string>) => row.map((text, i) => pad(text, widths[i]!)).join("  ").trimEnd()
+  return [line(headings), widths.map((columns) => "-".repeat(columns)).join("  "), ...cells.map(line)].join("\n")
+}
+
+const quoted = (text: string): string => /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
+
+/** CSV of RFC 4180. NULL is an empty field, an empty text a quoted one. */
+export const csv = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<unknown>>): string =>
+  [headings.map(quoted), ...rows.map((row) => headings.map((_, i) => row[i] === "" ? "\"\"" : quoted(cell(row[i]))))]
+    .map((row) => row.join(","))
+    .join("\r\n")
+
+/** A length of time for people. */
+export const elapsed = (millis: number): string =>
+  millis < 1_000
+    ? `${Math.round(millis)} ms`
+    : millis < 60_000
+    ? `${(millis / 1000).toFixed(1)} s`
+    : `${Math.floor(millis / 60_000)} min ${Math.floor((millis % 60_000) / 1000)} s`
+
+/** Takes colours out, for output that is not read on a terminal. */
+
+export const withoutColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "")

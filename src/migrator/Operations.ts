@@ -1,0 +1,512 @@
+/**
+ * The operations, on a connection that is pinned: run, status, plan, validate, repair, baseline, undo.
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Dialect } from "@effect/sql/Statement"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Os from "node:os"
+import type { DbError } from "../DbError.js"
+import { fromSqlError } from "../DbError.js"
+import * as Execute from "./Execute.js"
+import * as Histories from "./History.js"
+import type { History, NewRow, Shape } from "./History.js"
+import * as Lock from "./Lock.js"
+import type { Migration } from "./Migration.js"
+import * as Errors from "./MigrationError.js"
+import type { MigrationError } from "./MigrationError.js"
+import * as Name from "./Name.js"
+import type { Applied, Options, Planned, RunResult } from "./Options.js"
+import { compare, duplicates } from "./State.js"
+import type { Repair, Row, State } from "./State.js"
+
+/** Where an operation finds itself. */
+interface Place extends Execute.Frame {
+  readonly table: string
+  readonly migrations: ReadonlyArray<Migration>
+}
+
+type Failure = MigrationError | DbError
+type Needs<R> = R | SqlClient.SqlClient
+
+const dialectOf = (sql: SqlClient.SqlClient): Dialect =>
+  sql.onDialect<Dialect, Dialect, Dialect, Dialect, Dialect>({
+    sqlite: () => "sqlite",
+    pg: () => "pg",
+    mysql: () => "mysql",
+    mssql: () => "mssql",
+    clickhouse: () => "clickhouse"
+  })
+
+const defaultTable = "schema_version"
+
+const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>) {
+  const sql = yield* SqlClient.SqlClient
+  const dialect = dialectOf(sql)
+  const table = options.table ?? defaultTable
+  if (options.target !== undefined && !Name.isVersion(options.target)) {
+    return yield* Effect.fail(Errors.make({
+      reason: "Parse",
+      database,
+      problem: `the target "${options.target}" is not a version`,
+      advice: "give numbers joined by dots, such as 3 or 1.2"
+    }))
+  }
+  const migrations = yield* options.migrations.load({ database, placeholders: options.placeholders ?? {} })
+  const around = yield* Effect.mapError(
+    Histories.surroundings(sql, dialect, Histories.parse(table)),
+    (error) => fromSqlError(error, database)
+  )
+  const place: Place = {
+    database,
+    dialect,
+    table,
+    migrations,
+    history: Histories.make(sql, dialect, around.table),
+    restore: around.restore,
+    statementTimeout: Duration.decode(options.statementTimeout ?? 0),
+    lockTimeout: options.lockTimeout === undefined ? undefined : Duration.decode(options.lockTimeout),
+    onStatement: () => Effect.void
+  }
+  return place
+})
+
+/** An error of the history table itself. */
+const historyError = (place: Place) => (cause: SqlError): Failure => {
+  const error = fromSqlError(cause, place.database)
+  const reason = error._tag === "QueryError" && error.reason === "Authorization"
+    ? "Permission"
+    : (error._tag === "QueryError" && error.reason === "ReadOnly") ||
+        (error._tag === "ConnectionError" && error.reason === "ReadOnlyServer")
+    ? "ReadOnly"
+    : undefined
+  return reason === undefined ? error : Errors.make({
+    reason,
+    database: place.database,
+    problem: `the history table ${place.table} cannot be read or written`,
+    serverMessage: error.cause instanceof Error ? error.cause.message : error.message,
+    code: error._tag === "QueryError" ? error.code : undefined,
+    cause: error.cause
+  })
+}
+
+interface Found {
+  readonly shape: Shape
+  readonly rows: ReadonlyArray<Row>
+  readonly state: State
+}
+
+const look = <R>(place: Place, options: Options<R>): Effect.Effect<Found, Failure, SqlClient.SqlClient> =>
+  Effect.gen(function*() {
+    const shape = yield* place.history.shape
+    if (shape.exists && shape.lacks.length > 0) {
+      return yield* Effect.fail(Errors.make({
+        reason: "History",
+        database: place.database,
+        problem: `the table ${place.table} is not a history of migrations: it has no column ${shape.lacks.join(", ")}`,
+        advice: "name another table for the history (option table)"
+      }))
+    }
+    if (!shape.exists && Histories.parse(place.table).name !== Histories.flywayTable) {
+      const sql = yield* SqlClient.SqlClient
+      const flyway = yield* Histories.make(sql, place.dialect, Histories.parse(Histories.flywayTable)).shape
+      if (flyway.exists) {
+        return yield* Effect.fail(Errors.make({
+          reason: "History",
+          database: place.database,
+          problem:
+            `there is no table ${place.table}, but Flyway's ${Histories.flywayTable}: its migrations would run again`,
+          advice: `go on with Flyway's history: set the option table (--table) to ${Histories.flywayTable}`
+        }))
+      }
+    }
+    const rows = shape.exists ? yield* place.history.rows : []
+    return {
+      shape,
+      rows,
+      state: compare(place.migrations, rows, { target: options.target, outOfOrder: options.outOfOrder ?? false })
+    }
+  }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(place)(error))))
+
+const locked = <R>(place: Place, options: Options<R>) =>
+  Lock.acquire({
+    database: place.database,
+    dialect: place.dialect,
+    quoted: place.history.quoted,
+    wait: Duration.decode(options.lockWait ?? "5 minutes"),
+    onWait: (holder) =>
+      Effect.zipRight(
+        Effect.logInfo("waiting for another runner of migrations").pipe(
+          Effect.annotateLogs({ database: place.database, holder })
+        ),
+        options.onEvent?.({ _tag: "Waiting", holder }) ?? Effect.void
+      )
+  }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(place)(error))))
+
+const created = (place: Place, shape: Shape): Effect.Effect<Shape, Failure> =>
+  shape.exists
+    ? Effect.succeed(shape)
+    : Effect.mapError(Effect.zipRight(place.history.create, place.history.shape), historyError(place))
+
+const refusal = (place: Place, state: State): MigrationError => {
+  const { problems } = state
+  const first = problems[0]!
+  return Errors.make({
+    reason: first.reason,
+    database: place.database,
+    problem: problems.length === 1
+      ? `the migration ${first.message}`
+      : `${problems.length} migrations are not what the history says`,
+    ...(problems.length === 1 ? { script: first.script, version: first.version } : { problems }),
+    notApplied: state.pending.map((migration) => migration.script),
+    advice: Errors.migrationReasons[first.reason].advice
+  })
+}
+
+const userName = (): string => {
+  try {
+    return Os.userInfo().username
+  } catch {
+    // There is no entry for the user, as in some containers.
+    return "unknown"
+  }
+}
+
+const by = <R>(place: Place, options: Options<R>): string | undefined =>
+  options.installedBy ?? (place.dialect === "sqlite" ? userName() : undefined)
+
+const nextRank = (rows: ReadonlyArray<Row>): number =>
+  rows.reduce((highest, row) => Math.max(highest, row.installedRank), 0) + 1
+
+/** A list of rows that grows as rows are written, so that it need not be read again. */
+class Ledger {
+  constructor(
+    readonly history: History,
+    readonly shape: Shape,
+    private rows: ReadonlyArray<Row>
+  ) {}
+
+  get rank() {
+    return nextRank(this.rows)
+  }
+
+  /** Known even when the transaction fails later: the run ends then. */
+  readonly insert = (row: NewRow) =>
+    Effect.suspend(() => {
+      const known = this.rows
+      this.rows = [...known, { ...row, installedBy: "", installedOn: "" }]
+      return this.history.insert(row, known, this.shape)
+    })
+}
+
+const typeOf = (migration: Migration) => migration.body._tag === "Sql" ? "SQL" : "EFFECT"
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const status = <R>(database: string, options: Options<R>): Effect.Effect<State, Failure, Needs<R>> =>
+  Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    return (yield* look(place, options)).state
+  })
+
+/** Each of them, told to those who listen. */
+const runAll = Effect.fnUntraced(function*<R>(
+  place: Place,
+  options: Options<R>,
+  ready: ReadonlyArray<Execute.Ready>,
+  record: (ready: Execute.Ready) => Execute.Entry
+) {
+  const tell = options.onEvent ?? (() => Effect.void)
+  const total = ready.length
+  const applied: Array<Applied> = []
+  for (const [i, next] of ready.entries()) {
+    const { description, script, version } = next.migration
+    yield* tell({ _tag: "Started", script, index: i + 1, total })
+    const frame: Execute.Frame = {
+      ...place,
+      onStatement: (count, line) => tell({ _tag: "Statement", script, count, line })
+    }
+    const millis = yield* Effect.mapError(Execute.execute(frame, next, record(next)), (error) =>
+      Errors.extend(error, {
+        applied: applied.map((done) => done.script),
+        notApplied: ready.slice(i).map((waiting) => waiting.migration.script)
+      }))
+    applied.push({ script, version, description, millis })
+    yield* tell({ _tag: "Ended", script, index: i + 1, total, millis })
+    yield* Effect.logInfo("migration applied").pipe(Effect.annotateLogs({ database: place.database, script, millis }))
+  }
+  return applied
+})
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const run = <R>(database: string, options: Options<R>): Effect.Effect<RunResult, Failure, Needs<R>> =>
+  Effect.scoped(Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    const before = yield* look(place, options)
+    if (before.state.pending.length === 0 && before.state.problems.length === 0) {
+      // Nothing to do, which is what nearly every start finds: no lock, no write.
+      return { applied: [], current: before.state.current }
+    }
+    yield* faultless(place)
+    // What looks like a failure may be another runner at work: only under the lock the history is final.
+    yield* locked(place, options)
+    const { rows, shape: found, state } = yield* look(place, options)
+    if (state.problems.length > 0) {
+      return yield* Effect.fail(refusal(place, state))
+    }
+    if (state.pending.length === 0) {
+      return { applied: [], current: state.current }
+    }
+    const ready = yield* prepareAll(place, options, state.pending)
+    const shape = yield* created(place, found)
+    yield* refuseRepeatable(place, shape, state.pending)
+    const ledger = new Ledger(place.history, shape, rows)
+    const applied = yield* runAll(place, options, ready, (next) => {
+      const { checksum, description, script, version } = next.migration
+      const installedRank = ledger.rank
+      return Execute.recordRow(
+        {
+          installedRank,
+          version,
+          description,
+          type: typeOf(next.migration),
+          script,
+          checksum,
+          installedBy: by(place, options)
+        },
+        ledger.insert,
+        (change) => place.history.update(installedRank, change)
+      )
+    })
+    const current = applied.reduce<string | undefined>(
+      (high, { version }) =>
+        version !== undefined && (high === undefined || Name.compareVersions(version, high) > 0) ? version : high,
+      state.current
+    )
+    return { applied, current }
+  }))
+
+/** Faults of the files alone need no lock to be told. */
+const faultless = (place: Place): Effect.Effect<void, MigrationError> => {
+  const problems = duplicates(place.migrations)
+  return problems.length === 0
+    ? Effect.void
+    : Effect.fail(
+      refusal(place, { current: undefined, migrations: [], pending: [], problems, repairs: [], applied: [] })
+    )
+}
+
+const prepareAll = <R>(place: Place, options: Options<R>, migrations: ReadonlyArray<Migration>) =>
+  Effect.forEach(migrations, (migration) =>
+    Execute.prepare(migration, {
+      database: place.database,
+      dialect: place.dialect,
+      placeholders: options.placeholders ?? {}
+    })).pipe(
+      Effect.mapError((error) => Errors.extend(error, { notApplied: migrations.map((migration) => migration.script) }))
+    )
+
+const refuseRepeatable = (place: Place, shape: Shape, pending: ReadonlyArray<Migration>) => {
+  const repeatable = pending.find((migration) => migration.kind === "repeatable")
+  return shape.oneRowPerVersion && repeatable !== undefined
+    ? Effect.fail(Errors.make({
+      reason: "History",
+      database: place.database,
+      script: repeatable.script,
+      problem: `the table ${place.table} is one of Flyway 3, which cannot record repeatable migrations`,
+      advice: "make its columns version and version_rank nullable and installed_rank its primary key"
+    }))
+    : Effect.void
+}
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const plan = <R>(
+  database: string,
+  options: Options<R>
+): Effect.Effect<ReadonlyArray<Planned>, Failure, Needs<R>> =>
+  Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    const { state } = yield* look(place, options)
+    if (state.problems.length > 0) {
+      return yield* Effect.fail(refusal(place, state))
+    }
+    const ready = yield* prepareAll(place, options, state.pending)
+    return ready.map(({ migration, script, transactional }): Planned => ({
+      script: migration.script,
+      version: migration.version,
+      description: migration.description,
+      transaction: transactional,
+      statements: script?.known?.map(({ line, replaced }) => ({ line, text: replaced.text }))
+    }))
+  })
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const validate = <R>(database: string, options: Options<R>): Effect.Effect<State, Failure, Needs<R>> =>
+  Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    const { state } = yield* look(place, options)
+    if (state.problems.length > 0) {
+      return yield* Effect.fail(refusal(place, state))
+    }
+    if (state.pending.length > 0) {
+      const { length } = state.pending
+      return yield* Effect.fail(Errors.make({
+        reason: "Pending",
+        database,
+        problem: length === 1 ? "1 migration is not applied" : `${length} migrations are not applied`,
+        notApplied: state.pending.map((migration) => migration.script)
+      }))
+    }
+    return state
+  })
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const repair = <R>(
+  database: string,
+  options: Options<R>
+): Effect.Effect<ReadonlyArray<Repair>, Failure, Needs<R>> =>
+  Effect.scoped(Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    yield* faultless(place)
+    yield* locked(place, options)
+    const { state: { repairs } } = yield* look(place, options)
+    if (repairs.length === 0) {
+      return repairs
+    }
+    const sql = yield* SqlClient.SqlClient
+    yield* Effect.forEach(repairs, (change) =>
+      change._tag === "RemoveFailed"
+        ? place.history.remove(change.row.installedRank)
+        : place.history.update(change.row.installedRank, {
+          checksum: change.checksum,
+          description: change.description
+        }), { discard: true }).pipe(sql.withTransaction, Effect.mapError(historyError(place)))
+    return repairs
+  }))
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const baseline = <R>(
+  database: string,
+  options: Options<R>,
+  version: string,
+  description: string
+): Effect.Effect<void, Failure, Needs<R>> =>
+  Effect.scoped(Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    if (!Name.isVersion(version)) {
+      return yield* Effect.fail(Errors.make({
+        reason: "Parse",
+        database,
+        problem: `"${version}" is not a version`,
+        advice: "give numbers joined by dots, such as 3 or 1.2"
+      }))
+    }
+    yield* locked(place, options)
+    const { rows, shape: found } = yield* look(place, options)
+    const shape = yield* created(place, found)
+    const earlier = rows.find((row) => row.type !== "SCHEMA")
+    if (earlier !== undefined) {
+      return yield* Effect.fail(Errors.make({
+        reason: "History",
+        database,
+        problem: `the history already has rows, the first of them ${earlier.script}`,
+        advice: "a baseline is only for a database without history; run migrations instead"
+      }))
+    }
+    const row: NewRow = {
+      installedRank: nextRank(rows),
+      version: version.replaceAll("_", "."),
+      description: description.slice(0, 200),
+      type: "BASELINE",
+      script: description.slice(0, 200),
+      checksum: undefined,
+      installedBy: by(place, options),
+      executionTime: 0,
+      success: true
+    }
+    yield* Effect.mapError(place.history.insert(row, rows, shape), historyError(place))
+  }))
+
+/**
+ * @since 0.1.0
+ * @category operations
+ */
+export const undo = <R>(
+  database: string,
+  options: Options<R>
+): Effect.Effect<ReadonlyArray<Applied>, Failure, Needs<R>> =>
+  Effect.scoped(Effect.gen(function*() {
+    const place = yield* begin(database, options)
+    yield* faultless(place)
+    yield* locked(place, options)
+    const { rows, shape, state } = yield* look(place, { ...options, target: undefined })
+    const failed = state.problems.filter((problem) => problem.reason === "Failed")
+    if (failed.length > 0) {
+      return yield* Effect.fail(refusal(place, { ...state, problems: failed }))
+    }
+    const { target } = options
+    const wanted = target === undefined
+      ? state.applied.slice(0, 1)
+      : state.applied.filter((row) => Name.compareVersions(row.version!, target) >= 0)
+    const undos = new Map(
+      place.migrations.filter((migration) => migration.kind === "undo")
+        .map((migration) => [Name.versionKey(migration.version!), migration])
+    )
+    const without = wanted.filter((row) => !undos.has(Name.versionKey(row.version!)))
+    if (without.length > 0) {
+      return yield* Effect.fail(Errors.make({
+        reason: "Missing",
+        database,
+        problem: `there is no undo migration for version ${without.map((row) => row.version).join(", ")}`,
+        advice: `write ${
+          without.map((row) => `U${row.version}__${row.description.replaceAll(" ", "_")}.sql`).join(", ")
+        }`
+      }))
+    }
+    const versions = new Map(wanted.map((row) => [undos.get(Name.versionKey(row.version!))!, row]))
+    const ready = yield* prepareAll(place, options, [...versions.keys()])
+    const ledger = new Ledger(place.history, shape, rows)
+    return yield* runAll(place, options, ready, (next) => {
+      const { checksum, description, script } = next.migration
+      const row = versions.get(next.migration)!
+      const installedRank = ledger.rank
+      const type = `UNDO_${typeOf(next.migration)}`
+      const record = Execute.recordRow(
+        { installedRank, version: row.version, description, type, script, checksum, installedBy: by(place, options) },
+        ledger.insert,
+        (change) => place.history.update(installedRank, change)
+      )
+      // Where there is room for one row per version only, the row of what was undone goes.
+      return shape.oneRowPerVersion
+        ? {
+          ...record,
+          write: () => place.history.remove(row.installedRank),
+          begin: (progress) => place.history.update(row.installedRank, { description: progress, success: false }),
+          change: (change) =>
+            change.success === true
+              ? place.history.remove(row.installedRank)
+              : place.history.update(row.installedRank, change)
+        }
+        : record
+    })
+  }))

@@ -1,0 +1,375 @@
+/**
+ * SQL migrations on their way to the database: statements with their places, directives, placeholders.
+ *
+ * @since 0.1.0
+ */
+import type { Dialect } from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Body, Migration } from "./Migration.js"
+import type { ExcerptLine, MigrationError } from "./MigrationError.js"
+import * as Errors from "./MigrationError.js"
+import { replace } from "./Placeholders.js"
+import type { Replaced } from "./Placeholders.js"
+import { Splitter } from "./Splitter.js"
+import type { Place, Statement } from "./Statement.js"
+import { advance, SplitFault } from "./Statement.js"
+
+/**
+ * What a file says of itself, in line comments before its first statement:
+ *
+ * - `-- dblive: no-transaction`: it runs without a transaction (`CREATE INDEX CONCURRENTLY`, `VACUUM`).
+ * - `-- dblive: no-placeholders`: `${name}` stays as it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Directives {
+  readonly transaction: boolean
+  readonly placeholders: boolean
+}
+
+/**
+ * A statement with its placeholders replaced.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReadyStatement extends Statement {
+  readonly replaced: Replaced
+}
+
+/**
+ * A file that is about to run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Script {
+  readonly directives: Directives
+  readonly statements: Stream.Stream<ReadyStatement, MigrationError>
+  /** All of them, where the file is small enough to have been read as a whole. */
+  readonly known: ReadonlyArray<ReadyStatement> | undefined
+}
+
+/** What is needed to read a script. */
+export interface Context {
+  readonly database: string
+  readonly dialect: Dialect
+  readonly placeholders: Readonly<Record<string, string>>
+}
+
+type SqlBody = Extract<Body, { readonly _tag: "Sql" }>
+
+/** Files up to this size are read and checked as a whole before anything runs. */
+const wholeFile = 1024 * 1024
+
+/** Lines shown before and after the one at fault. */
+const around = 2
+
+const decode = (migration: Migration, body: SqlBody, database: string): Stream.Stream<string, MigrationError> =>
+  Stream.suspend(() => {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+    const text = (bytes: Uint8Array | undefined) =>
+      Effect.try({
+        try: () => bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true }),
+        catch: () =>
+          Errors.make({
+            reason: "Parse",
+            database,
+            script: migration.script,
+            version: migration.version,
+            problem: "the file is not UTF-8",
+            advice: "save it as UTF-8"
+          })
+      })
+    return body.content.pipe(
+      Stream.mapError((cause) =>
+        Errors.make({
+          reason: "Missing",
+          database,
+          script: migration.script,
+          version: migration.version,
+          problem: `the file cannot be read any more: ${cause.message}`,
+          cause
+        })
+      ),
+      Stream.mapEffect(text),
+      Stream.concat(Stream.fromEffect(Effect.suspend(() => text(undefined))))
+    )
+  })
+
+/**
+ * The lines of the file around a place.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const excerpt = (
+  migration: Migration,
+  line: number,
+  database: string
+): Effect.Effect<ReadonlyArray<ExcerptLine>> => {
+  const { body } = migration
+  if (body._tag !== "Sql") {
+    return Effect.succeed([])
+  }
+  return Effect.suspend(() => {
+    // Not Stream.splitLines: a CR alone is a line's end, too, and CRLF may be cut.
+    const lines: Array<ExcerptLine> = []
+    let current = ""
+    let number = 1
+    let afterCR = false
+    const end = () => {
+      if (number >= line - around && number <= line + around) {
+        lines.push({ line: number, text: number === 1 ? current.replace(/^\ufeff/, "") : current })
+      }
+      current = ""
+      number++
+    }
+    const feed = (text: string) => {
+      let start = 0
+      for (let i = 0; i < text.length && number <= line + around; i++) {
+        const code = text.charCodeAt(i)
+        if (code === 10 && afterCR) {
+          start = i + 1
+        } else if (code === 10 || code === 13) {
+          current += text.slice(start, i)
+          end()
+          start = i + 1
+        }
+        afterCR = code === 13
+      }
+      current = number >= line - around ? current + text.slice(start) : ""
+    }
+    return decode(migration, body, database).pipe(
+      Stream.takeUntil((text) => {
+        feed(text)
+        return number > line + around
+      }),
+      Stream.runDrain,
+      Effect.ignore,
+      Effect.map(() => {
+        // The end of the last line is not the beginning of another one.
+        if (number <= line + around && (current !== "" || number === line)) {
+          end()
+        }
+        return lines
+      })
+    )
+  })
+}
+
+/**
+ * Fails with the place in the file, and the lines around it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const failAt = (
+  migration: Migration,
+  place: Place,
+  parts: Omit<Errors.Parts, "script" | "version" | "line" | "column" | "excerpt">
+): Effect.Effect<never, MigrationError> =>
+  Effect.flatMap(excerpt(migration, place.line, parts.database), (lines) =>
+    Effect.fail(Errors.make({
+      ...parts,
+      script: migration.script,
+      version: migration.version,
+      line: place.line,
+      column: place.column,
+      excerpt: lines
+    })))
+
+const directive = /^\s*dblive:\s*(.*?)\s*$/i
+
+const noTransaction = "no-transaction"
+const noPlaceholders = "no-placeholders"
+
+interface MutableDirectives {
+  transaction: boolean
+  placeholders: boolean
+}
+
+const split = (
+  migration: Migration,
+  body: SqlBody,
+  context: Context,
+  directives: MutableDirectives
+): Stream.Stream<Statement, MigrationError> =>
+  Stream.suspend(() => {
+    const splitter = new Splitter(context.dialect, (text, place, afterStatement) => {
+      const words = directive.exec(text)?.[1]
+      if (words === undefined) {
+        return
+      }
+      if (words !== noTransaction && words !== noPlaceholders) {
+        throw new SplitFault(
+          `"${words}" is not a directive`,
+          place.line,
+          place.column,
+          `directives are "${noTransaction}" and "${noPlaceholders}"`
+        )
+      }
+      if (afterStatement) {
+        throw new SplitFault(
+          `the directive "${words}" stands behind a statement`,
+          place.line,
+          place.column,
+          "put it before the first statement of the file"
+        )
+      }
+      directives[words === noTransaction ? "transaction" : "placeholders"] = false
+    })
+    const fault = (error: unknown) =>
+      error instanceof SplitFault
+        ? failAt(migration, error, {
+          reason: "Parse",
+          database: context.database,
+          problem: error.message,
+          advice: error.advice
+        })
+        : Effect.die(error)
+    const feed = (take: () => ReadonlyArray<Statement>) =>
+      Effect.suspend(() => {
+        try {
+          return Effect.succeed(take())
+        } catch (error) {
+          return fault(error)
+        }
+      })
+    return decode(migration, body, context.database).pipe(
+      Stream.mapEffect((text) => feed(() => splitter.push(text))),
+      Stream.concat(Stream.fromEffect(feed(() => splitter.end()))),
+      Stream.flattenIterables
+    )
+  })
+
+/** Statements that begin or end a transaction, other than savepoints. */
+const controlsTransaction = ({ words }: Statement): boolean => {
+  switch (words[0]) {
+    case "BEGIN":
+    case "COMMIT":
+    case "ABORT":
+    case "END":
+      return true
+    case "START":
+      return words[1] === "TRANSACTION"
+    case "ROLLBACK":
+      return !words.slice(0, 3).includes("TO")
+    default:
+      return false
+  }
+}
+
+const ready =
+  (migration: Migration, context: Context, directives: Directives) =>
+  (statement: Statement): Effect.Effect<ReadyStatement, MigrationError> => {
+    // SQL Server counts BEGIN TRANSACTION and COMMIT in pairs, and its batches begin with BEGIN ... END blocks.
+    if (directives.transaction && context.dialect !== "mssql" && controlsTransaction(statement)) {
+      return failAt(migration, statement, {
+        reason: "Parse",
+        database: context.database,
+        problem: `${
+          statement.words[0]
+        } would end the transaction in which the migration and its history row are written together`,
+        advice:
+          `remove it (each migration runs in a transaction of its own), or put "-- dblive: ${noTransaction}" at the ` +
+          "beginning of the file"
+      })
+    }
+    const replaced = directives.placeholders
+      ? replace(statement.text, context.placeholders)
+      : { text: statement.text, original: (index: number) => index }
+    return "missing" in replaced
+      ? failAt(migration, advance(statement, statement.text.slice(0, replaced.index)), {
+        reason: "Parse",
+        database: context.database,
+        problem: `the placeholder \${${replaced.missing}} has no value`,
+        advice: `give it one in the option placeholders (--placeholder ${replaced.missing}=...), or put ` +
+          `"-- dblive: ${noPlaceholders}" at the beginning of the file`
+      })
+      : Effect.succeed({ ...statement, replaced })
+  }
+
+/**
+ * Reads a file as far as it must be read before it runs: a small one wholly, so that its faults are found before
+ * anything is changed; a large one up to its first statement, for its directives.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const read = (migration: Migration, body: SqlBody, context: Context): Effect.Effect<Script, MigrationError> =>
+  Effect.suspend((): Effect.Effect<Script, MigrationError> => {
+    const directives: MutableDirectives = { transaction: true, placeholders: true }
+    const statements = split(migration, body, context, directives)
+    if (body.size <= wholeFile) {
+      return statements.pipe(
+        Stream.runCollect,
+        Effect.flatMap(Effect.forEach(ready(migration, context, directives))),
+        Effect.map((known) => ({ directives, known, statements: Stream.fromIterable(known) }))
+      )
+    }
+    return statements.pipe(
+      Stream.runHead,
+      Effect.map(() => ({
+        directives,
+        known: undefined,
+        statements: Stream.mapEffect(
+          split(migration, body, context, { transaction: true, placeholders: true }),
+          ready(migration, context, directives)
+        )
+      }))
+    )
+  })
+
+/** What a server says of where in the statement the error lies. */
+export interface ServerPosition {
+  /** In characters (code points), from 1. */
+  readonly position: number | undefined
+  /** A line of the statement, from 1. */
+  readonly line: number | undefined
+  /** The piece of the statement that SQLite stumbled over. */
+  readonly near: string | undefined
+}
+
+/**
+ * The place in the file that a server's error is about; the statement's beginning where the server does not say.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const locate = (statement: ReadyStatement, server: ServerPosition): Place => {
+  const { replaced } = statement
+  const index = Option.getOrElse(indexOf(replaced.text, server), () => 0)
+  return advance(statement, statement.text.slice(0, replaced.original(index)))
+}
+
+const indexOf = (text: string, server: ServerPosition): Option.Option<number> => {
+  if (server.position !== undefined) {
+    let index = 0
+    for (let left = server.position - 1; left > 0 && index < text.length; left--) {
+      index += text.codePointAt(index)! > 0xffff ? 2 : 1
+    }
+    return Option.some(index)
+  }
+  if (server.line !== undefined) {
+    let start = 0
+    for (let line = 1; line < server.line; line++) {
+      const end = /\r\n|\r|\n/.exec(text.slice(start))
+      if (end === null) {
+        break
+      }
+      start += end.index + end[0].length
+    }
+    const indent = /^[^\S\r\n]*/.exec(text.slice(start))![0].length
+    return Option.some(start + indent)
+  }
+  if (server.near !== undefined && server.near !== "") {
+    // Only where it cannot be another one.
+    const first = text.indexOf(server.near)
+    return first >= 0 && text.indexOf(server.near, first + 1) < 0 ? Option.some(first) : Option.none()
+  }
+  return Option.none()
+}

@@ -1,0 +1,126 @@
+/**
+ * The lock of migrations on a SQLite file. Each migration has an exclusive transaction of its own; what must be held
+ * across them, and around those that run without one, is a write transaction on a second file beside the database
+ * (`<file>-migrate`): the operating system frees it when the process dies, however it dies.
+ *
+ * @since 0.1.0
+ */
+import type Sqlite from "better-sqlite3"
+import * as Effect from "effect/Effect"
+import * as Os from "node:os"
+import type { Attempt, Lock } from "./Lock.js"
+import * as Errors from "./MigrationError.js"
+import type { MigrationError } from "./MigrationError.js"
+
+/** Waits for readers of the holder's name only, who are gone in microseconds. */
+const patience = 2_000
+
+const isBusy = (error: unknown): boolean =>
+  // better-sqlite3 gives its errors the name of SQLite's code.
+  typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" &&
+  error.code.startsWith("SQLITE_BUSY")
+
+/** Tries, and says `false` when somebody else has it. */
+const begin = (db: Sqlite.Database): boolean => {
+  try {
+    db.pragma("busy_timeout = 0")
+    db.exec("BEGIN IMMEDIATE")
+    return true
+  } catch (error) {
+    if (isBusy(error)) {
+      return false
+    }
+    throw error
+  } finally {
+    db.pragma(`busy_timeout = ${patience}`)
+  }
+}
+
+/** Who holds the lock, as the holder wrote it down. */
+const holder = (db: Sqlite.Database): string => {
+  try {
+    const row = db.prepare<[], { readonly name: string }>("SELECT name FROM holder").get()
+    return row?.name ?? "another process"
+  } catch {
+    // The table is being made at this moment.
+    return "another process"
+  }
+}
+
+/**
+ * Takes the lock and leaves the holder's name where those who wait can read it: it is committed first, so that the
+ * lock is let go for a moment, and the name is written again when somebody else came in between.
+ */
+const attempt = (db: Sqlite.Database, name: string): Attempt => {
+  while (true) {
+    if (!begin(db)) {
+      return { held: false, holder: holder(db) }
+    }
+    db.exec("CREATE TABLE IF NOT EXISTS holder (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
+    if (db.prepare<[], { readonly name: string }>("SELECT name FROM holder").get()?.name === name) {
+      return { held: true }
+    }
+    try {
+      db.prepare("INSERT OR REPLACE INTO holder VALUES (1, ?)").run(name)
+      db.exec("COMMIT")
+    } catch (error) {
+      db.exec("ROLLBACK")
+      if (!isBusy(error)) {
+        throw error
+      }
+    }
+  }
+}
+
+const failure = (database: string, path: string) => (cause: unknown): MigrationError =>
+  Errors.make({
+    reason: "Permission",
+    database,
+    problem: `the lock file ${path} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+    advice: "let this user write the file and its folder, as it must write the database beside it",
+    cause
+  })
+
+let count = 0
+
+/**
+ * The lock of the database in `file`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (file: string, database: string): Lock => {
+  const path = `${file}-migrate`
+  const name = `process ${process.pid} on ${Os.hostname()}, since ${new Date().toISOString()} (${++count})`
+  let db: Sqlite.Database | undefined
+  const open = Effect.suspend(() =>
+    db !== undefined ? Effect.succeed(db) : Effect.tryPromise({
+      // Loaded here, because a program on another database need not have it.
+      try: async () => {
+        const { default: Database } = await import("better-sqlite3")
+        db = new Database(path)
+        return db
+      },
+      catch: failure(database, path)
+    })
+  )
+  return {
+    attempt: Effect.flatMap(open, (db) =>
+      Effect.try({
+        try: () => attempt(db, name),
+        catch: failure(database, path)
+      })).pipe(
+        // Waiters keep no file open: one that is never granted has no finalizer.
+        Effect.tap((result) => result.held ? Effect.void : close(() => db, () => db = undefined)),
+        Effect.tapError(() => close(() => db, () => db = undefined))
+      ),
+    release: close(() => db, () => db = undefined)
+  }
+}
+
+const close = (get: () => Sqlite.Database | undefined, forget: () => void): Effect.Effect<void> =>
+  Effect.sync(() => {
+    // Closing ends the transaction. It cannot fail on an open handle without running statements.
+    get()?.close()
+    forget()
+  })

@@ -1,0 +1,67 @@
+/**
+ * Statements and their places in a file.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * A place in a file. Lines end with LF, CRLF or CR; both numbers begin at 1; a column is a UTF-16 unit, as in most
+ * editors. A byte order mark is no column.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/**
+ * One statement (SQL Server: one batch), from its first character up to its end mark. Comments before it are not part
+ * of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Statement extends Place {
+  readonly text: string
+  /** Its first words, in capitals. */
+  readonly words: ReadonlyArray<string>
+  /** How often it is to run: `GO 5`. */
+  readonly times: number
+}
+
+/**
+ * Why a file cannot be split, and where.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class SplitFault extends Error implements Place {
+  override readonly name = "SplitFault"
+  constructor(message: string, readonly line: number, readonly column: number, readonly advice?: string) {
+    super(message)
+  }
+}
+
+/**
+ * The place after `text`, which begins at `from`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const advance = (from: Place, text: string): Place => {
+  let { column, line } = from
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 13 || (code === 10 && text.charCodeAt(i - 1) !== 13)) {
+      line++
+      column = 1
+    } else if (code === 10) {
+      column = 1
+    } else {
+      column++
+    }
+  }
+  return { line, column }
+}

@@ -1,0 +1,318 @@
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { build } from "esbuild"
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { describePostgres, freshDatabase } from "../kit/postgres.js"
+
+/** One file starts in a fifth of the time of hundreds of modules. It lies as deep below the package as the real one. */
+const program = fileURLToPath(new URL(`../../node_modules/.cache/dblive-${process.pid}.mjs`, import.meta.url))
+
+beforeAll(() =>
+  build({
+    entryPoints: [fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))],
+    outfile: program,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    external: ["better-sqlite3", "pg", "pg-native", "pg-cursor", "mysql2", "tedious", "@parcel/watcher"],
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);"
+    },
+    logLevel: "error"
+  })
+)
+
+afterAll(() => fs.rmSync(program, { force: true }))
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+interface Shell {
+  readonly folder: string
+  /** Runs `dblive` in the folder. */
+  readonly dblive: (args: ReadonlyArray<string>, options?: {
+    readonly env?: Readonly<Record<string, string>>
+    readonly input?: string
+  }) => Effect.Effect<Ended>
+  readonly write: (file: string, text: string) => void
+}
+
+/** A folder of one's own and the command in it; the environment holds nothing of the test's. */
+const shell: Effect.Effect<Shell, never, Scope.Scope> = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "dblive-cli-"))),
+    (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
+  ),
+  (folder) => ({
+    folder,
+    dblive: (args, options) =>
+      Effect.async<Ended>((resume) => {
+        const child = spawn(process.execPath, [program, ...args], {
+          cwd: folder,
+          env: { PATH: process.env["PATH"], HOME: folder, ...options?.env },
+          stdio: "pipe"
+        })
+        let out = ""
+        let err = ""
+        child.stdout.setEncoding("utf8").on("data", (text: string) => out += text)
+        child.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
+        child.on("close", (code) => resume(Effect.succeed({ code, out, err })))
+        child.stdin.end(options?.input ?? "")
+        return Effect.sync(() => child.kill("SIGKILL"))
+      }),
+    write: (file, text) => {
+      const full = path.join(folder, file)
+      fs.mkdirSync(path.dirname(full), { recursive: true })
+      fs.writeFileSync(full, text)
+    }
+  })
+)
+
+const sqlite = ["--url", "sqlite:///test.db"]
+
+describe("dblive", () => {
+  it.scopedLive("explains itself", () =>
+    Effect.gen(function*() {
+      const { dblive } = yield* shell
+      const help = yield* dblive(["--help"])
+      expect(help.code).toBe(0)
+      for (
+        const command of [
+          "migrate",
+          "status",
+          "plan",
+          "validate",
+          "repair",
+          "baseline",
+          "undo",
+          "new",
+          "health",
+          "info",
+          "ping",
+          "query"
+        ]
+      ) {
+        expect(help.out).toContain(`\n  ${command} `)
+      }
+      expect(help.out).toContain("Exit codes: 0 done, 1 failed, 2 called wrongly, 3 migrations pending or invalid")
+      expect(Math.max(...help.out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100)
+      const migrate = yield* dblive(["migrate", "--help"])
+      expect(migrate.code).toBe(0)
+      expect(migrate.out).toContain("--lock-timeout")
+
+      expect(migrate.out).not.toMatch(/\u001b/)
+      expect(yield* dblive(["--version"])).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+      for (const shellName of ["bash", "zsh", "fish"]) {
+        const completions = yield* dblive(["--completions", shellName])
+        expect(completions.code).toBe(0)
+        expect(completions.out).toContain("migrate")
+      }
+    }), 60_000)
+
+  it.scopedLive("2: called wrongly", () =>
+    Effect.gen(function*() {
+      const { dblive } = yield* shell
+      for (
+        const args of [[], ["migrat"], ["migrate", "--nonsense"], ["query"], ["migrate", "--lock-wait", "soon"], [
+          "status",
+          "--env",
+          "moon"
+        ]]
+      ) {
+        expect((yield* dblive(args)).code, args.join(" ")).toBe(2)
+      }
+    }), 60_000)
+
+  it.scopedLive("from a new file to an applied one, and back", () =>
+    Effect.gen(function*() {
+      const { dblive, folder, write } = yield* shell
+      const created = yield* dblive(["new", "Create users", "--undo"])
+      expect(created).toMatchObject({
+        code: 0,
+        out: "migrations/default/V001__Create_users.sql\nmigrations/default/U001__Create_users.sql\n"
+      })
+      expect(fs.readFileSync(path.join(folder, "migrations/default/V001__Create_users.sql"), "utf8")).toMatch(
+        /^-- Create users\n/
+      )
+      write("migrations/default/.template.sql", "-- ${version} ${description}\n")
+      expect((yield* dblive(["new", "Add email", "--json"])).out).toContain("V002__Add_email.sql")
+      expect(fs.readFileSync(path.join(folder, "migrations/default/V002__Add_email.sql"), "utf8")).toBe(
+        "-- 002 Add email\n"
+      )
+      expect((yield* dblive(["new", "../out"])).code).toBe(3)
+      write("migrations/default/V001__Create_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);\n")
+      write("migrations/default/U001__Create_users.sql", "DROP TABLE users;")
+      write("migrations/default/V002__Add_email.sql", "ALTER TABLE users ADD COLUMN ${column} TEXT;")
+      write("migrations/default/U002__Add_email.sql", "ALTER TABLE users DROP COLUMN email;")
+      const placeholder = ["--placeholder", "column=email"]
+
+      const before = yield* dblive(["status", ...sqlite])
+      expect(before.code).toBe(3)
+      expect(before.out).toContain("default: no version yet, 2 migrations pending")
+      expect((yield* dblive(["validate", ...sqlite])).code).toBe(3)
+      const plan = yield* dblive(["plan", ...sqlite, ...placeholder])
+      expect(plan).toMatchObject({
+        code: 0,
+        out: "-- V001__Create_users.sql\nCREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);\n\n" +
+          "-- V002__Add_email.sql\nALTER TABLE users ADD COLUMN email TEXT;\n"
+      })
+      const migrate = yield* dblive(["migrate", ...sqlite, ...placeholder])
+      expect(migrate.code).toBe(0)
+      expect(migrate.out).toMatch(/^applied 2 migrations in .+: version 002\n$/)
+      expect(migrate.err).toMatch(/1\/2 V001__Create_users.sql done in/)
+      expect(yield* dblive(["migrate", ...sqlite, ...placeholder])).toMatchObject({
+        code: 0,
+        out: "nothing to do: version 002\n",
+        err: ""
+      })
+      const status = yield* dblive(["status", ...sqlite])
+      expect(status.code).toBe(0)
+      expect(status.out).toMatch(/^002 +Add email +success /m)
+      expect(JSON.parse((yield* dblive(["validate", ...sqlite, "--json"])).out)).toEqual({ ok: true, current: "002" })
+
+      const unanswered = yield* dblive(["undo", ...sqlite])
+      expect(unanswered.code).toBe(2)
+      expect(unanswered.err).toContain("add --yes")
+      const undone = yield* dblive(["undo", ...sqlite, "--yes", "--target", "1", "--json"])
+      expect(undone.code).toBe(0)
+      expect(JSON.parse(undone.out)).toMatchObject({ ok: true, applied: [{ version: "002" }, { version: "001" }] })
+    }), 120_000)
+
+  it.scopedLive(
+    "1: a migration that fails is told with its place; 3: an edited one, which repair mends",
+    () =>
+      Effect.gen(function*() {
+        const { dblive, write } = yield* shell
+        write("sql/V1__a.sql", "CREATE TABLE a (x INTEGER);")
+        write("sql/V2__b.sql", "INSERT INTO a VALUES (1);\n  INSERT INTO b VALUES (1);")
+        const options = [...sqlite, "--migrations", "sql"]
+        const failed = yield* dblive(["migrate", ...options])
+        expect(failed.code).toBe(1)
+        expect(failed.err).toContain("V2__b.sql:2:3: the statement failed; the migration was rolled back")
+        expect(failed.err).toContain("> 2 |   INSERT INTO b VALUES (1);")
+        expect(failed.err).toContain("applied in this run: V1__a.sql")
+        const json = yield* dblive(["migrate", ...options, "--json"])
+        expect(json).toMatchObject({ code: 1, err: "" })
+        expect(JSON.parse(json.out)).toMatchObject({
+          ok: false,
+          error: { _tag: "MigrationError", reason: "Failed", line: 2, column: 3 }
+        })
+        write("sql/V2__b.sql", "INSERT INTO a VALUES (1);")
+        expect((yield* dblive(["migrate", ...options])).code).toBe(0)
+
+        write("sql/V1__a.sql", "CREATE TABLE a (x BIGINT);")
+        for (const command of ["migrate", "validate", "status", "plan"]) {
+          expect((yield* dblive([command, ...options])).code, command).toBe(3)
+        }
+        expect((yield* dblive(["repair", ...options])).code).toBe(2)
+        const repaired = yield* dblive(["repair", ...options, "--yes"])
+        expect(repaired.code).toBe(0)
+        expect(repaired.out).toMatch(/^set V1__a.sql to checksum -?\d+ \(was -?\d+\)\n$/)
+        expect(yield* dblive(["repair", ...options])).toMatchObject({ code: 0, out: "nothing to repair\n" })
+        expect((yield* dblive(["validate", ...options])).code).toBe(0)
+        expect((yield* dblive(["migrate", ...sqlite, "--migrations", "nowhere"])).code).toBe(3)
+      }),
+    120_000
+  )
+
+  it.scopedLive("baseline, and named databases by their variables", () =>
+    Effect.gen(function*() {
+      const { dblive, folder, write } = yield* shell
+      write("migrations/SurveyHub/V1__a.sql", "nonsense")
+      write("migrations/SurveyHub/V2__b.sql", "CREATE TABLE b (x INTEGER)")
+      write(".env", "SURVEY_HUB_DATABASE_URL=sqlite:///hub.db\n")
+      expect(yield* dblive(["baseline", "1", "--database", "SurveyHub"])).toMatchObject({
+        code: 0,
+        out: "the history of SurveyHub begins at version 1; migrations up to it will not run\n"
+      })
+      expect((yield* dblive(["migrate", "-d", "SurveyHub"])).code).toBe(0)
+      expect(fs.existsSync(path.join(folder, "hub.db"))).toBe(true)
+      expect((yield* dblive(["baseline", "1", "--database", "SurveyHub"])).code).toBe(1)
+      const health = JSON.parse((yield* dblive(["health", "-d", "SurveyHub", "--json"])).out)
+      expect(health).toMatchObject({
+        ok: true,
+        status: "healthy",
+        database_name: "SurveyHub",
+        migration_status: "up_to_date"
+      })
+      expect((yield* dblive(["info", "-d", "SurveyHub"])).out).toMatch(/^type +sqlite$/m)
+      // In production nothing is guessed.
+      const production = yield* dblive(["info", "--env", "production"])
+      expect(production.code).toBe(1)
+      expect(production.err).toContain("DATABASE_URL")
+    }), 120_000)
+
+  it.scopedLive("query: a table, JSON, CSV", () =>
+    Effect.gen(function*() {
+      const { dblive } = yield* shell
+      const rows =
+        "SELECT 1 AS id, 'a,\"b\"' AS name, NULL AS nil, '' AS empty UNION ALL SELECT 22, 'ü' || char(10), 'x', 'y'"
+      expect(yield* dblive(["query", ...sqlite, rows])).toMatchObject({
+        code: 0,
+        out: "id  name   nil  empty\n--  -----  ---  -----\n1   a,\"b\"\n22  ü\\n    x    y\n(2 rows)\n"
+      })
+      expect((yield* dblive(["query", ...sqlite, rows, "--format", "csv"])).out)
+        .toBe("id,name,nil,empty\r\n1,\"a,\"\"b\"\"\",,\"\"\r\n22,\"ü\n\",x,y\n")
+      expect(JSON.parse((yield* dblive(["query", ...sqlite, rows, "-f", "json"])).out)).toEqual([
+        { id: 1, name: "a,\"b\"", nil: null, empty: "" },
+        { id: 22, name: "ü\n", nil: "x", empty: "y" }
+      ])
+      expect((yield* dblive(["query", ...sqlite, "--param", "who=Ada"], { input: "SELECT :who AS who" })).out)
+        .toContain("Ada")
+      expect((yield* dblive(["query", ...sqlite, "CREATE TABLE t (x)"])).out).toBe("no rows\n")
+      const wrong = yield* dblive(["query", ...sqlite, "SELEKT"])
+      expect(wrong.code).toBe(1)
+      expect(wrong.err).toContain("syntax error")
+    }), 120_000)
+
+  it.scopedLive("ping: one try, or until the wait is over", () =>
+    Effect.gen(function*() {
+      const { dblive } = yield* shell
+      expect((yield* dblive(["ping", ...sqlite])).code).toBe(0)
+      const nobody = ["--url", "postgres://app@127.0.0.1:1/shop"]
+      const once = yield* dblive(["ping", ...nobody])
+      expect(once.code).toBe(1)
+      expect(once.err).toContain("Refused")
+      const waited = yield* dblive(["ping", ...nobody, "--wait", "500ms", "--json"])
+      expect(waited.code).toBe(1)
+      expect(JSON.parse(waited.out)).toMatchObject({ ok: false, error: { reason: "Refused" } })
+    }), 60_000)
+})
+
+describePostgres("dblive on PostgreSQL", () => {
+  it.scopedLive("the password comes from the environment or a file, and is never shown", () =>
+    Effect.gen(function*() {
+      const { dblive, folder, write } = yield* shell
+      const { host, name, password, port, user } = yield* freshDatabase
+      const url = `postgres://${user}@${host}:${port}/${name}`
+      const outputs: Array<string> = []
+      const call = (args: ReadonlyArray<string>, env?: Record<string, string>) =>
+        Effect.tap(dblive(args, { env: env ?? {} }), ({ err, out }) => Effect.sync(() => outputs.push(out + err)))
+      expect((yield* call(["ping", "--url", url], { DATABASE_PASSWORD: password })).code).toBe(0)
+      write("secret", `${password}\n`)
+      expect((yield* call(["ping", "--url", url, "--password-file", path.join(folder, "secret")])).code).toBe(0)
+      expect((yield* call(["info", "--url", url], { DATABASE_PASSWORD_FILE: path.join(folder, "secret") })).code).toBe(
+        0
+      )
+      write("migrations/default/V1__a.sql", "CREATE TABLE a (x int);\nSELECT 1/0;")
+      expect((yield* call(["migrate", "--url", url, "--log-level", "debug"], { DATABASE_PASSWORD: password })).code)
+        .toBe(1)
+      const shown = `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${name}`
+      const warned = yield* call(["status", "--url", shown, "--json"])
+      expect(warned.err).toContain("warning: the password in --url can be seen by everybody")
+      const wrong = yield* call(["ping", "--url", url, "--wait", "10s"], { DATABASE_PASSWORD: "not the password" })
+      expect(outputs.join("\n")).not.toContain(password)
+      expect(outputs.join("\n")).not.toContain("not the password")
+      // A server that trusts everybody does not look at passwords.
+      expect([0, 1]).toContain(wrong.code)
+    }), 120_000)
+})

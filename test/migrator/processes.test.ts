@@ -1,0 +1,223 @@
+import { afterAll, beforeAll, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { build } from "esbuild"
+import { type ChildProcess, spawn } from "node:child_process"
+import { rmSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Db } from "../../src/Db.js"
+import * as DbMigrator from "../../src/DbMigrator.js"
+import { describeBoth, withFixture } from "./databases.js"
+
+/** One file starts in a fifth of the time of hundreds of modules. It lies where its imports are found. */
+const runner = fileURLToPath(new URL(`../../node_modules/.cache/dblive/runner-${process.pid}.mjs`, import.meta.url))
+
+beforeAll(() =>
+  build({
+    entryPoints: [fileURLToPath(new URL("runner.ts", import.meta.url))],
+    outfile: runner,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    external: ["better-sqlite3", "pg", "pg-native", "pg-cursor", "mysql2", "tedious"],
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);"
+    },
+    logLevel: "error"
+  })
+)
+
+afterAll(() => rmSync(runner, { force: true }))
+
+interface Line {
+  readonly _tag: "Started" | "Statement" | "Ended" | "Waiting" | "Success" | "Failure"
+  readonly message?: string
+  readonly applied?: ReadonlyArray<{ readonly script: string }>
+}
+
+interface Child {
+  readonly process: ChildProcess
+  readonly lines: ReadonlyArray<Line>
+  /** Ends when the predicate holds of the lines, or the process has ended. */
+  readonly until: (predicate: (lines: ReadonlyArray<Line>) => boolean) => Effect.Effect<void>
+  readonly ended: Effect.Effect<void>
+}
+
+/** A process that runs migrations; the scope kills it. */
+const child = (...args: ReadonlyArray<string>): Effect.Effect<Child, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => spawn(process.execPath, [runner, ...args], { stdio: ["ignore", "pipe", "inherit"] })),
+      (process) => Effect.sync(() => process.kill("SIGKILL"))
+    ),
+    (process) => {
+      const lines: Array<Line> = []
+      const listeners = new Set<() => void>()
+      let rest = ""
+      let isOver = false
+      const tell = () => {
+        for (const listener of listeners) listener()
+      }
+      process.stdout!.setEncoding("utf8").on("data", (text: string) => {
+        const parts = (rest + text).split("\n")
+        rest = parts.pop()!
+        for (const part of parts) {
+          lines.push(JSON.parse(part) as Line)
+          tell()
+        }
+      })
+      process.on("close", () => {
+        isOver = true
+        tell()
+      })
+      const until = (predicate: (lines: ReadonlyArray<Line>) => boolean) =>
+        Effect.async<void>((resume) => {
+          const listener = () => {
+            if (isOver || predicate(lines)) {
+              listeners.delete(listener)
+              resume(Effect.void)
+            }
+          }
+          listeners.add(listener)
+          listener()
+        })
+      return { process, lines, until, ended: until(() => false) }
+    }
+  )
+
+/** Of the six, the third runs without a transaction. */
+const statements = 12
+const migrations = Object.fromEntries(
+  Array.from({ length: 6 }, (_, i) => [
+    `V${i + 1}__Table_${i + 1}.sql`,
+    (i === 2 ? "-- dblive: no-transaction\n" : "") + `CREATE TABLE t${i + 1} (x INTEGER PRIMARY KEY);\n` +
+    Array.from({ length: statements - 1 }, (_, x) => `INSERT INTO t${i + 1} VALUES (${x});\n`).join("")
+  ])
+)
+
+const rowsOf = (table: string) =>
+  Effect.map(Db.query<{ x: number }>(`SELECT x FROM ${table} ORDER BY x`), (rows) => rows.map((row) => row.x)).pipe(
+    Effect.catchIf(
+      (error) => error._tag === "QueryError" && error.reason === "UndefinedObject",
+      () => Effect.succeed(undefined)
+    )
+  )
+
+const historyRows = Db.query<{ version: string; success: unknown; description: string }>(
+  "SELECT version, success, description FROM schema_version ORDER BY installed_rank"
+).pipe(
+  Effect.catchIf((error) => error._tag === "QueryError" && error.reason === "UndefinedObject", () => Effect.succeed([]))
+)
+
+const isSuccess = (value: unknown) => value === true || value === 1
+
+/** Everything that was applied is there wholly, and nothing else. */
+const isTold = Effect.gen(function*() {
+  const history = yield* historyRows
+  for (let i = 1; i <= 6; i++) {
+    const row = history.find((row) => row.version === String(i))
+    const rows = yield* rowsOf(`t${i}`)
+    if (row === undefined) {
+      expect(rows, `t${i} without a row in the history`).toBeUndefined()
+    } else if (isSuccess(row.success)) {
+      expect(rows).toHaveLength(statements - 1)
+    } else {
+      expect(i).toBe(3)
+      // What the row says is done is done; the statement that ran when the process died may be, too.
+      const told = /(\d+) statements? done/.exec(row.description)
+      const done = rows === undefined ? 0 : 1 + rows.length
+      expect([0, 1]).toContain(done - (told === null ? 0 : Number(told[1])))
+    }
+  }
+  return history
+})
+
+describeBoth("processes", (kind) => {
+  it.scopedLive(
+    "ten started together apply each migration exactly once",
+    () =>
+      withFixture(kind, ({ folder, source, url, write }) =>
+        Effect.gen(function*() {
+          write(migrations)
+          const children = yield* Effect.forEach(Array.from({ length: 10 }), () => child(url, folder))
+          yield* Effect.forEach(children, (child) => child.ended)
+          expect(children.map((child) => child.lines.find((line) => line._tag === "Failure")?.message)).toEqual(
+            Array(10).fill(undefined)
+          )
+          expect(children.map((child) => child.process.exitCode)).toEqual(Array(10).fill(0))
+          const applied = children.flatMap((child) => child.lines.at(-1)!.applied!.map((_) => _.script))
+          expect(applied.sort()).toEqual(Object.keys(migrations))
+          expect((yield* isTold).map((row) => row.version)).toEqual(["1", "2", "3", "4", "5", "6"])
+          yield* DbMigrator.validate(Db, { migrations: source })
+        })),
+    120_000
+  )
+
+  it.live(
+    "killed at 30 random points and run again: the schema ends right and the history tells the truth",
+    () =>
+      Effect.gen(function*() {
+        const points = Array.from({ length: 30 }, () => 1 + Math.floor(Math.random() * 6 * (statements + 2)))
+        const found = new Set<string>()
+        yield* Effect.forEach(points, (point) =>
+          Effect.scoped(withFixture(kind, ({ folder, source, url, write }) =>
+            Effect.gen(function*() {
+              write(migrations)
+              const victim = yield* child(url, folder)
+              yield* victim.until((lines) =>
+                lines.length >= point
+              )
+              victim.process.kill("SIGKILL")
+              yield* victim.ended
+              const before = yield* isTold
+              found.add(`${before.length}${
+                before.some((row) => !isSuccess(row.success))
+                  ? " failed"
+                  : ""
+              }`)
+              if (before.some((row) => !isSuccess(row.success))) {
+                const error = yield* Effect.flip(DbMigrator.run(Db, { migrations: source }))
+                expect(error).toMatchObject({ _tag: "MigrationError", reason: "Failed", script: "V3__Table_3.sql" })
+                yield* Db.query("DROP TABLE IF EXISTS t3")
+                expect(yield* DbMigrator.repair(Db, { migrations: source })).toHaveLength(1)
+              }
+              yield* DbMigrator.run(Db, { migrations: source })
+              const after = yield* isTold
+              expect(after.map((row) => row.version)).toEqual(["1", "2", "3", "4", "5", "6"])
+              yield* DbMigrator.validate(Db, { migrations: source })
+            }))), { concurrency: 2, discard: true })
+        // The points were in the middle, not all at one end.
+        expect(found.size).toBeGreaterThan(2)
+      }),
+    240_000
+  )
+
+  it.scopedLive(
+    "the lock's holder is named to those who wait, and its death frees the lock",
+    () =>
+      withFixture(kind, ({ folder, source, url, write }) =>
+        Effect.gen(function*() {
+          write({ "V1__a.sql": "CREATE TABLE a (x INTEGER)" })
+          const holder = yield* child(url, folder, "hang")
+          yield* holder.until((lines) => lines.some((line) => line._tag === "Started"))
+          const seen: Array<string> = []
+          const onEvent = (event: DbMigrator.MigrationEvent) =>
+            Effect.sync(() => {
+              if (event._tag === "Waiting") seen.push(event.holder)
+            })
+          const error = yield* Effect.flip(DbMigrator.run(Db, { migrations: source, lockWait: 200, onEvent }))
+          expect(error).toMatchObject({ _tag: "MigrationError", reason: "Locked" })
+          const name = kind === "pg"
+            ? /backend \d+, .*user .*connected since/
+            : new RegExp(`process ${holder.process.pid} on `)
+          expect(error.message).toMatch(name)
+          expect(seen).toHaveLength(1)
+          expect(seen[0]).toMatch(name)
+          holder.process.kill("SIGKILL")
+          const { applied } = yield* DbMigrator.run(Db, { migrations: source, lockWait: 20_000 })
+          expect(applied.map((_) => _.script)).toEqual(["V1__a.sql"])
+        })),
+    60_000
+  )
+})
