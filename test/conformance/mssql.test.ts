@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { freshMssqlDatabase, type MssqlDatabase, mssqlQuery, describeMssql } from "../kit/mssql.js"
+import { describeMssql, freshMssqlDatabase, type MssqlDatabase, mssqlQuery } from "../kit/mssql.js"
 import { conformance } from "../suites/conformance.js"
 import type { Target } from "../suites/target.js"
 
@@ -19,12 +19,13 @@ const mssql: Target = {
     id: "BIGINT IDENTITY PRIMARY KEY",
     text: "NVARCHAR(100)",
     bigint: "BIGINT",
+    begin: "BEGIN TRANSACTION",
     series: (n) =>
       `WITH s (x) AS (SELECT 1 WHERE ${n} > 0 UNION ALL SELECT x + 1 FROM s WHERE x < ${n}) SELECT x FROM s OPTION (MAXRECURSION 0)`,
     endless: "WAITFOR DELAY '01:00:00'",
     dirt: [
       { make: "CREATE TABLE #leftover (v INT)", see: "SELECT v FROM #leftover", clean: "UndefinedObject" },
-      { make: "SET LOCK_TIMEOUT 4711", see: "SELECT @@LOCK_TIMEOUT AS v", clean: -1 },
+      { make: "SET LOCK_TIMEOUT 4711", see: "SELECT @@LOCK_TIMEOUT AS v", clean: 30_000 },
       {
         make: "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
         see: "SELECT CAST(transaction_isolation_level AS INT) AS v FROM sys.dm_exec_sessions WHERE session_id = @@SPID",
@@ -37,7 +38,8 @@ const mssql: Target = {
       },
       {
         make: "EXEC sp_getapplock @Resource = N'leftover', @LockMode = 'Exclusive', @LockOwner = 'Session'",
-        see: "SELECT COUNT(*) AS v FROM sys.dm_tran_locks WHERE resource_type = N'APPLICATION' AND request_session_id = @@SPID",
+        see:
+          "SELECT COUNT(*) AS v FROM sys.dm_tran_locks WHERE resource_type = N'APPLICATION' AND request_session_id = @@SPID",
         clean: 0
       }
     ],

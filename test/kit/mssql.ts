@@ -137,9 +137,12 @@ export const mssqlQuery = (database: MssqlDatabase, text: string): Effect.Effect
           if (error === undefined || error === null) resolve(rows)
           else reject(error)
         })
-        request.on("row", (columns: ReadonlyArray<{ readonly metadata: { readonly colName: string }; readonly value: unknown }>) => {
-          rows.push(Object.fromEntries(columns.map((column) => [column.metadata.colName, column.value])))
-        })
+        request.on(
+          "row",
+          (columns: ReadonlyArray<{ readonly metadata: { readonly colName: string }; readonly value: unknown }>) => {
+            rows.push(Object.fromEntries(columns.map((column) => [column.metadata.colName, column.value])))
+          }
+        )
         connection.execSqlBatch(request)
       })
     })

@@ -1,0 +1,134 @@
+/**
+ * SQL Server and Azure SQL, by `tedious`.
+ *
+ * @since 0.1.0
+ */
+import * as MssqlClient from "@effect/sql-mssql/MssqlClient"
+import * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { DbConfig } from "../DbConfig.js"
+import type { Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
+import { connectionError } from "./mssql/codes.js"
+import { createDatabase } from "./mssql/create.js"
+import { makeOpen } from "./mssql/open.js"
+import { makeCall } from "./mssql/procedure.js"
+import { unsupported } from "./mssql/settings.js"
+import { transactionSql } from "./mssql/transaction.js"
+import { unreadable } from "./mssql/wire.js"
+
+export {
+  /**
+   * Every number of the server and code of a socket that is told apart, and what it means.
+   *
+   * @since 0.1.0
+   * @category codes
+   */
+  codes
+} from "./mssql/codes.js"
+
+export {
+  /**
+   * A `Date` with everything that `datetime2` and `datetimeoffset` have beyond it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Moment
+} from "./mssql/moment.js"
+
+const capabilities: Capabilities = {
+  synchronous: false,
+  singleWriter: false,
+  cancel: true,
+  serverLimits: true,
+  pipelinedBegin: false,
+  resolveCommit: false,
+  savepoints: true,
+  transactionalDdl: true,
+  isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable", "snapshot"],
+  listen: false
+}
+
+const targetOf = (config: DbConfig): Target => {
+  const first = config.hosts[0]!
+  const user = typeof config.username === "string" ? `${encodeURIComponent(config.username)}@` : ""
+  const hosts = config.hosts.map(({ host, instance, port }) => {
+    const name = host.includes(":") ? `[${host}]` : host
+    return instance === undefined ? `${name}:${port}` : `${name}%5C${encodeURIComponent(instance)}`
+  })
+  return {
+    system: "microsoft.sql_server",
+    namespace: config.database ?? "master",
+    address: first.host,
+    port: first.instance === undefined ? first.port : undefined,
+    uri: `mssql://${user}${hosts.join(",")}/${encodeURIComponent(config.database ?? "")}`
+  }
+}
+
+/** `MssqlClient` of `@effect/sql-mssql`: the engine's client with `param`, `call` and the configuration, without the password. */
+const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effect<Context.Context<never>> =>
+  Effect.sync(() => {
+    const host = config.hosts[0]!
+    const param = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
+    const mssqlClient = Object.assign(
+      // A client of its own: the engine's must not change. What a client is called with is not looked at here.
+      ((...args: ReadonlyArray<never>) =>
+        (client as (...args: ReadonlyArray<never>) => unknown)(...args)) as typeof client,
+      client,
+      {
+        [MssqlClient.TypeId]: MssqlClient.TypeId as MssqlClient.TypeId,
+        param: ((type, value, options = {}) => param(type, value, options)) as MssqlClient.MssqlClient["param"],
+        call: makeCall(client),
+        config: {
+          server: host.host,
+          instanceName: host.instance,
+          port: host.port,
+          database: config.database,
+          username: typeof config.username === "string" ? config.username : undefined,
+          encrypt: config.ssl.mode !== "disable",
+          trustServer: config.ssl.mode !== "verify-full" && config.ssl.mode !== "verify-ca",
+          maxConnections: config.pool.size + config.pool.overflow,
+          transformQueryNames: config.transformQueryNames,
+          transformResultNames: config.transformResultNames
+        }
+      }
+    )
+    // `Driver` does not name the services, so that the engine need not know them.
+    return Context.make(MssqlClient.MssqlClient, mssqlClient) as Context.Context<never>
+  })
+
+/**
+ * Makes the driver of one SQL Server database. Opens nothing yet. Fails with `ConnectionError` reason `Unsupported` when
+ * the configuration names no server, or asks for what the driver cannot do.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+  const fault = config.hosts.length === 0
+    ? "no host is configured"
+    : unreadable === undefined
+    ? unsupported(config)
+    : `this version of tedious cannot be used: ${unreadable}`
+  if (fault !== undefined) {
+    return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
+  }
+  const driver: Driver = {
+    dialect: "mssql",
+    target: targetOf(config),
+    capabilities,
+    compiler: MssqlClient.makeCompiler(config.transformQueryNames),
+    transformRows: config.transformResultNames === undefined
+      ? undefined
+      : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array,
+    transaction: transactionSql,
+    open: makeOpen(config),
+    createDatabase: createDatabase(config, makeOpen),
+    maxConnections: undefined,
+    transactionId: undefined,
+    commitStatus: undefined,
+    services: services(config)
+  }
+  return driver
+})

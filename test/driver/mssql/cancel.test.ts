@@ -1,0 +1,266 @@
+import { it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { expect } from "vitest"
+import type { Cursor } from "../../../src/driver/Driver.js"
+import { describeStandIn, standIn } from "../../kit/mssql.js"
+import { eventually } from "../../kit/postgres.js"
+import { call, configFor, type Handle, open, openWith } from "./harness.js"
+
+const endless = "WAITFOR DELAY '01:00:00'"
+const manyRows =
+  "WITH s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < 100000000) SELECT x FROM s OPTION (MAXRECURSION 0)"
+
+/** Until the server runs this text. */
+const runs = (db: Handle, text: string) =>
+  eventually(Effect.sync(() => db.database.server!.sessions()), (all) => all.some((one) => one.running === text))
+
+/** Until the server rests. */
+const rests = (db: Handle) =>
+  eventually(Effect.sync(() => db.database.server!.sessions()), (all) => all.every((one) => one.running === undefined))
+
+describeStandIn("SQL Server cancels", () => {
+  it.live("stop what runs by an attention, and leave the transaction as it was", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.run("CREATE TABLE t (a INT)")
+      yield* db.run("BEGIN TRANSACTION")
+      yield* db.run("INSERT INTO t VALUES (1)")
+      for (const text of [endless, manyRows]) {
+        const running = yield* Effect.fork(Effect.flip(db.run(text)))
+        yield* runs(db, text)
+        yield* db.cancel
+        expect(yield* Fiber.join(running)).toMatchObject({
+          _tag: "QueryError",
+          reason: "Unknown",
+          outcome: "RolledBack"
+        })
+        expect(db.connection.transaction).toBe("open")
+        // The acknowledgement has come: nothing is under way.
+        expect(db.database.server!.sessions()).toMatchObject([{ running: undefined, openTransactions: 1 }])
+      }
+      expect(yield* db.run("SELECT * FROM t")).toEqual([{ a: 1 }])
+      yield* db.run("COMMIT TRANSACTION")
+      expect(db.database.server!.log.filter(({ kind }) => kind === "attention")).toHaveLength(2)
+    }).pipe(Effect.scoped))
+
+  it.live("say that it is not known what became of a write without a transaction", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.run("CREATE TABLE t (a INT)")
+      const text = `INSERT INTO t VALUES (1); ${endless}`
+      const running = yield* Effect.fork(Effect.flip(db.run(text)))
+      yield* runs(db, text)
+      yield* db.cancel
+      expect(yield* Fiber.join(running)).toMatchObject({ outcome: "Unknown" })
+      // Rightly so: the first statement stays.
+      expect(yield* db.run("SELECT * FROM t")).toEqual([{ a: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("stop a wait for a lock", () =>
+    Effect.gen(function*() {
+      const database = yield* standIn()
+      const a = yield* openWith(configFor(database), database)
+      const b = yield* openWith(configFor(database), database)
+      yield* a.run("CREATE TABLE t (a INT)")
+      yield* a.run("BEGIN TRANSACTION")
+      yield* a.run("INSERT INTO t VALUES (1)")
+      yield* b.run("BEGIN TRANSACTION")
+      const running = yield* Effect.fork(Effect.flip(b.run("INSERT INTO t VALUES (2)")))
+      yield* eventually(Effect.sync(() => database.server.sessions()), (all) => all[1]?.waitingFor !== undefined)
+      yield* b.cancel
+      expect(yield* Fiber.join(running)).toMatchObject({ _tag: "QueryError", outcome: "RolledBack" })
+      yield* a.run("COMMIT TRANSACTION")
+      expect(b.connection.transaction).toBe("open")
+      yield* b.run("INSERT INTO t VALUES (3)")
+      yield* b.run("COMMIT TRANSACTION")
+      expect(yield* a.run("SELECT * FROM t ORDER BY a")).toEqual([{ a: 1 }, { a: 3 }])
+    }).pipe(Effect.scoped))
+
+  it.live("never hit a later statement", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      let stopped = 0
+      for (let i = 0; i < 300; i++) {
+        const running = yield* Effect.fork(Effect.either(db.run("SELECT @1 AS v, REPLICATE(@2, 4000) AS w", [i, "x"])))
+        for (let turn = 0; turn < i % 12; turn++) {
+          yield* Effect.async<void>((done) => void setImmediate(() => done(Effect.void)))
+        }
+        yield* db.cancel
+        if ((yield* Fiber.join(running))._tag === "Left") stopped++
+        expect(yield* db.run("SELECT @1 AS v", [i])).toEqual([{ v: i }])
+      }
+      expect(stopped).toBeGreaterThan(0)
+      expect(stopped).toBeLessThan(300)
+    }).pipe(Effect.scoped), 60_000)
+
+  it.live("of nothing are nothing, and several are one", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* Effect.all([db.cancel, db.cancel], { concurrency: "unbounded" })
+      const running = yield* Effect.fork(Effect.flip(db.run(endless)))
+      yield* runs(db, endless)
+      yield* Effect.all([db.cancel, db.cancel, db.cancel], { concurrency: "unbounded" })
+      yield* Fiber.join(running)
+      expect(db.database.server!.log.filter(({ kind }) => kind === "attention")).toHaveLength(1)
+      expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("that the server does not acknowledge lose the connection", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      db.database.server!.faults.push({ when: "INSERT", action: "hang" })
+      const running = yield* Effect.fork(Effect.flip(db.run("INSERT INTO t VALUES (1)")))
+      yield* eventually(Effect.sync(() => db.database.server!.log), (log) =>
+        log.some(({ text }) => text.startsWith("INSERT")))
+      const started = performance.now()
+      yield* db.cancel
+      expect(performance.now() - started).toBeGreaterThan(4500)
+      expect(yield* Fiber.join(running)).toMatchObject({ _tag: "ConnectionError", reason: "Lost", outcome: "Unknown" })
+      expect(db.connection.lost).toBe(true)
+    }).pipe(Effect.scoped), 20_000)
+
+  it.live("are what a statement's limit does", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const error = yield* Effect.flip(db.run(endless, [], { statementTimeout: 100 }))
+      expect(error).toMatchObject({ _tag: "TimeoutError", phase: "Statement", limitMillis: 100, statement: endless })
+      yield* rests(db)
+      expect(yield* db.run("SELECT 1 AS n", [], { statementTimeout: 100 })).toEqual([{ n: 1 }])
+      yield* db.run("BEGIN TRANSACTION")
+      expect(yield* Effect.flip(db.run(endless, [], { statementTimeout: 50 }))).toMatchObject({ outcome: "RolledBack" })
+      expect(db.connection.transaction).toBe("open")
+      yield* db.run("ROLLBACK TRANSACTION")
+    }).pipe(Effect.scoped))
+
+  it.live("reach a wait for a lock by the server's own limit", () =>
+    Effect.gen(function*() {
+      const database = yield* standIn()
+      const a = yield* openWith(configFor(database), database)
+      const b = yield* openWith(configFor(database), database)
+      yield* a.run("CREATE TABLE t (a INT)")
+      yield* a.run("BEGIN TRANSACTION")
+      yield* a.run("INSERT INTO t VALUES (1)")
+      yield* b.run("BEGIN TRANSACTION")
+      expect(yield* Effect.flip(b.run("INSERT INTO t VALUES (2)", [], { lockTimeout: 50 }))).toMatchObject({
+        _tag: "TimeoutError",
+        phase: "Lock",
+        limitMillis: 50,
+        code: "1222",
+        outcome: "RolledBack"
+      })
+      expect(b.connection.transaction).toBe("open")
+      yield* a.run("ROLLBACK TRANSACTION")
+      yield* b.run("INSERT INTO t VALUES (2)")
+    }).pipe(Effect.scoped))
+})
+
+describeStandIn("SQL Server streams", () => {
+  const fetch = (cursor: Cursor, count: number) =>
+    call<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) => cursor.fetch(count, done))
+  const close = (cursor: Cursor) => call<void>((done) => cursor.close(done))
+
+  it.live("give rows as they are asked for, all of them, in order", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const cursor = yield* db.cursor(
+        "WITH s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < @1) SELECT x FROM s OPTION (MAXRECURSION 0)",
+        [10_000]
+      )
+      expect(cursor.interleaves).toBe(false)
+      const seen: Array<unknown> = []
+      for (;;) {
+        const { done, rows } = yield* fetch(cursor, 128)
+        seen.push(...rows)
+        if (done) break
+        expect(rows).toHaveLength(128)
+      }
+      expect(seen).toEqual(Array.from({ length: 10_000 }, (_, i) => ({ x: i + 1 })))
+      yield* close(cursor)
+      expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("hold the server back while nobody asks", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const cursor = yield* db.cursor(
+        "WITH s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < 10000000) SELECT x, REPLICATE('x', 8000) AS w FROM s OPTION (MAXRECURSION 0)"
+      )
+      expect((yield* fetch(cursor, 3)).rows).toHaveLength(3)
+      // Until the server has sent nothing more for a while.
+      let last = -1
+      let still = 0
+      const stalled = Effect.sync(() => {
+        const { rowsSent } = db.database.server!.sessions()[0]!
+        still = rowsSent === last ? still + 1 : 0
+        last = rowsSent
+        return still
+      })
+      yield* eventually(stalled, (turns) => turns >= 10)
+      expect(last).toBeLessThan(10_000)
+      expect(db.database.server!.sessions()).toMatchObject([{ running: expect.stringContaining("REPLICATE") }])
+      yield* close(cursor)
+      yield* rests(db)
+      expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("that are closed early stop the statement, and keep the transaction", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.run("CREATE TABLE t (a INT)")
+      yield* db.run("BEGIN TRANSACTION")
+      yield* db.run("INSERT INTO t VALUES (1)")
+      const cursor = yield* db.cursor(manyRows)
+      yield* fetch(cursor, 10)
+      yield* close(cursor)
+      yield* close(cursor)
+      expect(db.connection.transaction).toBe("open")
+      // What is left of few rows is read instead: no attention.
+      const few = yield* db.cursor("SELECT a FROM t")
+      yield* close(few)
+      yield* db.run("COMMIT TRANSACTION")
+      expect(db.database.server!.log.filter(({ kind }) => kind === "attention")).toHaveLength(1)
+    }).pipe(Effect.scoped))
+
+  it.live("that are cancelled fail, at once or at the next fetch", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const cursor = yield* db.cursor(manyRows)
+      yield* fetch(cursor, 10)
+      yield* db.cancel
+      const error = yield* Effect.flip(Effect.gen(function*() {
+        while (!(yield* fetch(cursor, 1000)).done);
+      }))
+      expect(error).toMatchObject({ _tag: "QueryError", reason: "Unknown" })
+      expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("fail typed, before their first row or behind some", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      expect(yield* Effect.flip(db.cursor("SELECT * FROM nowhere"))).toMatchObject({ reason: "UndefinedObject" })
+      const cursor = yield* db.cursor(
+        "SELECT 6 / x AS n FROM (VALUES (3), (2), (1), (0)) AS v (x)"
+      )
+      expect((yield* fetch(cursor, 2)).rows).toEqual([{ n: 2 }, { n: 3 }])
+      const rest = yield* Effect.flip(Effect.gen(function*() {
+        while (!(yield* fetch(cursor, 1)).done);
+      }))
+      expect(rest).toMatchObject({ reason: "DataError", code: "8134" })
+      const none = yield* db.cursor("CREATE TABLE t (a INT)")
+      expect(yield* fetch(none, 1)).toEqual({ rows: [], done: true })
+    }).pipe(Effect.scoped))
+
+  it.live("whose link breaks fail, and do not hang", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const cursor = yield* db.cursor(manyRows)
+      yield* fetch(cursor, 10)
+      db.database.server!.kill(db.connection.id)
+      const error = yield* Effect.flip(Effect.gen(function*() {
+        while (!(yield* fetch(cursor, 100_000)).done);
+      }))
+      expect(error).toMatchObject({ _tag: "ConnectionError", reason: "Lost" })
+      expect(db.connection.lost).toBe(true)
+    }).pipe(Effect.scoped))
+})

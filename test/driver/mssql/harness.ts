@@ -1,0 +1,143 @@
+/**
+ * Drives the SQL Server driver by hand, as the engine does: configurations, connections closed by the scope, requests as
+ * Effects.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { DbConfig } from "../../../src/DbConfig.js"
+import type { ConnectionError, DbError, QueryError, TimeoutError } from "../../../src/DbError.js"
+import type { Connection, Cursor, Done, Driver, Request, ResetPolicy } from "../../../src/driver/Driver.js"
+import { make } from "../../../src/driver/Mssql.js"
+import { freshMssqlDatabase, type MssqlDatabase } from "../../kit/mssql.js"
+
+/** A configuration for a database, as `DbConfig.resolve` would give it. */
+export const configFor = (database: MssqlDatabase, changes: Partial<DbConfig> = {}): DbConfig => ({
+  name: "default",
+  environment: "test",
+  type: "mssql",
+  filename: undefined,
+  hosts: [{ host: database.host, port: database.port }],
+  targetSessionAttrs: "any",
+  channelBinding: "prefer",
+  database: database.name,
+  username: database.user,
+  password: Redacted.make(database.password),
+  ssl: {
+    mode: database.caCert === undefined ? "require" : "verify-full",
+    ca: database.caCert,
+    cert: undefined,
+    key: undefined
+  },
+  access: "read-write",
+  applicationName: "dblive",
+  settings: {},
+  prepareCacheSize: 256,
+  threads: 0,
+  transformQueryNames: undefined,
+  transformResultNames: undefined,
+  transformJson: false,
+  spanAttributes: {},
+  pool: {
+    size: 1,
+    overflow: 0,
+    overflowIdle: 10_000,
+    acquireTimeout: 10_000,
+    connectTimeout: 5_000,
+    validateAfter: 0,
+    maxLifetime: 0,
+    idleTimeout: 0,
+    minIdle: 0,
+    keepalive: 0,
+    leakThreshold: 0,
+    maxWaiters: 10_000,
+    resetOnReturn: "rollback",
+    closeTimeout: 1_000,
+    shedding: undefined
+  },
+  limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, transactionTimeout: 0 },
+  connectOnStart: true,
+  ...changes
+})
+
+/** Turns a callback of the driver into an Effect. It is not interruptible: the driver's requests are not. */
+export const call = <A>(run: (done: Done<A>) => void): Effect.Effect<A, DbError> =>
+  Effect.uninterruptible(Effect.async<A, DbError>((resume) => {
+    run((error, value) => resume(error === undefined ? Effect.succeed(value) : Effect.fail(error)))
+  }))
+
+/** A connection whose requests are Effects. */
+export interface Handle {
+  readonly connection: Connection
+  readonly driver: Driver
+  readonly database: MssqlDatabase
+  readonly run: (
+    text: string,
+    params?: ReadonlyArray<unknown>,
+    options?: Partial<Request>
+  ) => Effect.Effect<ReadonlyArray<any>, DbError>
+  readonly cursor: (
+    text: string,
+    params?: ReadonlyArray<unknown>,
+    options?: Partial<Request>
+  ) => Effect.Effect<Cursor, DbError>
+  readonly reset: (policy?: ResetPolicy) => Effect.Effect<void, DbError>
+  readonly ping: Effect.Effect<void, DbError>
+  readonly cancel: Effect.Effect<void, DbError>
+}
+
+export const request = (
+  text: string,
+  params: ReadonlyArray<unknown> = [],
+  options: Partial<Request> = {}
+): Request => ({
+  text,
+  params,
+  mode: "rows",
+  prepare: true,
+  begin: undefined,
+  statementTimeout: undefined,
+  lockTimeout: undefined,
+  safeIntegers: false,
+  ...options
+})
+
+const handleOf = (driver: Driver, database: MssqlDatabase, connection: Connection): Handle => ({
+  connection,
+  driver,
+  database,
+  run: (text, params, options) =>
+    // Rows, or what the mode asks for: the tests know.
+    call<any>((done) => connection.execute(request(text, params, options), done)),
+  cursor: (text, params, options) => call((done) => connection.openCursor(request(text, params, options), done)),
+  reset: (policy = "rollback") => call((done) => connection.reset(policy, done)),
+  ping: call((done) => connection.ping(done)),
+  cancel: call((done) => connection.cancel(done))
+})
+
+/** Opens a connection of the driver; the scope closes it. */
+export const openWith = (
+  config: DbConfig,
+  database: MssqlDatabase
+): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
+  Effect.flatMap(make(config), (driver) =>
+    Effect.map(
+      // Interruptible, as the engine has it: its own limits end it by an interrupt.
+      Effect.acquireRelease(Effect.interruptible(driver.open), (connection) =>
+        Effect.ignore(call<void>((done) => connection.close(done)))),
+      (connection) =>
+        handleOf(driver, database, connection)
+    ))
+
+/** A connection to a database of its own. */
+export const open = (
+  changes: Partial<DbConfig> = {}
+): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
+  Effect.flatMap(freshMssqlDatabase, (database) => openWith(configFor(database, changes), database))
+
+/** Another connection to the same database. */
+export const another = (
+  handle: Handle,
+  changes: Partial<DbConfig> = {}
+): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
+  openWith(configFor(handle.database, changes), handle.database)
