@@ -12,7 +12,9 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
+import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
@@ -20,13 +22,15 @@ import type * as Scope from "effect/Scope"
 import * as DbConfig from "./DbConfig.js"
 import { ConnectionError, type DbError, fromSqlError, type Holder, QueryError } from "./DbError.js"
 import * as DbHealth from "./DbHealth.js"
+import * as DbKey from "./DbKey.js"
 import { DbMetrics, type PoolSnapshot, register, registry, type Snapshot } from "./DbMetrics.js"
 import * as DbRetry from "./DbRetry.js"
+import { creating } from "./driver/Creation.js"
 import type * as Driver from "./driver/Driver.js"
 import * as Client from "./engine/Client.js"
 import { Engine } from "./engine/Engine.js"
 import * as NamedParams from "./engine/NamedParams.js"
-import { currentDeadline } from "./engine/Origin.js"
+import { currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf } from "./engine/Place.js"
 import type { Session as EngineSession } from "./engine/Session.js"
 import { inFrame, retried, withSession, withTransaction } from "./engine/Transaction.js"
@@ -85,7 +89,10 @@ type Typed<E> = Exclude<E, SqlError> | DbError
 export interface TransactionOptions {
   /** Defaults to the database's own default. */
   readonly isolation?: Driver.IsolationLevel | undefined
-  /** The transaction only reads. On SQLite it then runs beside a writer. Defaults to false. */
+  /**
+   * The transaction only reads. On SQLite it then runs beside a writer. Defaults to false; on a database whose access is
+   * read-only it is always true.
+   */
   readonly readOnly?: boolean | undefined
   /** PostgreSQL, with `serializable` and `readOnly`: wait for a snapshot that cannot conflict. Defaults to false. */
   readonly deferrable?: boolean | undefined
@@ -149,6 +156,9 @@ export interface Info {
   readonly type: DbConfig.DatabaseType
   /** Without its password. */
   readonly uri: string
+  readonly access: "read-write" | "read-only"
+  /** What keys of tables are made of: their type, a schema, and a generator. */
+  readonly primaryKey: DbKey.PrimaryKey
   readonly serverVersion: string | undefined
   readonly processId: number
 }
@@ -221,6 +231,14 @@ export interface Members<Self> {
    */
   readonly withTimeout: (
     duration: Duration.DurationInput
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+  /**
+   * Other limits than the configured ones for the statements and transactions of the effect; 0 lifts one. For the few that
+   * are known to take long, such as migrations and reports.
+   */
+  readonly withLimits: (
+    limits: Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
   ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
   /** The `SqlClient` of this database. */
@@ -296,18 +314,42 @@ const loadDriver = (config: DbConfig.DbConfig): Effect.Effect<Driver.Make<DbConf
         try: () => import("./driver/Pg.js").then((_) => _.make),
         catch: missing(config.name, "pg @effect/sql-pg")
       })
-    default:
-      return Effect.fail(
-        new ConnectionError({
-          message:
-            `database "${config.name}": this version has no driver for ${config.type}; it has sqlite and postgresql`,
-          reason: "Unsupported",
-          outcome: "NotSent",
-          database: config.name
-        })
-      )
+    case "mysql":
+    case "mariadb":
+      return Effect.tryPromise({
+        try: () => import("./driver/Mysql.js").then((_) => _.make),
+        catch: missing(config.name, "mysql2 @effect/sql-mysql2")
+      })
+    case "mssql":
+      return Effect.tryPromise({
+        try: () => import("./driver/Mssql.js").then((_) => _.make),
+        catch: missing(config.name, "tedious @effect/sql-mssql")
+      })
   }
 }
+
+/**
+ * What a database is opened from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Opening {
+  readonly config: DbConfig.DbConfig
+  readonly makeDriver: Driver.Make<DbConfig.DbConfig>
+}
+
+/**
+ * Changes what every database is opened from, while its layer is built: how test layers put themselves between an
+ * engine and its driver.
+ *
+ * @since 0.1.0
+ * @category fiber refs
+ */
+export const currentOpening: FiberRef.FiberRef<(opening: Opening) => Opening> = globalValue(
+  "dblive/Db/currentOpening",
+  () => FiberRef.unsafeMake<(opening: Opening) => Opening>(identity)
+)
 
 /**
  * Opens a database with a driver: everything behind the layers. It is closed with the scope: new sessions are refused,
@@ -317,15 +359,17 @@ const loadDriver = (config: DbConfig.DbConfig): Effect.Effect<Driver.Make<DbConf
  * @category constructors
  */
 export const make = (
-  config: DbConfig.DbConfig,
-  makeDriver: Driver.Make<DbConfig.DbConfig>
+  given: DbConfig.DbConfig,
+  makeGivenDriver: Driver.Make<DbConfig.DbConfig>
 ): Effect.Effect<
   { readonly database: Database; readonly services: Context.Context<never> },
   DbError,
   Scope.Scope | Reactivity.Reactivity
 > =>
   Effect.gen(function*() {
-    const driver = yield* makeDriver(config)
+    const change = yield* FiberRef.get(currentOpening)
+    const { config, makeDriver } = change({ config: given, makeDriver: makeGivenDriver })
+    const driver = creating(yield* makeDriver(config), config)
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
     const random = yield* Effect.random
@@ -366,6 +410,15 @@ export const make = (
     }, DbHealth.defaults)
     return { database: { [TypeId]: engine, name: config.name, sql: engine.client, health }, services }
   })
+
+/**
+ * Opens a database as its layers do, in a scope: with the driver of its type.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const open = (config: DbConfig.DbConfig): ReturnType<typeof make> =>
+  Effect.flatMap(loadDriver(config), (makeDriver) => make(config, makeDriver))
 
 const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ?? error, message: error.message })
 
@@ -413,6 +466,10 @@ const compileParams = (
   )
 }
 
+/** A database whose access is read-only has no other transactions: READ WRITE would lift what its server refuses. */
+const within = (engine: Engine, options: Driver.BeginOptions): Driver.BeginOptions =>
+  engine.config.access === "read-only" ? { ...options, readOnly: true } : options
+
 const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient): Session => ({
   number: session.number,
   sql,
@@ -424,7 +481,8 @@ const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient
     ) as never,
   begin: (options = {}) =>
     Effect.suspend(() => {
-      const begin = engine.driver.transaction.begin(options)
+      const { readOnly } = within(engine, options)
+      const begin = engine.driver.transaction.begin({ ...options, readOnly })
       if (typeof begin !== "string") {
         return Effect.fail(unsupported(engine, begin.unsupported))
       }
@@ -433,7 +491,7 @@ const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient
           session.innermost,
           begin,
           (error) => resume(error === undefined ? Effect.void : Effect.fail(error)),
-          { now: true, readOnly: options.readOnly === true }
+          { now: true, readOnly: readOnly === true }
         )
       })
     }),
@@ -482,7 +540,7 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
           withTransaction(
             engine,
             effect,
-            { ...rest, retry, timeout: millis(timeout) },
+            { ...within(engine, rest), retry, timeout: millis(timeout) },
             identity,
             classify(engine.name)
           ),
@@ -502,14 +560,23 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         return Client.run(engine, fiber, frameOf(engine, fiber), sql, values, {
           mode: "rows",
           prepare: true,
-          limit: millis(options?.timeout) ?? engine.config.limits.statementTimeout
+          limit: millis(options?.timeout) ?? statementLimit(engine.config, fiber)
         })
       })
       // The rows' type is the caller's word.
     ) as never
   return {
     session: (effect) =>
-      withEngine((engine) => Effect.mapError(withSession(engine, effect, identity), typed(engine.name))) as never,
+      withEngine((engine) =>
+        Effect.withFiberRuntime<unknown, unknown, unknown>((fiber) => {
+          const frame = frameOf(engine, fiber)
+          // In a session of this database that lies around one of another, the client at hand is the other one's.
+          const inside = frame === undefined
+            ? withSession(engine, effect, identity)
+            : inFrame(engine, frame, undefined, effect)
+          return Effect.mapError(inside, typed(engine.name))
+        })
+      ) as never,
     scoped: withEngine((engine) =>
       Effect.flatMap(Client.reserveSession(engine), (session) =>
         Effect.map(
@@ -550,6 +617,16 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
             ? effect
             : Effect.locally(effect, currentDeadline, { at, limit })
         })),
+    withLimits: (limits) => (effect) =>
+      Effect.locallyWith(effect, currentLimits, (around) => ({
+        ...around,
+        ...(limits.statementTimeout === undefined
+          ? {}
+          : { statementTimeout: Duration.toMillis(limits.statementTimeout) }),
+        ...(limits.transactionTimeout === undefined
+          ? {}
+          : { transactionTimeout: Duration.toMillis(limits.transactionTimeout) })
+      })),
     sql: withEngine((engine) => Effect.succeed(engine.client)),
     health: Effect.flatMap(tag, (database) => database.health),
     ping: withEngine((engine) => engine.ping),
@@ -559,6 +636,8 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         name: engine.name,
         type: engine.config.type,
         uri: engine.driver.target.uri,
+        access: engine.config.access,
+        primaryKey: DbKey.primaryKey(engine.config.type),
         serverVersion: engine.serverVersion,
         processId: process.pid
       }))

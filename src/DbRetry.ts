@@ -5,11 +5,28 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type { DbError } from "./DbError.js"
 
 /**
- * A number of attempts with jittered exponential back-off: `base`, twice that, ... at most `cap`.
+ * Waits that double from `base` to `cap`, each spread over a quarter of its length, and never outside of the two: those
+ * who failed together do not come back together, not even at the cap.
+ */
+const backOff = (
+  base: Duration.DurationInput,
+  cap: Duration.DurationInput
+): Schedule.Schedule<unknown, DbError> =>
+  Schedule.modifyDelayEffect(Schedule.exponential(base), (_, delay) =>
+    Effect.map(Random.next, (random) => {
+      const longest = Math.min(Duration.toMillis(delay) * 1.25, Duration.toMillis(cap))
+      const shortest = Math.min(Math.max(longest * 0.75, Duration.toMillis(base)), longest)
+      return shortest + random * (longest - shortest)
+    }))
+
+/**
+ * A number of attempts with jittered exponential back-off: from `base`, twice that, ... to `cap`.
  *
  * @example
  * import { DbRetry } from "dblive"
@@ -17,7 +34,7 @@ import type { DbError } from "./DbError.js"
  * const schedule = DbRetry.attempts(5, "50 millis", "1 second")
  *
  * @param n how often the work is run at most, the first time included
- * @param base the first wait
+ * @param base the shortest wait
  * @param cap the longest wait
  * @since 0.1.0
  * @category schedules
@@ -27,11 +44,7 @@ export const attempts = (
   base: Duration.DurationInput,
   cap: Duration.DurationInput
 ): Schedule.Schedule<unknown, DbError> =>
-  Schedule.exponential(base).pipe(
-    Schedule.modifyDelay((_, delay) => Duration.min(delay, cap)),
-    Schedule.jittered,
-    Schedule.intersect(Schedule.recurs(Math.max(n - 1, 0)))
-  )
+  Schedule.intersect(backOff(base, cap), Schedule.recurs(Math.max(n - 1, 0)))
 
 /**
  * For opening a connection: jittered exponential from 50 ms to 1 s, for as long as somebody waits; the acquire limit
@@ -40,10 +53,7 @@ export const attempts = (
  * @since 0.1.0
  * @category schedules
  */
-export const connection: Schedule.Schedule<unknown, DbError> = Schedule.exponential("50 millis").pipe(
-  Schedule.modifyDelay((_, delay) => Duration.min(delay, "1 second")),
-  Schedule.jittered
-)
+export const connection: Schedule.Schedule<unknown, DbError> = backOff("50 millis", "1 second")
 
 /**
  * For transactions that conflict with others (serialization failures, deadlocks, SQLite's `BUSY_SNAPSHOT`, lock

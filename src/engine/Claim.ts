@@ -7,7 +7,7 @@ import type { Origin } from "./Origin.js"
 import type { Session } from "./Session.js"
 import type { Slot, Waiter } from "./Slot.js"
 import type { Deadline, Ground } from "./Work.js"
-import type { WriteLock, Writer } from "./WriteLock.js"
+import { limitLock, type WriteLock, type Writer } from "./WriteLock.js"
 
 export class Claim implements Waiter<Driver.Connection>, Writer {
   line: Waiter<Driver.Connection>["line"] = undefined
@@ -53,10 +53,6 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
     return this.options.outer?.slot
   }
 
-  get onBehalfOf(): unknown {
-    return this.options.outer ?? this
-  }
-
   start(served: () => void, refused: (error: DbError) => void): void {
     this.served = served
     this.refused = refused
@@ -64,11 +60,13 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
       return this.takeConnection()
     }
     this.state = "lock"
-    const now = this.engine.clock.unsafeCurrentTimeMillis()
-    const limit = this.engine.config.limits.lockTimeout
-    this.lockLimit = limit
-    this.lockDeadline = Math.min(limit > 0 ? now + limit : Infinity, this.options.around?.at ?? Infinity)
+    limitLock(this, this.engine, this.engine.config.limits.lockTimeout, this.options.around)
     this.options.writeLock.take(this)
+  }
+
+  /** Only the outermost transaction takes the lock before its connection. */
+  isInside(): boolean {
+    return false
   }
 
   onLock(): void {

@@ -19,11 +19,12 @@ import type * as Tracer from "effect/Tracer"
 import { type DbError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "./Engine.js"
-import { type AnyFiber, deadlineOf, isTraced } from "./Origin.js"
+import { type AnyFiber, deadlineOf, isTraced, statementLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
 import { type Frame, Job, type Session, type SessionCursor } from "./Session.js"
 import { SingleStatement } from "./SingleStatement.js"
 import { withTransaction } from "./Transaction.js"
+import { settleLimit } from "./Work.js"
 
 type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
@@ -59,7 +60,8 @@ const makeRequest = (
       ? Infinity
       : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
     const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
-    statementTimeout = limit === Infinity || limit === configured ? undefined : limit
+    // 0 takes the configured limit away.
+    statementTimeout = limit === Infinity ? configured > 0 ? 0 : undefined : limit === configured ? undefined : limit
   }
   return {
     text,
@@ -148,7 +150,6 @@ class Core {
   private readonly texts = new WeakMap<TemplateStringsArray, string>()
   readonly base: Statement.Constructor
   private readonly helpers: ReadonlyArray<unknown>
-  readonly limit: number
 
   constructor(
     readonly engine: Engine,
@@ -157,7 +158,6 @@ class Core {
     /** Where a statement of this client runs when a fiber runs it. */
     readonly place: (fiber: AnyFiber) => Frame | undefined
   ) {
-    this.limit = engine.config.limits.statementTimeout
     this.base = Statement.make(
       // Never run: our statements run themselves. It is the source of fragments, helpers and compiled texts.
       Effect.dieMessage("a statement of dblive ran outside its engine"),
@@ -245,7 +245,10 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
         }
         span?.attribute("db.query.text", text)
         const result = Effect.mapError(
-          run(core.engine, fiber, core.place(fiber), text, params, { ...ask, limit: core.limit }),
+          run(core.engine, fiber, core.place(fiber), text, params, {
+            ...ask,
+            limit: statementLimit(core.engine.config, fiber)
+          }),
           toSqlError
         )
         // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
@@ -289,7 +292,15 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
       Effect.withFiberRuntime<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope>((fiber) => {
         const [text, params] = this.compile()
         const frame = core.place(fiber)
-        const stream = makeStream(core.engine, fiber, frame, text, params, core.limit, core.transformRows)
+        const stream = makeStream(
+          core.engine,
+          fiber,
+          frame,
+          text,
+          params,
+          statementLimit(core.engine.config, fiber),
+          core.transformRows
+        )
         if (!isTraced(fiber)) {
           return stream
         }
@@ -390,7 +401,8 @@ const makeStream = (
             undefined,
             (_, __, done) => cursor.cursor.close(done),
             () => resume(Effect.void),
-            limit,
+            // Nobody can interrupt this wait.
+            settleLimit,
             undefined
           )
         )
@@ -459,18 +471,21 @@ export const reserveSession = (engine: Engine) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
       Effect.tap(
-        engine.openSession(restore, { writes: false, inside: frameOf(engine, fiber)?.session }),
+        engine.openSession(restore, { writes: false, inside: frameOf(engine, fiber) }),
         (session) => Effect.addFinalizer(() => engine.closeSession(session))
       )
     )
   )
 
-const makeConnection = (engine: Engine, session: Session, limit: number): SqlConnection.Connection => {
+const makeConnection = (engine: Engine, session: Session): SqlConnection.Connection => {
   // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
   const ask = <A>(text: string, params: ReadonlyArray<unknown>, ask: Omit<Ask, "limit">): Effect.Effect<A, SqlError> =>
     Effect.withFiberRuntime<A, SqlError>((fiber) =>
       Effect.mapError(
-        run(engine, fiber, session.innermost, text, params, { ...ask, limit }) as Effect.Effect<A, DbError>,
+        run(engine, fiber, session.innermost, text, params, {
+          ...ask,
+          limit: statementLimit(engine.config, fiber)
+        }) as Effect.Effect<A, DbError>,
         toSqlError
       )
     )
@@ -484,7 +499,7 @@ const makeConnection = (engine: Engine, session: Session, limit: number): SqlCon
     executeStream: (sql, params, transformRows) =>
       Stream.unwrapScoped(
         Effect.withFiberRuntime((fiber) =>
-          makeStream(engine, fiber, session.innermost, sql, params, limit, transformRows)
+          makeStream(engine, fiber, session.innermost, sql, params, statementLimit(engine.config, fiber), transformRows)
         )
       )
   }
@@ -504,7 +519,7 @@ export const make = (
       session === undefined ? reserveSession(engine) : Effect.succeed(session),
       {
         onFailure: toSqlError,
-        onSuccess: (session) => makeConnection(engine, session, engine.config.limits.statementTimeout)
+        onSuccess: (session) => makeConnection(engine, session)
       }
     )
     const build = (core: Core): SqlClient.SqlClient => {

@@ -7,14 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as DbConfig from "../DbConfig.js"
-import type { ConnectionError, DbError, TimeoutError } from "../DbError.js"
+import type { DbError } from "../DbError.js"
 import { makeRecorder, type Recorder, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { Alarm, type Fork } from "./Alarm.js"
 import { Claim } from "./Claim.js"
 import { type AnyFiber, deadlineOf, originOf } from "./Origin.js"
 import { Pool } from "./Pool.js"
-import { Job, Session } from "./Session.js"
+import { closed } from "./Refusal.js"
+import { type Frame, Job, Session } from "./Session.js"
 import type { Slot } from "./Slot.js"
 import type { Ground, Work } from "./Work.js"
 import { WriteLock } from "./WriteLock.js"
@@ -25,12 +26,18 @@ const rememberedTexts = 4096
 /** How long a ping may take, the opening of a connection included. */
 const pingLimit = "5 seconds"
 
+/** How often the fate of a transaction is asked for. */
+const commitQuestions = 5
+
 /** How long a question of our own to the server may take, in milliseconds. */
 const askLimit = 5_000
 
 export interface Options {
-  readonly openSchedule: Schedule.Schedule<unknown, ConnectionError | TimeoutError>
+  readonly openSchedule: Schedule.Schedule<unknown, DbError>
 }
+
+/** Two engines of one name may be open at once, and even be nested in one fiber. */
+let engines = 0
 
 export class Engine implements Ground {
   readonly name: string
@@ -38,7 +45,7 @@ export class Engine implements Ground {
   readonly writeLock: WriteLock | undefined
   readonly alarm: Alarm
   readonly metrics: Recorder
-  /** Under this key of the context a fiber carries its frame; one per name, so that databases never mix. */
+  /** Under this key of the context a fiber carries its frame; one per engine, so that databases never mix. */
   readonly frameKey: string
   /** What every span of this database says of it. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
@@ -47,6 +54,7 @@ export class Engine implements Ground {
 
   serverVersion: string | undefined = undefined
   private readonly writing = new Map<string, boolean>()
+  private readonly openSchedule: Options["openSchedule"]
 
   constructor(
     readonly config: DbConfig.DbConfig,
@@ -57,8 +65,9 @@ export class Engine implements Ground {
     options: Options
   ) {
     this.name = config.name
+    this.openSchedule = options.openSchedule
     this.metrics = makeRecorder(config.name)
-    this.frameKey = `dblive/Frame/${config.name}`
+    this.frameKey = `dblive/Frame/${config.name}/${++engines}`
     const { address, namespace, port, system } = driver.target
     this.spanAttributes = [
       ...Object.entries(config.spanAttributes),
@@ -176,7 +185,8 @@ export class Engine implements Ground {
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
     options: {
       readonly writes: boolean
-      readonly inside: Session | undefined
+      /** Where the asking fiber is, when it asks for another session than the one it is in. */
+      readonly inside: Frame | undefined
       readonly reserved?: boolean
       readonly failFast?: boolean
     }
@@ -186,12 +196,12 @@ export class Engine implements Ground {
       if (writeLock === undefined) {
         const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
         if (slot !== undefined) {
-          return Effect.succeed(this.session(slot, fiber))
+          return Effect.succeed(this.session(slot, fiber, options.inside))
         }
       }
       const claim = new Claim(this, {
         writeLock,
-        outer: options.inside,
+        outer: options.inside?.session,
         reserved: options.reserved ?? false,
         failFast: options.failFast ?? false,
         around: deadlineOf(fiber),
@@ -203,7 +213,7 @@ export class Engine implements Ground {
       return restore(wait).pipe(
         Effect.matchCauseEffect({
           onSuccess: () => {
-            const session = this.session(claim.slot!, fiber)
+            const session = this.session(claim.slot!, fiber, options.inside)
             claim.transferTo(session)
             return Effect.succeed(session)
           },
@@ -218,10 +228,9 @@ export class Engine implements Ground {
     })
   }
 
-  private session(slot: Slot<Driver.Connection>, fiber: AnyFiber): Session {
+  private session(slot: Slot<Driver.Connection>, fiber: AnyFiber, inside: Frame | undefined): Session {
     this.metrics.sessionOpened()
-
-    return new Session(this, slot, originOf(fiber))
+    return new Session(this, slot, originOf(fiber), inside)
   }
 
   closeSession(session: Session): Effect.Effect<void> {
@@ -242,6 +251,8 @@ export class Engine implements Ground {
 
   /** Whether the database answers, on a place of its own, so that a busy pool is not taken for a dead database. */
   readonly ping: Effect.Effect<boolean> = Effect.suspend(() => this.probe).pipe(
+    // Stopping it takes time where nobody answers; that goes on behind.
+    Effect.disconnect,
     Effect.timeoutOption(pingLimit),
     Effect.map(Option.isSome),
     Effect.catchAll(() => Effect.succeed(false))
@@ -249,24 +260,32 @@ export class Engine implements Ground {
 
   /** The cheapest question to the server: fails with why it was not answered. */
   readonly probe: Effect.Effect<void, DbError> = Effect.suspend(() =>
-    this.ask<void>((connection, done) => connection.ping(done))
+    this.ask<void>((connection, done) => connection.ping(done), true)
   )
 
   /**
    * What became of a transaction whose COMMIT got no answer, asked on another connection. `unknown` when nobody can say.
+   * What broke the one connection may break the next one too, so it is asked for several times.
    */
   commitStatus(transactionId: string): Effect.Effect<Driver.CommitStatus> {
     const { commitStatus } = this.driver
     return commitStatus === undefined
       ? Effect.succeed("unknown")
-      : Effect.catchAll(
-        this.ask<Driver.CommitStatus>((connection, done) => commitStatus(connection, transactionId, done)),
-        () => Effect.succeed("unknown" as const)
+      : this.ask<Driver.CommitStatus>((connection, done) => commitStatus(connection, transactionId, done), false).pipe(
+        Effect.retry({
+          schedule: this.openSchedule,
+          times: commitQuestions - 1,
+          while: (error) => error._tag === "ConnectionError" && error.isTransient
+        }),
+        Effect.catchAll(() => Effect.succeed("unknown" as const))
       )
   }
 
   /** A question of our own to the server, on the reserved place. */
-  private ask<A>(send: (connection: Driver.Connection, done: Driver.Done<A>) => void): Effect.Effect<A, DbError> {
+  private ask<A>(
+    send: (connection: Driver.Connection, done: Driver.Done<A>) => void,
+    failFast: boolean
+  ): Effect.Effect<A, DbError> {
     const inSession = (session: Session) =>
       Effect.async<A, DbError>((resume) => {
         session.submit(
@@ -284,7 +303,7 @@ export class Engine implements Ground {
       })
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        this.openSession(restore, { writes: false, inside: undefined, reserved: true, failFast: true }),
+        this.openSession(restore, { writes: false, inside: undefined, reserved: true, failFast }),
         (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
       )
     )
@@ -296,6 +315,7 @@ export class Engine implements Ground {
 
   readonly close: Effect.Effect<void> = Effect.suspend(() =>
     Effect.flatMap(this.pool.close(this.config.pool.closeTimeout), (clean) => {
+      this.writeLock?.close(closed(this.name))
       this.alarm.stop()
       return clean ? Effect.void : Effect.logWarning("sessions were cut when the database closed").pipe(
         Effect.annotateLogs({ database: this.name, closeTimeout: this.config.pool.closeTimeout })

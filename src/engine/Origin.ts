@@ -7,6 +7,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
+import type * as DbConfig from "../DbConfig.js"
 import type { Deadline } from "./Work.js"
 
 /** Whose time a connection is, for reports: the span and the fiber that took it. */
@@ -23,16 +24,32 @@ export const currentDeadline: FiberRef.FiberRef<Deadline | undefined> = FiberRef
   undefined
 )
 
+/** The limits of statements and transactions that hold for a fiber instead of the configured ones. */
+export const currentLimits: FiberRef.FiberRef<Partial<DbConfig.Limits>> = FiberRef.unsafeMake<
+  Partial<DbConfig.Limits>
+>({})
+
+/** The longest a statement of this fiber may run, in milliseconds; 0 for no limit. */
+export const statementLimit = (config: DbConfig.DbConfig, fiber: AnyFiber): number =>
+  fiber.getFiberRef(currentLimits).statementTimeout ?? config.limits.statementTimeout
+
+/** The longest a transaction of this fiber may take, in milliseconds; 0 for no limit. */
+export const transactionLimit = (config: DbConfig.DbConfig, fiber: AnyFiber): number =>
+  fiber.getFiberRef(currentLimits).transactionTimeout ?? config.limits.transactionTimeout
+
 export const deadlineOf = (fiber: AnyFiber): Deadline | undefined => fiber.getFiberRef(currentDeadline)
 
-export const originOf = (fiber: AnyFiber): Origin => {
-  const span: unknown = fiber.currentContext.unsafeMap.get(Tracer.ParentSpan.key)
-  return {
-    // Under this key Effect keeps an `AnySpan`; an external one has no name.
-    span: span !== undefined && (span as Tracer.AnySpan)._tag === "Span" ? (span as Tracer.Span).name : undefined,
-    fiber: FiberId.threadName(fiber.id())
-  }
+/** The span a fiber is in. */
+export const spanOf = (fiber: AnyFiber): Tracer.Span | undefined => {
+  // Under this key Effect keeps an `AnySpan`; an external one has no name and takes no attributes.
+  const span = fiber.currentContext.unsafeMap.get(Tracer.ParentSpan.key) as Tracer.AnySpan | undefined
+  return span?._tag === "Span" ? span : undefined
 }
+
+export const originOf = (fiber: AnyFiber): Origin => ({
+  span: spanOf(fiber)?.name,
+  fiber: FiberId.threadName(fiber.id())
+})
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 

@@ -151,6 +151,10 @@ export class Pool<C> {
       this.idle.splice(this.idle.indexOf(slot), 1)
     }
     this.invalidated++
+    if (!graceful) {
+      // It did not answer, or could not be cleaned, and was dropped: that may have befallen the others too.
+      this.generation++
+    }
     this.retire(slot, graceful)
     this.replace()
   }
@@ -213,21 +217,28 @@ export class Pool<C> {
         Effect.flatMap((done) => {
           const clean = Option.isSome(done)
           if (!clean) {
-            for (const slot of [...this.slots]) {
-              slot.borrower?.onCut(cut(this.database, limit))
-              this.retire(slot, false)
-            }
+            this.cutAll(limit, "stop")
           }
           return Effect.as(Effect.timeoutOption(wait, settleLimit), clean)
         }),
         Effect.ensuring(Effect.sync(() => {
           this.closing = "closed"
-          for (const slot of [...this.slots, ...this.retiring]) {
+          this.cutAll(limit, "drop")
+          for (const slot of this.retiring) {
             this.retire(slot, false)
           }
         }))
       )
     })
+  }
+
+  private cutAll(limit: number, how: "stop" | "drop"): void {
+    for (const slot of [...this.slots]) {
+      slot.borrower?.onCut(cut(this.database, limit), how)
+      if (slot.borrower === undefined || how === "drop") {
+        this.retire(slot, false)
+      }
+    }
   }
 
   // ---------------------------------------------------------------------------
@@ -286,6 +297,7 @@ export class Pool<C> {
     slot.state = "busy"
     slot.borrower = undefined
     slot.deadline = Infinity
+    slot.queueDeadline = Infinity
   }
 
   /** A clean slot finds its place: the first waiter, the idle stack, or the door. */
@@ -345,7 +357,8 @@ export class Pool<C> {
 
   /** Looks for connections for those who wait: idle ones first (validated where they must be), then new ones. */
   private serveWaiters(now: number): void {
-    while (this.idle.length > 0 && this.line.size > this.opening + this.becoming()) {
+    // What is being opened is not counted: it may take long or never come, and an idle connection is here.
+    while (this.idle.length > 0 && this.line.size > this.becoming()) {
       const slot = this.idle[this.idle.length - 1]!
       this.idle.pop()
       slot.state = "busy"
@@ -602,6 +615,11 @@ export class Pool<C> {
           slot.borrower?.onDeadline(now)
         }
         soon(slot.deadline)
+        if (slot.queueDeadline <= now) {
+          slot.queueDeadline = Infinity
+          slot.borrower?.onQueueDeadline?.(now)
+        }
+        soon(slot.queueDeadline)
         if (leakThreshold > 0 && !slot.leakReported) {
           if (now - slot.lentAt >= leakThreshold && slot.borrower !== undefined) {
             slot.leakReported = true
@@ -663,7 +681,7 @@ export class Pool<C> {
 
   /** Why this waiter may not even wait. */
   private refusal(waiter: Waiter<C>, now: number): DbError | undefined {
-    if (this.line.size >= this.settings.maxWaiters) {
+    if (this.line.size >= this.settings.maxWaiters && !waiter.reserved) {
       return overloaded(this.database, `${this.line.size} already wait for a connection (maxWaiters)`)
     }
     if (waiter.holds !== undefined && !this.canGrow(waiter) && this.isDeadlock(waiter)) {

@@ -8,7 +8,7 @@ import type * as Driver from "../driver/Driver.js"
 import type { Origin } from "./Origin.js"
 import type { Borrower, Slot } from "./Slot.js"
 import { type Deadline, excerpt, giveBack, type Ground, settleLimit, Work } from "./Work.js"
-import type { Writer } from "./WriteLock.js"
+import { limitLock, type Writer } from "./WriteLock.js"
 
 /**
  * A level of a session: its root, its transaction, or a savepoint in it. A statement belongs to the frame in which its
@@ -83,6 +83,17 @@ export interface SessionCursor {
 /** The one value of an answer of one row and one column, in mode `values`. */
 const firstValue = (rows: unknown): string => String((rows as ReadonlyArray<ReadonlyArray<unknown>>)[0]?.[0])
 
+/** A COMMIT whose answer did not come, whatever kept it away. */
+const commitUnknown = (error: DbError): DbError =>
+  error._tag === "QueryError" ? error : new QueryError({
+    message: `database "${error.database}": the answer to COMMIT did not come, so the transaction may or may not be ` +
+      `applied: ${error.message}`,
+    reason: "CommitUnknown",
+    outcome: "Unknown",
+    database: error.database,
+    cause: error
+  })
+
 let sessionNumber = 0
 
 export class Session implements Borrower, Writer {
@@ -111,7 +122,9 @@ export class Session implements Borrower, Writer {
   constructor(
     readonly ground: Ground,
     readonly slot: Slot<Driver.Connection>,
-    readonly origin: Origin
+    readonly origin: Origin,
+    /** Where the fiber that asked for this session stands in another session of the same database. */
+    private readonly inside: Frame | undefined
   ) {
     this.root = new Frame(this, undefined, "session", undefined)
     this.top = this.root
@@ -123,8 +136,13 @@ export class Session implements Borrower, Writer {
     return `${this.origin.span ?? this.origin.fiber}, session ${this.number}`
   }
 
-  get onBehalfOf(): unknown {
-    return this
+  isInside(owner: Writer): boolean {
+    for (let frame = this.inside; frame !== undefined; frame = frame.session.inside) {
+      if (frame.session === owner && frame.kind !== "session") {
+        return true
+      }
+    }
+    return false
   }
 
   get connection(): Driver.Connection {
@@ -136,10 +154,17 @@ export class Session implements Borrower, Writer {
     return this.top
   }
 
-  /** Whether a statement is being stopped just now. */
-  get isStopping(): boolean {
-    return this.current !== undefined && this.current.isStopping
-  }
+  /** Ends when no statement is being stopped any more, and whoever ran it has been told. */
+  readonly settled: Effect.Effect<void> = Effect.suspend(() =>
+    this.current === undefined || !this.current.isStopping
+      ? Effect.void
+      : Effect.zipRight(
+        Effect.async<void>((resume) => {
+          this.onStopped.push(() => resume(Effect.void))
+        }),
+        Effect.yieldNow()
+      )
+  )
 
   // ---------------------------------------------------------------------------
   // statements
@@ -152,6 +177,49 @@ export class Session implements Borrower, Writer {
     }
     this.queue.push(job)
     this.pump()
+    if (job.deadline !== undefined && job.isNew && this.current !== job) {
+      this.limitQueue(job.deadline)
+    }
+  }
+
+  private limitQueue({ at }: Deadline): void {
+    if (at < this.slot.queueDeadline) {
+      this.slot.queueDeadline = at
+      this.ground.alarm.at(at)
+    }
+  }
+
+  /** Refuses those whose deadline came before their turn: the connection was busy with others of this session. */
+  onQueueDeadline(now: number): void {
+    for (const job of this.queue.splice(0)) {
+      if (job.deadline === undefined || job.deadline.at > now) {
+        this.queue.push(job)
+        if (job.deadline !== undefined) {
+          this.limitQueue(job.deadline)
+        }
+      } else {
+        job.resolve(
+          new TimeoutError({
+            message:
+              `database "${this.ground.name}": a statement waited for its turn on the connection of its session ` +
+              `until its limit of ${job.deadline.limit} ms was reached; it was not sent`,
+            phase: "Acquire",
+            outcome: "NotSent",
+            database: this.ground.name,
+            limitMillis: job.deadline.limit,
+            holders: [this.describe(now)],
+            ...(job.text === undefined ? {} : { statement: job.text })
+          }),
+          undefined
+        )
+      }
+    }
+  }
+
+  /** Whoever waits for this session has been interrupted: what it still has to do may take as long as settling it does. */
+  hurry(): void {
+    this.endBy = { at: this.ground.clock.unsafeCurrentTimeMillis() + settleLimit, limit: settleLimit }
+    this.current?.hurry()
   }
 
   /** Takes a job back: never sent if it still waits, stopped on the server if it runs. `settled` is called when it is over. */
@@ -176,7 +244,12 @@ export class Session implements Borrower, Writer {
     }
   }
 
+  private readonly onStopped: Array<() => void> = []
   private onSettled: (() => void) | undefined = undefined
+  /** The pool has closed, and waits for nothing but the end of what runs. */
+  private isCut = false
+  /** Bounds what is still to be done to end a frame. */
+  private endBy: Deadline | undefined = undefined
 
   /** Whether a cursor of this session must read the rest ahead before anything else can run. */
   attach(cursor: SessionCursor): void {
@@ -257,6 +330,13 @@ export class Session implements Borrower, Writer {
     if (job.text !== undefined) {
       this.lastStatement = job.text
     }
+    this.runOn(job)
+  }
+
+  private runOn(job: Job): void {
+    this.current = job
+    // That of a transaction without a statement, which ends here.
+    this.slot.deadline = Infinity
     job.run(this.slot)
   }
 
@@ -331,12 +411,13 @@ export class Session implements Borrower, Writer {
     this.onSettled = undefined
     job.resolve(error, value)
     settled?.()
-    if (this.releasing !== undefined && this.current === undefined) {
-      const releasing = this.releasing
-      this.releasing = undefined
-      return releasing()
+    if (this.onStopped.length > 0) {
+      this.onStopped.splice(0).forEach((told) => told())
     }
-    this.pump()
+    if (!this.resumeReleasing()) {
+      this.pump()
+    }
+    this.letGoWhenCut()
   }
 
   // ---------------------------------------------------------------------------
@@ -394,8 +475,11 @@ export class Session implements Borrower, Writer {
     frame: Frame,
     text: string,
     done: (error: DbError | undefined, value: unknown) => void,
-    onTurn?: () => void,
-    limit = this.ground.config.limits.statementTimeout
+    options: {
+      readonly limit?: number | undefined
+      readonly deadline?: Deadline | undefined
+      readonly onTurn?: (() => void) | undefined
+    } = {}
   ): Job {
     const request: Driver.Request = {
       text,
@@ -413,9 +497,9 @@ export class Session implements Borrower, Writer {
       request,
       (connection, begin, answer) => connection.execute(begin === undefined ? request : { ...request, begin }, answer),
       done,
-      limit,
-      undefined,
-      onTurn
+      options.limit ?? this.ground.config.limits.statementTimeout,
+      options.deadline,
+      options.onTurn
     )
   }
 
@@ -425,7 +509,11 @@ export class Session implements Borrower, Writer {
     begin: string,
     done: (error: DbError | undefined, frame: Frame | undefined) => void,
     /** `now`: send BEGIN at once instead of with the first statement. */
-    options: { readonly now?: boolean; readonly readOnly?: boolean } = {}
+    options: {
+      readonly now?: boolean | undefined
+      readonly readOnly?: boolean | undefined
+      readonly deadline?: Deadline | undefined
+    } = {}
   ): Job | undefined {
     const isOutermost = parent === this.root
     const name = isOutermost ? undefined : `dblive_${++this.savepoints}`
@@ -465,12 +553,15 @@ export class Session implements Borrower, Writer {
         }
         done(error, error === undefined ? frame : undefined)
       },
-      // The savepoint is the first statement of its transaction: BEGIN goes ahead of it.
-      () => {
-        if (!isOutermost && this.pendingBegin !== undefined) {
-          job.begin = this.pendingBegin
-          this.pendingBegin = undefined
-          this.begun = true
+      {
+        deadline: options.deadline,
+        onTurn: () => {
+          // The savepoint is the first statement of its transaction: BEGIN goes ahead of it.
+          if (!isOutermost && this.pendingBegin !== undefined) {
+            job.begin = this.pendingBegin
+            this.pendingBegin = undefined
+            this.begun = true
+          }
         }
       }
     )
@@ -486,17 +577,25 @@ export class Session implements Borrower, Writer {
     frame: Frame,
     how: "commit" | "rollback",
     done: (error: DbError | undefined) => void,
-    /** Told the transaction's id before COMMIT is sent, so that its fate can be asked for when the answer is lost. */
-    onTransactionId?: (id: string) => void
+    options: {
+      /** Told the transaction's id before COMMIT is sent, so that its fate can be asked for when the answer is lost. */
+      readonly onTransactionId?: ((id: string) => void) | undefined
+      /** Until when COMMIT has to be answered. */
+      readonly deadline?: Deadline | undefined
+    } = {}
   ): void {
     const { transaction, transactionId } = this.ground.driver
     if (!this.isOpen(frame)) {
       // The frame around it ended first and took it along: a fiber outlived its transaction.
       return done(how === "commit" ? this.refusal(frame) ?? this.closedError(frame) : undefined)
     }
+    // A limit may have ended it already; then that is why it cannot be committed.
+    const ended = this.endOf(frame)
     // What forked fibers of this frame still have under way is over now.
     this.closeFrame(frame, "ended")
+    this.endBy = undefined
     const leave = (error: DbError | undefined) => {
+      this.endBy = undefined
       this.top = frame.parent!
       frame.parent!.child = undefined
       if (frame.kind === "transaction") {
@@ -515,6 +614,9 @@ export class Session implements Borrower, Writer {
       }
       if (how === "rollback") {
         return this.undo(frame, leave)
+      }
+      if (ended !== undefined) {
+        return this.undo(frame, () => leave(ended))
       }
       if (this.connection.transaction !== "open") {
         const error = this.connection.lost ? this.lostError() : this.aborted(
@@ -535,8 +637,10 @@ export class Session implements Borrower, Writer {
           if (error === undefined) {
             return leave(undefined)
           }
-          this.undo(frame, () => leave(error))
-        })
+          const why = frame.kind === "transaction" && error.outcome === "Unknown" ? commitUnknown(error) : error
+          this.undo(frame, () => leave(why))
+        }, { deadline: options.deadline })
+      const { onTransactionId } = options
       if (onTransactionId === undefined || transactionId === undefined || frame.kind !== "transaction") {
         return finish()
       }
@@ -546,7 +650,7 @@ export class Session implements Borrower, Writer {
         }
         onTransactionId(firstValue(value))
         finish()
-      })
+      }, { deadline: options.deadline })
     }
     this.whenIdle(proceed)
   }
@@ -568,45 +672,54 @@ export class Session implements Borrower, Writer {
         return done(undefined)
       }
       // Going back keeps the savepoint and its locks; releasing it frees them.
-      this.runNow(frame, release, (error) => done(error))
-    }, settleLimit)
+      this.runNow(frame, release, (error) => done(error), { limit: settleLimit })
+    }, { limit: settleLimit })
   }
 
   private runNow(
     frame: Frame,
     text: string,
     done: (error: DbError | undefined, value: unknown) => void,
-    limit?: number
+    options: { readonly limit?: number | undefined; readonly deadline?: Deadline | undefined } = {}
   ): void {
-    const job = this.control(frame, text, done, undefined, limit)
-    this.current = job
-    job.run(this.slot)
+    const deadline = this.endBy !== undefined && options.limit === undefined ? this.endBy : options.deadline
+    this.runOn(this.control(frame, text, done, { limit: options.limit, deadline }))
   }
 
   private whenIdle(then: () => void): void {
     if (this.current === undefined) {
       return then()
     }
-    this.releasing = then
-    this.stopCurrent()
-  }
-
-  private stopCurrent(): void {
-    const current = this.current
-    if (current === undefined) {
-      return
+    const before = this.releasing
+    // Whoever ends a frame while its session ends comes first, and the session waits for it.
+    this.releasing = before === undefined ? then : () => {
+      before()
+      this.whenIdle(then)
     }
     if (this.waitsForLock) {
-      this.ground.writeLock!.leave(this)
-      this.waitsForLock = false
-      this.current = undefined
-      current.resolve(this.closedError(current.frame), undefined)
-      const releasing = this.releasing
-      this.releasing = undefined
-      releasing?.()
+      this.leaveLock(this.closedError(this.current.frame))
+      this.resumeReleasing()
     } else {
-      current.stop(undefined)
+      this.current.stop(this.current.kind === "control" ? undefined : this.closedError(this.current.frame))
     }
+  }
+
+  private leaveLock(why: DbError): void {
+    const job = this.current!
+    this.ground.writeLock!.leave(this)
+    this.waitsForLock = false
+    this.current = undefined
+    job.resolve(why, undefined)
+  }
+
+  private resumeReleasing(): boolean {
+    const releasing = this.releasing
+    if (releasing === undefined || this.current !== undefined) {
+      return false
+    }
+    this.releasing = undefined
+    releasing()
+    return true
   }
 
   private isOpen(frame: Frame): boolean {
@@ -616,6 +729,16 @@ export class Session implements Borrower, Writer {
       }
     }
     return false
+  }
+
+  /** The limit that has ended a frame, or one around it. */
+  private endOf(frame: Frame): DbError | undefined {
+    for (let f: Frame | undefined = frame; f !== undefined; f = f.parent) {
+      if (f.closed !== undefined && f.closed !== "ended") {
+        return f.closed
+      }
+    }
+    return undefined
   }
 
   private closeFrame(frame: Frame, why: DbError | "ended"): void {
@@ -640,10 +763,7 @@ export class Session implements Borrower, Writer {
   private waitForLock(job: Job): void {
     this.current = job
     this.waitsForLock = true
-    const limit = job.request?.lockTimeout ?? this.ground.config.limits.lockTimeout
-    this.lockLimit = limit
-    const until = limit > 0 ? this.ground.clock.unsafeCurrentTimeMillis() + limit : Infinity
-    this.lockDeadline = Math.min(until, job.deadline?.at ?? Infinity)
+    limitLock(this, this.ground, job.request?.lockTimeout ?? this.ground.config.limits.lockTimeout, job.deadline)
     this.ground.writeLock!.take(this)
   }
 
@@ -696,17 +816,41 @@ export class Session implements Borrower, Writer {
       database: this.ground.name,
       limitMillis: limit
     })
-    this.closeFrame(this.root, error)
+    // The session around it may go on; one who began by hand has no frame.
+    this.closeFrame(this.root.child ?? this.root, error)
     this.runNow(this.top, this.ground.driver.transaction.rollback, (failed) => {
       if (failed !== undefined) {
         this.connection.destroy()
       }
-    }, settleLimit)
+      if (this.hasLock) {
+        this.hasLock = false
+        this.ground.writeLock!.release(this)
+      }
+    }, { limit: settleLimit })
   }
 
-  onCut(error: DbError): void {
-    this.closeFrame(this.root, error)
-    this.current?.drop(error)
+  onCut(error: TimeoutError, how: "stop" | "drop"): void {
+    if (how === "drop") {
+      this.current?.drop(error)
+      return
+    }
+    this.isCut = true
+    const outcome = this.connection.transaction === "idle" ? "NotSent" : "RolledBack"
+    // That of statements that are not sent any more.
+    const refused = new TimeoutError({ ...error, message: error.message, outcome })
+    this.closeFrame(this.root, refused)
+    if (this.waitsForLock) {
+      this.leaveLock(refused)
+    } else {
+      this.current?.stop(error)
+    }
+    this.letGoWhenCut()
+  }
+
+  private letGoWhenCut(): void {
+    if (this.isCut && this.current === undefined) {
+      this.ground.pool.discard(this.slot, false)
+    }
   }
 
   // ---------------------------------------------------------------------------

@@ -2,12 +2,12 @@
  * A statement outside any session: it takes a connection, runs, and gives it back, all in one object, without a scope,
  * a fiber or an effect per step. This is the hot path.
  */
-import type { DbError, Holder } from "../DbError.js"
+import type { DbError, Holder, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type AnyFiber, originOf } from "./Origin.js"
 import type { Borrower, Slot, Waiter } from "./Slot.js"
 import { type Deadline, excerpt, giveBack, type Ground, Work } from "./Work.js"
-import type { Writer } from "./WriteLock.js"
+import { limitLock, type Writer } from "./WriteLock.js"
 
 const nothing = () => {}
 
@@ -44,10 +44,6 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
     return origin.span ?? origin.fiber
   }
 
-  get onBehalfOf(): unknown {
-    return this
-  }
-
   get reserved(): boolean {
     return this.holdsLock
   }
@@ -58,9 +54,7 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
     const now = ground.clock.unsafeCurrentTimeMillis()
     if (ground.writeLock !== undefined && ground.writes(this.text)) {
       this.place = "lock"
-      const limit = this.request.lockTimeout ?? ground.config.limits.lockTimeout
-      this.lockLimit = limit
-      this.lockDeadline = Math.min(limit > 0 ? now + limit : Infinity, this.deadline?.at ?? Infinity)
+      limitLock(this, ground, this.request.lockTimeout ?? ground.config.limits.lockTimeout, this.deadline)
       return ground.writeLock.take(this)
     }
     const slot = ground.pool.tryTake(now)
@@ -68,6 +62,11 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
       return this.use(slot)
     }
     this.takeConnection(now)
+  }
+
+  /** A statement inside a transaction runs in that transaction. */
+  isInside(): boolean {
+    return false
   }
 
   onLock(): void {
@@ -153,8 +152,12 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
     }
   }
 
-  onCut(error: DbError): void {
-    this.drop(error)
+  onCut(error: TimeoutError, how: "stop" | "drop"): void {
+    if (how === "stop") {
+      this.stop(error)
+    } else {
+      this.drop(error)
+    }
   }
 
   describe(now: number): Holder {

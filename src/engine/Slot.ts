@@ -27,8 +27,13 @@ export interface Borrower {
   readonly describe: (now: number) => Holder
   /** The limit that the slot's `deadline` stood for has run out. */
   readonly onDeadline: (now: number) => void
-  /** The pool is closing and does not wait any longer: let go of the connection at once. */
-  readonly onCut: (error: DbError) => void
+  /** The same of the slot's `queueDeadline`; only who sets it has to answer for it. */
+  readonly onQueueDeadline?: (now: number) => void
+  /**
+   * The pool is closing and does not wait any longer. `stop`: stop what runs on the server, and let go of the connection
+   * as soon as it has stopped. `drop`: at once, because even that took too long.
+   */
+  readonly onCut: (error: TimeoutError, how: "stop" | "drop") => void
 }
 
 /** One connection and where it stands. */
@@ -41,6 +46,8 @@ export class Slot<C> {
   pingedAt = 0
   /** When `borrower.onDeadline` (lent) or giving up (busy) is due. */
   deadline = Infinity
+  /** When `borrower.onQueueDeadline` is due: somebody's wait for the borrower's connection is over. */
+  queueDeadline = Infinity
   leakReported = false
   constructor(
     readonly id: number,

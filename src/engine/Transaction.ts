@@ -7,14 +7,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as Intervals from "effect/ScheduleIntervals"
 import * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, isRetryable, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "./Engine.js"
-import { deadlineOf, isTraced } from "./Origin.js"
+import { deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
 import type { Frame, Session } from "./Session.js"
+import type { Deadline } from "./Work.js"
 
 /** How a transaction is to run. */
 export interface Options extends Driver.BeginOptions {
@@ -124,41 +127,52 @@ export const retried = <A, E, R>(
   classify: (error: E) => DbError | undefined,
   options: { readonly isIdempotent?: boolean; readonly span?: Tracer.Span | undefined } = {}
 ): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Schedule.driver(schedule), (driver) => {
-    const loop = (attempt: number): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) => {
+    const deadline = deadlineOf(fiber)
+    const place = frameOf(engine, fiber)
+    const span = options.span ?? spanOf(fiber)
+    const loop = (attempt: number, state: unknown): Effect.Effect<A, E, R> =>
       Effect.catchAll(effect, (error) => {
         const typed = classify(error)
-        if (typed === undefined || !(isRetryable(typed) || (options.isIdempotent === true && typed.isTransient))) {
+        if (typed === undefined || !mayRepeat(typed, options.isIdempotent === true) || hasLost(place)) {
           return Effect.fail(error)
         }
-        return Effect.matchEffect(withinDeadline(engine, driver.next(typed)), {
-          // The schedule is exhausted, or the deadline would pass before the next attempt could begin.
-          onFailure: () => Effect.fail(error),
-          onSuccess: () => {
-            engine.metrics.retry()
-            options.span?.attribute("dblive.retries", attempt)
-            return Effect.zipRight(
-              Effect.annotateLogs(Effect.logDebug("retrying"), {
-                database: engine.name,
-                attempt,
-                reason: typed.reason
-              }),
-              loop(attempt + 1)
-            )
+        const now = engine.clock.unsafeCurrentTimeMillis()
+        return Effect.flatMap(schedule.step(now, typed, state), ([next, _, decision]) => {
+          if (ScheduleDecision.isDone(decision)) {
+            return Effect.fail(error)
           }
+          const wait = Math.max(Intervals.start(decision.intervals) - now, 0)
+          if (deadline !== undefined && now + wait >= deadline.at) {
+            // The next attempt could not even begin in time, so nobody waits for it.
+            return Effect.fail(error)
+          }
+          const log = Effect.annotateLogs(Effect.logDebug("retrying"), {
+            database: engine.name,
+            attempt,
+            reason: typed.reason,
+            outcome: typed.outcome,
+            waitMillis: wait
+          })
+          return Effect.zipRight(
+            wait > 0 ? Effect.zipRight(log, Effect.sleep(wait)) : log,
+            Effect.suspend(() => {
+              engine.metrics.retry()
+              span?.attribute("dblive.retries", attempt)
+              return loop(attempt + 1, next)
+            })
+          )
         })
       })
-    return loop(1)
+    return loop(1, schedule.initial)
   })
 
-const withinDeadline = <A, E, R>(engine: Engine, wait: Effect.Effect<A, E, R>): Effect.Effect<A, E | void, R> =>
-  Effect.withFiberRuntime<A, E | void, R>((fiber) => {
-    const deadline = deadlineOf(fiber)
-    return deadline === undefined ? wait : Effect.timeoutFail(wait, {
-      duration: Math.max(deadline.at - engine.clock.unsafeCurrentTimeMillis(), 0),
-      onTimeout: () => undefined
-    })
-  })
+/** An idempotent effect may be run again whatever became of it. */
+const mayRepeat = (error: DbError, isIdempotent: boolean): boolean =>
+  isRetryable(error) || (isIdempotent && (error.isTransient || error.reason === "CommitUnknown"))
+
+/** In a session whose connection is lost, nothing can succeed any more. */
+const hasLost = (place: Frame | undefined): boolean => place !== undefined && place.session.connection.lost
 
 const attempt = <A, E, R, E2>(
   engine: Engine,
@@ -197,25 +211,38 @@ const within = <A, E, R, E2>(
   fail: (error: DbError) => E2
 ): Effect.Effect<A, E | E2, R> => {
   const session = outer.session
-  return Effect.matchCauseEffect(enter(session, outer, begin, options, restore), {
-    onFailure: (cause) => failed(cause, fail),
-    onSuccess: (frame) =>
-      Effect.matchCauseEffect(
-        restore(limited(engine, session, inFrame(engine, frame, span, effect), options, fail, outer)),
-        {
-          onFailure: (cause) =>
-            Effect.zipRight(
-              Effect.ignore(leave(engine, session, frame, "rollback")),
-              Effect.failCause(cause)
-            ),
-          onSuccess: (value) =>
-            Effect.matchCauseEffect(committed(engine, session, frame, options), {
-              onFailure: (cause) => failed(cause, fail),
-              onSuccess: () => Effect.succeed(value)
-            })
-        }
-      )
+  return Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
+    const around = deadlineOf(fiber)
+    const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
+    const limit = limitOf(engine, own, around)
+    // The outermost transaction sees to the deadline around all of them.
+    const guarded = limit === around && outer.kind !== "session" ? undefined : limit
+    return Effect.matchCauseEffect(enter(session, outer, begin, options, limit, restore), {
+      onFailure: (cause) => failed(cause, fail),
+      onSuccess: (frame) =>
+        Effect.matchCauseEffect(
+          restore(limited(engine, session, inFrame(engine, frame, span, effect), guarded, fail)),
+          {
+            onFailure: (cause) =>
+              Effect.zipRight(
+                Effect.ignore(leave(engine, restore, session, frame, "rollback")),
+                Effect.failCause(cause)
+              ),
+            onSuccess: (value) =>
+              Effect.matchCauseEffect(committed(engine, restore, session, frame, options, limit), {
+                onFailure: (cause) => failed(cause, fail),
+                onSuccess: () => Effect.succeed(value)
+              })
+          }
+        )
+    })
   })
+}
+
+/** Until when the whole of a transaction has to be done: its own limit, or the deadline around it. */
+const limitOf = (engine: Engine, limit: number, around: Deadline | undefined): Deadline | undefined => {
+  const at = limit > 0 ? engine.clock.unsafeCurrentTimeMillis() + limit : Infinity
+  return around !== undefined && around.at <= at ? around : at === Infinity ? undefined : { at, limit }
 }
 
 /** Begins: the wait in the session's queue can be interrupted, and what was begun meanwhile is undone. */
@@ -224,6 +251,7 @@ const enter = (
   outer: Frame,
   begin: string,
   options: Options,
+  deadline: Deadline | undefined,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.Effect<Frame, DbError> =>
   Effect.suspend(() => {
@@ -236,7 +264,7 @@ const enter = (
       state.frame = frame
       state.exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
       notify?.()
-    }, { readOnly: options.readOnly === true })
+    }, { readOnly: options.readOnly === true, deadline })
     if (state.exit !== undefined) {
       return state.exit
     }
@@ -263,17 +291,19 @@ const enter = (
 /** Commits; where it is asked for, and the answer was lost, asks the database what became of the transaction. */
 const committed = (
   engine: Engine,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
   session: Session,
   frame: Frame,
-  options: Options
+  options: Options,
+  deadline: Deadline | undefined
 ): Effect.Effect<void, DbError> => {
   const { commitStatus, transactionId } = engine.driver
   if (options.resolveCommit !== true || frame.kind !== "transaction") {
-    return leave(engine, session, frame, "commit")
+    return leave(engine, restore, session, frame, "commit", { deadline })
   }
   if (commitStatus === undefined || transactionId === undefined) {
     return Effect.zipRight(
-      Effect.ignore(leave(engine, session, frame, "rollback")),
+      Effect.ignore(leave(engine, restore, session, frame, "rollback")),
       Effect.fail(
         new QueryError({
           message:
@@ -288,14 +318,16 @@ const committed = (
   }
   let id: string | undefined = undefined
   return Effect.catchIf(
-    leave(engine, session, frame, "commit", (_) => id = _),
+    leave(engine, restore, session, frame, "commit", { deadline, onTransactionId: (_) => id = _ }),
     (error) => error.outcome === "Unknown",
     (error) =>
-      id === undefined ? Effect.fail(error) : Effect.flatMap(engine.commitStatus(id), (status) => {
+      Effect.flatMap(id === undefined ? Effect.succeed("unknown" as const) : engine.commitStatus(id), (status) => {
         switch (status) {
           case "committed":
+            engine.metrics.transaction("committed")
             return Effect.void
           case "rolled back":
+            engine.metrics.transaction("rolledBack")
             return Effect.fail(
               new ConnectionError({
                 message: `database "${engine.name}": the connection was lost at COMMIT, and the server says that the ` +
@@ -307,43 +339,59 @@ const committed = (
               })
             )
           case "unknown":
+            engine.metrics.transaction("unknown")
             return Effect.fail(error)
         }
       })
   )
 }
 
+/**
+ * Ends a frame. An interrupt does not undo a COMMIT that is under way, and nobody can say then what became of it, but it
+ * bounds the wait for its answer.
+ */
 const leave = (
   engine: Engine,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
   session: Session,
   frame: Frame,
   how: "commit" | "rollback",
-  onTransactionId?: (id: string) => void
+  options: {
+    readonly onTransactionId?: ((id: string) => void) | undefined
+    readonly deadline?: Deadline | undefined
+  } = {}
 ): Effect.Effect<void, DbError> =>
   Effect.suspend(() => {
     let exit: Exit.Exit<void, DbError> | undefined = undefined
     let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
     session.end(frame, how, (error) => {
       if (frame.kind === "transaction") {
-        engine.metrics.transaction(
-          error === undefined
-            ? how === "commit" ? "committed" : "rolledBack"
-            : error.outcome === "Unknown" && how === "commit"
-            ? "unknown"
-            : "rolledBack"
-        )
+        const isUnknown = how === "commit" && error !== undefined && error.outcome === "Unknown"
+        if (!isUnknown || options.onTransactionId === undefined) {
+          engine.metrics.transaction(
+            isUnknown ? "unknown" : error === undefined && how === "commit" ? "committed" : "rolledBack"
+          )
+        }
       }
       // What went wrong while rolling back must not hide why it was rolled back; the connection is gone with it.
       exit = error === undefined || how === "rollback" ? Exit.void : Exit.fail(error)
       resume?.(exit)
-    }, onTransactionId)
-    return exit ?? Effect.async<void, DbError>((resume_) => {
+    }, options)
+    if (exit !== undefined) {
+      return exit
+    }
+    const wait = Effect.async<void, DbError>((resume_) => {
       if (exit !== undefined) {
         resume_(exit)
       } else {
         resume = resume_
       }
     })
+    return how === "rollback" ? wait : Effect.onInterrupt(restore(wait), () =>
+      Effect.suspend(() => {
+        session.hurry()
+        return Effect.ignore(wait)
+      }))
   })
 
 /** Bounds the body by the transaction's limit and the deadline around it. */
@@ -351,29 +399,27 @@ const limited = <A, E, R, E2>(
   engine: Engine,
   session: Session,
   body: Effect.Effect<A, E, R>,
-  options: Options,
-  fail: (error: DbError) => E2,
-  outer: Frame
-): Effect.Effect<A, E | E2, R> =>
-  Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
-    const deadline = outer.kind === "session" ? deadlineOf(fiber) : undefined
-    const own = options.timeout ?? (outer.kind === "session" ? engine.config.limits.transactionTimeout : 0)
-    const left = deadline === undefined ? Infinity : deadline.at - engine.clock.unsafeCurrentTimeMillis()
-    const limit = Math.min(own > 0 ? own : Infinity, left)
-    if (limit === Infinity) {
-      return body
-    }
-    const timeout = new TimeoutError({
-      message:
-        `database "${engine.name}": the transaction took longer than ${limit === left ? deadline!.limit : limit} ms ` +
-        "and was rolled back",
-      phase: "Transaction",
-      outcome: "RolledBack",
-      database: engine.name,
-      limitMillis: limit === left ? deadline!.limit : limit
-    })
-    // A statement that is being stopped by its own limit at this moment fails the body by itself, with its own phase.
-    const guard = Effect.flatMap(Effect.sleep(Math.max(limit, 0)), () =>
-      Effect.suspend(() => session.isStopping ? Effect.never : Effect.fail(fail(timeout))))
-    return Effect.raceFirst(body, guard)
+  deadline: Deadline | undefined,
+  fail: (error: DbError) => E2
+): Effect.Effect<A, E | E2, R> => {
+  if (deadline === undefined) {
+    return body
+  }
+  const guard = Effect.suspend(() =>
+    Effect.flatMap(
+      Effect.sleep(Math.max(deadline.at - engine.clock.unsafeCurrentTimeMillis(), 0)),
+      // A statement that its own limit stops at this moment fails the body by itself, and says which one it was.
+      () => Effect.zipRight(session.settled, Effect.suspend(() => Effect.fail(fail(outOfTime(engine, deadline)))))
+    )
+  )
+  return Effect.raceFirst(body, guard)
+}
+
+const outOfTime = (engine: Engine, { limit }: Deadline): TimeoutError =>
+  new TimeoutError({
+    message: `database "${engine.name}": the transaction took longer than ${limit} ms and was rolled back`,
+    phase: "Transaction",
+    outcome: "RolledBack",
+    database: engine.name,
+    limitMillis: limit
   })

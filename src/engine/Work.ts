@@ -49,6 +49,8 @@ export abstract class Work {
   private error: DbError | undefined = undefined
   private value: unknown = undefined
   private startedAt = 0n
+  /** The limit that comes first: its own, or that of the deadline around it. */
+  private binding = 0
   private slot: Slot<Driver.Connection> | undefined = undefined
 
   constructor(
@@ -66,6 +68,10 @@ export abstract class Work {
   /** It has ended and left the connection: called exactly once after `run`. */
   protected abstract ended(error: DbError | undefined, value: unknown): void
 
+  get isNew(): boolean {
+    return this.phase === "new"
+  }
+
   get isRunning(): boolean {
     return this.phase === "running" || this.phase === "stopping"
   }
@@ -81,13 +87,13 @@ export abstract class Work {
     this.startedAt = clock.unsafeCurrentTimeNanos()
     if (this.limit > 0 || this.deadline !== undefined) {
       const now = clock.unsafeCurrentTimeMillis()
-      if (this.deadline !== undefined && this.deadline.at <= now) {
+      const own = this.limit > 0 ? now + this.limit : Infinity
+      const around = this.deadline === undefined ? Infinity : this.deadline.at
+      this.binding = around <= own ? this.deadline!.limit : this.limit
+      if (around <= now) {
         return this.finish(this.timeout("NotSent"), undefined)
       }
-      slot.deadline = Math.min(
-        this.limit > 0 ? now + this.limit : Infinity,
-        this.deadline === undefined ? Infinity : this.deadline.at
-      )
+      slot.deadline = Math.min(own, around)
       alarm.at(slot.deadline)
     }
     this.launch(slot.connection, (error, value) => {
@@ -110,6 +116,16 @@ export abstract class Work {
     } else if (this.phase === "stopping") {
       // The cancel led nowhere: the link is beyond use, and dropping it is what is left to do.
       this.drop()
+    }
+  }
+
+  /** Bounds what runs now: nobody can wait for it any longer than it takes to settle it. */
+  hurry(): void {
+    const until = this.ground.clock.unsafeCurrentTimeMillis() + settleLimit
+    if (this.phase === "running" && until < this.slot!.deadline) {
+      this.binding = settleLimit
+      this.slot!.deadline = until
+      this.ground.alarm.at(until)
     }
   }
 
@@ -188,15 +204,13 @@ export abstract class Work {
     this.ended(error, value)
   }
 
-  /** The error of the limit that came first: the statement's own, or the deadline around it. */
   private timeout(outcome: Outcome): TimeoutError {
-    const around = this.deadline
-    const limit = around !== undefined && (this.limit === 0 || around.at <= this.slot!.deadline)
-      ? around.limit
-      : this.limit
+    const limit = this.binding
+    const what = outcome === "NotSent"
+      ? `the limit of ${limit} ms was reached before a statement was sent`
+      : `a statement ran longer than its limit of ${limit} ms and was stopped`
     return new TimeoutError({
-      message: `database "${this.ground.name}": a statement ran longer than its limit of ${limit} ms and was stopped` +
-        (this.text === undefined ? "" : `: ${excerpt(this.text)}`),
+      message: `database "${this.ground.name}": ${what}` + (this.text === undefined ? "" : `: ${excerpt(this.text)}`),
       phase: "Statement",
       outcome,
       database: this.ground.name,
@@ -208,10 +222,18 @@ export abstract class Work {
 
 /** What became of the statement decides the outcome, not why it was stopped. */
 const withOutcome = (reason: DbError, error: DbError): DbError => {
-  if (reason._tag !== "TimeoutError" || (error._tag === "QueryError" && error.reason === "CommitUnknown")) {
-    return error._tag === "QueryError" && error.reason === "CommitUnknown" ? error : reason
+  if (error._tag === "QueryError" && error.reason === "CommitUnknown") {
+    return error
   }
-  return new TimeoutError({ ...reason, message: reason.message, outcome: error.outcome, cause: error.cause ?? error })
+  const known = { message: reason.message, outcome: error.outcome, cause: error.cause ?? error }
+  switch (reason._tag) {
+    case "TimeoutError":
+      return new TimeoutError({ ...reason, ...known })
+    case "ConnectionError":
+      return new ConnectionError({ ...reason, ...known })
+    case "QueryError":
+      return reason
+  }
 }
 
 /**

@@ -2,6 +2,7 @@
  * The one writer of a database that has only one (SQLite): writers queue here, first come, first served, and wait
  * without holding a connection, so that readers go on.
  */
+import type * as Clock from "effect/Clock"
 import { type DbError, TimeoutError } from "../DbError.js"
 import type { Alarm } from "./Alarm.js"
 import { type Waiting, WaitingLine } from "./WaitingLine.js"
@@ -11,17 +12,31 @@ export interface Writer extends Waiting {
   /** When waiting ends, in the clock's milliseconds, and the limit that stands for. */
   lockDeadline: number
   lockLimit: number
-  /** The owner that asks on behalf of this one (the session in which its fiber runs), to see a deadlock with itself. */
-  readonly onBehalfOf: unknown
+  /** Whether it was started inside a transaction of that owner, which therefore cannot end before this one has written. */
+  readonly isInside: (owner: Writer) => boolean
   /** A short text for errors: who has the lock. */
   readonly name: string
   readonly onLock: () => void
   readonly onLockRefused: (error: DbError) => void
 }
 
+/** Sets the limit of a wait for the lock: its own, or the deadline around it where that comes first. */
+export const limitLock = (
+  writer: Writer,
+  { clock }: { readonly clock: Clock.Clock },
+  limit: number,
+  around: { readonly at: number; readonly limit: number } | undefined
+): void => {
+  const own = limit > 0 ? clock.unsafeCurrentTimeMillis() + limit : Infinity
+  const isAround = around !== undefined && around.at < own
+  writer.lockDeadline = isAround ? around.at : own
+  writer.lockLimit = isAround ? around.limit : limit
+}
+
 export class WriteLock {
   private owner: Writer | undefined = undefined
   private readonly line = new WaitingLine<Writer>()
+  private closedWith: DbError | undefined = undefined
 
   constructor(
     private readonly database: string,
@@ -33,7 +48,9 @@ export class WriteLock {
     if (this.owner === undefined) {
       this.owner = writer
       writer.onLock()
-    } else if (this.owner.onBehalfOf !== undefined && this.owner.onBehalfOf === writer.onBehalfOf) {
+    } else if (this.closedWith !== undefined) {
+      writer.onLockRefused(this.closedWith)
+    } else if (writer.isInside(this.owner)) {
       writer.onLockRefused(this.refused(
         writer,
         "the write lock is held by the very transaction in which this write was started on another session, " +
@@ -66,6 +83,12 @@ export class WriteLock {
 
   leave(writer: Writer): void {
     this.line.leave(writer)
+  }
+
+  /** Refuses those who wait, and whoever comes. The one that has the lock gives it back as ever. */
+  close(why: DbError): void {
+    this.closedWith = why
+    this.line.drain((writer) => writer.onLockRefused(why))
   }
 
   /** Refuses those whose time is up; returns the next moment at which one's is. */
