@@ -128,11 +128,11 @@ export interface PoolOptions {
  * @category models
  */
 export interface LimitOptions {
-  /** Defaults to 0 (none). */
+  /** A statement. Defaults to 60 seconds; to none for SQLite in this process, which cannot stop one. */
   readonly statementTimeout?: Duration.DurationInput | undefined
-  /** Wait for a lock. Defaults to 30 seconds for SQLite (`busy_timeout`), else 0 (none). */
+  /** Wait for a lock. Defaults to 30 seconds. */
   readonly lockTimeout?: Duration.DurationInput | undefined
-  /** A transaction open without a statement. Defaults to 0 (none). */
+  /** A transaction open without a statement. Defaults to 60 seconds. */
   readonly idleInTransactionTimeout?: Duration.DurationInput | undefined
   /** A whole transaction. Defaults to 0 (none). */
   readonly transactionTimeout?: Duration.DurationInput | undefined
@@ -179,7 +179,11 @@ export interface Options {
   readonly targetSessionAttrs?: TargetSessionAttrs | undefined
   /** PostgreSQL: whether the password's proof is bound to the TLS channel, in libpq's words. Defaults to `prefer`. */
   readonly channelBinding?: ChannelBinding | undefined
-  /** Writes are refused by the server or the driver. Defaults to `read-write`. */
+  /**
+   * `read-only`: writes are refused by the server or the driver, transactions begin read-only, migrations are refused.
+   * It keeps a program from writing by mistake; against one that means to, only the rights of its user help. Defaults
+   * to `read-write`.
+   */
   readonly access?: "read-write" | "read-only" | undefined
   /** Names the program to the server. Defaults to `dblive`. */
   readonly applicationName?: string | undefined
@@ -203,6 +207,11 @@ export interface Options {
   readonly limits?: LimitOptions | undefined
   /** Open the first connection when the layer is built. Defaults to true. */
   readonly connectOnStart?: boolean | undefined
+  /**
+   * The database is created when its server has none of its name: the first time that opening a connection shows it.
+   * Without `database` it is named after the tag. An SQLite file needs no such permission. Defaults to false.
+   */
+  readonly createDatabase?: boolean | undefined
   /** Defaults to that of `APP_ENV`, else `NODE_ENV`, else development. */
   readonly environment?: Environment | undefined
 }
@@ -299,6 +308,8 @@ export interface DbConfig {
   readonly pool: Pool
   readonly limits: Limits
   readonly connectOnStart: boolean
+  /** Defaults to false. */
+  readonly createDatabase?: boolean | undefined
 }
 
 /**

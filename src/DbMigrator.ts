@@ -8,6 +8,7 @@
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { DbError } from "./DbError.js"
@@ -159,6 +160,10 @@ export interface Target<Self> {
   readonly session: <A, E, R>(
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, Exclude<E, SqlError> | DbError, Exclude<R, SqlClient.SqlClient> | Self>
+  readonly withLimits: (limits: {
+    readonly statementTimeout?: Duration.DurationInput | undefined
+    readonly transactionTimeout?: Duration.DurationInput | undefined
+  }) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /** All that can go wrong. */
@@ -172,6 +177,10 @@ const on = <Self, A, R>(
 ): Operation<A, Self, R> =>
   Effect.flatMap(database.info, ({ name }) => database.session(operation(name))) as Operation<A, Self, R>
 // The cast drops what TypeScript cannot compute: Exclude of a union with the type parameter R.
+
+/** Migrations take as long as they take: what limits the program's statements does not limit theirs. */
+const unhurried = <Self, R>(database: Target<Self>, options: Options<R>) =>
+  database.withLimits({ statementTimeout: options.statementTimeout ?? 0, transactionTimeout: 0 })
 
 /**
  * Applies what is pending, in order, one runner at a time. Safe to call at every start of every instance: where nothing
@@ -195,7 +204,7 @@ const on = <Self, A, R>(
  * @category operations
  */
 export const run = <Self, R>(database: Target<Self>, options: Options<R>): Operation<RunResult, Self, R> =>
-  on(database, (name) => Operations.run(name, options))
+  unhurried(database, options)(on(database, (name) => Operations.run(name, options)))
 
 /**
  * The current version and the state of each migration. Changes nothing.
@@ -265,7 +274,8 @@ export const baseline = <Self, R>(
 export const undo = <Self, R>(
   database: Target<Self>,
   options: Options<R>
-): Operation<ReadonlyArray<Applied>, Self, R> => on(database, (name) => Operations.undo(name, options))
+): Operation<ReadonlyArray<Applied>, Self, R> =>
+  unhurried(database, options)(on(database, (name) => Operations.undo(name, options)))
 
 /**
  * What a layer does about migrations when it is built.

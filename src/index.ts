@@ -9,6 +9,12 @@ export * as DbError from "./DbError.js"
 
 export * as DbHealth from "./DbHealth.js"
 
+export * as DbKey from "./DbKey.js"
+
 export * as DbMetrics from "./DbMetrics.js"
+
+export * as DbMigrator from "./DbMigrator.js"
+
+export * as DbRegistry from "./DbRegistry.js"
 
 export * as DbRetry from "./DbRetry.js"

@@ -100,6 +100,7 @@ describe("DbConfig.fromEnv", () => {
         DATABASE_PREPARE_CACHE_SIZE: "7",
         DATABASE_THREADS: "2",
         DATABASE_CONNECT_ON_START: "false",
+        DATABASE_CREATE: "no",
         DATABASE_POOL_SIZE: "3",
         DATABASE_POOL_OVERFLOW: "4",
         DATABASE_POOL_OVERFLOW_IDLE: "5s",
@@ -145,6 +146,7 @@ describe("DbConfig.fromEnv", () => {
         transformJson: true,
         spanAttributes: {},
         connectOnStart: false,
+        createDatabase: false,
         pool: {
           size: 3,
           overflow: 4,
@@ -599,7 +601,7 @@ describe("DbConfig.settings", () => {
       const row of [
         "| `pool.size` | `DATABASE_POOL_SIZE` | 10; development 5; test worker 1 | connections kept; for SQLite: readers beside the one writer |",
         "| `pool.overflow` | `DATABASE_POOL_OVERFLOW` `DATABASE_MAX_OVERFLOW` | 20; development 10; test worker 1 | further connections under load |",
-        "| `limits.statementTimeout` | `DATABASE_STATEMENT_TIMEOUT` | off | the longest a statement may run |",
+        "| `limits.statementTimeout` | `DATABASE_STATEMENT_TIMEOUT` | 1 min | the longest a statement may run (none for SQLite in this process, which cannot stop one) |",
         "| `password` | `DATABASE_PASSWORD` `DATABASE_PASSWORD_FILE` | none | the password; in code: an Effect is asked again for every connection, and so is a file |"
       ]
     ) {

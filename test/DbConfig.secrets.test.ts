@@ -10,26 +10,8 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import * as fc from "fast-check"
-import { inspect } from "node:util"
 import * as DbConfig from "../src/DbConfig.js"
-
-/** Every way in which a value may come to be read by somebody. */
-const shows = (value: unknown): string => {
-  const texts = [
-    inspect(value, { depth: Infinity, showHidden: true, getters: true }),
-    inspect(value),
-    String(value),
-    `${value as string}`,
-    JSON.stringify(value) ?? ""
-  ]
-  if (value instanceof Error) {
-    texts.push(value.message, value.stack ?? "")
-  }
-  if (typeof value === "object" && value !== null) {
-    texts.push(...Object.values(value).map((part) => inspect(part, { depth: Infinity })))
-  }
-  return texts.join("\n")
-}
+import { shows } from "./kit/shows.js"
 
 /** The pieces of a password are rare words, so that finding one anywhere means that it leaked. */
 const piece = fc.stringMatching(/^zq[a-z0-9]{4,8}$/)

@@ -185,7 +185,7 @@ describe("DbConfig.resolve", () => {
           database: "e",
           username: undefined,
           pool: { connectTimeout: "7 seconds" },
-          limits: { statementTimeout: "1 minute" },
+          limits: { statementTimeout: "2 minutes" },
           settings: { geqo: "on" }
         })
         deepStrictEqual(config.hosts.map(({ host, port }) => [host, port]), [["h", 6000]])
@@ -194,9 +194,9 @@ describe("DbConfig.resolve", () => {
         strictEqual(config.database, "e")
         strictEqual(config.pool.connectTimeout, 7000)
         deepStrictEqual(config.limits, {
-          statementTimeout: 60_000,
+          statementTimeout: 120_000,
           lockTimeout: 6,
-          idleInTransactionTimeout: 0,
+          idleInTransactionTimeout: 60_000,
           transactionTimeout: 0
         })
         deepStrictEqual(config.settings, { geqo: "on", jit: "off" })

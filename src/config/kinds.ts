@@ -129,9 +129,10 @@ export const word = <A extends string>(words: ReadonlyArray<A>, aliases: Readonl
   return { accepted: words.join(", "), fromText: find, fromOption: find, show: String }
 }
 
-/** A text that is not empty. */
+/** A text that is not empty. A NUL ends a text on the wire, and what follows it would be read as something else. */
 export const text = (accepted: string, check: (text: string) => boolean = () => true): Kind<string> => {
-  const find = (value: unknown) => typeof value === "string" && value !== "" && check(value) ? value : undefined
+  const find = (value: unknown) =>
+    typeof value === "string" && value !== "" && !value.includes("\0") && check(value) ? value : undefined
   return { accepted, fromText: find, fromOption: find, show: String }
 }
 

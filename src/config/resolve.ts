@@ -276,6 +276,10 @@ const complete = (
   type ??= "sqlite"
 
   const prefix = optional(behaviour.prefix)
+  const creates = value(behaviour.createDatabase)
+  if (creates && type !== "sqlite" && optional(behaviour.access) === "read-only") {
+    tell("createDatabase", "holds true, but access is read-only; accepted: one of them")
+  }
   let database = optional(address.database)
   let filename: string | undefined
   let hosts: ReadonlyArray<Host> = []
@@ -296,10 +300,11 @@ const complete = (
     } else {
       hosts = found
     }
-    if (prefix !== undefined) {
+    if (prefix !== undefined || creates) {
       database ??= name === "default" ? undefined : name
       if (database === undefined) {
-        tell("database", `is missing, and prefix needs one; example: ${exampleOf(name, address.database)}`)
+        const needing = prefix === undefined ? "createDatabase" : "prefix"
+        tell("database", `is missing, and ${needing} needs one; example: ${exampleOf(name, address.database)}`)
       } else {
         database = prefixed(prefix, database)
       }
@@ -386,13 +391,16 @@ const complete = (
       shedding: sheds ? { target: value(shedding.target), interval: value(shedding.interval) } : undefined
     },
     limits: {
-      statementTimeout: value(limits.statementTimeout),
-      // SQLite has one writer: to wait for it is the usual case, and without a wait every collision is an error.
-      lockTimeout: optional(limits.lockTimeout) ?? (type === "sqlite" ? 30_000 : limits.lockTimeout.defaults[preset]),
+      // SQLite in this process cannot stop a statement: it refuses a limit that somebody set, so it must not have one
+      // that nobody set.
+      statementTimeout: optional(limits.statementTimeout) ??
+        (type === "sqlite" && value(behaviour.threads) === 0 ? 0 : limits.statementTimeout.defaults[preset]),
+      lockTimeout: value(limits.lockTimeout),
       idleInTransactionTimeout: value(limits.idleInTransactionTimeout),
       transactionTimeout: value(limits.transactionTimeout)
     },
-    connectOnStart: value(behaviour.connectOnStart)
+    connectOnStart: value(behaviour.connectOnStart),
+    createDatabase: creates
   }
 }
 

@@ -204,19 +204,19 @@ export const shedding = {
 export const limits = {
   statementTimeout: tuned("limits.statementTimeout", ["STATEMENT_TIMEOUT"], {
     kind: duration("off"),
-    defaults: 0,
-    meaning: "the longest a statement may run",
+    defaults: 60_000,
+    meaning: "the longest a statement may run (none for SQLite in this process, which cannot stop one)",
     example: "30s"
   }),
   lockTimeout: tuned("limits.lockTimeout", ["LOCK_TIMEOUT"], {
     kind: duration("off"),
-    defaults: 0,
-    meaning: "the longest wait for a lock (SQLite: 30 s unless given)",
+    defaults: 30_000,
+    meaning: "the longest wait for a lock",
     example: "5s"
   }),
   idleInTransactionTimeout: tuned("limits.idleInTransactionTimeout", ["IDLE_IN_TRANSACTION_TIMEOUT"], {
     kind: duration("off"),
-    defaults: 0,
+    defaults: 60_000,
     meaning: "the longest a transaction may stay open without a statement",
     example: "1min"
   }),
@@ -391,6 +391,13 @@ export const behaviour = {
     defaults: true,
     meaning: "open the first connection when the layer is built",
     example: "false",
+    shared: false
+  }),
+  createDatabase: tuned("createDatabase", ["CREATE"], {
+    kind: boolean,
+    defaults: false,
+    meaning: "create the database when its server has none of its name (an SQLite file always is)",
+    example: "true",
     shared: false
   })
 }

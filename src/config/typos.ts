@@ -52,10 +52,9 @@ export const typos = (name: string, variables: Iterable<string>): ReadonlyArray<
   return found
 }
 
-/** The names of the provider's variables whose first word may begin a variable of this database. */
-const present = (name: string) =>
+/** The names of the provider's variables whose first word is accepted. An empty variable counts as missing. */
+export const present = (accepts: (word: string) => boolean): Effect.Effect<ReadonlyArray<string>> =>
   Effect.configProviderWith((provider) => {
-    const words = new Set(known(name).map((variable) => variable.split("_")[0]!))
     const walk = (path: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
       Effect.gen(function*() {
         const children = yield* Effect.orElseSucceed(
@@ -63,9 +62,7 @@ const present = (name: string) =>
           () => HashSet.empty<string>()
         )
         const below = yield* Effect.forEach(
-          [...children].filter((child) =>
-            path.length > 0 || words.has(child.split("_")[0]!) || distance(child.split("_")[0]!, "DATABASE") <= 2
-          ),
+          [...children].filter((child) => path.length > 0 || accepts(child.split("_")[0]!)),
           (child) => walk([...path, child])
         )
         const variable = path.join("_")
@@ -73,16 +70,22 @@ const present = (name: string) =>
           provider.load(Config.option(Config.string(variable))),
           () => Option.none()
         )
-        return [...Option.isSome(value) ? [variable] : [], ...below.flat()]
+        return [...Option.isSome(value) && value.value !== "" ? [variable] : [], ...below.flat()]
       })
     return walk([])
   })
 
 /** Warns of what looks like a typo. */
-export const warnOfTypos = (name: string): Effect.Effect<void> =>
-  Effect.flatMap(present(name), (variables) =>
-    Effect.forEach(
-      typos(name, variables),
-      ({ meant, variable }) => Effect.logWarning(`the variable ${variable} is not known; is ${meant} meant?`),
-      { discard: true }
-    ))
+export const warnOfTypos = (name: string): Effect.Effect<void> => {
+  const words = new Set(known(name).map((variable) => variable.split("_")[0]!))
+  return Effect.flatMap(
+    // Only those that may begin a variable of this database: the others need not be looked at.
+    present((word) => words.has(word) || distance(word, "DATABASE") <= 2),
+    (variables) =>
+      Effect.forEach(
+        typos(name, variables),
+        ({ meant, variable }) => Effect.logWarning(`the variable ${variable} is not known; is ${meant} meant?`),
+        { discard: true }
+      )
+  )
+}

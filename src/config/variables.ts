@@ -8,7 +8,7 @@ import type { Row } from "./settings.js"
 import { pool, rows } from "./settings.js"
 
 /** The environments that have variables of their own. */
-const allEnvironments: ReadonlyArray<Environment> = ["production", "development", "test"]
+export const environments: ReadonlyArray<Environment> = ["production", "development", "test"]
 
 /** A database's name as it may stand in variables: `SurveyHub` is `SURVEY_HUB` or `SURVEYHUB`. */
 const spellings = (name: string): ReadonlyArray<string> => {
@@ -51,10 +51,10 @@ export const candidates = (place: Place, row: Row<unknown>): ReadonlyArray<strin
 /** The variables that a database may be configured by in some environments: in all, unless they are given. */
 export const known = (
   name: string,
-  environments: ReadonlyArray<Environment> = allEnvironments
+  among: ReadonlyArray<Environment> = environments
 ): ReadonlyArray<string> => [
   ...new Set(
-    environments.flatMap((environment) =>
+    among.flatMap((environment) =>
       places(name, environment).flatMap((place) =>
         rows.flatMap((row) =>
           candidates(place, row).flatMap((variable) => row.file ? [variable, `${variable}_FILE`] : [variable])

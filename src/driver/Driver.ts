@@ -261,6 +261,11 @@ export interface Driver {
    * limit with `TimeoutError` phase `Connect`. The connection is closed by its borrower, not by a scope.
    */
   readonly open: Effect.Effect<Connection, ConnectionError | TimeoutError>
+  /**
+   * Creates the database that the configuration names, by way of one that the server always has. Succeeds when it can
+   * be opened, whoever created it. `undefined` where opening creates it, or nothing does.
+   */
+  readonly createDatabase?: Effect.Effect<void, DbError> | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
   /** A text that names the running transaction for {@link Driver.commitStatus}; sent with `resolveCommit` only. */

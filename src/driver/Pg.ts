@@ -15,6 +15,7 @@ import { PgClient, services } from "./pg/client.js"
 import { connectionError } from "./pg/codes.js"
 import { commitStatus, transactionId } from "./pg/commit.js"
 import { compiler } from "./pg/compiler.js"
+import { createDatabase } from "./pg/create.js"
 import type { Memory } from "./pg/open.js"
 import { open } from "./pg/open.js"
 import { Texts } from "./pg/text.js"
@@ -145,6 +146,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       release: (name) => `RELEASE SAVEPOINT ${quote(name)}`
     },
     open: opened,
+    createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),
     maxConnections: undefined,
     transactionId,
     commitStatus,

@@ -1,0 +1,486 @@
+/**
+ * All configured databases by name, where names are known only at run time: tenants, shards, whatever an environment
+ * file lists. A database that the program knows by name is better a tag (`Db.Tag`): the compiler then sees who needs it.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { configured } from "./config/names.js"
+import { nearest } from "./config/nearest.js"
+import type { Database } from "./Db.js"
+import { Db, open } from "./Db.js"
+import * as DbConfig from "./DbConfig.js"
+import { ConnectionError, type DbError } from "./DbError.js"
+import * as DbHealth from "./DbHealth.js"
+import { DbMetrics, registry } from "./DbMetrics.js"
+
+/**
+ * No database of this name is configured. The message lists those that are.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownDatabaseError extends Schema.TaggedError<UnknownDatabaseError>("dblive/UnknownDatabaseError")(
+  "UnknownDatabaseError",
+  {
+    message: Schema.String,
+    /** The name that was asked for. */
+    database: Schema.String,
+    /** The names there are. */
+    known: Schema.Array(Schema.String)
+  }
+) {}
+
+/**
+ * What goes wrong when a database is asked for by name: there is none, or it cannot be opened.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type OpenError = UnknownDatabaseError | DbError
+
+/**
+ * How a registry keeps its databases.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /**
+   * A database that nobody has used for this long is closed, and opened again when it is asked for. Defaults to never:
+   * it stays open until the layer is closed. An in-memory database is gone with its last connection.
+   */
+  readonly idleTimeToLive?: Duration.DurationInput | undefined
+}
+
+/**
+ * The members of {@link DbRegistry}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** All names, whether their databases are open or not. */
+  readonly names: ReadonlyArray<string>
+
+  /**
+   * The database of a name, held open until the scope closes. The first one who asks opens it; everybody shares it. A
+   * failed opening is not remembered: whoever asks next tries again. `SurveyHub` also finds `survey_hub`, which is how
+   * variables spell it.
+   *
+   * Fails with {@link UnknownDatabaseError}, or with what opening it fails with: `ConnectionError`, `TimeoutError`;
+   * `ConnectionError` reason `Closed` when the registry's layer is closed.
+   */
+  readonly get: (name: string) => Effect.Effect<Database, OpenError, Scope.Scope>
+
+  /**
+   * Runs an effect that needs `Db` on the database of a name: `Db.session`, `Db.transaction`, `Db.query` and
+   * `SqlClient` in it are those of that database. Calls may be nested; the databases never mix.
+   */
+  readonly use: (
+    name: string
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | OpenError, Exclude<R, Provided>>
+
+  /**
+   * A report of each database, by name. Those that nobody has used are opened for it. Never fails: one that cannot be
+   * opened is `unhealthy`. Ends within the limit of a report, 3 seconds, and that of opening, the same once more.
+   */
+  readonly health: Effect.Effect<Readonly<Record<string, DbHealth.Report>>>
+}
+
+/**
+ * What {@link use} provides to an effect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Provided = Db | SqlClient.SqlClient | DbMetrics
+
+/**
+ * All configured databases by name.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class DbRegistry extends Context.Tag("dblive/DbRegistry")<DbRegistry, Service>() {}
+
+// -----------------------------------------------------------------------------
+// keeping
+// -----------------------------------------------------------------------------
+
+interface Opened {
+  readonly database: Database
+  /** What `use` provides. */
+  readonly context: Context.Context<Provided>
+}
+
+/** A database that is open, or being opened. It lives in a fiber of its own, and is closed by its interruption. */
+interface Keeping {
+  readonly result: Deferred.Deferred<Opened, DbError>
+  keeper: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  users: number
+  /** Ends the keeping when nobody has come for `idleTimeToLive`. */
+  idle: Fiber.RuntimeFiber<unknown, unknown> | undefined
+}
+
+interface Place {
+  readonly config: DbConfig.DbConfig
+  /** Not there before the first use, after a failed opening, and after a time without use. */
+  keeping: Keeping | undefined
+}
+
+const closed = (name: string): ConnectionError =>
+  new ConnectionError({
+    message: `database "${name}": the registry of databases is closed. Do not use it after its layer is closed.`,
+    reason: "Closed",
+    outcome: "NotSent",
+    database: name
+  })
+
+/** Names that variables spell alike. */
+const spelling = (name: string): string => name.replace(/[^A-Za-z\d]+/g, "").toUpperCase()
+
+const unknown = (name: string, known: ReadonlyArray<string>): UnknownDatabaseError => {
+  const meant = nearest(name, known)
+  return new UnknownDatabaseError({
+    message: `no database "${name}" is configured` + (meant === undefined ? "" : ` (is "${meant}" meant?)`) +
+      `; known: ${known.length === 0 ? "none" : known.join(", ")}`,
+    database: name,
+    known
+  })
+}
+
+/**
+ * Opens, shares and closes. Not by `RcMap`: that one remembers a failed opening for as long as anybody holds it, opens in
+ * the context of whoever comes first (with his span, deadline and transaction), answers by interruption when it is
+ * closed, and closes one after the other.
+ */
+class Keeper {
+  private readonly places: ReadonlyMap<string, Place>
+  private readonly spellings: ReadonlyMap<string, string>
+  private readonly alive = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private isClosed = false
+
+  constructor(
+    configs: ReadonlyArray<DbConfig.DbConfig>,
+    private readonly timeToLive: number,
+    private readonly fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>,
+    private readonly open: (config: DbConfig.DbConfig) => Effect.Effect<Opened, DbError, Scope.Scope>
+  ) {
+    this.places = new Map(configs.map((config): [string, Place] => [config.name, { config, keeping: undefined }]))
+    this.spellings = new Map([...this.names].reverse().map((name) => [spelling(name), name]))
+  }
+
+  get names(): ReadonlyArray<string> {
+    return [...this.places.keys()]
+  }
+
+  typeOf(name: string): string {
+    return this.places.get(name)!.config.type
+  }
+
+  acquire(name: string): Effect.Effect<Opened, OpenError, Scope.Scope> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend((): Effect.Effect<Opened, OpenError, Scope.Scope> => {
+        const place = this.places.get(name) ?? this.places.get(this.spellings.get(spelling(name)) ?? "")
+        if (place === undefined) {
+          return Effect.fail(unknown(name, this.names))
+        }
+        if (this.isClosed) {
+          return Effect.fail(closed(name))
+        }
+        // Without a pause between the look and the count, so that what is found cannot be closed as unused meanwhile.
+        const keeping = place.keeping ?? this.keep(place)
+        keeping.users++
+        keeping.idle?.unsafeInterruptAsFork(FiberId.none)
+        keeping.idle = undefined
+        return Effect.zipRight(
+          Effect.addFinalizer(() => Effect.sync(() => this.leave(place, keeping))),
+          // Interrupted, the user leaves; the opening goes on for the others, or the next one.
+          restore(Deferred.await(keeping.result))
+        )
+      })
+    )
+  }
+
+  private keep(place: Place): Keeping {
+    const result = Deferred.unsafeMake<Opened, DbError>(FiberId.none)
+    const keeping: Keeping = { result, users: 0, idle: undefined, keeper: undefined }
+    // First: what fails at once has to be forgotten, too.
+    place.keeping = keeping
+    const opened = Effect.onExit(this.open(place.config), (exit) => {
+      if (Exit.isSuccess(exit)) {
+        return Deferred.succeed(result, exit.value)
+      }
+      // Before the waiters hear of it: one that tries again must not find this opening.
+      if (place.keeping === keeping) {
+        place.keeping = undefined
+      }
+      // Interrupted while somebody waits, it was by the end of the registry.
+      return this.isClosed ? Deferred.fail(result, closed(place.config.name)) : Deferred.failCause(result, exit.cause)
+    })
+    const keeper = this.fork(Effect.exit(Effect.scoped(Effect.zipRight(opened, Effect.never))))
+    keeping.keeper = keeper
+    this.alive.add(keeper)
+    keeper.addObserver(() => this.alive.delete(keeper))
+    return keeping
+  }
+
+  private leave(place: Place, keeping: Keeping): void {
+    keeping.users--
+    if (keeping.users > 0 || this.isClosed || place.keeping !== keeping || this.timeToLive === Infinity) {
+      return
+    }
+    const idle = Effect.andThen(Effect.sleep(this.timeToLive), () => {
+      // Somebody may have come in the moment in which the time was up.
+      if (keeping.users === 0 && place.keeping === keeping) {
+        place.keeping = undefined
+        keeping.keeper?.unsafeInterruptAsFork(FiberId.none)
+      }
+    })
+    keeping.idle = this.fork(idle)
+  }
+
+  /** All at once, those included that are being closed as unused. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    this.isClosed = true
+    const timers = [...this.places.values()].flatMap(({ keeping }) => keeping?.idle ?? [])
+    return Effect.asVoid(Fiber.interruptAll([...timers, ...this.alive]))
+  })
+}
+
+// -----------------------------------------------------------------------------
+// the service
+// -----------------------------------------------------------------------------
+
+/** The report of a database that could not be opened. */
+const unopened = (name: string, type: string, error: string, millis: number, now: number): DbHealth.Report => ({
+  database_name: name,
+  database_type: type,
+  status: "unhealthy",
+  connection: false,
+  query_test: false,
+  response_time_ms: millis,
+  pool: { capacity: 0, open: 0, idle: 0, in_use: 0, waiting: 0, overflow: 0, timeouts: 0, longest_wait_ms: 0 },
+  migration_status: null,
+  error,
+  timestamp: new Date(now)
+})
+
+const healthOf = (keeper: Keeper, name: string): Effect.Effect<DbHealth.Report> =>
+  Effect.scopedWith((scope) =>
+    Effect.flatMap(Effect.clock, (clock) => {
+      const started = clock.unsafeCurrentTimeMillis()
+      const { timeout } = DbHealth.defaults
+      const failed = (error: string) => {
+        const now = clock.unsafeCurrentTimeMillis()
+        return unopened(name, keeper.typeOf(name), error, now - started, now)
+      }
+      return Scope.extend(keeper.acquire(name), scope).pipe(
+        Effect.timeoutOption(timeout),
+        Effect.matchEffect({
+          onFailure: (error) => Effect.succeed(failed(error.message)),
+          onSuccess: Option.match({
+            onNone: () => Effect.succeed(failed(`the database was not open within ${timeout} ms`)),
+            onSome: ({ database }) => database.health
+          })
+        })
+      )
+    })
+  )
+
+/**
+ * Makes a registry of databases with these configurations. It opens none of them. They are closed with the scope, all at
+ * once, each as its own layer would.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  configs: ReadonlyArray<DbConfig.DbConfig>,
+  options: Options = {}
+): Effect.Effect<Service, never, Scope.Scope | Reactivity.Reactivity> =>
+  Effect.gen(function*() {
+    const runtime = yield* Effect.runtime<Reactivity.Reactivity>()
+    const reactivity = yield* Reactivity.Reactivity
+    const runFork = Runtime.runFork(runtime)
+    const keeper = new Keeper(
+      configs,
+      options.idleTimeToLive === undefined ? Infinity : Duration.toMillis(options.idleTimeToLive),
+      // Layers are built where interruption is masked; what is opened later must not inherit that.
+      (effect) => runFork(Effect.interruptible(effect)),
+      (config) =>
+        Effect.map(
+          Effect.provideService(open(config), Reactivity.Reactivity, reactivity),
+          ({ database, services }): Opened => ({
+            database,
+            context: Context.mergeAll(
+              Context.make(Db, database),
+              Context.make(SqlClient.SqlClient, database.sql),
+              Context.make(DbMetrics, registry),
+              services
+            )
+          })
+        )
+    )
+    yield* Effect.addFinalizer(() => keeper.close)
+    return {
+      names: keeper.names,
+      get: (name) => Effect.map(keeper.acquire(name), ({ database }) => database),
+      use: (name) => (effect) =>
+        Effect.scopedWith((scope) =>
+          Effect.flatMap(
+            Scope.extend(keeper.acquire(name), scope),
+            ({ context }) => Effect.provide(effect, context)
+          )
+        ),
+      health: Effect.suspend(() =>
+        Effect.map(
+          Effect.forEach(
+            keeper.names,
+            (name) => Effect.map(healthOf(keeper, name), (report) => [name, report] as const),
+            { concurrency: "unbounded" }
+          ),
+          Object.fromEntries<DbHealth.Report>
+        )
+      )
+    }
+  })
+
+/** The faults of all configurations at once. */
+const all = (
+  names: ReadonlyArray<string>,
+  resolve: (name: string) => Effect.Effect<DbConfig.DbConfig, ConfigError.ConfigError>
+): Effect.Effect<ReadonlyArray<DbConfig.DbConfig>, ConfigError.ConfigError> =>
+  Effect.flatMap(Effect.forEach(names, (name) => Effect.either(resolve(name))), (results) => {
+    const [first, ...others] = results.flatMap((result) => Either.isLeft(result) ? [result.left] : [])
+    return first === undefined
+      ? Effect.succeed(results.flatMap((result) => Either.isRight(result) ? [result.right] : []))
+      : Effect.fail(others.reduce(ConfigError.And, first))
+  })
+
+const scoped = (
+  configs: Effect.Effect<ReadonlyArray<DbConfig.DbConfig>, ConfigError.ConfigError>,
+  options: Options | undefined
+): Layer.Layer<DbRegistry, ConfigError.ConfigError> =>
+  Layer.provide(
+    Layer.scoped(DbRegistry, Effect.flatMap(configs, (configs) => make(configs, options))),
+    Reactivity.layer
+  )
+
+/**
+ * A registry of databases with these options, by name. Fails with the faults of all of them at once; the path of each
+ * begins with the database's name.
+ *
+ * @example
+ * ```ts
+ * import { Db, DbRegistry } from "dblive"
+ * import { Effect } from "effect"
+ *
+ * const count = Db.query<{ n: number }>("SELECT count(*) AS n FROM survey")
+ *
+ * const program = Effect.gen(function*() {
+ *   const names = yield* DbRegistry.names
+ *   return yield* Effect.forEach(names, (name) => count.pipe(DbRegistry.use(name)))
+ * })
+ *
+ * program.pipe(Effect.provide(DbRegistry.layer({
+ *   north: { url: "postgres://localhost/north" },
+ *   south: { url: "sqlite:///south.db" }
+ * })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  databases: Readonly<Record<string, DbConfig.Options>>,
+  options?: Options
+): Layer.Layer<DbRegistry, ConfigError.ConfigError> =>
+  scoped(
+    all(Object.keys(databases), (name) =>
+      Effect.mapError(DbConfig.resolve(name, databases[name]!), ConfigError.prefixed([name]))),
+    options
+  )
+
+/**
+ * A registry of databases with these names, each configured by the environment as `Db.Tag(name)` would be.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNames = (
+  names: ReadonlyArray<string>,
+  options?: Options
+): Layer.Layer<DbRegistry, ConfigError.ConfigError> => scoped(all(names, DbConfig.fromEnv), options)
+
+/**
+ * A registry of all databases that the environment configures: `SURVEY_HUB_DATABASE_URL` or
+ * `PRODUCTION_GLOBAL_SURVEY_HUB_CONNECTION_STRING` (also `..._TYPE`) make `survey_hub`, and `DATABASE_*` makes `default`,
+ * which outside production needs no variable.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const live: Layer.Layer<DbRegistry, ConfigError.ConfigError> = scoped(
+  Effect.flatMap(configured, (names) => all(names, DbConfig.fromEnv)),
+  undefined
+)
+
+// -----------------------------------------------------------------------------
+// accessors
+// -----------------------------------------------------------------------------
+
+/**
+ * All names, whether their databases are open or not.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const names: Effect.Effect<ReadonlyArray<string>, never, DbRegistry> = Effect.map(DbRegistry, (_) => _.names)
+
+/**
+ * The database of a name, held open until the scope closes: see {@link Service}.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const get = (name: string): Effect.Effect<Database, OpenError, DbRegistry | Scope.Scope> =>
+  Effect.flatMap(DbRegistry, (_) => _.get(name))
+
+/**
+ * Runs an effect that needs `Db` on the database of a name: see {@link Service}.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const use =
+  (name: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | OpenError, Exclude<R, Provided> | DbRegistry> =>
+    Effect.flatMap(DbRegistry, (_) => _.use(name)(effect))
+
+/**
+ * A report of each database, by name: see {@link Service}.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const health: Effect.Effect<Readonly<Record<string, DbHealth.Report>>, never, DbRegistry> = Effect.flatMap(
+  DbRegistry,
+  (_) => _.health
+)
