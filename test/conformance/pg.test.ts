@@ -49,4 +49,4 @@ const pg: Target = {
     )
 }
 
-conformance(pg)
+conformance(pg, 10_000)

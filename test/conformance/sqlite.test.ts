@@ -32,4 +32,4 @@ const sqlite: Target = {
   connections: undefined
 }
 
-conformance(sqlite)
+conformance(sqlite, 10_000)

@@ -19,6 +19,7 @@ const compiler = path.join(root, "node_modules/typescript/bin/tsc")
 /** What `package.json` says. */
 export const manifest: {
   readonly exports: Readonly<Record<string, string | null | { readonly types: string; readonly default: string }>>
+  readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
   readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>
 } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
@@ -94,7 +95,7 @@ export const Project = {
         const modules = path.join(directory, "node_modules")
         // A copy, not a link: a link would find the packages of this repository.
         fs.cpSync(build.directory, path.join(modules, "dblive"), { recursive: true })
-        for (const name of [...requiredPeers, ...packages]) {
+        for (const name of [...requiredPeers, ...Object.keys(manifest.dependencies), ...packages]) {
           const place = path.join(modules, name)
           fs.mkdirSync(path.dirname(place), { recursive: true })
           fs.symlinkSync(path.join(root, "node_modules", name), place, "junction")

@@ -121,7 +121,9 @@ export const sessions = (target: Target): void => {
       "roll back a transaction that was begun by hand and left open",
       Effect.gen(function*() {
         yield* Db.query(`CREATE TABLE t (id ${target.sql.id}, body ${target.sql.text})`)
-        yield* Db.session(Effect.zipRight(Db.query(target.sql.begin ?? "BEGIN"), Db.query("INSERT INTO t (body) VALUES ('lost')")))
+        yield* Db.session(
+          Effect.zipRight(Db.query(target.sql.begin ?? "BEGIN"), Db.query("INSERT INTO t (body) VALUES ('lost')"))
+        )
         assert.deepStrictEqual(yield* Db.query("SELECT body FROM t"), [])
         yield* isWhole
       })

@@ -6,7 +6,7 @@
  */
 import type { Custom } from "@effect/sql/Statement"
 import * as Statement from "@effect/sql/Statement"
-import { Json } from "./values.js"
+import { Json } from "./json.js"
 
 interface PgJson extends Custom<"PgJson", unknown> {}
 

@@ -7,18 +7,9 @@ import * as Redacted from "effect/Redacted"
 import { isAnyArrayBuffer, isDate, isMap, isPromise, isRegExp, isSet, isWeakMap, isWeakSet } from "node:util/types"
 import * as Pg from "pg"
 import * as PgArray from "./array.js"
+import { Json } from "./json.js"
 import * as Timestamp from "./timestamp.js"
 import type { Encoded } from "./writer.js"
-
-/**
- * A value that is to be sent as JSON whatever it is: `null`, a string and an array too.
- *
- * @since 0.1.0
- * @category models
- */
-export class Json {
-  constructor(readonly value: unknown) {}
-}
 
 /**
  * A parameter that cannot be sent without changing it. Says which kind of value it is, never the value.
