@@ -19,7 +19,9 @@ const signUp = (email: string) =>
     Effect.asVoid,
     Effect.catchIf(
       (error): error is DbError.QueryError =>
-        error._tag === "QueryError" && error.reason === "UniqueViolation" && error.column === "email",
+        // The constraint is called account_email_key on PostgreSQL, account.email on SQLite.
+        error._tag === "QueryError" && error.reason === "UniqueViolation" &&
+        error.constraint?.includes("email") === true,
       () => Effect.fail(new EmailTaken(email))
     )
   )

@@ -10,13 +10,13 @@ import { Db, DbLive } from "../src/index.js"
 
 const program = Effect.gen(function*() {
   const sql = yield* Pg.PgClient
-  yield* sql`CREATE TABLE IF NOT EXISTS event (id bigserial PRIMARY KEY, data jsonb NOT NULL, at timestamptz DEFAULT now())`
-  yield* sql`TRUNCATE event`
+  yield* sql`CREATE TABLE IF NOT EXISTS dblive_example_event (id bigserial PRIMARY KEY, data jsonb NOT NULL, at timestamptz DEFAULT now())`
+  yield* sql`TRUNCATE dblive_example_event`
 
-  yield* sql`INSERT INTO event ${sql.insert({ data: sql.json({ kind: "login", user: "ada" }) })}`.pipe(
+  yield* sql`INSERT INTO dblive_example_event ${sql.insert({ data: sql.json({ kind: "login", user: "ada" }) })}`.pipe(
     Db.transaction({ isolation: "serializable" })
   )
-  const rows = yield* sql<{ data: { kind: string } }>`SELECT data FROM event`
+  const rows = yield* sql<{ data: { kind: string } }>`SELECT data FROM dblive_example_event`
   yield* Console.log("written and read:", JSON.stringify(rows[0]!.data))
 
   // Listening has a connection of its own, and listens again when that is lost.

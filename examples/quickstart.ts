@@ -14,13 +14,13 @@ import { Db, DbLive } from "../src/index.js"
 const addNote = (body: string) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
-    yield* sql`INSERT INTO note ${sql.insert({ body })}`
-    return yield* sql<{ readonly body: string }>`SELECT body FROM note ORDER BY body`
+    yield* sql`INSERT INTO quickstart_note ${sql.insert({ body })}`
+    return yield* sql<{ readonly body: string }>`SELECT body FROM quickstart_note ORDER BY body`
   }).pipe(Db.transaction())
 
 const program = Effect.gen(function*() {
-  yield* Db.query("CREATE TABLE IF NOT EXISTS note (body VARCHAR(200) NOT NULL)")
-  yield* Db.query("DELETE FROM note")
+  yield* Db.query("CREATE TABLE IF NOT EXISTS quickstart_note (body VARCHAR(200) NOT NULL)")
+  yield* Db.query("DELETE FROM quickstart_note")
 
   yield* addNote("hello")
   const notes = yield* addNote("world")
@@ -32,7 +32,7 @@ const program = Effect.gen(function*() {
     Db.transaction(),
     Effect.flip
   )
-  const left = yield* Db.query<{ n: number }>("SELECT COUNT(*) AS n FROM note WHERE body = :body", {
+  const left = yield* Db.query<{ n: number }>("SELECT COUNT(*) AS n FROM quickstart_note WHERE body = :body", {
     body: "never kept"
   })
   yield* Console.log(`rolled back ("${undone}"): ${Number(left[0]?.n)} rows are left of it`)

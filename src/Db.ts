@@ -33,7 +33,7 @@ import * as NamedParams from "./engine/NamedParams.js"
 import { currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf } from "./engine/Place.js"
 import type { Session as EngineSession } from "./engine/Session.js"
-import { inFrame, retried, withSession, withTransaction } from "./engine/Transaction.js"
+import { beginInnermost, endInnermost, inFrame, retried, withSession, withTransaction } from "./engine/Transaction.js"
 
 /**
  * @since 0.1.0
@@ -486,38 +486,11 @@ const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient
       if (typeof begin !== "string") {
         return Effect.fail(unsupported(engine, begin.unsupported))
       }
-      return Effect.async<void, DbError>((resume) => {
-        session.begin(
-          session.innermost,
-          begin,
-          (error) => resume(error === undefined ? Effect.void : Effect.fail(error)),
-          { now: true, readOnly: readOnly === true }
-        )
-      })
+      return beginInnermost(session, begin, { readOnly })
     }),
   commit: endInnermost(engine, session, "commit"),
   rollback: endInnermost(engine, session, "rollback")
 })
-
-const endInnermost = (
-  engine: Engine,
-  session: EngineSession,
-  how: "commit" | "rollback"
-): Effect.Effect<void, DbError> =>
-  Effect.uninterruptible(Effect.async<void, DbError>((resume) => {
-    const frame = session.innermost
-    if (frame.kind === "session") {
-      return resume(Effect.fail(
-        new QueryError({
-          message: `database "${engine.name}": ${how} without a transaction: call begin first`,
-          reason: "TransactionAborted",
-          outcome: "NotSent",
-          database: engine.name
-        })
-      ))
-    }
-    session.end(frame, how, (error) => resume(error === undefined ? Effect.void : Effect.fail(error)))
-  }))
 
 const unsupported = (engine: Engine, what: string): QueryError =>
   new QueryError({
@@ -557,6 +530,18 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
           return Effect.fail(compiled.left)
         }
         const [sql, values] = compiled.right
+        if (options?.timeout !== undefined && engine.driver.capabilities.synchronous) {
+          return Effect.fail(
+            new ConnectionError({
+              message:
+                `database "${engine.name}": a statement cannot be stopped in this process, so its timeout could not ` +
+                "be kept: open the database with `threads`",
+              reason: "Unsupported",
+              outcome: "NotSent",
+              database: engine.name
+            })
+          )
+        }
         return Client.run(engine, fiber, frameOf(engine, fiber), sql, values, {
           mode: "rows",
           prepare: true,

@@ -43,8 +43,7 @@ export const attempts = (
   n: number,
   base: Duration.DurationInput,
   cap: Duration.DurationInput
-): Schedule.Schedule<unknown, DbError> =>
-  Schedule.intersect(backOff(base, cap), Schedule.recurs(Math.max(n - 1, 0)))
+): Schedule.Schedule<unknown, DbError> => Schedule.intersect(backOff(base, cap), Schedule.recurs(Math.max(n - 1, 0)))
 
 /**
  * For opening a connection: jittered exponential from 50 ms to 1 s, for as long as somebody waits; the acquire limit

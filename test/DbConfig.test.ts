@@ -464,8 +464,8 @@ describe("DbConfig.resolve", () => {
       const shed = (shedding: NonNullable<DbConfig.PoolOptions["shedding"]>) =>
         Effect.map(production({ ...server, pool: { shedding } }), (config) => config.pool.shedding)
       strictEqual(yield* shed(false), undefined)
-      deepStrictEqual(yield* shed({}), { target: 50, interval: 1000 })
-      deepStrictEqual(yield* shed({ target: "80 millis" }), { target: 80, interval: 1000 })
+      deepStrictEqual(yield* shed({}), { target: 50, interval: 2000 })
+      deepStrictEqual(yield* shed({ target: "80 millis" }), { target: 80, interval: 2000 })
     }))
 
   it.effect("preparing can be switched off", () =>

@@ -194,7 +194,7 @@ export const shedding = {
   }),
   interval: tuned("pool.shedding.interval", ["SHEDDING_INTERVAL"], {
     kind: duration(),
-    defaults: 1000,
+    defaults: 2000,
     meaning: "... for this long",
     example: "1s"
   })

@@ -122,7 +122,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       database: config.name
     })
   }
-  const memory: Memory = { plain: new Set(), hasTransactionTimeout: true }
+  const memory: Memory = { plain: new Set() }
   const texts = new Texts(rememberedTexts)
   const target = targetOf(config)
   const opened = open(config, {

@@ -250,7 +250,7 @@ const enter = (
   session: Session,
   outer: Frame,
   begin: string,
-  options: Options,
+  options: Options & { readonly now?: boolean },
   deadline: Deadline | undefined,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.Effect<Frame, DbError> =>
@@ -264,7 +264,7 @@ const enter = (
       state.frame = frame
       state.exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
       notify?.()
-    }, { readOnly: options.readOnly === true, deadline })
+    }, { readOnly: options.readOnly === true, now: options.now, deadline })
     if (state.exit !== undefined) {
       return state.exit
     }
@@ -287,6 +287,36 @@ const enter = (
         }
       }))
   })
+
+/** Begins in the innermost frame of a session, at once. */
+export const beginInnermost = (session: Session, begin: string, options: Options): Effect.Effect<void, DbError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<void, DbError>((fiber) =>
+      Effect.asVoid(enter(session, session.innermost, begin, { ...options, now: true }, deadlineOf(fiber), restore))
+    )
+  )
+
+/** Ends what was begun last in a session. */
+export const endInnermost = (
+  engine: Engine,
+  session: Session,
+  how: "commit" | "rollback"
+): Effect.Effect<void, DbError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<void, DbError>((fiber) => {
+      const frame = session.innermost
+      return frame.kind === "session"
+        ? Effect.fail(
+          new QueryError({
+            message: `database "${engine.name}": ${how} without a transaction: call begin first`,
+            reason: "TransactionAborted",
+            outcome: "NotSent",
+            database: engine.name
+          })
+        )
+        : leave(engine, restore, session, frame, how, { deadline: deadlineOf(fiber) })
+    })
+  )
 
 /** Commits; where it is asked for, and the answer was lost, asks the database what became of the transaction. */
 const committed = (

@@ -76,8 +76,8 @@ describe("the built package", () => {
     }
   })
 
-  it("needs no driver's package for the main entry point and the test layers, neither to run nor to type", () => {
-    for (const entry of ["dist/index.js", "dist/index.d.ts", "dist/DbTest.js", "dist/DbTest.d.ts"]) {
+  it("needs no driver's package for the main entry point, neither to run nor to type", () => {
+    for (const entry of ["dist/index.js", "dist/index.d.ts"]) {
       const reached = packagesReachedFrom(build, entry)
       assert.include(reached, "effect/Effect", entry)
       assert.deepStrictEqual(reached.filter((name) => driverPackages.test(name)), [], entry)
@@ -89,7 +89,6 @@ describe("the built package", () => {
       const project = yield* Project.make(build, [])
       const { code, stderr, stdout } = yield* project.run(`
         await import("dblive")
-        await import("dblive/test")
         for (const inside of ["dblive/internal/x", "dblive/engine/Pool.js", "dblive/dist/engine/Pool.js"]) {
           console.log(await import(inside).then(() => "open", (error) => error.code))
         }

@@ -10,7 +10,6 @@ import type { ConnectionOptions } from "node:tls"
 import * as Pg from "pg"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
-import type { ServerError } from "./codes.js"
 import { classifyLink, connectionError, timeoutError } from "./codes.js"
 import type { Settings } from "./connection.js"
 import { PgConnection } from "./connection.js"
@@ -30,8 +29,6 @@ const keepAliveDelay = 30_000
 export interface Memory {
   /** Servers that have no TLS, where that is allowed: `host:port`. */
   readonly plain: Set<string>
-  /** The server knows `transaction_timeout` (PostgreSQL 17). */
-  hasTransactionTimeout: boolean
 }
 
 /** Where to, in words, without a secret. */
@@ -101,7 +98,7 @@ class Handshake extends Pg.Client {
   }
 }
 
-const startupParameters = (config: DbConfig, user: string, memory: Memory): Readonly<Record<string, string>> => {
+const startupParameters = (config: DbConfig, user: string): Readonly<Record<string, string>> => {
   const { limits } = config
   const parameters: Record<string, string> = {
     user,
@@ -116,9 +113,7 @@ const startupParameters = (config: DbConfig, user: string, memory: Memory): Read
   if (limits.idleInTransactionTimeout > 0) {
     parameters["idle_in_transaction_session_timeout"] = String(Math.ceil(limits.idleInTransactionTimeout))
   }
-  if (limits.transactionTimeout > 0 && memory.hasTransactionTimeout) {
-    parameters["transaction_timeout"] = String(Math.ceil(limits.transactionTimeout))
-  }
+  // Not `transaction_timeout`: it would cut transactions that were given a longer limit; the engine keeps that one.
   // Last: no setting takes it back.
   const access = config.access === "read-only" ? { default_transaction_read_only: "on" } : {}
   return { ...parameters, ...config.settings, ...access }
@@ -173,7 +168,7 @@ const attempt = (options: Attempt): Effect.Effect<PgConnection, Error> =>
     const client = new Handshake(
       { ...shared, user: options.user, database: options.config.database ?? options.user, connection: wire },
       options.password,
-      startupParameters(options.config, options.user, options.memory)
+      startupParameters(options.config, options.user)
     )
     const fail = (error: Error): void => {
       wire.stream.destroy()
@@ -235,7 +230,7 @@ const routeOf = (host: Host, wire: Wire, tls: ConnectionOptions | undefined): Ro
 
 const hasNoTls = (error: Error): boolean => error.message === "The server does not support SSL connections"
 
-/** One host, with what `prefer` and older servers make necessary. */
+/** One host, with what `prefer` makes necessary. */
 const openHost = (options: Omit<Attempt, "tls">): Effect.Effect<PgConnection, Error> => {
   const { config, host, memory } = options
   const key = place(host)
@@ -249,15 +244,7 @@ const openHost = (options: Omit<Attempt, "tls">): Effect.Effect<PgConnection, Er
       // It may have got TLS since.
       memory.plain.delete(key)
       return Effect.fail(error)
-    }),
-    Effect.catchIf(
-      (error) =>
-        (error as ServerError).code === "42704" && memory.hasTransactionTimeout && config.limits.transactionTimeout > 0,
-      () => {
-        memory.hasTransactionTimeout = false
-        return openHost(options)
-      }
-    )
+    })
   )
 }
 

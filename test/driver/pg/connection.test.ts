@@ -349,21 +349,6 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.strictEqual((idle as TimeoutError).limitMillis, 100)
     }))
 
-  it.scoped("a whole transaction has a limit, kept by the server and across a reset", () =>
-    Effect.gen(function*() {
-      const connection = yield* connected({ limits: { transactionTimeout: "150 millis" } })
-      if (Number.parseInt(connection.serverVersion) < 17) {
-        // Older servers do not know the setting: they are opened without it.
-        assert.strictEqual(yield* value(connection, "SELECT current_setting('transaction_timeout', true)"), null)
-        return
-      }
-      yield* reset(connection, "discard")
-      yield* execute(connection, "SELECT 1", [], { begin: "BEGIN" })
-      const error = yield* Effect.flip(execute(connection, "SELECT pg_sleep(9)"))
-      assert.deepStrictEqual(reasonOf(error), ["TimeoutError", "Transaction", "RolledBack"])
-      assert.isTrue(connection.lost)
-    }))
-
   it.scoped("limits of single statements do not reach their neighbours in a transaction", () =>
     Effect.gen(function*() {
       const connection = yield* connected({ limits: { statementTimeout: "20 seconds" } })
