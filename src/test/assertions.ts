@@ -1,0 +1,107 @@
+/**
+ * What the code under test did: statements, their number, leaks.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { type Database, Db, TypeId } from "../Db.js"
+import { checked, lentNow, type RecordedStatement, watched, watchUnder } from "./watch.js"
+
+/**
+ * Records the databases of a layer that is not one of `DbTest`'s, and fails a test that leaks connections of them.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const recorded = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> => watched(layer)
+
+/**
+ * Every statement that was sent to a database since its layer was built (migrations and seed do not count), `BEGIN` and its kin among them, with the values
+ * of the parameters. The last 10,000 are kept.
+ *
+ * @since 0.1.0
+ * @category assertions
+ */
+export const statementsOf = <Self>(
+  tag: Context.Tag<Self, Database>
+): Effect.Effect<ReadonlyArray<RecordedStatement>, never, Self> =>
+  Effect.map(watchUnder(tag), (watch) => [...watch.statements])
+
+/**
+ * {@link statementsOf} the default database.
+ *
+ * @since 0.1.0
+ * @category assertions
+ */
+export const statements: Effect.Effect<ReadonlyArray<RecordedStatement>, never, Db> = statementsOf(Db)
+
+/** Which database is meant. */
+interface Options<Self> {
+  /** Its tag. Defaults to `Db`. */
+  readonly database: Context.Tag<Self, Database>
+}
+
+const tagOf = <Self>(options: Options<Self> | undefined): Context.Tag<Self, Database> =>
+  // Without options `Self` is `Db`: nothing else it could be inferred from.
+  options?.database ?? (Db as unknown as Context.Tag<Self, Database>)
+
+/**
+ * Runs an effect and gives, beside its value, the statements that the database got meanwhile (from other fibers, too).
+ *
+ * @since 0.1.0
+ * @category assertions
+ */
+export const record = <A, E, R, Self = Db>(
+  effect: Effect.Effect<A, E, R>,
+  options?: Options<Self>
+): Effect.Effect<readonly [A, ReadonlyArray<RecordedStatement>], E, R | Self> =>
+  Effect.flatMap(watchUnder(tagOf(options)), (watch) => {
+    const before = watch.total
+    return Effect.map(effect, (value) => [value, watch.since(before)] as const)
+  })
+
+/**
+ * Runs an effect and gives, beside its value, how many queries the database got meanwhile. `BEGIN` and its kin do not
+ * count. Catches what asks once per row.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { DbTest } from "dblive"
+ * import { expect } from "vitest"
+ *
+ * declare const notesWithTags: Effect.Effect<ReadonlyArray<unknown>>
+ *
+ * const test = Effect.gen(function*() {
+ *   const [notes, queries] = yield* DbTest.countQueries(notesWithTags)
+ *   expect(notes).toHaveLength(3)
+ *   expect(queries).toBe(2)
+ * })
+ *
+ * @since 0.1.0
+ * @category assertions
+ */
+export const countQueries = <A, E, R, Self = Db>(
+  effect: Effect.Effect<A, E, R>,
+  options?: Options<Self>
+): Effect.Effect<readonly [A, number], E, R | Self> =>
+  Effect.map(
+    record(effect, options),
+    ([value, statements]) => [value, statements.filter(({ kind }) => kind === "query").length] as const
+  )
+
+/**
+ * Dies with a `LeakError` that names the holders when the effect leaves connections borrowed. The layers of `DbTest` do
+ * that by themselves, at the end of each test; this says it of a part of one.
+ *
+ * @since 0.1.0
+ * @category assertions
+ */
+export const noLeaks = <A, E, R, Self = Db>(
+  effect: Effect.Effect<A, E, R>,
+  options?: Options<Self>
+): Effect.Effect<A, E, R | Self> =>
+  Effect.flatMap(tagOf(options), (database) => {
+    const engine = database[TypeId]
+    const before = lentNow(engine)
+    return Effect.tap(effect, () => checked(engine, before))
+  })

@@ -1,0 +1,339 @@
+/**
+ * Faults by name, and the errors by which each database's own driver would report them.
+ */
+import type * as DbConfig from "../DbConfig.js"
+import {
+  ConnectionError,
+  connectionReasons,
+  type DbError,
+  type Outcome,
+  QueryError,
+  type QueryReason,
+  queryReasons,
+  TimeoutError,
+  type TimeoutPhase,
+  timeoutPhases
+} from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import * as Mssql from "../driver/mssql/codes.js"
+import * as Mysql from "../driver/mysql/codes.js"
+import * as Pg from "../driver/pg/codes.js"
+import * as Sqlite from "../driver/sqlite/codes.js"
+import { toError } from "../driver/sqlite/errors.js"
+
+/**
+ * What can go wrong when a connection is opened. `Timeout`: the server does not answer until `connectTimeout` is over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectFault = "Refused" | "TooManyConnections" | "ServerStarting" | "Timeout"
+
+/**
+ * What can go wrong with a statement or a COMMIT.
+ *
+ * - `LostBefore`: the connection breaks before it is sent, and that is known.
+ * - `LostDuring`: the connection breaks after it was sent; the server did not apply it, and nobody is told.
+ * - `LostAfter`: the server applies it, and the answer is lost.
+ * - `Deadlock`, `Serialization`: the server chose this transaction to give way.
+ * - `LockTimeout`, `Timeout`: the server stopped it at its limit (30 seconds, where none is configured).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type StatementFault =
+  | "LostBefore"
+  | "LostDuring"
+  | "LostAfter"
+  | "Deadlock"
+  | "Serialization"
+  | "LockTimeout"
+  | "Timeout"
+
+/** Those by which a server answers. */
+export type Answered = Exclude<StatementFault, "LostBefore" | "LostDuring" | "LostAfter">
+
+/** In force where nothing is configured, in milliseconds. */
+const limitByDefault = 30_000
+
+/** Where a fault strikes. */
+export interface Circumstances {
+  readonly outcome: Outcome
+  readonly statement: string
+  readonly commit: boolean
+  readonly request: Driver.Request
+}
+
+/** The errors of one database. */
+export interface Errors {
+  readonly connect: (fault: ConnectFault) => ConnectionError | TimeoutError
+  readonly lost: (at: Pick<Circumstances, "outcome" | "commit"> & { readonly statement: string | undefined }) => DbError
+  readonly answered: (fault: Answered, at: Circumstances) => DbError
+  /** The statement was stopped by whoever sent it. */
+  readonly cancelled: (statement: string, outcome: Outcome) => DbError
+}
+
+const raw = (message: string, fields: object): Error => Object.assign(new Error(message), fields)
+
+const reset = () => raw("read ECONNRESET", { errno: -104, code: "ECONNRESET", syscall: "read" })
+const refused = (target: Driver.Target) => {
+  const { address, port } = target
+  return raw(`connect ECONNREFUSED ${address}:${port}`, {
+    errno: -111,
+    code: "ECONNREFUSED",
+    syscall: "connect",
+    address,
+    port
+  })
+}
+
+const connectTimeout = (target: Driver.Target, config: DbConfig.DbConfig) =>
+  Pg.timeoutError({
+    phase: "Connect",
+    what: `${target.uri}: the connection was not open in time`,
+    outcome: "NotSent",
+    database: config.name,
+    limitMillis: config.pool.connectTimeout
+  })
+
+const limits = (config: DbConfig.DbConfig, request: Driver.Request) => ({
+  statementTimeout: (request.statementTimeout ?? config.limits.statementTimeout) || limitByDefault,
+  lockTimeout: (request.lockTimeout ?? config.limits.lockTimeout) || limitByDefault
+})
+
+const pgAnswers = {
+  Deadlock: ["40P01", "deadlock detected", "DeadLockReport"],
+  Serialization: ["40001", "could not serialize access due to concurrent update", "ExecUpdate"],
+  LockTimeout: ["55P03", "canceling statement due to lock timeout", "ProcessInterrupts"],
+  Timeout: ["57014", "canceling statement due to statement timeout", "ProcessInterrupts"]
+} as const satisfies Record<Answered, readonly [code: string, message: string, routine: string]>
+
+const pgError = (code: string, message: string, routine: string, severity = "ERROR"): Pg.ServerError =>
+  raw(message, { name: "error", severity, code, routine }) as Pg.ServerError
+
+const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+  const database = config.name
+  const link = (cause: Error, outcome: Outcome) =>
+    Pg.classifyLink(cause, { database, where: target.uri, outcome, otherwise: "Lost" })
+  const at = (circumstances: Circumstances) => ({
+    database,
+    outcome: circumstances.outcome,
+    statement: circumstances.statement,
+    commit: circumstances.commit,
+    fatal: false,
+    cancelling: false,
+    ...limits(config, circumstances.request),
+    idleTimeout: 0,
+    transactionTimeout: 0
+  })
+  return {
+    connect: (fault) => {
+      switch (fault) {
+        case "Refused":
+          return link(refused(target), "NotSent")
+        case "TooManyConnections":
+          return link(pgError("53300", "sorry, too many clients already", "InitProcess", "FATAL"), "NotSent")
+        case "ServerStarting":
+          return link(
+            pgError("57P03", "the database system is starting up", "ProcessStartupPacket", "FATAL"),
+            "NotSent"
+          )
+        case "Timeout":
+          return connectTimeout(target, config)
+      }
+    },
+    lost: ({ commit, outcome, statement }) =>
+      commit
+        ? Pg.queryError({
+          reason: "CommitUnknown",
+          what: "the connection broke before the answer to COMMIT came: read ECONNRESET",
+          outcome: "Unknown",
+          database,
+          statement,
+          cause: reset()
+        })
+        : link(reset(), outcome),
+    answered: (fault, circumstances) => {
+      const [code, message, routine] = pgAnswers[fault]
+      return Pg.classify(pgError(code, message, routine), at(circumstances))
+    },
+    cancelled: (statement, outcome) =>
+      Pg.queryError({
+        reason: "Unknown",
+        what: "canceling statement due to user request",
+        outcome,
+        database,
+        statement,
+        code: "57014",
+        cause: pgError("57014", "canceling statement due to user request", "ProcessInterrupts")
+      })
+  }
+}
+
+/** What a database that knows no such fault is made to say all the same: a stand-in for one that does. */
+const generic = (target: Driver.Target, config: DbConfig.DbConfig) => {
+  const database = config.name
+  const timeout = (phase: TimeoutPhase, limitMillis: number, circumstances: Circumstances) =>
+    new TimeoutError({
+      message: `database "${database}": ${timeoutPhases[phase].meaning}. ${timeoutPhases[phase].advice}`,
+      phase,
+      outcome: circumstances.outcome,
+      database,
+      limitMillis,
+      statement: circumstances.statement
+    })
+  const query = (reason: QueryReason, circumstances: Pick<Circumstances, "outcome" | "statement">) =>
+    new QueryError({
+      message: `database "${database}": ${queryReasons[reason].meaning}. ${queryReasons[reason].advice}`,
+      reason,
+      outcome: circumstances.outcome,
+      database,
+      statement: circumstances.statement
+    })
+  const connect = (fault: ConnectFault) =>
+    fault === "Timeout"
+      ? connectTimeout(target, config)
+      : new ConnectionError({
+        message: `database "${database}": ${connectionReasons[fault].meaning}. ${connectionReasons[fault].advice}`,
+        reason: fault,
+        outcome: "NotSent",
+        database
+      })
+  return { timeout, query, connect }
+}
+
+const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+  const database = config.name
+  const { connect, query, timeout } = generic(target, config)
+  const failed = (code: string, message: string) => raw(message, { name: "SqliteError", code })
+  return {
+    // It has no server: where such a fault is asked for, it stands in for a database that has one.
+    connect,
+    lost: ({ outcome, statement }) =>
+      toError(Sqlite.classify({ database, text: statement, outcome }, failed("SQLITE_IOERR", "disk I/O error"))),
+    answered: (fault, circumstances) => {
+      const { outcome, request, statement } = circumstances
+      const place = { database, text: statement, outcome }
+      const { lockTimeout, statementTimeout } = limits(config, request)
+      switch (fault) {
+        case "Deadlock":
+          return query("Deadlock", circumstances)
+        case "Serialization":
+          return toError(Sqlite.classify(place, failed("SQLITE_BUSY_SNAPSHOT", "database is locked")))
+        case "LockTimeout":
+          return toError(Sqlite.lockTimeout(place, lockTimeout, failed("SQLITE_BUSY", "database is locked")))
+        case "Timeout":
+          return timeout("Statement", statementTimeout, circumstances)
+      }
+    },
+    cancelled: (text, outcome) =>
+      toError(Sqlite.classify({ database, text, outcome }, failed("SQLITE_INTERRUPT", "interrupted")))
+  }
+}
+
+const mysqlAnswers = {
+  Deadlock: ["ER_LOCK_DEADLOCK", 1213, "Deadlock found when trying to get lock; try restarting transaction"],
+  Serialization: ["ER_CHECKREAD", 1020, "Record has changed since last read in table"],
+  LockTimeout: ["ER_LOCK_WAIT_TIMEOUT", 1205, "Lock wait timeout exceeded; try restarting transaction"],
+  Timeout: [
+    "ER_QUERY_TIMEOUT",
+    3024,
+    "Query execution was interrupted, maximum statement execution time exceeded"
+  ]
+} as const satisfies Record<Answered, readonly [code: string, errno: number, message: string]>
+
+const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+  const database = config.name
+  const { connect, query } = generic(target, config)
+  const link = (cause: Error, outcome: Outcome) =>
+    Mysql.classifyLink(cause, { database, where: target.uri, outcome, otherwise: "Lost" })
+  return {
+    connect: (fault) => {
+      switch (fault) {
+        case "Refused":
+          return link(refused(target), "NotSent")
+        case "TooManyConnections":
+          return link(raw("Too many connections", { code: "ER_CON_COUNT_ERROR", errno: 1040 }), "NotSent")
+        default:
+          return connect(fault)
+      }
+    },
+    lost: ({ commit, outcome, statement }) =>
+      commit
+        ? Mysql.queryError("CommitUnknown", {
+          database,
+          what: "COMMIT failed",
+          outcome: "Unknown",
+          statement,
+          cause: reset()
+        })
+        : link(reset(), outcome),
+    answered: (fault, { commit, outcome, request, statement }) => {
+      const [code, errno, message] = mysqlAnswers[fault]
+      return Mysql.classify(raw(message, { code, errno }) as Mysql.RawError, {
+        database,
+        statement,
+        commit,
+        outcome,
+        ...limits(config, request)
+      })
+    },
+    cancelled: (statement, outcome) => query("Unknown", { statement, outcome })
+  }
+}
+
+const mssqlAnswers = {
+  Deadlock: [1205, "Transaction was deadlocked on lock resources and has been chosen as the deadlock victim"],
+  Serialization: [3960, "Snapshot isolation transaction aborted due to update conflict"],
+  LockTimeout: [1222, "Lock request time out period exceeded."]
+} as const satisfies Record<Exclude<Answered, "Timeout">, readonly [number: number, message: string]>
+
+const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+  const database = config.name
+  const { connect, query, timeout } = generic(target, config)
+  const link = (cause: Error, outcome: Outcome) =>
+    Mssql.classifyLink(cause, { database, where: target.uri, outcome, otherwise: "Lost" })
+  return {
+    connect: (fault) =>
+      fault === "Refused"
+        ? link(refused(target), "NotSent")
+        : fault === "TooManyConnections"
+        ? link(raw("The maximum number of connections has been reached", { number: 10928 }), "NotSent")
+        : connect(fault),
+    lost: ({ commit, outcome, statement }) =>
+      commit
+        ? Mssql.queryError("CommitUnknown", {
+          database,
+          what: "COMMIT failed",
+          outcome: "Unknown",
+          statement,
+          cause: reset()
+        })
+        : link(reset(), outcome),
+    answered: (fault, circumstances) => {
+      const { commit, outcome, request, statement } = circumstances
+      const { lockTimeout, statementTimeout } = limits(config, request)
+      if (fault === "Timeout") {
+        return timeout("Statement", statementTimeout, circumstances)
+      }
+      const [number, message] = mssqlAnswers[fault]
+      return Mssql.classify(raw(message, { number }), { database, statement, commit, outcome, lockTimeout })
+    },
+    cancelled: (statement, outcome) => query("Unknown", { statement, outcome })
+  }
+}
+
+/** The errors of the database that a driver speaks to. */
+export const errorsOf = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+  switch (target.system) {
+    case "sqlite":
+      return sqlite(target, config)
+    case "mysql":
+    case "mariadb":
+      return mysql(target, config)
+    case "microsoft.sql_server":
+      return mssql(target, config)
+    default:
+      return postgresql(target, config)
+  }
+}

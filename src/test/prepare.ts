@@ -1,0 +1,108 @@
+/**
+ * What a test's database is prepared with: migrations, then rows.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { ConfigError } from "effect/ConfigError"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type Database, Db, type Members } from "../Db.js"
+import type * as DbConfig from "../DbConfig.js"
+import type { DbError } from "../DbError.js"
+import type { DbMetrics } from "../DbMetrics.js"
+import * as DbMigrator from "../DbMigrator.js"
+import type * as Driver from "../driver/Driver.js"
+
+/**
+ * A database's tag, with the layers it makes: `Db`, or a class made by `Db.Tag`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Target<Self, Provided> extends Context.Tag<Self, Database>, Members<Self> {
+  readonly layer: (options: DbConfig.Options) => Layer.Layer<Provided, DbError | ConfigError>
+  readonly layerDriver: (
+    options: DbConfig.Options,
+    driver: Driver.Make<DbConfig.DbConfig>
+  ) => Layer.Layer<Provided, DbError | ConfigError>
+}
+
+/** What the layers of the default database provide. */
+export type Provides = Db | SqlClient.SqlClient | DbMetrics
+
+/**
+ * What a test's database is prepared with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Preparation<Self, Provided, E, R, E2, R2> {
+  /** The database's tag. Defaults to `Db`. */
+  readonly database?: Target<Self, Provided> | undefined
+  /**
+   * Migrations, as `DbMigrator` takes them, or an effect that makes the schema, with `SqlClient` of one session. Defaults
+   * to none.
+   */
+  readonly migrations?: DbMigrator.Source<R> | Effect.Effect<unknown, E, R> | undefined
+  /** Runs in one session of each new database, after the migrations. Defaults to nothing. */
+  readonly seed?: Effect.Effect<unknown, E2, R2> | undefined
+}
+
+/** What is left to be provided to the layer of a prepared database. */
+export type Rest<Self, R> = Exclude<Exclude<R, SqlClient.SqlClient>, Self>
+
+/** What can go wrong when a test's database is made. */
+export type Failure<E> = DbError | ConfigError | DbMigrator.MigrationError | Exclude<E, SqlError>
+
+export const targetOf = <Self, Provided>(
+  preparation: Pick<Preparation<Self, Provided, never, never, never, never>, "database">
+): Target<Self, Provided> =>
+  // Without a tag of one's own both are the default database's: nothing else they could be inferred from.
+  preparation.database ?? (Db as unknown as Target<Self, Provided>)
+
+export const isSource = <E, R>(
+  migrations: DbMigrator.Source<R> | Effect.Effect<unknown, E, R>
+): migrations is DbMigrator.Source<R> => !Effect.isEffect(migrations)
+
+/** Runs the migrations on the open database of the context. */
+export const migrate = <Self, Provided, E, R, E2, R2>(
+  preparation: Preparation<Self, Provided, E, R, E2, R2>
+): Effect.Effect<void, Failure<E>, Self | Rest<Self, R>> => {
+  const { migrations } = preparation
+  const target = targetOf(preparation)
+  // The casts drop what TypeScript cannot compute: Exclude of unions with the type parameters E and R.
+  return migrations === undefined
+    ? Effect.void
+    : isSource(migrations)
+    ? DbMigrator.run(target, { migrations }) as never
+    : target.session(migrations) as never
+}
+
+/** Runs the seed on the open database of the context. */
+export const seed = <Self, Provided, E, R, E2, R2>(
+  preparation: Preparation<Self, Provided, E, R, E2, R2>
+): Effect.Effect<void, Failure<E2>, Self | Rest<Self, R2>> =>
+  preparation.seed === undefined
+    ? Effect.void
+    // As above.
+    : targetOf(preparation).session(preparation.seed) as never
+
+/** A layer, with something done to what it opened before anybody else gets it. */
+export const thenRun = <A, E, R, E2, R2>(
+  layer: Layer.Layer<A, E, R>,
+  effect: Effect.Effect<void, E2, R2>
+): Layer.Layer<A, E | E2, R | Exclude<R2, A>> =>
+  Layer.flatMap(layer, (context) => Layer.effectContext(Effect.as(Effect.provide(effect, context), context)))
+
+/** The pool of a test's database: small, and without anything that happens by itself. */
+export const pool = (given: DbConfig.PoolOptions | undefined): DbConfig.PoolOptions => ({
+  size: 1,
+  overflow: 4,
+  minIdle: 0,
+  keepalive: 0,
+  leakThreshold: 0,
+  validateAfter: "1 minute",
+  resetOnReturn: "rollback",
+  ...given
+})

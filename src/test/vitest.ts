@@ -1,0 +1,37 @@
+/**
+ * What Vitest knows of the test that runs now. Outside Vitest there is none.
+ */
+import * as Effect from "effect/Effect"
+
+/** The parts of Vitest's test that are used here. */
+export interface Test {
+  readonly name: string
+  readonly concurrent?: boolean | undefined
+  readonly result?: { readonly state: string } | undefined
+  readonly context: { readonly onTestFinished: (f: () => void | Promise<void>) => void }
+}
+
+interface Suite {
+  readonly getCurrentTest: () => Test | undefined
+}
+
+let suite: Suite | undefined
+
+/**
+ * Makes {@link currentTest} work, where this runs in Vitest. To be run before, because modules load asynchronously.
+ */
+export const load: Effect.Effect<void> = Effect.suspend(() =>
+  process.env["VITEST"] === undefined || suite !== undefined
+    ? Effect.void
+    : Effect.ignore(Effect.tryPromise(async () => {
+      // By a name that is no literal: nobody needs Vitest's types or package to use these layers without it.
+      const name = "vitest/suite"
+      suite = await import(/* @vite-ignore */ name) as Suite
+    }))
+)
+
+/** The test that runs now. `undefined` for tests that run side by side, where nobody can tell. */
+export const currentTest = (): Test | undefined => {
+  const test = suite?.getCurrentTest()
+  return test === undefined || test.concurrent === true ? undefined : test
+}
