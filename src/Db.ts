@@ -33,7 +33,15 @@ import * as NamedParams from "./engine/NamedParams.js"
 import { currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf } from "./engine/Place.js"
 import type { Session as EngineSession } from "./engine/Session.js"
-import { beginInnermost, endInnermost, inFrame, retried, withSession, withTransaction } from "./engine/Transaction.js"
+import {
+  beginInnermost,
+  endInnermost,
+  inFrame,
+  reserveSession,
+  retried,
+  withSession,
+  withTransaction
+} from "./engine/Transaction.js"
 
 /**
  * @since 0.1.0
@@ -396,7 +404,7 @@ export const make = (
     const services = yield* driver.services({
       client: engine.client,
       database: config.name,
-      connection: Client.reserveSession(engine).pipe(
+      connection: reserveSession(engine).pipe(
         Effect.map((session) => session.connection),
         Effect.mapError(toSql)
       )
@@ -563,7 +571,7 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         })
       ) as never,
     scoped: withEngine((engine) =>
-      Effect.flatMap(Client.reserveSession(engine), (session) =>
+      Effect.flatMap(reserveSession(engine), (session) =>
         Effect.map(
           Effect.provide(Client.make(engine, session), Reactivity.layer),
           (sql) => handle(engine, session, sql)

@@ -7,29 +7,24 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { type DbError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "./Engine.js"
+import type { Frame } from "./Frame.js"
+import { Job } from "./Job.js"
 import { type AnyFiber, deadlineOf, isTraced, statementLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
-import { type Frame, Job, type Session, type SessionCursor } from "./Session.js"
+import { makeStream, type TransformRows } from "./RowStream.js"
+import type { Session } from "./Session.js"
 import { SingleStatement } from "./SingleStatement.js"
-import { withTransaction } from "./Transaction.js"
-import { settleLimit } from "./Work.js"
-
-type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
-
-/** Rows asked for at a time by a stream: enough that the round trip does not count, few enough that memory stays flat. */
-const fetchSize = 512
+import { reserveSession, withTransaction } from "./Transaction.js"
 
 /** What a statement asks for beyond its text. */
 export interface Ask {
@@ -291,16 +286,9 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
     return Stream.unwrapScoped(
       Effect.withFiberRuntime<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope>((fiber) => {
         const [text, params] = this.compile()
-        const frame = core.place(fiber)
-        const stream = makeStream(
-          core.engine,
-          fiber,
-          frame,
-          text,
-          params,
-          statementLimit(core.engine.config, fiber),
-          core.transformRows
-        )
+        const limit = statementLimit(core.engine.config, fiber)
+        const request = () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit })
+        const stream = makeStream(core.engine, fiber, core.place(fiber), request, limit, core.transformRows)
         if (!isTraced(fiber)) {
           return stream
         }
@@ -363,119 +351,8 @@ const makeConstructor = (core: Core): Statement.Constructor =>
   ) as unknown as Statement.Constructor
 
 // -----------------------------------------------------------------------------
-// streams
-// -----------------------------------------------------------------------------
-
-const makeStream = (
-  engine: Engine,
-  fiber: AnyFiber,
-  frame: Frame | undefined,
-  text: string,
-  params: ReadonlyArray<unknown>,
-  limit: number,
-  transformRows: TransformRows
-): Effect.Effect<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const at = frame ?? (yield* reserveSession(engine)).root
-    const session = at.session
-    const deadline = deadlineOf(fiber)
-    const request = makeRequest(engine, fiber, text, params, { mode: "rows", prepare: true, limit })
-    const inLine = <A>(make: (done: (error: DbError | undefined, value: A) => void) => Job) =>
-      Effect.async<A, DbError>((resume) => {
-        const job = make((error, value) => resume(error === undefined ? Exit.succeed(value) : Exit.fail(error)))
-        session.submit(job)
-        return Effect.async<void>((done) => session.withdraw(job, () => done(Effect.void)))
-      })
-    const state: { cursor: SessionCursor | undefined } = { cursor: undefined }
-    yield* Effect.addFinalizer(() =>
-      Effect.async<void>((resume) => {
-        const cursor = state.cursor
-        if (cursor === undefined || cursor.done) {
-          return resume(Effect.void)
-        }
-        session.detach(cursor)
-        session.submit(
-          new Job(
-            session.innermost,
-            "cursor",
-            undefined,
-            (_, __, done) => cursor.cursor.close(done),
-            () => resume(Effect.void),
-            // Nobody can interrupt this wait.
-            settleLimit,
-            undefined
-          )
-        )
-      })
-    )
-    yield* inLine<Driver.Cursor>((done) =>
-      new Job(
-        at,
-        "open",
-        request,
-        (connection, _, answer) => connection.openCursor(request, answer),
-        (error, value) => {
-          if (error === undefined) {
-            // Registered here, not by the fiber, which may be interrupted before it sees the answer.
-            state.cursor = { cursor: value as Driver.Cursor, frame: at, buffer: [], done: false, failed: undefined }
-            session.attach(state.cursor)
-          }
-          done(error, value as Driver.Cursor)
-        },
-        limit,
-        deadline
-      )
-    )
-    const cursor = state.cursor!
-    const pull = Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
-      if (cursor.buffer.length > 0) {
-        return Effect.succeed(cursor.buffer.splice(0))
-      }
-      if (cursor.failed !== undefined) {
-        return Effect.fail(Option.some(cursor.failed))
-      }
-      if (cursor.done) {
-        return Effect.fail(Option.none())
-      }
-      return inLine<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) =>
-        session.fetchJob(cursor, fetchSize, (error, value) => {
-          if (error !== undefined || value.done) {
-            cursor.done = true
-            session.detach(cursor)
-          }
-          done(error, value)
-        }, deadline)
-      ).pipe(
-        Effect.mapError(Option.some),
-        Effect.flatMap(({ rows }) =>
-          rows.length > 0 || !cursor.done ? Effect.succeed(rows) : Effect.fail(Option.none())
-        )
-      )
-    })
-    return Stream.repeatEffectChunkOption(
-      Effect.mapBoth(pull, {
-        onFailure: Option.map(toSqlError),
-        // Cursors give rows as objects in this mode.
-        onSuccess: (rows) =>
-          Chunk.unsafeFromArray(transformRows === undefined ? rows : transformRows(rows as ReadonlyArray<object>))
-      })
-    )
-  }).pipe(Effect.mapError(toSqlError))
-
-// -----------------------------------------------------------------------------
 // the client
 // -----------------------------------------------------------------------------
-
-/** A session that lasts as long as the scope, outside the fiber's own session. */
-export const reserveSession = (engine: Engine) =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
-      Effect.tap(
-        engine.openSession(restore, { writes: false, inside: frameOf(engine, fiber) }),
-        (session) => Effect.addFinalizer(() => engine.closeSession(session))
-      )
-    )
-  )
 
 const makeConnection = (engine: Engine, session: Session): SqlConnection.Connection => {
   // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
@@ -498,9 +375,11 @@ const makeConnection = (engine: Engine, session: Session): SqlConnection.Connect
     executeUnprepared: (sql, params, transformRows) => transformed(ask(sql, params, unprepared), transformRows),
     executeStream: (sql, params, transformRows) =>
       Stream.unwrapScoped(
-        Effect.withFiberRuntime((fiber) =>
-          makeStream(engine, fiber, session.innermost, sql, params, statementLimit(engine.config, fiber), transformRows)
-        )
+        Effect.withFiberRuntime((fiber) => {
+          const limit = statementLimit(engine.config, fiber)
+          const request = () => makeRequest(engine, fiber, sql, params, { ...asRows, limit })
+          return makeStream(engine, fiber, session.innermost, request, limit, transformRows)
+        })
       )
   }
 }

@@ -6,8 +6,8 @@ import type * as Tracer from "effect/Tracer"
 import { type DbError, fromSqlError } from "../DbError.js"
 import { errorType } from "../DbMetrics.js"
 import type { Engine } from "./Engine.js"
+import type { Frame } from "./Frame.js"
 import type { AnyFiber } from "./Origin.js"
-import type { Frame } from "./Session.js"
 
 /** The frame in which a fiber runs on this engine's database, if any. */
 export const frameOf = (engine: Engine, fiber: AnyFiber): Frame | undefined => {

@@ -1,7 +1,8 @@
 /**
- * Why somebody who asks the pool for a connection does not get one.
+ * Why somebody who asks for a connection does not get one, or may not use it any more.
  */
 import { ConnectionError, type Holder, TimeoutError } from "../DbError.js"
+import type { Frame } from "./Frame.js"
 
 /** The layer has ended. */
 export const closed = (database: string): ConnectionError => {
@@ -60,3 +61,16 @@ export const cut = (database: string, limitMillis: number): TimeoutError =>
     database,
     limitMillis
   })
+
+/** The frame in which a statement was to run is over. */
+export const outlived = ({ kind, session }: Frame): ConnectionError => {
+  const what = kind === "savepoint" ? "nested transaction" : kind
+  return new ConnectionError({
+    message:
+      `database "${session.ground.name}": this ${what} (session ${session.number}) has ended, and a fiber that ` +
+      `outlived it tried to use its connection. Join or interrupt forked fibers before the ${what} ends`,
+    reason: "Closed",
+    outcome: "NotSent",
+    database: session.ground.name
+  })
+}

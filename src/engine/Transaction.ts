@@ -10,13 +10,15 @@ import * as FiberRef from "effect/FiberRef"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
+import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, isRetryable, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "./Engine.js"
+import type { Frame } from "./Frame.js"
 import { deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
-import type { Frame, Session } from "./Session.js"
+import type { Session } from "./Session.js"
 import type { Deadline } from "./Work.js"
 
 /** How a transaction is to run. */
@@ -61,6 +63,17 @@ const spanned = <A, E, R>(
         return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
       })
       : f(undefined)
+  )
+
+/** A session that lasts as long as the scope, outside the fiber's own session. */
+export const reserveSession = (engine: Engine) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
+      Effect.tap(
+        engine.openSession(restore, { writes: false, inside: frameOf(engine, fiber) }),
+        (session) => Effect.addFinalizer(() => engine.closeSession(session))
+      )
+    )
   )
 
 /** Pins one connection to the effect. In a session of the same database it is that session. */

@@ -1,0 +1,57 @@
+/**
+ * A request on its way through a session: a statement, the next rows of a cursor, a COMMIT.
+ */
+import type { DbError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import type { Frame } from "./Frame.js"
+import { type Deadline, Work } from "./Work.js"
+
+/** A request on its way through a session. */
+export class Job extends Work {
+  /** What `text` would be if it were known when the job is made. */
+  readonly text: string | undefined
+  constructor(
+    readonly frame: Frame,
+    /** `open`: opens a cursor; `cursor`: goes on with one. */
+    readonly kind: "statement" | "open" | "control" | "cursor",
+    readonly request: Driver.Request | undefined,
+    private readonly send: (
+      connection: Driver.Connection,
+      begin: string | undefined,
+      done: Driver.Done<unknown>
+    ) => void,
+    private readonly onEnd: (error: DbError | undefined, value: unknown) => void,
+    limit: number,
+    deadline: Deadline | undefined,
+    /** Called when its turn has come, before it is sent. */
+    readonly onTurn?: () => void
+  ) {
+    super(frame.session.ground, limit, deadline)
+    this.text = request?.text
+  }
+
+  /** A BEGIN that travels with it. */
+  begin: string | undefined = undefined
+
+  protected launch(connection: Driver.Connection, done: Driver.Done<unknown>): void {
+    this.send(connection, this.begin, done)
+  }
+
+  protected ended(error: DbError | undefined, value: unknown): void {
+    this.frame.session.jobEnded(this, error, value)
+  }
+
+  resolve(error: DbError | undefined, value: unknown): void {
+    this.onEnd(error, value)
+  }
+}
+
+/** Rows that a session hands out piece by piece. */
+export interface SessionCursor {
+  readonly cursor: Driver.Cursor
+  readonly frame: Frame
+  /** Rows read ahead because somebody else needed the connection. */
+  buffer: Array<unknown>
+  done: boolean
+  failed: DbError | undefined
+}

@@ -1,0 +1,120 @@
+/**
+ * The rows of a statement as a stream: a cursor on a session, read as far as somebody asks.
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type DbError, toSqlError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import type { Engine } from "./Engine.js"
+import type { Frame } from "./Frame.js"
+import { Job, type SessionCursor } from "./Job.js"
+import { type AnyFiber, deadlineOf } from "./Origin.js"
+import { reserveSession } from "./Transaction.js"
+import { settleLimit } from "./Work.js"
+
+export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+
+/** Rows asked for at a time by a stream: enough that the round trip does not count, few enough that memory stays flat. */
+const fetchSize = 512
+
+/** The rows of a statement as a stream, back-pressured: on a session of its own where the fiber is in none. */
+export const makeStream = (
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  /** Made when a connection is there: the time that is left is part of it. */
+  makeRequest: () => Driver.Request,
+  limit: number,
+  transformRows: TransformRows
+): Effect.Effect<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const at = frame ?? (yield* reserveSession(engine)).root
+    const session = at.session
+    const deadline = deadlineOf(fiber)
+    const request = makeRequest()
+    const inLine = <A>(make: (done: (error: DbError | undefined, value: A) => void) => Job) =>
+      Effect.async<A, DbError>((resume) => {
+        const job = make((error, value) => resume(error === undefined ? Exit.succeed(value) : Exit.fail(error)))
+        session.submit(job)
+        return Effect.async<void>((done) => session.withdraw(job, () => done(Effect.void)))
+      })
+    const state: { cursor: SessionCursor | undefined } = { cursor: undefined }
+    yield* Effect.addFinalizer(() =>
+      Effect.async<void>((resume) => {
+        const cursor = state.cursor
+        if (cursor === undefined || cursor.done) {
+          return resume(Effect.void)
+        }
+        session.detach(cursor)
+        session.submit(
+          new Job(
+            session.innermost,
+            "cursor",
+            undefined,
+            (_, __, done) => cursor.cursor.close(done),
+            () => resume(Effect.void),
+            // Nobody can interrupt this wait.
+            settleLimit,
+            undefined
+          )
+        )
+      })
+    )
+    yield* inLine<Driver.Cursor>((done) =>
+      new Job(
+        at,
+        "open",
+        request,
+        (connection, _, answer) => connection.openCursor(request, answer),
+        (error, value) => {
+          if (error === undefined) {
+            // Registered here, not by the fiber, which may be interrupted before it sees the answer.
+            state.cursor = { cursor: value as Driver.Cursor, frame: at, buffer: [], done: false, failed: undefined }
+            session.attach(state.cursor)
+          }
+          done(error, value as Driver.Cursor)
+        },
+        limit,
+        deadline
+      )
+    )
+    const cursor = state.cursor!
+    const pull = Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
+      if (cursor.buffer.length > 0) {
+        return Effect.succeed(cursor.buffer.splice(0))
+      }
+      if (cursor.failed !== undefined) {
+        return Effect.fail(Option.some(cursor.failed))
+      }
+      if (cursor.done) {
+        return Effect.fail(Option.none())
+      }
+      return inLine<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) =>
+        session.fetchJob(cursor, fetchSize, (error, value) => {
+          if (error !== undefined || value.done) {
+            cursor.done = true
+            session.detach(cursor)
+          }
+          done(error, value)
+        }, deadline)
+      ).pipe(
+        Effect.mapError(Option.some),
+        Effect.flatMap(({ rows }) =>
+          rows.length > 0 || !cursor.done ? Effect.succeed(rows) : Effect.fail(Option.none())
+        )
+      )
+    })
+    return Stream.repeatEffectChunkOption(
+      Effect.mapBoth(pull, {
+        onFailure: Option.map(toSqlError),
+        // Cursors give rows as objects in this mode.
+        onSuccess: (rows) =>
+          Chunk.unsafeFromArray(transformRows === undefined ? rows : transformRows(rows as ReadonlyArray<object>))
+      })
+    )
+  }).pipe(Effect.mapError(toSqlError))
