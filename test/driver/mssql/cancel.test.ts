@@ -94,6 +94,22 @@ describeStandIn("SQL Server cancels", () => {
       expect(stopped).toBeLessThan(300)
     }).pipe(Effect.scoped), 60_000)
 
+  it.live("settle at whatever moment they come", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      for (let moment = 0; moment < 60; moment++) {
+        const running = yield* Effect.fork(Effect.flip(db.run(endless)))
+        yield* Effect.repeatN(Effect.yieldNow(), moment % 20)
+        // From the first packet on its way to the server's first look at the text.
+        for (let turn = 0; turn < moment / 20; turn++) {
+          yield* Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+        }
+        yield* db.cancel
+        expect(yield* Fiber.join(running)).toMatchObject({ _tag: "QueryError", reason: "Unknown" })
+      }
+      expect(yield* db.run("SELECT 1 AS one")).toEqual([{ one: 1 }])
+    }).pipe(Effect.scoped))
+
   it.live("of nothing are nothing, and several are one", () =>
     Effect.gen(function*() {
       const db = yield* open()

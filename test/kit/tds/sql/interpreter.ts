@@ -276,6 +276,8 @@ const execute = async (run: Run, one: Statement): Promise<void> => {
       }
       const millis = ((Number(match[1]) * 60 + Number(match[2])) * 60 + Number(match[3])) * 1000 +
         Number((match[4] ?? "0").padEnd(3, "0"))
+      // The attention may have come while the text was read: an abort tells only those who listen already.
+      if (signal.aborted) throw new Cancelled()
       await new Promise<void>((resolve, reject) => {
         const onAbort = (): void => {
           clearTimeout(timer)
