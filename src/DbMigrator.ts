@@ -164,7 +164,23 @@ export interface Target<Self> {
     readonly statementTimeout?: Duration.DurationInput | undefined
     readonly transactionTimeout?: Duration.DurationInput | undefined
   }) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Takes what tells the state of the migrations, for the database's health report. {@link layer} calls it. */
+  readonly watchMigrations?:
+    | ((status: Effect.Effect<HealthStatus | null>) => Effect.Effect<void, never, Self>)
+    | undefined
 }
+
+/**
+ * The state of a database's migrations in a word, for its health report.
+ *
+ * - `up_to_date`: all are applied and unchanged.
+ * - `pending`: some wait to be applied.
+ * - `failed`: `run` would refuse: one failed and was not repaired, was edited, is missing, late or cannot be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HealthStatus = "up_to_date" | "pending" | "failed"
 
 /** All that can go wrong. */
 type Failure = MigrationError | DbError
@@ -278,6 +294,58 @@ export const undo = <Self, R>(
   unhurried(database, options)(on(database, (name) => Operations.undo(name, options)))
 
 /**
+ * The state of the migrations in a word. Changes nothing. Fails only where the database cannot be asked.
+ *
+ * @example
+ * ```ts
+ * import { Db, DbMigrator } from "dblive"
+ *
+ * const status = DbMigrator.healthStatus(Db, { migrations: DbMigrator.fromDirectory("migrations/default") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category operations
+ */
+export const healthStatus = <Self, R>(
+  database: Target<Self>,
+  options: Options<R>
+): Effect.Effect<HealthStatus, DbError, Self | Exclude<R, SqlClient.SqlClient>> =>
+  status(database, options).pipe(
+    Effect.map(({ pending, problems }): HealthStatus =>
+      problems.length > 0 ? "failed" : pending.length > 0 ? "pending" : "up_to_date"
+    ),
+    Effect.catchTag("MigrationError", () => Effect.succeed<HealthStatus>("failed"))
+  )
+
+/** Whoever asks for the health of a database does not wait for longer than this for its migrations. */
+const watchTimeout = "1 second"
+
+/** How long an answer is given again: what a start has applied hardly changes afterwards. */
+const watchCache = "10 seconds"
+
+/** Lets the database's health report tell the state of its migrations; null as long as that could not be seen. */
+const watch = <Self, R>(
+  database: Target<Self>,
+  options: Options<R>,
+  known: HealthStatus | null
+): Effect.Effect<void, never, Self | Exclude<R, SqlClient.SqlClient>> =>
+  Effect.gen(function*() {
+    if (database.watchMigrations === undefined) {
+      return
+    }
+    const context = yield* Effect.context<Self | Exclude<R, SqlClient.SqlClient>>()
+    let last = known
+    const look = healthStatus(database, options).pipe(
+      Effect.tap((status) => Effect.sync(() => last = status)),
+      // A busy pool says nothing about migrations: what was seen last is still the best answer.
+      Effect.timeout(watchTimeout),
+      Effect.orElseSucceed(() => last),
+      Effect.provide(context)
+    )
+    yield* database.watchMigrations(yield* Effect.cachedWithTTL(look, watchCache))
+  })
+
+/**
  * What a layer does about migrations when it is built.
  *
  * @since 0.1.0
@@ -286,8 +354,21 @@ export const undo = <Self, R>(
 export type OnStart = "run" | "validate" | "off"
 
 /**
- * A layer that runs or validates the migrations when it is built, and fails where they fail. Put it above the
- * database's own layer.
+ * A layer that runs or validates the migrations when it is built, and fails where they fail; with `off` it does neither.
+ * In each case the database's health report tells their state from then on. Put it above the database's own layer.
+ *
+ * @example
+ * ```ts
+ * import { NodeContext } from "@effect/platform-node"
+ * import { Layer } from "effect"
+ * import { Db, DbLive, DbMigrator } from "dblive"
+ *
+ * const migrations = DbMigrator.fromDirectory("migrations/default")
+ * const AppDb = DbMigrator.layer(Db, { migrations, onStart: "run" }).pipe(
+ *   Layer.provideMerge(DbLive),
+ *   Layer.provide(NodeContext.layer)
+ * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -301,10 +382,10 @@ export const layer = <Self, R>(
 ): Layer.Layer<never, Failure, Self | Exclude<R, SqlClient.SqlClient>> => {
   switch (options.onStart ?? "run") {
     case "run":
-      return Layer.effectDiscard(run(database, options))
+      return Layer.effectDiscard(Effect.zipRight(run(database, options), watch(database, options, "up_to_date")))
     case "validate":
-      return Layer.effectDiscard(validate(database, options))
+      return Layer.effectDiscard(Effect.zipRight(validate(database, options), watch(database, options, "up_to_date")))
     case "off":
-      return Layer.empty
+      return Layer.effectDiscard(watch(database, options, null))
   }
 }

@@ -2,6 +2,7 @@ import { SqlClient } from "@effect/sql"
 import { describe, expect, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
 import { Db } from "../src/Db.js"
 import * as DbMigrator from "../src/DbMigrator.js"
 import { describeBoth, withFixture } from "./migrator/databases.js"
@@ -562,6 +563,44 @@ describeBoth("DbMigrator", (kind) => {
         expect(yield* Effect.flip(Effect.provide(Effect.void, validated))).toMatchObject({ reason: "Pending" })
         yield* Effect.provide(Db.query("INSERT INTO a VALUES (1)"), DbMigrator.layer(Db, { migrations: source }))
         yield* Effect.provide(Effect.void, validated)
+      })))
+
+  it.scoped("a layer tells the health report the state of its migrations", () =>
+    withFixture(kind, ({ source, write }) =>
+      Effect.gen(function*() {
+        let told: Effect.Effect<DbMigrator.HealthStatus | null> = Effect.succeed(null)
+        const target: DbMigrator.Target<Db> = {
+          info: Db.info,
+          session: Db.session,
+          withLimits: Db.withLimits,
+          watchMigrations: (status) => Effect.sync(() => told = status)
+        }
+        const layer = (onStart: DbMigrator.OnStart) =>
+          Effect.provide(Effect.void, DbMigrator.layer(target, { migrations: source, onStart }))
+        const later = TestClock.adjust("10 seconds")
+        write({ "V1__a.sql": "CREATE TABLE a (x INTEGER)" })
+        yield* layer("off")
+        expect(yield* told).toBe("pending")
+        yield* layer("run")
+        expect(yield* told).toBe("up_to_date")
+        write({ "V1__a.sql": "CREATE TABLE a (x BIGINT)" })
+        expect(yield* told).toBe("up_to_date")
+        yield* later
+        expect(yield* told).toBe("failed")
+        expect(yield* DbMigrator.healthStatus(Db, { migrations: source })).toBe("failed")
+        write({ "V1__a.sql": "CREATE TABLE a (x INTEGER)" })
+        // All connections are in use: what was seen last, soon enough.
+        yield* later
+        const asking = yield* Effect.gen(function*() {
+          yield* Db.scoped
+          yield* Db.scoped
+          const asking = yield* Effect.fork(told)
+          yield* TestClock.adjust("1 second")
+          return yield* asking
+        }).pipe(Effect.scoped)
+        expect(asking).toBe("failed")
+        yield* later
+        expect(yield* told).toBe("up_to_date")
       })))
 
   it.scoped("events tell what happens", () =>
