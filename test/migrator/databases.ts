@@ -13,10 +13,13 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
+import { describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 
+export type Kind = "sqlite" | "pg" | "mysql"
+
 export interface Fixture {
-  readonly kind: "sqlite" | "pg"
+  readonly kind: Kind
   readonly url: string
   readonly folder: string
   readonly layer: Layer.Layer<Db>
@@ -30,12 +33,16 @@ const temporaryFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
-export const fixture = (kind: "sqlite" | "pg"): Effect.Effect<Fixture, never, Scope.Scope> =>
+export const fixture = (kind: Kind): Effect.Effect<Fixture, never, Scope.Scope> =>
   Effect.gen(function*() {
     const root = yield* temporaryFolder
     const folder = path.join(root, "migrations")
     fs.mkdirSync(folder)
-    const url = kind === "pg" ? (yield* freshDatabase).url : `sqlite:///${path.join(root, "test.db")}`
+    const url = kind === "pg"
+      ? (yield* freshDatabase).url
+      : kind === "mysql"
+      ? (yield* freshMysqlDatabase).url
+      : `sqlite:///${path.join(root, "test.db")}`
     return {
       kind,
       url,
@@ -62,14 +69,21 @@ export const describeBoth = (name: string, body: (kind: "sqlite" | "pg") => void
   describePostgres(`${name} (PostgreSQL)`, () => body("pg"))
 }
 
+/** The same tests over all of them. */
+export const describeAll = (name: string, body: (kind: Kind) => void): void => {
+  describeBoth(name, body)
+  describeMysql(`${name} (MySQL)`, () => body("mysql"))
+}
+
+/** Runs a body with a fixture's database open. */
+export const withOpen = <A, E>(
+  { layer }: Fixture,
+  body: Effect.Effect<A, E, Db | NodeContext.NodeContext | Scope.Scope>
+): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.provide(body, Layer.merge(layer, NodeContext.layer)).pipe(Logger.withMinimumLogLevel(LogLevel.Warning))
+
 /** Gives a test its own database, opened. */
 export const withFixture = <A, E>(
-  kind: "sqlite" | "pg",
+  kind: Kind,
   body: (fixture: Fixture) => Effect.Effect<A, E, Db | NodeContext.NodeContext | Scope.Scope>
-): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.flatMap(
-    fixture(kind),
-    (fixture) => Effect.provide(body(fixture), Layer.merge(fixture.layer, NodeContext.layer))
-  ).pipe(
-    Logger.withMinimumLogLevel(LogLevel.Warning)
-  )
+): Effect.Effect<A, E, Scope.Scope> => Effect.flatMap(fixture(kind), (fixture) => withOpen(fixture, body(fixture)))
