@@ -268,6 +268,11 @@ export interface Driver {
   readonly createDatabase?: Effect.Effect<void, DbError> | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
+  /**
+   * What is said to a fiber that asks for another session while it is inside one: it is refused at once. Defaults to
+   * nothing: it may wait. For a database whose one connection stands for many, as a sandbox's does.
+   */
+  readonly refuseInner?: (() => ConnectionError) | undefined
   /** A text that names the running transaction for {@link Driver.commitStatus}; sent with `resolveCommit` only. */
   readonly transactionId: string | undefined
   /** Asks, on another connection, what became of the transaction. */

@@ -194,6 +194,13 @@ export class Engine implements Ground {
     }
   ): Effect.Effect<Session, DbError> {
     return Effect.withFiberRuntime<Session, DbError>((fiber) => {
+      const refused = options.inside === undefined || options.inside.closed !== undefined
+        ? undefined
+        : this.driver.refuseInner?.()
+      if (refused !== undefined) {
+        this.metrics.failure(refused)
+        return Effect.fail(refused)
+      }
       const writeLock = options.writes ? this.writeLock : undefined
       if (writeLock === undefined) {
         const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())

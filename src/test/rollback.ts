@@ -15,7 +15,8 @@ import { ConnectionError, type DbError, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { reserveSession } from "../engine/Transaction.js"
 import { askEffect, decorate, wrapConnections } from "./decorate.js"
-import { checkDeferred, checkNow, orphans, SandboxConnection } from "./sandboxConnection.js"
+import { checkDeferred, checkNow, orphans } from "./deferred.js"
+import { SandboxConnection } from "./sandboxConnection.js"
 import { load } from "./vitest.js"
 import { attendEngine, watchDriver, watched } from "./watch.js"
 
@@ -27,8 +28,8 @@ import { attendEngine, watchDriver, watched } from "./watch.js"
  */
 export interface RollbackOptions {
   /**
-   * How long, in real time, a second session waits for the first one while that does nothing at all, before it is refused.
-   * Defaults to 1 second.
+   * How long, in real time, a session waits for one beside it while that does nothing at all, before it is refused. One
+   * that is asked for inside another is refused at once. Defaults to 1 second.
    */
   readonly patience?: Duration.DurationInput | undefined
 }
@@ -100,7 +101,7 @@ const sandbox = (
         seen = requests
         if (still >= glances) {
           stop()
-          resume(Effect.fail(second(database, patience)))
+          resume(Effect.fail(second(database, `while whoever has that did nothing for ${patience} ms`)))
         }
       }, patience / glances)
       const free = () => {
@@ -124,6 +125,7 @@ const sandbox = (
       open,
       // Two, because of the one that is refused.
       maxConnections: 2,
+      refuseInner: () => second(database, "by code that runs in a session of it already"),
       // There is nobody beside the sandbox to queue behind.
       capabilities: { ...driver.capabilities, singleWriter: false },
       transactionId: undefined,
@@ -131,13 +133,13 @@ const sandbox = (
     }
   })
 
-const second = (database: string, patience: number): ConnectionError =>
+const second = (database: string, why: string): ConnectionError =>
   new ConnectionError({
     message:
-      `database "${database}": a second connection was asked for inside a sandbox (DbTest.rollback), which has ` +
-      `one, while whoever has that did nothing for ${patience} ms. Sessions and transactions take turns in a sandbox; ` +
-      "one that cannot go on without another must use the session that is open already (put Db.session or " +
-      "Db.transaction around both), or be tested on a database of its own (DbTest.postgres, DbTest.sqlite)",
+      `database "${database}": a second connection was asked for inside a sandbox (DbTest.rollback), which has one, ` +
+      `${why}. Sessions and transactions take turns in a sandbox; one that cannot go on without another must use the ` +
+      "session that is open already (put Db.session or Db.transaction around both), or be tested on a database of its " +
+      "own (DbTest.postgres, or DbTest.sqlite with file: true)",
     reason: "Unsupported",
     outcome: "NotSent",
     database
@@ -195,8 +197,9 @@ const atTheEnd = (violation: DbError): DbError =>
  * closes.
  *
  * Code under test sees a database as ever: its transactions become savepoints, with COMMIT's checks of deferred
- * constraints, and all fibers share the one connection. Sessions and transactions beside each other take turns. One that
- * needs a second connection while the first cannot go on without it is refused: `ConnectionError`, reason `Unsupported`.
+ * constraints, and all fibers share the one connection. Sessions and transactions beside each other take turns. A
+ * second connection is refused: `ConnectionError`, reason `Unsupported`; at once where it is asked for inside a session
+ * (`Db.scoped` in a transaction), and after `patience` where one that nobody uses stands in the way.
  * When the test ends well, deferred constraints are checked as COMMIT would, and a violation fails it.
  *
  * The layer opens a connection of its own. Where a suite shares an open database, {@link sandboxOf} is faster.

@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, type Scope, Stream } from "effect"
+import { Cause, Deferred, type Duration, Effect, Exit, Fiber, Layer, type Scope, Stream } from "effect"
 import { Db } from "../../src/Db.js"
 import * as DbTest from "../../src/DbTest.js"
 import { describePostgres, sharedPostgres } from "../kit/postgres.js"
@@ -32,10 +32,13 @@ const suite = (
 ): void => {
   describeIt(name, () => {
     /** Runs a body in a sandbox, and gives what the database holds afterwards, too. */
-    const sandboxed = <A, E>(body: Effect.Effect<A, E, Db | SqlClient.SqlClient | Scope.Scope>) =>
+    const sandboxed = <A, E>(
+      body: Effect.Effect<A, E, Db | SqlClient.SqlClient | Scope.Scope>,
+      patience: Duration.DurationInput = "60 millis"
+    ) =>
       Effect.gen(function*() {
         const exit = yield* Effect.exit(
-          Effect.scoped(body).pipe(Effect.provide(DbTest.sandboxOf(Db, { patience: "60 millis" })))
+          Effect.scoped(body).pipe(Effect.provide(DbTest.sandboxOf(Db, { patience })))
         )
         return { exit, after: yield* bodies }
       }).pipe(Effect.provide(database()))
@@ -64,6 +67,37 @@ const suite = (
           return yield* bodies
         }))
         expect(exit).toEqual(Exit.succeed(["after", "outer"]))
+      }))
+
+    it.effect("transactions nest five deep, and each failing one is undone alone", () =>
+      Effect.gen(function*() {
+        const nested = (depth: number): Effect.Effect<void, unknown, Db | SqlClient.SqlClient> =>
+          Effect.gen(function*() {
+            yield* add(`in ${depth}`)
+            yield* depth === 1 ? Effect.void : nested(depth - 1)
+            yield* Effect.zipRight(add(`lost ${depth}`), Effect.fail("no")).pipe(Db.transaction(), Effect.ignore)
+          }).pipe(Db.transaction())
+        const { after, exit } = yield* sandboxed(Effect.zipRight(nested(5), bodies))
+        expect(exit).toEqual(Exit.succeed(["in 1", "in 2", "in 3", "in 4", "in 5"]))
+        expect(after).toEqual([])
+      }))
+
+    it.effect("an interrupted transaction is undone, and the sandbox goes on", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* sandboxed(Effect.gen(function*() {
+          yield* add("before")
+          const isIn = yield* Deferred.make<void>()
+          const fiber = yield* Effect.fork(
+            Effect.zipRight(add("undone"), Effect.zipRight(Deferred.succeed(isIn, undefined), Effect.never)).pipe(
+              Db.transaction()
+            )
+          )
+          yield* Deferred.await(isIn)
+          yield* Fiber.interrupt(fiber)
+          yield* add("after").pipe(Db.transaction())
+          return yield* bodies
+        }))
+        expect(exit).toEqual(Exit.succeed(["after", "before"]))
       }))
 
     it.effect("a failing statement outside a transaction harms nothing around it", () =>
@@ -106,17 +140,62 @@ const suite = (
         expect(exit).toEqual(Exit.succeed(["f1", "f2", "f3", "f4", "f5", "f6"]))
       }))
 
-    it.effect("refuses a second connection, with an explanation", () =>
+    it.effect("refuses a second connection inside a session at once, with an explanation", () =>
+      Effect.gen(function*() {
+        const second = Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.use(add("second"))))
+        const { exit } = yield* sandboxed(
+          Effect.gen(function*() {
+            const error = yield* Effect.zipRight(add("first"), second).pipe(Db.transaction(), Effect.flip)
+            const caught = yield* Effect.zipRight(Effect.ignore(second), add("after")).pipe(Db.session, Effect.either)
+            // With nobody around it, it is the first.
+            yield* second
+            return { error, caught: caught._tag, bodies: yield* bodies }
+          }),
+          "1 hour"
+        )
+        expect(exit).toMatchObject({
+          value: {
+            error: { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" },
+            caught: "Right",
+            bodies: ["after", "second"]
+          }
+        })
+        expect(JSON.stringify(exit)).toContain("a second connection was asked for inside a sandbox")
+      }))
+
+    it.effect("a session outlived by a fiber of its own is in nobody's way", () =>
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(
-          Effect.zipRight(
-            add("first"),
-            Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.use(add("second"))))
-          ).pipe(Db.transaction(), Effect.flip)
+          Effect.gen(function*() {
+            const isOver = yield* Deferred.make<void>()
+            const late = yield* Effect.forkDaemon(
+              Effect.zipRight(
+                Deferred.await(isOver),
+                Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.use(add("late"))))
+              )
+            ).pipe(Db.transaction())
+            yield* Deferred.succeed(isOver, undefined)
+            yield* Fiber.join(late)
+            return yield* bodies
+          }),
+          "1 hour"
         )
-        const error = Exit.isSuccess(exit) ? exit.value : undefined
-        expect(error).toMatchObject({ _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
-        expect((error as Error).message).toContain("a second connection was asked for inside a sandbox")
+        expect(exit).toEqual(Exit.succeed(["late"]))
+      }))
+
+    it.effect("refuses a connection beside one that nobody uses, after its patience", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* sandboxed(
+          Effect.gen(function*() {
+            const session = yield* Db.scoped
+            yield* session.use(add("first"))
+            return yield* Effect.flip(Db.query("SELECT 1"))
+          })
+        )
+        expect(exit).toMatchObject({
+          value: { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }
+        })
+        expect(JSON.stringify(exit)).toContain("while whoever has that did nothing for 60 ms")
       }))
 
     it.effect("a session that waits for one that goes on is not refused", () =>
