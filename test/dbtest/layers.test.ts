@@ -1,17 +1,25 @@
 import { NodeContext } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { describe, expect, it, layer } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Layer, Stream } from "effect"
-import { spawn, spawnSync } from "node:child_process"
+import { Cause, Deferred, Effect, Exit, Layer, Redacted, Stream } from "effect"
+import { spawn } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { Db } from "../../src/Db.js"
+import * as DbConfig from "../../src/DbConfig.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import * as DbTest from "../../src/DbTest.js"
-import { isLeftover, newName } from "../../src/test/template.js"
+import type { Done, Request } from "../../src/driver/Driver.js"
+import { make as makePg } from "../../src/driver/Pg.js"
+import { ask, Delegate } from "../../src/test/decorate.js"
+import { administrator } from "../../src/test/postgres.js"
+import { isLeftover, newName, serverOn, templateName } from "../../src/test/template.js"
 import { describePostgres, describePrivatePostgres, eventually, query, sharedPostgres } from "../kit/postgres.js"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
 
 class Other extends Db.Tag("Other")<Other>() {}
 
@@ -158,7 +166,7 @@ describePostgres("postgres", () => {
         Effect.zipRight(Effect.sync(() => runs++), sql`CREATE TABLE note (body text)`))
       const once = Effect.provide(
         bodies,
-        DbTest.postgres({ url: sharedPostgres().url, migrations, hash: `runs once ${newName()}` })
+        DbTest.postgres({ url: sharedPostgres().url, migrations, hash: `runs once ${randomBytes(4).toString("hex")}` })
       )
       yield* Effect.all([once, once, once, once], { concurrency: "unbounded" })
       expect(runs).toBe(1)
@@ -166,7 +174,7 @@ describePostgres("postgres", () => {
 
   it.effect("a template that nobody finished is made again", () =>
     Effect.gen(function*() {
-      const hash = `fails at first ${newName()}`
+      const hash = `fails at first ${randomBytes(4).toString("hex")}`
       let isBroken = true
       const migrations = Effect.flatMap(SqlClient.SqlClient, (sql) =>
         Effect.zipRight(
@@ -179,6 +187,10 @@ describePostgres("postgres", () => {
       expect(yield* once).toEqual([])
     }))
 
+  const sweep = Effect.suspend(() =>
+    Effect.flatMap(administrator({ url: Redacted.make(sharedPostgres().url) }), (server) => server.sweep)
+  ).pipe(Effect.scoped)
+
   it.effect("keeps the database of a failing test, and leaves it to its author for a week", () =>
     Effect.gen(function*() {
       let kept = ""
@@ -186,41 +198,113 @@ describePostgres("postgres", () => {
         Effect.flatMap(name, (name) => Effect.die(kept = name)).pipe(Effect.provide(database()))
       )
       expect(yield* exists(kept)).toBe(true)
-      // Another test sweeps.
-      yield* Effect.provide(name, database())
+      yield* sweep
       expect(yield* exists(kept)).toBe(true)
       yield* query(sharedPostgres().url, `DROP DATABASE ${kept}`)
     }))
 
-  it.effect("sweeps what crashed runs have left", () =>
+  it.live("sweeps what a killed run has left, and nothing of one that lives", () =>
     Effect.gen(function*() {
       const { url } = sharedPostgres()
-      const dead = spawnSync(process.execPath, ["-e", ""]).pid
-      const leftover = newName().replace(`_${process.pid.toString(36)}_`, `_${dead.toString(36)}_`)
-      const running = newName()
-      yield* query(url, `CREATE DATABASE ${leftover} TEMPLATE template0`)
-      yield* query(url, `CREATE DATABASE ${running} TEMPLATE template0`)
-      yield* Effect.provide(name, database())
-      expect([yield* exists(leftover), yield* exists(running)]).toEqual([false, true])
-      yield* query(url, `DROP DATABASE ${running}`)
-    }))
+      const hash = randomBytes(8).toString("hex")
+      // Another process has a database of its own, and is in the middle of building a template.
+      const child = spawn(process.execPath, ["--import", "tsx", "test/dbtest/fixture/killed.ts", url, hash], {
+        cwd: root,
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      const [mine, template] = yield* Effect.promise(() =>
+        new Promise<ReadonlyArray<string>>((resolve, reject) => {
+          let output = ""
+          child.stdout.on("data", (chunk) => {
+            output += chunk
+            const names = output.trim().split("\n")
+            if (names.length === 2) {
+              resolve(names)
+            }
+          })
+          child.on("close", () => reject(new Error(`ended: ${output}`)))
+        })
+      )
+      yield* sweep
+      expect([yield* exists(mine!), yield* exists(template!)]).toEqual([true, true])
+      const ended = Effect.async<void>((resume) => void child.once("close", () => resume(Effect.void)))
+      child.removeAllListeners("close")
+      child.kill("SIGKILL")
+      yield* ended
+      yield* eventually(
+        Effect.zipRight(sweep, Effect.all([exists(mine!), exists(template!)])),
+        (there) => !there.some(Boolean),
+        10_000
+      )
+      // And the template can be built as if nobody had tried.
+      const migrations = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE note (body text)`)
+      expect(yield* Effect.provide(bodies, DbTest.postgres({ url, migrations, hash }))).toEqual([])
+    }), 30_000)
 
-  it("leaves alone what may still be used", () => {
-    const other = newName().replace(/^dblive_test_\w{6}_/, "dblive_test_abcdef_")
-    const old = newName().replace(/_[0-9a-z]+_([0-9a-z]+)$/, `_${(Date.now() - 2 * 86_400_000).toString(36)}_$1`)
-    expect([isLeftover(newName(), false, false), isLeftover(other, false, false)]).toEqual([false, false])
-    expect([isLeftover(old, false, true), isLeftover(old, false, false), isLeftover(old, true, false)]).toEqual([
+  it.effect("leaves alone what has just been made, and nobody has connected to", () =>
+    Effect.gen(function*() {
+      const server = yield* administrator({ url: Redacted.make(sharedPostgres().url) })
+      const name = yield* server.database(undefined, () => false)
+      yield* sweep
+      expect(yield* exists(name)).toBe(true)
+    }).pipe(Effect.scoped))
+
+  it.effect("a template that is swept just when it is to be copied is built again", () =>
+    Effect.gen(function*() {
+      const { url } = sharedPostgres()
+      const driver = yield* makePg(yield* DbConfig.resolve("default", { url }))
+      const connection = yield* Effect.acquireRelease(
+        driver.open,
+        (connection) => Effect.sync(() => connection.destroy())
+      )
+      let builds = 0
+      // Nobody can be made to sweep at exactly that moment.
+      class Swept extends Delegate {
+        override execute(request: Request, done: Done<unknown>): void {
+          const template = /TEMPLATE "(dblive_template_\w+)"/.exec(request.text)?.[1]
+          if (template === undefined || builds > 1) {
+            return this.inner.execute(request, done)
+          }
+          ask(this.inner, `ALTER DATABASE ${template} IS_TEMPLATE false`, () =>
+            ask(this.inner, `DROP DATABASE ${template}`, () =>
+              this.inner.execute(request, done)))
+        }
+      }
+      yield* serverOn(new Swept(connection), driver.target.namespace).database(
+        {
+          hash: randomBytes(12).toString("hex"),
+          build: () =>
+            Effect.sync(() => void builds++)
+        },
+        () => false
+      )
+      expect(builds).toBe(2)
+    }).pipe(Effect.scoped))
+
+  it("leaves alone what may still be wanted", () => {
+    const plain = { isTemplate: false, comment: "", isUsed: false }
+    const kept = { ...plain, comment: "kept by dblive" }
+    const daysAgo = (days: number) => Date.now() - days * 86_400_000
+    const old = newName("postgres").replace(/_[0-9a-z]+(_[0-9a-f]{8})$/, `_${daysAgo(8).toString(36)}$1`)
+    expect([isLeftover(newName("postgres"), plain), isLeftover(newName("postgres"), { ...plain, isUsed: true })])
+      .toEqual([true, false])
+    expect([isLeftover(newName("postgres"), kept), isLeftover(old, kept)]).toEqual([false, true])
+    const template = (days: number) => ({
+      isTemplate: true,
+      comment: new Date(daysAgo(days)).toISOString(),
+      isUsed: false
+    })
+    const name = templateName("postgres", "0".repeat(24))
+    expect([isLeftover(name, template(6)), isLeftover(name, template(8)), isLeftover(name, plain)]).toEqual([
       false,
       true,
-      false
+      true
     ])
-    expect(isLeftover("dblive_testing", false, false)).toBe(false)
+    expect(isLeftover("dblive_testing", plain)).toBe(false)
   })
 })
 
 describePrivatePostgres("postgres without a server", () => {
-  const root = fileURLToPath(new URL("../..", import.meta.url))
-
   it.live("starts one for the run, which ends with it", () =>
     Effect.gen(function*() {
       // The run is a process; two of its workers ask at the same moment.
