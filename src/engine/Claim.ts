@@ -3,10 +3,11 @@
  */
 import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { type Deadline, earlier } from "./Deadline.js"
 import type { Origin } from "./Origin.js"
 import type { Session } from "./Session.js"
 import type { Slot, Waiter } from "./Slot.js"
-import type { Deadline, Ground } from "./Work.js"
+import type { Ground } from "./Work.js"
 import { limitLock, type WriteLock, type Writer } from "./WriteLock.js"
 
 export class Claim implements Waiter<Driver.Connection>, Writer {
@@ -82,15 +83,9 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
   private takeConnection(): void {
     this.state = "connection"
     const now = this.engine.clock.unsafeCurrentTimeMillis()
-    const own = this.engine.config.pool.acquireTimeout
-    const ownEnd = own > 0 ? now + own : Infinity
-    if (this.options.around !== undefined && this.options.around.at < ownEnd) {
-      this.waitDeadline = this.options.around.at
-      this.waitLimit = this.options.around.limit
-    } else {
-      this.waitDeadline = ownEnd
-      this.waitLimit = own
-    }
+    const deadline = earlier(now, this.engine.config.pool.acquireTimeout, this.options.around)
+    this.waitDeadline = deadline?.at ?? Infinity
+    this.waitLimit = deadline?.limit ?? 0
     this.engine.pool.take(this)
   }
 

@@ -3,8 +3,9 @@
  */
 import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import type { Deadline } from "./Deadline.js"
 import type { Frame } from "./Frame.js"
-import { type Deadline, Work } from "./Work.js"
+import { Work } from "./Work.js"
 
 /** A request on its way through a session. */
 export class Job extends Work {

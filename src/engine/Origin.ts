@@ -8,7 +8,7 @@ import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import type * as DbConfig from "../DbConfig.js"
-import type { Deadline } from "./Work.js"
+import type { Deadline } from "./Deadline.js"
 
 /** Whose time a connection is, for reports: the span and the fiber that took it. */
 export interface Origin {

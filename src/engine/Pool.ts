@@ -6,38 +6,32 @@
  * nothing to lock; what takes time (opening, validating, closing) is detached from whoever asked for it and comes
  * back as a call. Each slot is in exactly one place at any time: idle, lent, or busy with itself.
  */
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import type * as Effect from "effect/Effect"
 import type * as DbConfig from "../DbConfig.js"
 import type { ConnectionError, DbError, Holder, TimeoutError } from "../DbError.js"
 import type { Alarm, Fork } from "./Alarm.js"
+import { Closing } from "./Closing.js"
+import { settleLimit } from "./Deadline.js"
+import { Goodbyes } from "./Goodbyes.js"
+import { Idleness } from "./Idleness.js"
+import { Opener } from "./Opener.js"
 import { acquireTimeout, closed, cut, overloaded } from "./Refusal.js"
 import { Shedding } from "./Shedding.js"
 import { type Figures, type Handling, Slot, type Waiter } from "./Slot.js"
-import { WaitingLine } from "./WaitingLine.js"
-
-/** How long a validation or a goodbye may take before the socket is dropped: far above any healthy round trip. */
-const settleLimit = 2_000
+import { Waiters } from "./Waiters.js"
 
 export class Pool<C> {
   readonly slots = new Set<Slot<C>>()
   private readonly idle: Array<Slot<C>> = []
-  private readonly line = new WaitingLine<Waiter<C>>()
-  private opening = 0
-  private reservedWaiting = 0
-  private readonly openers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  private readonly line: Waiters<C>
+  private readonly opener: Opener<C>
   private nextId = 1
   /** Rises with each loss: slots of an older generation are validated before they are lent. */
   private generation = 0
-  private lastOpenError: ConnectionError | TimeoutError | undefined = undefined
-  private closing: "open" | "draining" | "closed" = "open"
-  private onDrained: (() => void) | undefined = undefined
-  private readonly retiring = new Set<Slot<C>>()
-  private readonly shedding: Shedding | undefined
+  private readonly closing: Closing
+  private readonly goodbyes: Goodbyes<C>
+  private readonly idleness: Idleness
   inUse = 0
   invalidated = 0
   timeouts = 0
@@ -52,14 +46,43 @@ export class Pool<C> {
     private readonly handling: Handling<C>,
     private readonly clock: Clock.Clock,
     private readonly alarm: Alarm,
-    private readonly fork: Fork,
+    fork: Fork,
     /** Uniform in [0, 1): for the jitter of lifetimes. */
     private readonly random: () => number
   ) {
     this.size = capacity.size
     this.capacity = capacity.total
     this.reserved = capacity.reserved
-    this.shedding = settings.shedding === undefined ? undefined : new Shedding(settings.shedding)
+    this.line = new Waiters(database, settings.shedding === undefined ? undefined : new Shedding(settings.shedding))
+    this.idleness = new Idleness(settings, capacity.size)
+    this.closing = new Closing({
+      refuse: () => {
+        this.line.drain((waiter) => waiter.onRefused(closed(database)))
+        this.opener.stop()
+        for (const slot of this.idle.splice(0)) {
+          this.retire(slot, true)
+        }
+      },
+      isDrained: () => this.slots.size === 0 && this.goodbyes.size === 0 && this.opener.count === 0,
+      cut: (limit, how) => this.cutAll(limit, how)
+    })
+    this.goodbyes = new Goodbyes(handling, clock, alarm, () => this.closing.check())
+    this.opener = new Opener(handling, clock, fork, {
+      isWanted: () => this.line.size > 0 && this.closing.isOpen,
+      opened: (connection, millis) => this.opened(connection, millis),
+      failed: (error) => {
+        handling.onOpenFailed(error)
+        this.line.refuse((waiter) => waiter.failFast, () => error)
+      },
+      gaveUp: (error) => {
+        if (error !== undefined) {
+          // Everybody would meet the same refusal; a transient one has exhausted its schedule.
+          this.line.drain((waiter) => waiter.onRefused(error))
+        }
+        this.replace()
+      },
+      ended: () => this.closing.check()
+    })
   }
 
   // ---------------------------------------------------------------------------
@@ -71,7 +94,7 @@ export class Pool<C> {
     const slot = this.idle[this.idle.length - 1]
     if (
       slot === undefined || this.line.head !== undefined || slot.generation !== this.generation ||
-      now - slot.idleSince >= this.settings.validateAfter || now >= slot.expiresAt || this.closing !== "open"
+      now - slot.idleSince >= this.settings.validateAfter || now >= slot.expiresAt || !this.closing.isOpen
     ) {
       return undefined
     }
@@ -84,7 +107,7 @@ export class Pool<C> {
   take(waiter: Waiter<C>): void {
     const now = this.clock.unsafeCurrentTimeMillis()
     waiter.waitingSince = now
-    if (this.closing !== "open") {
+    if (!this.closing.isOpen) {
       return waiter.onRefused(closed(this.database))
     }
     const slot = this.tryTake(now)
@@ -97,26 +120,14 @@ export class Pool<C> {
         return waiter.onRefused(refusal)
       }
     }
-    this.enter(waiter)
+    this.line.enter(waiter)
     this.alarm.at(waiter.waitDeadline)
     this.serveWaiters(now)
   }
 
-  private enter(waiter: Waiter<C>): void {
-    this.line.enter(waiter)
-    if (waiter.reserved) {
-      this.reservedWaiting++
-    }
-  }
-
   /** Takes a waiter out of the line (its fiber was interrupted). A connection being opened for it goes to the next. */
   leave(waiter: Waiter<C>): void {
-    if (waiter.line !== undefined) {
-      this.line.leave(waiter)
-      if (waiter.reserved) {
-        this.reservedWaiting--
-      }
-    }
+    this.line.leave(waiter)
   }
 
   /** Gives a clean connection back. */
@@ -173,63 +184,13 @@ export class Pool<C> {
   // ---------------------------------------------------------------------------
 
   /** Opens one connection now, for the start of the layer; its failure is the caller's. */
-  readonly openOne: Effect.Effect<void, ConnectionError | TimeoutError> = Effect.suspend(() => {
-    this.opening++
-    const started = this.clock.unsafeCurrentTimeMillis()
-    return Effect.uninterruptibleMask((restore) =>
-      restore(this.handling.open).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            this.opening--
-            if (Exit.isSuccess(exit)) {
-              this.opened(exit.value, started)
-            }
-          })
-        ),
-        Effect.asVoid
-      )
-    )
-  })
+  get openOne(): Effect.Effect<void, ConnectionError | TimeoutError> {
+    return this.opener.openOne
+  }
 
   /** Refuses new borrowers, waits for the present ones up to the limit, cuts the rest. True when none was cut. */
   close(limit: number): Effect.Effect<boolean> {
-    return Effect.suspend(() => {
-      if (this.closing === "closed") {
-        return Effect.succeed(true)
-      }
-      this.closing = "draining"
-      this.refuseAll(closed(this.database))
-      for (const opener of this.openers) {
-        opener.unsafeInterruptAsFork(opener.id())
-      }
-      for (const slot of this.idle.splice(0)) {
-        this.retire(slot, true)
-      }
-      const drained = Effect.async<void>((resume) => {
-        this.onDrained = () => resume(Effect.void)
-        this.checkDrained()
-      })
-      // Lent connections are waited for; then what is still out is cut and only its sockets are waited for.
-      // Finalizers run where interruption is masked, and a wait that cannot be interrupted cannot be limited.
-      const wait = Effect.interruptible(drained)
-      return wait.pipe(
-        Effect.timeoutOption(limit),
-        Effect.flatMap((done) => {
-          const clean = Option.isSome(done)
-          if (!clean) {
-            this.cutAll(limit, "stop")
-          }
-          return Effect.as(Effect.timeoutOption(wait, settleLimit), clean)
-        }),
-        Effect.ensuring(Effect.sync(() => {
-          this.closing = "closed"
-          this.cutAll(limit, "drop")
-          for (const slot of this.retiring) {
-            this.retire(slot, false)
-          }
-        }))
-      )
-    })
+    return this.closing.run(limit)
   }
 
   private cutAll(limit: number, how: "stop" | "drop"): void {
@@ -238,6 +199,9 @@ export class Pool<C> {
       if (slot.borrower === undefined || how === "drop") {
         this.retire(slot, false)
       }
+    }
+    if (how === "drop") {
+      this.goodbyes.dropAll()
     }
   }
 
@@ -252,7 +216,7 @@ export class Pool<C> {
       open: this.slots.size,
       idle: this.idle.length,
       inUse: this.inUse,
-      opening: this.opening,
+      opening: this.opener.count,
       waiting: this.line.size,
       overflow: Math.max(this.slots.size - this.size, 0),
       invalidated: this.invalidated,
@@ -302,7 +266,7 @@ export class Pool<C> {
 
   /** A clean slot finds its place: the first waiter, the idle stack, or the door. */
   private place(slot: Slot<C>, now: number, idleSince = now): void {
-    if (this.closing !== "open" || this.handling.isLost(slot.connection) || now >= slot.expiresAt) {
+    if (!this.closing.isOpen || this.handling.isLost(slot.connection) || now >= slot.expiresAt) {
       this.retire(slot, true)
       this.replace()
       return
@@ -310,7 +274,7 @@ export class Pool<C> {
     slot.generation = this.generation
     slot.idleSince = idleSince
     // Shed first, so that a connection is not handed to somebody who is told to go.
-    const waiter = this.nextWaiter(now, this.slots.size > this.capacity)
+    const waiter = this.line.next(now, this.slots.size > this.capacity)
     if (waiter !== undefined) {
       this.lend(slot, now)
       waiter.onSlot(slot)
@@ -324,7 +288,7 @@ export class Pool<C> {
     slot.state = "idle"
     slot.pingedAt = now
     this.idle.push(slot)
-    this.alarm.at(now + this.idleLimit())
+    this.alarm.at(now + this.idleness.rest(this.slots.size))
   }
 
   /** Asks the connection whether it lives. It then goes to the first waiter, who need not be the one it was asked for. */
@@ -376,65 +340,24 @@ export class Pool<C> {
 
   /** Opens connections for those who wait and are not served by what is on its way. */
   private replace(): void {
-    const used = this.slots.size + this.opening
+    const used = this.slots.size + this.opener.count
     // A full pool is the common case under load, and then the line may be long: it is not walked in vain.
-    if (used >= this.capacity && (this.reservedWaiting === 0 || used >= this.capacity + this.reserved)) {
+    if (used >= this.capacity && (this.line.reserved === 0 || used >= this.capacity + this.reserved)) {
       return
     }
     for (let waiter = this.line.head; waiter !== undefined; waiter = this.line.after(waiter)) {
-      if (this.opening + this.becoming() >= this.line.size || this.closing !== "open") {
+      if (this.opener.count + this.becoming() >= this.line.size || !this.closing.isOpen) {
         return
       }
       if (this.canGrow(waiter)) {
-        this.grow()
+        this.opener.open()
       }
     }
   }
 
   private canGrow(waiter: Waiter<C>): boolean {
     const limit = this.capacity + (waiter.reserved ? this.reserved : 0)
-    return this.slots.size + this.opening < limit
-  }
-
-  private grow(): void {
-    this.opening++
-    let started = this.clock.unsafeCurrentTimeMillis()
-    const attempt = Effect.suspend(() => {
-      started = this.clock.unsafeCurrentTimeMillis()
-      return this.handling.open
-    })
-    const opening = attempt.pipe(
-      Effect.tapError((error) => Effect.sync(() => this.openFailed(error))),
-      Effect.retry({
-        schedule: this.handling.openSchedule,
-        while: (error) => error.isTransient && this.line.size > 0 && this.closing === "open"
-      })
-    )
-    // A driver may open without suspending, and then the fiber has ended before it is known here.
-    let done = false
-    let opener: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
-    opener = this.fork(Effect.onExit(opening, (exit) =>
-      Effect.sync(() => {
-        this.opening--
-        done = true
-        if (opener !== undefined) {
-          this.openers.delete(opener)
-        }
-        if (Exit.isSuccess(exit)) {
-          this.opened(exit.value, started)
-        } else {
-          const error = Cause.failureOption(exit.cause)
-          if (Option.isSome(error)) {
-            // Everybody would meet the same refusal; a transient one has exhausted its schedule.
-            this.refuseAll(error.value)
-          }
-          this.replace()
-        }
-        this.checkDrained()
-      })))
-    if (!done) {
-      this.openers.add(opener)
-    }
+    return this.slots.size + this.opener.count < limit
   }
 
   /** Slots that are being validated or cleaned: each will serve a waiter, or `replace` is called. */
@@ -450,9 +373,8 @@ export class Pool<C> {
     return count
   }
 
-  private opened(connection: C, started: number): void {
+  private opened(connection: C, millis: number): void {
     const now = this.clock.unsafeCurrentTimeMillis()
-    this.lastOpenError = undefined
     const life = this.settings.maxLifetime
     const slot = new Slot(
       this.nextId++,
@@ -463,32 +385,14 @@ export class Pool<C> {
       this.generation
     )
     this.slots.add(slot)
-    this.handling.onOpened(slot, now - started)
+    this.handling.onOpened(slot, millis)
     this.place(slot, now)
-  }
-
-  private openFailed(error: ConnectionError | TimeoutError): void {
-    this.lastOpenError = error
-    this.handling.onOpenFailed(error)
-    for (let waiter = this.line.head; waiter !== undefined;) {
-      const next: Waiter<C> | undefined = this.line.after(waiter)
-      if (waiter.failFast) {
-        this.leave(waiter)
-        waiter.onRefused(error)
-      }
-      waiter = next
-    }
-  }
-
-  private refuseAll(error: DbError): void {
-    this.reservedWaiting = 0
-    this.line.drain((waiter) => waiter.onRefused(error))
   }
 
   private retire(slot: Slot<C>, graceful: boolean): void {
     if (slot.state === "gone") {
-      if (!graceful && this.retiring.has(slot)) {
-        this.handling.retire(slot.connection, false, () => this.retired(slot))
+      if (!graceful) {
+        this.goodbyes.drop(slot)
       }
       return
     }
@@ -498,74 +402,12 @@ export class Pool<C> {
     slot.state = "gone"
     slot.borrower = undefined
     this.slots.delete(slot)
-    this.retiring.add(slot)
-    slot.deadline = this.clock.unsafeCurrentTimeMillis() + settleLimit
-    this.alarm.at(slot.deadline)
-    this.handling.retire(slot.connection, graceful, () => this.retired(slot))
-  }
-
-  private retired(slot: Slot<C>): void {
-    this.retiring.delete(slot)
-    this.checkDrained()
-  }
-
-  private checkDrained(): void {
-    if (this.closing !== "open" && this.slots.size === 0 && this.retiring.size === 0 && this.opening === 0) {
-      const drained = this.onDrained
-      this.onDrained = undefined
-      drained?.()
-    }
-  }
-
-  // ---------------------------------------------------------------------------
-  // the queue
-  // ---------------------------------------------------------------------------
-
-  /** The waiter whose turn it is; those who are shed are told so on the way. */
-  private nextWaiter(now: number, onReservedPlace: boolean): Waiter<C> | undefined {
-    for (let waiter = this.line.head; waiter !== undefined;) {
-      const following: Waiter<C> | undefined = this.line.after(waiter)
-      if (!onReservedPlace || waiter.reserved) {
-        this.leave(waiter)
-        const shed = this.shedding?.judge(now - waiter.waitingSince, now)
-        if (shed === undefined) {
-          return waiter
-        }
-        waiter.onRefused(overloaded(this.database, shed))
-      }
-      waiter = following
-    }
-    return undefined
-  }
-
-  /** No slot can come back: each is held by a fiber (or its children) that waits here for another. */
-  private isDeadlock(asking: Waiter<C>): boolean {
-    const stuck = new Set<Slot<C>>()
-    if (asking.holds !== undefined) {
-      stuck.add(asking.holds)
-    }
-    for (let waiter = this.line.head; waiter !== undefined; waiter = this.line.after(waiter)) {
-      if (waiter.holds !== undefined) {
-        stuck.add(waiter.holds)
-      }
-    }
-    for (const slot of this.slots) {
-      if (slot.state !== "lent" || !stuck.has(slot)) {
-        return false
-      }
-    }
-    return this.opening === 0
+    this.goodbyes.say(slot, graceful)
   }
 
   // ---------------------------------------------------------------------------
   // time
   // ---------------------------------------------------------------------------
-
-  private idleLimit(): number {
-    const { idleTimeout, keepalive, overflowIdle } = this.settings
-    const limit = this.slots.size > this.size ? overflowIdle : idleTimeout === 0 ? Infinity : idleTimeout
-    return keepalive === 0 ? limit : Math.min(limit, keepalive)
-  }
 
   /** Looks through every limit and returns the next moment at which one runs out. */
   ring(now: number): number {
@@ -575,51 +417,31 @@ export class Pool<C> {
         next = time
       }
     }
-    for (let waiter = this.line.head; waiter !== undefined;) {
-      const following: Waiter<C> | undefined = this.line.after(waiter)
-      if (waiter.waitDeadline <= now) {
-        this.leave(waiter)
-        this.timeouts++
-        // With no connection at all, the failure to open one is the better explanation.
-        waiter.onRefused(
-          this.slots.size === 0 && this.lastOpenError !== undefined
-            ? this.lastOpenError
-            : acquireTimeout(this, waiter, now, `no connection became free within ${waiter.waitLimit} ms`)
-        )
-      } else {
+    this.line.refuse((waiter) => {
+      if (waiter.waitDeadline > now) {
         soon(waiter.waitDeadline)
+        return false
       }
-      waiter = following
-    }
+      return true
+    }, (waiter) => {
+      this.timeouts++
+      // With no connection at all, the failure to open one is the better explanation.
+      return this.slots.size === 0 && this.opener.lastError !== undefined
+        ? this.opener.lastError
+        : acquireTimeout(this, waiter, now, `no connection became free within ${waiter.waitLimit} ms`)
+    })
     for (const slot of [...this.slots]) {
       this.ringSlot(slot, now, soon)
     }
-    for (const slot of [...this.retiring]) {
-      if (slot.deadline <= now) {
-        // The goodbye was not answered.
-        slot.deadline = Infinity
-        this.retire(slot, false)
-      } else {
-        soon(slot.deadline)
-      }
-    }
+    this.goodbyes.ring(now, soon)
     return next
   }
 
   private ringSlot(slot: Slot<C>, now: number, soon: (time: number) => void): void {
-    const { keepalive, leakThreshold } = this.settings
+    const { leakThreshold } = this.settings
     switch (slot.state) {
       case "lent": {
-        if (slot.deadline <= now) {
-          slot.deadline = Infinity
-          slot.borrower?.onDeadline(now)
-        }
-        soon(slot.deadline)
-        if (slot.queueDeadline <= now) {
-          slot.queueDeadline = Infinity
-          slot.borrower?.onQueueDeadline?.(now)
-        }
-        soon(slot.queueDeadline)
+        slot.ring(now, soon)
         if (leakThreshold > 0 && !slot.leakReported) {
           if (now - slot.lentAt >= leakThreshold && slot.borrower !== undefined) {
             slot.leakReported = true
@@ -642,41 +464,19 @@ export class Pool<C> {
         return this.invalid(slot)
       }
       case "idle": {
-        const limit = this.slots.size > this.size
-          ? this.settings.overflowIdle
-          : this.settings.idleTimeout === 0
-          ? Infinity
-          : this.settings.idleTimeout
-        const isSpare = this.slots.size > this.settings.minIdle
-        if (now >= slot.expiresAt || (isSpare && now - slot.idleSince >= limit)) {
-          this.idle.splice(this.idle.indexOf(slot), 1)
-          slot.state = "busy"
-          return this.retire(slot, true)
+        const due = this.idleness.due(slot, now, this.slots.size)
+        if (typeof due === "number") {
+          return soon(due)
         }
-        soon(slot.expiresAt)
-        if (isSpare && limit !== Infinity) {
-          soon(slot.idleSince + limit)
-        }
-        if (keepalive > 0) {
-          if (now - slot.pingedAt >= keepalive) {
-            this.keepAlive(slot, now)
-          } else {
-            soon(slot.pingedAt + keepalive)
-          }
-        }
-        return
+        this.idle.splice(this.idle.indexOf(slot), 1)
+        slot.state = "busy"
+        // Pinged, it stays as idle as it was, so that `idleTimeout` still finds it; if somebody comes meanwhile, the answer
+        // serves as validation.
+        return due === "close" ? this.retire(slot, true) : this.validate(slot, now, slot.idleSince)
       }
       case "gone":
         return
     }
-  }
-
-  /** Pings an idle connection in its place; if somebody comes meanwhile, the answer serves as validation. */
-  private keepAlive(slot: Slot<C>, now: number): void {
-    // It stays as idle as it was, so that `idleTimeout` still finds it.
-    const idleSince = slot.idleSince
-    this.idle.splice(this.idle.indexOf(slot), 1)
-    this.validate(slot, now, idleSince)
   }
 
   /** Why this waiter may not even wait. */
@@ -684,7 +484,10 @@ export class Pool<C> {
     if (this.line.size >= this.settings.maxWaiters && !waiter.reserved) {
       return overloaded(this.database, `${this.line.size} already wait for a connection (maxWaiters)`)
     }
-    if (waiter.holds !== undefined && !this.canGrow(waiter) && this.isDeadlock(waiter)) {
+    if (
+      waiter.holds !== undefined && !this.canGrow(waiter) && this.opener.count === 0 &&
+      this.line.holdAll(this.slots, waiter)
+    ) {
       this.timeouts++
       return acquireTimeout(
         this,

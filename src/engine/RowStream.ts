@@ -10,12 +10,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type DbError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { settleLimit } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { Job, type SessionCursor } from "./Job.js"
 import { type AnyFiber, deadlineOf } from "./Origin.js"
 import { reserveSession } from "./Transaction.js"
-import { settleLimit } from "./Work.js"
 
 export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 

@@ -5,13 +5,14 @@
 import * as Effect from "effect/Effect"
 import { ConnectionError, type DbError, type Holder, isDbError, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { type Deadline, settleLimit } from "./Deadline.js"
 import { Frame } from "./Frame.js"
 import type { Job } from "./Job.js"
 import type { Origin } from "./Origin.js"
 import { outlived } from "./Refusal.js"
 import type { Borrower, Slot } from "./Slot.js"
 import { StatementQueue } from "./StatementQueue.js"
-import { type Deadline, excerpt, giveBack, type Ground, settleLimit } from "./Work.js"
+import { excerpt, giveBack, type Ground } from "./Work.js"
 import type { Writer } from "./WriteLock.js"
 
 /** The one value of an answer of one row and one column, in mode `values`. */

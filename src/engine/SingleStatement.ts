@@ -4,9 +4,10 @@
  */
 import type { DbError, Holder, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import type { Deadline } from "./Deadline.js"
 import { type AnyFiber, originOf } from "./Origin.js"
 import type { Borrower, Slot, Waiter } from "./Slot.js"
-import { type Deadline, excerpt, giveBack, type Ground, Work } from "./Work.js"
+import { excerpt, giveBack, type Ground, Work } from "./Work.js"
 import { limitLock, type Writer } from "./WriteLock.js"
 
 const nothing = () => {}

@@ -56,6 +56,20 @@ export class Slot<C> {
     readonly expiresAt: number,
     public generation: number
   ) {}
+
+  /** Tells its borrower which limits have run out. */
+  ring(now: number, soon: (time: number) => void): void {
+    if (this.deadline <= now) {
+      this.deadline = Infinity
+      this.borrower?.onDeadline(now)
+    }
+    soon(this.deadline)
+    if (this.queueDeadline <= now) {
+      this.queueDeadline = Infinity
+      this.borrower?.onQueueDeadline?.(now)
+    }
+    soon(this.queueDeadline)
+  }
 }
 
 /** Somebody who wants a connection. */

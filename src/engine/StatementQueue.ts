@@ -5,12 +5,13 @@
 import * as Effect from "effect/Effect"
 import { type DbError, type Holder, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import type { Deadline } from "./Deadline.js"
 import type { Frame } from "./Frame.js"
 import { Job, type SessionCursor } from "./Job.js"
 import type { Origin } from "./Origin.js"
 import { outlived } from "./Refusal.js"
 import type { Slot } from "./Slot.js"
-import type { Deadline, Ground } from "./Work.js"
+import type { Ground } from "./Work.js"
 import { limitLock, type Writer } from "./WriteLock.js"
 
 export abstract class StatementQueue implements Writer {

@@ -14,12 +14,12 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, isRetryable, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
 import type { Session } from "./Session.js"
-import type { Deadline } from "./Work.js"
 
 /** How a transaction is to run. */
 export interface Options extends Driver.BeginOptions {
@@ -227,7 +227,7 @@ const within = <A, E, R, E2>(
   return Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
     const around = deadlineOf(fiber)
     const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
-    const limit = limitOf(engine, own, around)
+    const limit = earlier(engine.clock.unsafeCurrentTimeMillis(), own, around)
     // The outermost transaction sees to the deadline around all of them.
     const guarded = limit === around && outer.kind !== "session" ? undefined : limit
     return Effect.matchCauseEffect(enter(session, outer, begin, options, limit, restore), {
@@ -250,12 +250,6 @@ const within = <A, E, R, E2>(
         )
     })
   })
-}
-
-/** Until when the whole of a transaction has to be done: its own limit, or the deadline around it. */
-const limitOf = (engine: Engine, limit: number, around: Deadline | undefined): Deadline | undefined => {
-  const at = limit > 0 ? engine.clock.unsafeCurrentTimeMillis() + limit : Infinity
-  return around !== undefined && around.at <= at ? around : at === Infinity ? undefined : { at, limit }
 }
 
 /** Begins: the wait in the session's queue can be interrupted, and what was begun meanwhile is undone. */

@@ -8,6 +8,7 @@ import { ConnectionError, type DbError, type Outcome, TimeoutError } from "../Db
 import type { Recorder } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Alarm } from "./Alarm.js"
+import { type Deadline, settleLimit } from "./Deadline.js"
 import type { Pool } from "./Pool.js"
 import type { Slot } from "./Slot.js"
 import type { WriteLock } from "./WriteLock.js"
@@ -26,18 +27,6 @@ export interface Ground {
   readonly writes: (text: string) => boolean
   readonly onStatement: (work: Work, error: DbError | undefined, millis: number) => void
 }
-
-/** A moment until which something has to be done, and the limit it came from. */
-export interface Deadline {
-  readonly at: number
-  readonly limit: number
-}
-
-/**
- * How long a stopped statement may take to be settled, before the connection is dropped: a healthy server answers a
- * cancel within a few round trips.
- */
-export const settleLimit = 2_000
 
 export abstract class Work {
   private phase: "new" | "running" | "stopping" | "done" = "new"

@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import { type DbError, TimeoutError } from "../DbError.js"
 import type { Alarm } from "./Alarm.js"
+import { type Deadline, earlier } from "./Deadline.js"
 import { type Waiting, WaitingLine } from "./WaitingLine.js"
 
 /** Somebody who wants to write. */
@@ -25,12 +26,11 @@ export const limitLock = (
   writer: Writer,
   { clock }: { readonly clock: Clock.Clock },
   limit: number,
-  around: { readonly at: number; readonly limit: number } | undefined
+  around: Deadline | undefined
 ): void => {
-  const own = limit > 0 ? clock.unsafeCurrentTimeMillis() + limit : Infinity
-  const isAround = around !== undefined && around.at < own
-  writer.lockDeadline = isAround ? around.at : own
-  writer.lockLimit = isAround ? around.limit : limit
+  const deadline = earlier(clock.unsafeCurrentTimeMillis(), limit, around)
+  writer.lockDeadline = deadline?.at ?? Infinity
+  writer.lockLimit = deadline?.limit ?? 0
 }
 
 export class WriteLock {

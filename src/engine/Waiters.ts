@@ -1,0 +1,84 @@
+/**
+ * Those who wait for a connection of a pool: first come, first served; shed where that is set.
+ */
+import type { DbError } from "../DbError.js"
+import { overloaded } from "./Refusal.js"
+import type { Shedding } from "./Shedding.js"
+import type { Slot, Waiter } from "./Slot.js"
+import { WaitingLine } from "./WaitingLine.js"
+
+export class Waiters<C> extends WaitingLine<Waiter<C>> {
+  /** How many of them may use the reserved place. */
+  reserved = 0
+
+  constructor(
+    private readonly database: string,
+    private readonly shedding: Shedding | undefined
+  ) {
+    super()
+  }
+
+  override enter(waiter: Waiter<C>): void {
+    super.enter(waiter)
+    if (waiter.reserved) {
+      this.reserved++
+    }
+  }
+
+  override leave(waiter: Waiter<C>): void {
+    if (waiter.line !== undefined) {
+      super.leave(waiter)
+      if (waiter.reserved) {
+        this.reserved--
+      }
+    }
+  }
+
+  /** The waiter whose turn it is; those who are shed are told so on the way. */
+  next(now: number, onReservedPlace: boolean): Waiter<C> | undefined {
+    for (let waiter = this.head; waiter !== undefined;) {
+      const following: Waiter<C> | undefined = this.after(waiter)
+      if (!onReservedPlace || waiter.reserved) {
+        this.leave(waiter)
+        const shed = this.shedding?.judge(now - waiter.waitingSince, now)
+        if (shed === undefined) {
+          return waiter
+        }
+        waiter.onRefused(overloaded(this.database, shed))
+      }
+      waiter = following
+    }
+    return undefined
+  }
+
+  /** Refuses those whom the predicate finds. */
+  refuse(isRefused: (waiter: Waiter<C>) => boolean, why: (waiter: Waiter<C>) => DbError): void {
+    for (let waiter = this.head; waiter !== undefined;) {
+      const following: Waiter<C> | undefined = this.after(waiter)
+      if (isRefused(waiter)) {
+        this.leave(waiter)
+        waiter.onRefused(why(waiter))
+      }
+      waiter = following
+    }
+  }
+
+  /** Whether no slot can come back: each is held by a fiber (or its children) that waits here for another. */
+  holdAll(slots: Iterable<Slot<C>>, asking: Waiter<C>): boolean {
+    const stuck = new Set<Slot<C>>()
+    if (asking.holds !== undefined) {
+      stuck.add(asking.holds)
+    }
+    for (let waiter = this.head; waiter !== undefined; waiter = this.after(waiter)) {
+      if (waiter.holds !== undefined) {
+        stuck.add(waiter.holds)
+      }
+    }
+    for (const slot of slots) {
+      if (slot.state !== "lent" || !stuck.has(slot)) {
+        return false
+      }
+    }
+    return true
+  }
+}
