@@ -554,22 +554,13 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
           mode: "rows",
           prepare: true,
           limit: millis(options?.timeout) ?? statementLimit(engine.config, fiber)
-        })
+        }, identity)
       })
       // The rows' type is the caller's word.
     ) as never
   return {
     session: (effect) =>
-      withEngine((engine) =>
-        Effect.withFiberRuntime<unknown, unknown, unknown>((fiber) => {
-          const frame = frameOf(engine, fiber)
-          // In a session of this database that lies around one of another, the client at hand is the other one's.
-          const inside = frame === undefined
-            ? withSession(engine, effect, identity)
-            : inFrame(engine, frame, undefined, effect)
-          return Effect.mapError(inside, typed(engine.name))
-        })
-      ) as never,
+      withEngine((engine) => Effect.mapError(withSession(engine, effect, identity), typed(engine.name))) as never,
     scoped: withEngine((engine) =>
       Effect.flatMap(reserveSession(engine), (session) =>
         Effect.map(

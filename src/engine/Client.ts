@@ -7,6 +7,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
@@ -100,38 +101,62 @@ const prepareRun = (
 }
 
 /** Runs a statement for this fiber: in its frame, or on a connection of its own. */
-export const run = (
+export const run = <E>(
   engine: Engine,
   fiber: AnyFiber,
   frame: Frame | undefined,
   text: string,
   params: ReadonlyArray<unknown>,
-  ask: Ask
-): Effect.Effect<unknown, DbError> => {
+  ask: Ask,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
   const request = makeRequest(engine, fiber, text, params, ask)
   if (engine.driver.capabilities.synchronous) {
     // An answer that is there at once needs no suspension of the fiber.
-    let exit: Exit.Exit<unknown, DbError> | undefined = undefined
+    let exit: Exit.Exit<unknown, E> | undefined = undefined
     const work = prepareRun(engine, fiber, frame, request, ask.limit, (error, value) => {
-      exit = error === undefined ? Exit.succeed(value) : Exit.fail(error)
+      exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
     })
     work.start()
     if (exit !== undefined) {
       return exit
     }
-    // It has to wait after all. Between here and the registration of `async` the fiber may be interrupted, which
-    // nobody would tell the work; so it is taken back and begun again where its interruption is seen.
+    // It has to wait after all. Nobody would tell the work of an interrupt that comes before the wait begins; so it is
+    // taken back and begun again where interruption is masked.
     work.withdraw(() => {})
-    if (exit !== undefined && (exit as Exit.Exit<unknown, DbError>)._tag === "Success") {
+    if (exit !== undefined && (exit as Exit.Exit<unknown, E>)._tag === "Success") {
       return exit
     }
   }
-  return Effect.async<unknown, DbError>((resume) => {
+  return Effect.uninterruptibleMask((restore) => {
+    let exit: Exit.Exit<unknown, E> | undefined = undefined
+    let resume: ((exit: Exit.Exit<unknown, E>) => void) | undefined = undefined
     const work = prepareRun(engine, fiber, frame, request, ask.limit, (error, value) => {
-      resume(error === undefined ? Exit.succeed(value) : Exit.fail(error))
+      exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
+      resume?.(exit)
     })
     work.start()
-    return Effect.async<void>((done) => work.withdraw(() => done(Effect.void)))
+    if (exit !== undefined) {
+      return exit
+    }
+    const wait = Effect.async<unknown, E>((resume_) => {
+      if (exit !== undefined) {
+        resume_(exit)
+      } else {
+        resume = resume_
+      }
+    })
+    // Not by a canceller of `async`: a fiber may be interrupted after that has begun the work and before it knows it.
+    return Effect.matchCauseEffect(restore(wait), {
+      onFailure: (cause) =>
+        Cause.isInterruptedOnly(cause)
+          ? Effect.flatMap(
+            Effect.async<void>((done) => work.withdraw(() => done(Effect.void))),
+            () => Exit.failCause(cause)
+          )
+          : Exit.failCause(cause),
+      onSuccess: Exit.succeed
+    })
   })
 }
 
@@ -239,11 +264,13 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
           ;[text, params] = core.compile(statement, withoutTransform)
         }
         span?.attribute("db.query.text", text)
-        const result = Effect.mapError(
-          run(core.engine, fiber, core.place(fiber), text, params, {
-            ...ask,
-            limit: statementLimit(core.engine.config, fiber)
-          }),
+        const result = run(
+          core.engine,
+          fiber,
+          core.place(fiber),
+          text,
+          params,
+          { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(core.engine.config, fiber) },
           toSqlError
         )
         // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
@@ -358,13 +385,15 @@ const makeConnection = (engine: Engine, session: Session): SqlConnection.Connect
   // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
   const ask = <A>(text: string, params: ReadonlyArray<unknown>, ask: Omit<Ask, "limit">): Effect.Effect<A, SqlError> =>
     Effect.withFiberRuntime<A, SqlError>((fiber) =>
-      Effect.mapError(
-        run(engine, fiber, session.innermost, text, params, {
-          ...ask,
-          limit: statementLimit(engine.config, fiber)
-        }) as Effect.Effect<A, DbError>,
+      run(
+        engine,
+        fiber,
+        session.innermost,
+        text,
+        params,
+        { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(engine.config, fiber) },
         toSqlError
-      )
+      ) as Effect.Effect<A, SqlError>
     )
   const transformed = (rows: Effect.Effect<ReadonlyArray<object>, SqlError>, transformRows: TransformRows) =>
     transformRows === undefined ? rows : Effect.map(rows, transformRows)

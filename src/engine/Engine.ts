@@ -2,8 +2,10 @@
  * One open database: a driver, a pool, its metrics. Statements and sessions start here.
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as DbConfig from "../DbConfig.js"
@@ -180,10 +182,11 @@ export class Engine implements Ground {
   // ---------------------------------------------------------------------------
 
   /**
-   * A session for the calling fiber. To be run where interruption is masked; only the wait is restored, so that a
+   * A session for the calling fiber. To be called where interruption is masked; only the wait is restored, so that a
    * connection that arrives together with an interrupt is not lost.
    */
   openSession(
+    fiber: AnyFiber,
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
     options: {
       readonly writes: boolean
@@ -193,47 +196,43 @@ export class Engine implements Ground {
       readonly failFast?: boolean
     }
   ): Effect.Effect<Session, DbError> {
-    return Effect.withFiberRuntime<Session, DbError>((fiber) => {
-      const refused = options.inside === undefined || options.inside.closed !== undefined
-        ? undefined
-        : this.driver.refuseInner?.()
-      if (refused !== undefined) {
-        this.metrics.failure(refused)
-        return Effect.fail(refused)
-      }
-      const writeLock = options.writes ? this.writeLock : undefined
-      if (writeLock === undefined) {
-        const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
-        if (slot !== undefined) {
-          return Effect.succeed(this.session(slot, fiber, options.inside))
+    const refused = options.inside === undefined || options.inside.closed !== undefined
+      ? undefined
+      : this.driver.refuseInner?.()
+    if (refused !== undefined) {
+      this.metrics.failure(refused)
+      return Effect.fail(refused)
+    }
+    const session = this.trySession(fiber, options.writes, options.inside)
+    if (session !== undefined) {
+      return Effect.succeed(session)
+    }
+    const claim = new Claim(this, {
+      writeLock: options.writes ? this.writeLock : undefined,
+      outer: options.inside?.session,
+      reserved: options.reserved ?? false,
+      failFast: options.failFast ?? false,
+      around: deadlineOf(fiber),
+      origin: originOf(fiber)
+    })
+    const wait = Effect.async<void, DbError>((resume) => {
+      claim.start(() => resume(Exit.void), (error) => resume(Exit.fail(error)))
+    })
+    return Effect.matchCauseEffect(restore(wait), {
+      onSuccess: () => {
+        const session = this.session(claim.slot!, fiber, options.inside)
+        claim.transferTo(session)
+        return Effect.succeed(session)
+      },
+      onFailure: (cause) => {
+        // Interrupted, perhaps at the very moment the connection came: what came goes back.
+        claim.abandon()
+        const error = Cause.failureOption(cause)
+        if (error._tag === "Some") {
+          this.metrics.failure(error.value)
         }
+        return Exit.failCause(cause)
       }
-      const claim = new Claim(this, {
-        writeLock,
-        outer: options.inside?.session,
-        reserved: options.reserved ?? false,
-        failFast: options.failFast ?? false,
-        around: deadlineOf(fiber),
-        origin: originOf(fiber)
-      })
-      const wait = Effect.async<void, DbError>((resume) => {
-        claim.start(() => resume(Effect.void), (error) => resume(Effect.fail(error)))
-      })
-      return restore(wait).pipe(
-        Effect.matchCauseEffect({
-          onSuccess: () => {
-            const session = this.session(claim.slot!, fiber, options.inside)
-            claim.transferTo(session)
-            return Effect.succeed(session)
-          },
-          onFailure: (cause) => {
-            // Interrupted, perhaps at the very moment the connection came: what came goes back.
-            claim.abandon()
-            return Effect.failCause(cause)
-          }
-        }),
-        Effect.tapError((error) => Effect.sync(() => this.metrics.failure(error)))
-      )
     })
   }
 
@@ -242,12 +241,24 @@ export class Engine implements Ground {
     return new Session(this, slot, originOf(fiber), inside)
   }
 
+  /** A session for the calling fiber, when there is an idle connection that may be lent as it is. */
+  trySession(fiber: AnyFiber, writes: boolean, inside: Frame | undefined): Session | undefined {
+    if (writes && this.writeLock !== undefined) {
+      return undefined
+    }
+    const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
+    return slot === undefined ? undefined : this.session(slot, fiber, inside)
+  }
+
+  /** Ends a session now; `undefined` when nothing is to be waited for. */
+  endSession(session: Session): Effect.Effect<void> | undefined {
+    this.metrics.sessionClosed()
+    this.metrics.used(this.clock.unsafeCurrentTimeMillis() - session.openedAt)
+    return session.close()
+  }
+
   closeSession(session: Session): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.metrics.sessionClosed()
-      this.metrics.used(this.clock.unsafeCurrentTimeMillis() - session.openedAt)
-      return session.close
-    })
+    return Effect.suspend(() => this.endSession(session) ?? Effect.void)
   }
 
   // ---------------------------------------------------------------------------
@@ -311,9 +322,11 @@ export class Engine implements Ground {
         )
       })
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        this.openSession(restore, { writes: false, inside: undefined, reserved: true, failFast }),
-        (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
+      Effect.withFiberRuntime<A, DbError>((fiber) =>
+        Effect.flatMap(
+          this.openSession(fiber, restore, { writes: false, inside: undefined, reserved: true, failFast }),
+          (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
+        )
       )
     )
   }

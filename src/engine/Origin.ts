@@ -41,15 +41,31 @@ export const deadlineOf = (fiber: AnyFiber): Deadline | undefined => fiber.getFi
 
 /** The span a fiber is in. */
 export const spanOf = (fiber: AnyFiber): Tracer.Span | undefined => {
-  // Under this key Effect keeps an `AnySpan`; an external one has no name and takes no attributes.
-  const span = fiber.currentContext.unsafeMap.get(Tracer.ParentSpan.key) as Tracer.AnySpan | undefined
+  // An external one has no name and takes no attributes.
+  const span = fiber.currentSpan
   return span?._tag === "Span" ? span : undefined
 }
 
-export const originOf = (fiber: AnyFiber): Origin => ({
-  span: spanOf(fiber)?.name,
-  fiber: FiberId.threadName(fiber.id())
-})
+/** Everybody who borrows has one, and nearly nobody ever asks: what it says is put into words when it is asked for. */
+class FiberOrigin implements Origin {
+  private readonly id: FiberId.Runtime
+  private readonly within: Tracer.Span | undefined
+
+  constructor(fiber: AnyFiber) {
+    this.id = fiber.id()
+    this.within = spanOf(fiber)
+  }
+
+  get span(): string | undefined {
+    return this.within?.name
+  }
+
+  get fiber(): string {
+    return FiberId.threadName(this.id)
+  }
+}
+
+export const originOf = (fiber: AnyFiber): Origin => new FiberOrigin(fiber)
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 

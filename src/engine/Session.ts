@@ -50,7 +50,7 @@ export class Session extends StatementQueue implements Borrower {
     super(ground, slot, origin)
     this.root = new Frame(this, undefined, "session", undefined)
     this.top = this.root
-    this.openedAt = ground.clock.unsafeCurrentTimeMillis()
+    this.openedAt = slot.lentAt
     slot.borrower = this
   }
 
@@ -361,22 +361,25 @@ export class Session extends StatementQueue implements Borrower {
     })
   }
 
-  /** {@link release} as an effect that cannot be interrupted: it waits for the server at most `settleLimit`. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+  /**
+   * {@link release} as an effect that cannot be interrupted: it waits for the server at most `settleLimit`. `undefined`
+   * when nothing was to be waited for, as nearly always.
+   */
+  close(): Effect.Effect<void> | undefined {
     let isDone = false
     let resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
     this.release(() => {
       isDone = true
       resume?.(Effect.void)
     })
-    return isDone ? Effect.void : Effect.async<void>((resume_) => {
+    return isDone ? undefined : Effect.async<void>((resume_) => {
       if (isDone) {
         resume_(Effect.void)
       } else {
         resume = resume_
       }
     })
-  })
+  }
 
   describe(now: number): Holder {
     const statement = this.lastStatement

@@ -58,16 +58,18 @@ export abstract class StatementQueue implements Writer {
   }
 
   /** Ends when no statement is being stopped any more, and whoever ran it has been told. */
-  readonly settled: Effect.Effect<void> = Effect.suspend(() =>
-    this.current === undefined || !this.current.isStopping
-      ? Effect.void
-      : Effect.zipRight(
-        Effect.async<void>((resume) => {
-          this.onStopped.push(() => resume(Effect.void))
-        }),
-        Effect.yieldNow()
-      )
-  )
+  get settled(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.current === undefined || !this.current.isStopping
+        ? Effect.void
+        : Effect.zipRight(
+          Effect.async<void>((resume) => {
+            this.onStopped.push(() => resume(Effect.void))
+          }),
+          Effect.yieldNow()
+        )
+    )
+  }
 
   // ---------------------------------------------------------------------------
   // statements

@@ -2,11 +2,12 @@
  * Sessions and transactions around an effect.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import { identity } from "effect/Function"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
@@ -17,7 +18,7 @@ import type * as Driver from "../driver/Driver.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
-import { deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
+import { type AnyFiber, deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
 import type { Session } from "./Session.js"
 
@@ -31,46 +32,84 @@ export interface Options extends Driver.BeginOptions {
   readonly resolveCommit?: boolean | undefined
 }
 
-/** An effect that runs in a frame: its statements go there, and `SqlClient` is this database's client. */
+/** Gives interruption back to the user's effect, where it was given around ours. */
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** In this context statements go to the frame, and `SqlClient` is this database's client. */
+const contextOf = (
+  engine: Engine,
+  frame: Frame,
+  span: Tracer.Span | undefined,
+  around: Context.Context<never>
+): Context.Context<never> => {
+  const map = new Map(around.unsafeMap)
+  map.set(engine.frameKey, frame)
+  map.set(SqlClient.SqlClient.key, engine.client)
+  if (span !== undefined) {
+    map.set(Tracer.ParentSpan.key, span)
+  }
+  return Context.unsafeMake(map)
+}
+
+/** An effect that runs in a frame. */
 export const inFrame = <A, E, R>(
   engine: Engine,
   frame: Frame,
   span: Tracer.Span | undefined,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime<A, E, R>((fiber) => {
-    const map = new Map(fiber.currentContext.unsafeMap)
-    map.set(engine.frameKey, frame)
-    map.set(SqlClient.SqlClient.key, engine.client)
-    if (span !== undefined) {
-      map.set(Tracer.ParentSpan.key, span)
-    }
-    return Effect.locally(effect, FiberRef.currentContext, Context.unsafeMake(map))
-  })
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    Effect.locally(effect, FiberRef.currentContext, contextOf(engine, frame, span, fiber.currentContext))
+  )
+
+/**
+ * Runs an effect in a frame, and then what ends the frame. To be run where interruption is masked: so the context can be
+ * set and set back by hand, and the end follows in any case, for a third of what `locally` and `onExit` take.
+ */
+const during = <A, E, R, B, E2>(
+  engine: Engine,
+  fiber: AnyFiber,
+  restore: Restore,
+  frame: Frame,
+  span: Tracer.Span | undefined,
+  effect: Effect.Effect<A, E, R>,
+  end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
+): Effect.Effect<B, E2, R> => {
+  const around = fiber.currentContext
+  const ended = (exit: Exit.Exit<A, E>) =>
+    Effect.flatMap(FiberRef.set(FiberRef.currentContext, around), () => end(exit))
+  return Effect.flatMap(
+    FiberRef.set(FiberRef.currentContext, contextOf(engine, frame, span, around)),
+    () =>
+      Effect.matchCauseEffect(restore(effect), {
+        onFailure: (cause) => ended(Exit.failCause(cause)),
+        onSuccess: (value) => ended(Exit.succeed(value))
+      })
+  )
+}
 
 /** Wraps in a span where somebody traces. */
 const spanned = <A, E, R>(
   engine: Engine,
+  fiber: AnyFiber,
   name: string,
   f: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime<A, E, R>((fiber) =>
-    isTraced(fiber)
-      ? Effect.useSpan(name, { kind: "client", captureStackTrace: false }, (span) => {
-        for (const [key, value] of engine.spanAttributes) {
-          span.attribute(key, value)
-        }
-        return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
-      })
-      : f(undefined)
-  )
+  isTraced(fiber)
+    ? Effect.useSpan(name, { kind: "client", captureStackTrace: false }, (span) => {
+      for (const [key, value] of engine.spanAttributes) {
+        span.attribute(key, value)
+      }
+      return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
+    })
+    : f(undefined)
 
 /** A session that lasts as long as the scope, outside the fiber's own session. */
 export const reserveSession = (engine: Engine) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
       Effect.tap(
-        engine.openSession(restore, { writes: false, inside: frameOf(engine, fiber) }),
+        engine.openSession(fiber, restore, { writes: false, inside: frameOf(engine, fiber) }),
         (session) => Effect.addFinalizer(() => engine.closeSession(session))
       )
     )
@@ -84,19 +123,30 @@ export const withSession = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
-      if (frameOf(engine, fiber) !== undefined) {
-        return restore(effect)
+      const frame = frameOf(engine, fiber)
+      if (frame !== undefined) {
+        // In a session of this database that lies around one of another, the client at hand is the other one's.
+        return restore(inFrame(engine, frame, undefined, effect))
       }
-      return spanned(engine, "db.session", (span) =>
-        Effect.matchCauseEffect(engine.openSession(restore, { writes: false, inside: undefined }), {
-          onFailure: (cause) =>
-            failed(cause, fail),
-          onSuccess: (session) =>
-            Effect.onExit(restore(inFrame(engine, session.root, span, effect)), () =>
-              engine.closeSession(session))
-        }))
+      const use = (session: Session, span: Tracer.Span | undefined) =>
+        during(engine, fiber, restore, session.root, span, effect, (exit) => after(engine, session, exit))
+      return spanned(engine, fiber, "db.session", (span) => {
+        const session = engine.trySession(fiber, false, undefined)
+        return session !== undefined
+          ? use(session, span)
+          : Effect.matchCauseEffect(engine.openSession(fiber, restore, { writes: false, inside: undefined }), {
+            onFailure: (cause) => failed(cause, fail),
+            onSuccess: (session) => use(session, span)
+          })
+      })
     })
   )
+
+/** Ends the session with what became of its effect. */
+const after = <A, E>(engine: Engine, session: Session, exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+  const ending = engine.endSession(session)
+  return ending === undefined ? exit : Effect.zipRight(ending, exit)
+}
 
 const failed = <E2>(cause: Cause.Cause<DbError>, fail: (error: DbError) => E2): Effect.Effect<never, E2> =>
   Effect.mapError(Effect.failCause(cause), fail)
@@ -124,7 +174,7 @@ export const withTransaction = <A, E, R, E2>(
       ))
     }
     const { retry } = options
-    return spanned(engine, "db.transaction", (span) => {
+    return spanned(engine, fiber, "db.transaction", (span) => {
       const once = attempt(engine, effect, begin, options, frame, span, fail)
       return retry === undefined || (frame !== undefined && frame.kind !== "session")
         ? once
@@ -196,104 +246,124 @@ const attempt = <A, E, R, E2>(
   span: Tracer.Span | undefined,
   fail: (error: DbError) => E2
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    if (outer !== undefined) {
-      return within(engine, restore, effect, begin, options, outer, span, fail)
-    }
-    return Effect.matchCauseEffect(
-      engine.openSession(restore, { writes: options.readOnly !== true, inside: undefined }),
-      {
-        onFailure: (cause) => failed(cause, fail),
-        onSuccess: (session) =>
-          Effect.onExit(
-            within(engine, restore, effect, begin, options, session.root, span, fail),
-            () => engine.closeSession(session)
-          )
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
+      if (outer !== undefined) {
+        return within(engine, fiber, restore, effect, begin, options, outer, span, fail, identity)
       }
-    )
-  })
+      const writes = options.readOnly !== true
+      const use = (session: Session) =>
+        within(
+          engine,
+          fiber,
+          restore,
+          effect,
+          begin,
+          options,
+          session.root,
+          span,
+          fail,
+          (exit) => after(engine, session, exit)
+        )
+      const session = engine.trySession(fiber, writes, undefined)
+      return session !== undefined
+        ? use(session)
+        : Effect.matchCauseEffect(engine.openSession(fiber, restore, { writes, inside: undefined }), {
+          onFailure: (cause) => failed(cause, fail),
+          onSuccess: use
+        })
+    })
+  )
 
+/** A transaction in a session; `last` is told how it has ended, and ends the session where it was opened for it. */
 const within = <A, E, R, E2>(
   engine: Engine,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+  fiber: AnyFiber,
+  restore: Restore,
   effect: Effect.Effect<A, E, R>,
   begin: string,
   options: Options,
   outer: Frame,
   span: Tracer.Span | undefined,
-  fail: (error: DbError) => E2
+  fail: (error: DbError) => E2,
+  last: (exit: Exit.Exit<A, E | E2>) => Effect.Effect<A, E | E2>
 ): Effect.Effect<A, E | E2, R> => {
   const session = outer.session
-  return Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
-    const around = deadlineOf(fiber)
-    const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
-    const limit = earlier(engine.clock.unsafeCurrentTimeMillis(), own, around)
-    // The outermost transaction sees to the deadline around all of them.
-    const guarded = limit === around && outer.kind !== "session" ? undefined : limit
-    return Effect.matchCauseEffect(enter(session, outer, begin, options, limit, restore), {
-      onFailure: (cause) => failed(cause, fail),
-      onSuccess: (frame) =>
-        Effect.matchCauseEffect(
-          restore(limited(engine, session, inFrame(engine, frame, span, effect), guarded, fail)),
-          {
-            onFailure: (cause) =>
-              Effect.zipRight(
-                Effect.ignore(leave(engine, restore, session, frame, "rollback")),
-                Effect.failCause(cause)
-              ),
-            onSuccess: (value) =>
-              Effect.matchCauseEffect(committed(engine, restore, session, frame, options, limit), {
-                onFailure: (cause) => failed(cause, fail),
-                onSuccess: () => Effect.succeed(value)
-              })
-          }
-        )
-    })
-  })
+  const around = deadlineOf(fiber)
+  const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
+  const limit = own > 0 ? earlier(engine.clock.unsafeCurrentTimeMillis(), own, around) : around
+  // The outermost transaction sees to the deadline around all of them.
+  const guarded = limit === around && outer.kind !== "session" ? undefined : limit
+  const refused = (cause: Cause.Cause<DbError>) => last(Exit.failCause(Cause.map(cause, fail)))
+  const use = (frame: Frame) =>
+    during(
+      engine,
+      fiber,
+      restore,
+      frame,
+      span,
+      limited(engine, session, effect, guarded, fail),
+      (exit) =>
+        exit._tag === "Failure"
+          ? Effect.matchCauseEffect(leave(engine, restore, session, frame, "rollback"), {
+            onFailure: () => last(exit),
+            onSuccess: () => last(exit)
+          })
+          : Effect.matchCauseEffect(committed(engine, restore, session, frame, options, limit), {
+            onFailure: refused,
+            onSuccess: () => last(exit)
+          })
+    )
+  const entered = enter(session, outer, begin, options, limit, restore)
+  return "value" in entered
+    ? use(entered.value)
+    : Effect.matchCauseEffect(entered, { onFailure: refused, onSuccess: use })
 }
 
-/** Begins: the wait in the session's queue can be interrupted, and what was begun meanwhile is undone. */
+/**
+ * Begins, where interruption is masked: the wait in the session's queue can be interrupted, and what was begun meanwhile
+ * is undone. What needs no wait is there at once.
+ */
 const enter = (
   session: Session,
   outer: Frame,
   begin: string,
   options: Options & { readonly now?: boolean },
   deadline: Deadline | undefined,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-): Effect.Effect<Frame, DbError> =>
-  Effect.suspend(() => {
-    const state: { frame: Frame | undefined; exit: Exit.Exit<Frame, DbError> | undefined } = {
-      frame: undefined,
-      exit: undefined
-    }
-    let notify: (() => void) | undefined = undefined
-    const job = session.begin(outer, begin, (error, frame) => {
-      state.frame = frame
-      state.exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
-      notify?.()
-    }, { readOnly: options.readOnly === true, now: options.now, deadline })
+  restore: Restore
+): Exit.Success<Frame, never> | Effect.Effect<Frame, DbError> => {
+  const state: { frame: Frame | undefined; exit: Exit.Exit<Frame, DbError> | undefined } = {
+    frame: undefined,
+    exit: undefined
+  }
+  let notify: (() => void) | undefined = undefined
+  const job = session.begin(outer, begin, (error, frame) => {
+    state.frame = frame
+    state.exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
+    notify?.()
+  }, { readOnly: options.readOnly === true, now: options.now, deadline })
+  if (state.exit !== undefined) {
+    return state.exit
+  }
+  const wait = Effect.async<Frame, DbError>((resume) => {
     if (state.exit !== undefined) {
-      return state.exit
+      return resume(state.exit)
     }
-    const wait = Effect.async<Frame, DbError>((resume) => {
-      if (state.exit !== undefined) {
-        return resume(state.exit)
-      }
-      notify = () => resume(state.exit!)
-    })
-    return Effect.onInterrupt(restore(wait), () =>
-      Effect.async<void>((done) => {
-        const undo = () =>
-          state.frame === undefined
-            ? done(Effect.void)
-            : session.end(state.frame, "rollback", () => done(Effect.void))
-        if (job === undefined || state.exit !== undefined) {
-          undo()
-        } else {
-          session.withdraw(job, undo)
-        }
-      }))
+    notify = () => resume(state.exit!)
   })
+  return Effect.onInterrupt(restore(wait), () =>
+    Effect.async<void>((done) => {
+      const undo = () =>
+        state.frame === undefined
+          ? done(Effect.void)
+          : session.end(state.frame, "rollback", () => done(Effect.void))
+      if (job === undefined || state.exit !== undefined) {
+        undo()
+      } else {
+        session.withdraw(job, undo)
+      }
+    }))
+}
 
 /** Begins in the innermost frame of a session, at once. */
 export const beginInnermost = (session: Session, begin: string, options: Options): Effect.Effect<void, DbError> =>
@@ -328,7 +398,7 @@ export const endInnermost = (
 /** Commits; where it is asked for, and the answer was lost, asks the database what became of the transaction. */
 const committed = (
   engine: Engine,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+  restore: Restore,
   session: Session,
   frame: Frame,
   options: Options,
@@ -384,12 +454,12 @@ const committed = (
 }
 
 /**
- * Ends a frame. An interrupt does not undo a COMMIT that is under way, and nobody can say then what became of it, but it
- * bounds the wait for its answer.
+ * Ends a frame, where interruption is masked. An interrupt does not undo a COMMIT that is under way, and nobody can say
+ * then what became of it, but it bounds the wait for its answer.
  */
 const leave = (
   engine: Engine,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+  restore: Restore,
   session: Session,
   frame: Frame,
   how: "commit" | "rollback",
@@ -397,39 +467,46 @@ const leave = (
     readonly onTransactionId?: ((id: string) => void) | undefined
     readonly deadline?: Deadline | undefined
   } = {}
-): Effect.Effect<void, DbError> =>
-  Effect.suspend(() => {
-    let exit: Exit.Exit<void, DbError> | undefined = undefined
-    let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
-    session.end(frame, how, (error) => {
-      if (frame.kind === "transaction") {
-        const isUnknown = how === "commit" && error !== undefined && error.outcome === "Unknown"
-        if (!isUnknown || options.onTransactionId === undefined) {
-          engine.metrics.transaction(
-            isUnknown ? "unknown" : error === undefined && how === "commit" ? "committed" : "rolledBack"
-          )
-        }
+): Effect.Effect<void, DbError> => {
+  let exit: Exit.Exit<void, DbError> | undefined = undefined
+  let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
+  session.end(frame, how, (error) => {
+    if (frame.kind === "transaction") {
+      const isUnknown = how === "commit" && error !== undefined && error.outcome === "Unknown"
+      if (!isUnknown || options.onTransactionId === undefined) {
+        engine.metrics.transaction(
+          isUnknown ? "unknown" : error === undefined && how === "commit" ? "committed" : "rolledBack"
+        )
       }
-      // What went wrong while rolling back must not hide why it was rolled back; the connection is gone with it.
-      exit = error === undefined || how === "rollback" ? Exit.void : Exit.fail(error)
-      resume?.(exit)
-    }, options)
-    if (exit !== undefined) {
-      return exit
     }
-    const wait = Effect.async<void, DbError>((resume_) => {
-      if (exit !== undefined) {
-        resume_(exit)
-      } else {
-        resume = resume_
-      }
-    })
-    return how === "rollback" ? wait : Effect.onInterrupt(restore(wait), () =>
-      Effect.suspend(() => {
-        session.hurry()
-        return Effect.ignore(wait)
-      }))
+    // What went wrong while rolling back must not hide why it was rolled back; the connection is gone with it.
+    exit = error === undefined || how === "rollback" ? Exit.void : Exit.fail(error)
+    resume?.(exit)
+  }, options)
+  if (exit !== undefined) {
+    return exit
+  }
+  const wait = Effect.async<void, DbError>((resume_) => {
+    if (exit !== undefined) {
+      resume_(exit)
+    } else {
+      resume = resume_
+    }
   })
+  return how === "rollback" ? wait : Effect.matchCauseEffect(restore(wait), {
+    onFailure: (cause) => {
+      if (!Cause.isInterruptedOnly(cause)) {
+        return Exit.failCause(cause)
+      }
+      session.hurry()
+      return Effect.matchCauseEffect(wait, {
+        onFailure: () => Exit.failCause(cause),
+        onSuccess: () => Exit.failCause(cause)
+      })
+    },
+    onSuccess: () => Exit.void
+  })
+}
 
 /** Bounds the body by the transaction's limit and the deadline around it. */
 const limited = <A, E, R, E2>(
