@@ -66,7 +66,7 @@ export const record = <A, E, R, Self = Db>(
  *
  * @example
  * import { Effect } from "effect"
- * import { DbTest } from "dblive"
+ * import * as DbTest from "dblive/test"
  * import { expect } from "vitest"
  *
  * declare const notesWithTags: Effect.Effect<ReadonlyArray<unknown>>

@@ -107,6 +107,8 @@ const describe = (statement: Expectation["statement"]): string =>
     ? "(a function)"
     : String(statement)
 
+const often = (times: number): string => times === 0 ? "never" : times === 1 ? "once" : `${times} times`
+
 const isEqual = (a: ReadonlyArray<unknown>, b: ReadonlyArray<unknown>): boolean =>
   a.length === b.length && a.every((value, i) => Utils.structuralRegion(() => Equal.equals(value, b[i])))
 
@@ -149,7 +151,7 @@ class Script {
       const { times } = expectation
       const isUsedUp = times !== undefined && (this.counts.get(expectation) ?? 0) >= times
       const why = isUsedUp
-        ? ` (was expected ${times === 1 ? "once" : `${times} times`}, and came so often already)`
+        ? ` (was expected ${often(times)}, and came so often already)`
         : this.isTextMatch(expectation, statement)
         ? " (with other parameters)"
         : ""
@@ -165,7 +167,7 @@ class Script {
       const count = this.counts.get(expectation) ?? 0
       return expectation.times === undefined || count >= expectation.times
         ? []
-        : [`expected ${expectation.times} times, came ${count} times:\n  ${describe(expectation.statement)}`]
+        : [`expected ${often(expectation.times)}, came ${often(count)}:\n  ${describe(expectation.statement)}`]
     })
   }
 }

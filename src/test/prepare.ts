@@ -7,6 +7,8 @@ import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import { type Database, Db, type Members } from "../Db.js"
 import type * as DbConfig from "../DbConfig.js"
 import type { DbError } from "../DbError.js"
@@ -75,7 +77,8 @@ export const migrate = <Self, Provided, E, R, E2, R2>(
   return migrations === undefined
     ? Effect.void
     : isSource(migrations)
-    ? DbMigrator.run(target, { migrations }) as never
+    // Of each of many databases it need not be told.
+    ? Logger.withMinimumLogLevel(DbMigrator.run(target, { migrations }), LogLevel.Warning) as never
     : target.session(migrations) as never
 }
 

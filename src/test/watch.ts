@@ -38,6 +38,13 @@ const closeTimeout = 1_000
 
 const WatchId: unique symbol = Symbol.for("dblive/DbTest/Watch")
 
+const listOf = (holders: ReadonlyArray<Holder>): string =>
+  holders.map((holder) =>
+    `\n  held by ${holder.span === undefined ? "" : `${holder.span}, `}fiber ${holder.fiber} for ` +
+    `${holder.heldForMillis} ms, ${holder.state}` +
+    (holder.statement === undefined ? "" : ` (last statement: ${holder.statement})`)
+  ).join("")
+
 /**
  * Connections were not given back at the end of a test: the error that fails it.
  *
@@ -48,14 +55,10 @@ export class LeakError extends Error {
   override readonly name = "LeakError"
   constructor(readonly database: string, readonly holders: ReadonlyArray<Holder>) {
     const count = holders.length === 1 ? "1 connection was" : `${holders.length} connections were`
-    const list = holders.map((holder) =>
-      `\n  held by ${holder.span === undefined ? "" : `${holder.span}, `}fiber ${holder.fiber} for ` +
-      `${holder.heldForMillis} ms, ${holder.state}` +
-      (holder.statement === undefined ? "" : ` (last statement: ${holder.statement})`)
-    ).join("")
     super(
-      `database "${database}": ${count} not given back at the end of the test.${list}\n` +
-        "Close scopes, and join or interrupt forked fibers, before the test ends"
+      `database "${database}": ${count} not given back at the end of the test.${listOf(holders)}\n` +
+        "Close scopes, and join or interrupt forked fibers, before the test ends. (In it.scoped the test's scope closes " +
+        "after a layer that is provided inside: put Effect.scoped before Effect.provide)"
     )
   }
 }
@@ -213,18 +216,50 @@ export const databasesOf = (context: Context.Context<never>): ReadonlyArray<Db.D
     typeof service === "object" && service !== null && Db.TypeId in service
   )
 
+/** Where sessions wait and nothing moves for so many seconds of real time, it is said: before a test's time is over. */
+const stall = 3
+
+/**
+ * Says on the error output who holds what others wait for: under a clock that stands still no limit runs out, and a
+ * test that has used up its time says nothing.
+ */
+const reportStalls = (engine: Engine, watch: Watch) => {
+  let seen = watch.total
+  let still = 0
+  const timer = setInterval(() => {
+    const { waiting } = engine.pool.figures
+    still = waiting > 0 && watch.total === seen ? still + 1 : 0
+    seen = watch.total
+    if (still === stall) {
+      const one = engine.pool.capacity > 1 ?
+        "" :
+        "\nIt has one connection: what needs two at a time can use the session that " +
+        "is open (Db.session around both), or a database with several (DbTest.sqlite({ file: true }), DbTest.postgres())"
+      process.stderr.write(
+        `dblive: for ${stall} seconds nothing has moved on database "${engine.name}", while ` +
+          `${waiting === 1 ? "1 session waits" : `${waiting} sessions wait`} for a connection` +
+          `${listOf(leaks(engine, new Set()))}${one}\n`
+      )
+    }
+  }, 1_000)
+  timer.unref()
+  return timer
+}
+
 const looked = new WeakSet<Engine>()
 
 /** Lets an engine's leaks fail the test when the scope closes, before the engine itself closes. */
 export const attendEngine = (engine: Engine) =>
   Effect.suspend(() => {
-    watchOf(engine)?.begin(engine)
+    const watch = watchOf(engine)
+    watch?.begin(engine)
     if (looked.has(engine)) {
       return Effect.void
     }
     looked.add(engine)
+    const timer = watch === undefined ? undefined : reportStalls(engine, watch)
     return Effect.addFinalizer(() =>
-      Effect.onError(checked(engine, new Set()), () =>
+      Effect.onError(Effect.zipRight(Effect.sync(() => clearInterval(timer)), checked(engine, new Set())), () =>
         Effect.sync(() => {
           // What leaks is not waited for: it would not come, and the clock of a test may stand still. `watched` has made
           // these settings for this engine alone.

