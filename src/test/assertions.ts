@@ -10,14 +10,33 @@ import { checked, lentNow, type RecordedStatement, watched, watchUnder } from ".
 /**
  * Records the databases of a layer that is not one of `DbTest`'s, and fails a test that leaks connections of them.
  *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const test = DbTest.countQueries(Db.query("SELECT 1")).pipe(
+ *   Effect.provide(DbTest.recorded(Db.layer({ url: "sqlite::memory:" })))
+ * )
+ *
  * @since 0.1.0
  * @category layers
  */
 export const recorded = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E, R> => watched(layer)
 
 /**
- * Every statement that was sent to a database since its layer was built (migrations and seed do not count), `BEGIN` and its kin among them, with the values
- * of the parameters. The last 10,000 are kept.
+ * Every statement that was sent to a database since its layer was built, `BEGIN` and its kin among them, with the values of
+ * the parameters; migrations and seed do not count. The last 10,000 are kept. Dies where nothing records: see
+ * {@link recorded}.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
+ *
+ * const texts = Effect.map(DbTest.statementsOf(SurveyHub), (statements) => statements.map(({ text }) => text))
  *
  * @since 0.1.0
  * @category assertions
@@ -29,6 +48,16 @@ export const statementsOf = <Self>(
 
 /**
  * {@link statementsOf} the default database.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const texts = Effect.gen(function*() {
+ *   yield* Db.query("SELECT :x", { x: 1 }).pipe(Db.transaction())
+ *   return (yield* DbTest.statements).map(({ text }) => text) // BEGIN, SELECT ?, COMMIT
+ * }).pipe(Effect.provide(DbTest.sqlite()))
  *
  * @since 0.1.0
  * @category assertions
@@ -47,6 +76,16 @@ const tagOf = <Self>(options: Options<Self> | undefined): Context.Tag<Self, Data
 
 /**
  * Runs an effect and gives, beside its value, the statements that the database got meanwhile (from other fibers, too).
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const test = Effect.gen(function*() {
+ *   const [rows, sent] = yield* DbTest.record(Db.query("SELECT :x AS x", { x: 1 }))
+ *   return { rows, params: sent[0]?.params }
+ * }).pipe(Effect.provide(DbTest.sqlite()))
  *
  * @since 0.1.0
  * @category assertions
@@ -92,6 +131,15 @@ export const countQueries = <A, E, R, Self = Db>(
 /**
  * Dies with a `LeakError` that names the holders when the effect leaves connections borrowed. The layers of `DbTest` do
  * that by themselves, at the end of each test; this says it of a part of one.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const test = Effect.gen(function*() {
+ *   yield* DbTest.noLeaks(Db.query("SELECT 1").pipe(Db.session))
+ * }).pipe(Effect.provide(DbTest.sqlite()))
  *
  * @since 0.1.0
  * @category assertions

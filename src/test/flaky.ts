@@ -337,6 +337,14 @@ const courseOf = (database: Database): Course | undefined =>
 /**
  * The faults that have struck a database so far, in order.
  *
+ * @example
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
+ *
+ * const struck = DbTest.injectedInto(SurveyHub)
+ *
  * @since 0.1.0
  * @category assertions
  */
@@ -352,6 +360,16 @@ export const injectedInto = <Self>(
 
 /**
  * {@link injectedInto} the default database.
+ *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const test = Effect.gen(function*() {
+ *   yield* Effect.ignore(Db.query("SELECT 1"))
+ *   return yield* DbTest.injected // [{ on: "statement", nth: 1, fault: "LostBefore" }]
+ * }).pipe(Effect.provide(DbTest.flaky(DbTest.sqlite(), [{ on: "statement", fault: "LostBefore" }])))
  *
  * @since 0.1.0
  * @category assertions

@@ -121,6 +121,15 @@ const copies = new Map<string, Blob>()
  * It has one connection: statements, sessions and transactions take turns, and what needs two at a time is refused or
  * waits. A statement blocks the process and cannot be stopped.
  *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db, DbMigrator } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const migrations = DbMigrator.fromRecord({ V1__note: "CREATE TABLE note (id int PRIMARY KEY, tags text[])" })
+ *
+ * const test = Db.query("SELECT tags FROM note").pipe(Effect.provide(DbTest.pglite({ migrations })))
+ *
  * @since 0.1.0
  * @category layers
  */

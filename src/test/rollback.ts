@@ -204,6 +204,15 @@ const atTheEnd = (violation: DbError): DbError =>
  *
  * The layer opens a connection of its own. Where a suite shares an open database, {@link sandboxOf} is faster.
  *
+ * @example
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * const database = Db.layer({ url: "postgresql://localhost/app_test" })
+ *
+ * const test = Db.query("DELETE FROM note").pipe(Db.transaction(), Effect.provide(DbTest.rollback(database)))
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -227,6 +236,17 @@ export const rollback = <A, E, R>(
 /**
  * A sandbox inside an open database, under the database's own tag: what a test of a suite with a shared layer provides
  * to itself. It borrows a connection, begins, and at its end rolls back and gives it back.
+ *
+ * @example
+ * import { layer } from "@effect/vitest"
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ * import * as DbTest from "dblive/test"
+ *
+ * layer(DbTest.postgres())("notes", (it) => {
+ *   it.effect("are gone after the test", () =>
+ *     Db.query("CREATE TABLE note (body text)").pipe(Effect.provide(DbTest.sandboxOf(Db))))
+ * })
  *
  * @since 0.1.0
  * @category layers
