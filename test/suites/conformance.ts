@@ -1,10 +1,14 @@
 /** Every suite, over one database. */
 import { errors } from "./errors.js"
+import { health } from "./health.js"
 import { leaks } from "./leaks.js"
 import { limits } from "./limits.js"
+import { migrations } from "./migrations.js"
+import { retries } from "./retries.js"
 import { sessions } from "./sessions.js"
 import { streams } from "./streams.js"
 import type { Target } from "./target.js"
+import { testLayers } from "./testLayers.js"
 import { transactions } from "./transactions.js"
 
 /** `interrupts`: how many of them the search for leaks makes. */
@@ -15,5 +19,9 @@ export const conformance = (target: Target, interrupts = 2_000): void =>
     streams(target)
     errors(target)
     limits(target)
+    retries(target)
+    migrations(target)
+    health(target)
+    testLayers(target)
     leaks(target, interrupts)
   })
