@@ -245,8 +245,10 @@ export const queryError = (options: {
   readonly statement: string | undefined
   readonly code?: string | undefined
   readonly server?: ServerError | undefined
+  readonly hint?: string | undefined
   readonly cause?: unknown
 }): QueryError => {
+  const hint = options.server?.hint ?? options.hint
   const server = options.server
   const position = server?.position === undefined ? NaN : Number(server.position)
   return new QueryError({
@@ -266,7 +268,7 @@ export const queryError = (options: {
     ...(server?.table ? { table: server.table } : {}),
     ...(server?.column ? { column: server.column } : {}),
     ...(server?.detail ? { detail: server.detail } : {}),
-    ...(server?.hint ? { hint: server.hint } : {}),
+    ...(hint ? { hint } : {}),
     ...(position > 0 ? { position } : {}),
     ...(options.statement === undefined ? {} : { statement: options.statement }),
     ...(options.cause === undefined ? {} : { cause: options.cause })
@@ -293,6 +295,8 @@ export interface Circumstances {
   readonly fatal: boolean
   /** The statement was a COMMIT. */
   readonly commit: boolean
+  /** What to do, where the server does not say it. */
+  readonly hint?: string | undefined
   /** A cancel of ours is under way. */
   readonly cancelling: boolean
   /** Limits in force, in milliseconds; 0: none. */
@@ -312,7 +316,7 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
   const { code } = error
   const known = lookup(code)
   const what = withoutValues(error)
-  const base = { what, code, database: at.database, outcome: at.outcome, cause: error }
+  const base = { what, code, database: at.database, outcome: at.outcome, cause: error, hint: at.hint }
   if (at.commit && at.fatal) {
     return queryError({ ...base, reason: "CommitUnknown", outcome: "Unknown", statement: at.statement, server: error })
   }

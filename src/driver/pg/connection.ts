@@ -67,6 +67,9 @@ export class PgConnection implements Connection {
   localLockTimeout: number | undefined
   hasLocalLimits = false
 
+  /** Counts transactions, those of single statements included. */
+  transactionNumber = 0
+
   // Out of reach of `inspect` and `JSON.stringify`: behind them stands a TLS key.
   readonly #opened: Opened
   readonly #stream: Opened["stream"]
@@ -74,6 +77,8 @@ export class PgConnection implements Connection {
   private current: Exchange | undefined
   private sessionLimits: OwnLimits | undefined
   private forgets = false
+  /** The open transaction has changed the schema: its end, or the way back to a savepoint, may change it again. */
+  private hasReshaped = false
   /** A portal is open outside a transaction: the server waits for a Sync. */
   private unsynced: Exchange | undefined
   /** Ends of exchanges that nobody waits for any more. */
@@ -313,7 +318,12 @@ export class PgConnection implements Connection {
 
   statementEnded(text: Text): void {
     if (text.forgets) this.prepared.forgetAll()
+    if (text.reshapes || (this.hasReshaped && (text.rollsBack || this.transaction === "idle"))) {
+      this.prepared.outdateAll()
+      this.hasReshaped = this.transaction !== "idle"
+    }
     if (this.transaction === "idle") {
+      this.transactionNumber++
       this.localStatementTimeout = undefined
       this.localLockTimeout = undefined
       this.hasLocalLimits = false

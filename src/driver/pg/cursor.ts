@@ -32,6 +32,8 @@ export class PortalCursor extends Extended implements Cursor {
   private state: "new" | "open" | "closed" = "new"
   private portal = ""
   private isFinished = false
+  private isSecondRun = false
+  private count = 0
   private onFetched: Done<Batch> | undefined
   private onClosed: Done<void> | undefined
 
@@ -49,6 +51,7 @@ export class PortalCursor extends Extended implements Cursor {
       return done(unusable, noMore)
     }
     this.onFetched = done
+    this.count = count
     if (this.state === "new") {
       this.portal = connection.prepared.nextName()
       this.compose(this.portal, count)
@@ -101,18 +104,26 @@ export class PortalCursor extends Extended implements Cursor {
       this.onClosed = undefined
       return closed(this.error === undefined ? undefined : this.refusal(this.error))
     }
-    const error = this.fault ?? (this.error === undefined ? undefined : this.failure(this.error))
-    if (error === undefined) return this.fetched()
+    if (this.fault !== undefined) return this.fail(this.fault)
+    if (this.error === undefined) return this.fetched()
+    const stale = this.isSecondRun ? undefined : this.staleness(this.error)
+    if (stale === undefined) return this.fail(this.refusal(this.error))
+    if (this.wasOpen) return this.fail(this.staleFailure(this.error, stale))
+    // Nothing of it has run: begin again.
+    this.isSecondRun = true
+    this.beginAgain((failure) => {
+      if (failure !== undefined) return this.fail(failure)
+      this.state = "new"
+      // Whoever closed it meanwhile had to wait for this fetch.
+      this.fetch(this.count, this.onFetched!)
+    })
+  }
+
+  private fail(error: DbError): void {
     this.state = "closed"
     const done = this.onFetched
     this.onFetched = undefined
     done?.(error, noMore)
-  }
-
-  private failure(error: ServerError): DbError {
-    return this.isStale(error)
-      ? this.connection.failures.planChanged(error, this.request.text)
-      : this.refusal(error)
   }
 
   lost(cause: Error | undefined): void {

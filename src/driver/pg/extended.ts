@@ -22,6 +22,10 @@ const noStatementLimit = "SET LOCAL statement_timeout TO DEFAULT"
 const noLockLimit = "SET LOCAL lock_timeout TO DEFAULT"
 const noParams: ReadonlyArray<Encoded> = []
 
+/** For a value that was refused where the type it was refused for may be a thing of the past. */
+const doubt =
+  "if a type has changed since the statement was prepared, run the transaction again: it is prepared anew then"
+
 /**
  * What statements and cursors of the extended protocol have in common: what travels ahead of them (BEGIN, limits),
  * Parse and Describe at the first use, Bind and Execute at every use.
@@ -40,6 +44,8 @@ export abstract class Extended extends Exchange {
   /** Statements named in this exchange, in the order in which the server will answer. */
   private parsing: Array<Prepared> | undefined
   private prepared: Prepared | undefined
+  /** The statement itself was parsed in this exchange. */
+  private isNew = false
   private read: ReadRow | undefined
   private isBegun = false
   /** Set while the types of the parameters are awaited. */
@@ -137,6 +143,8 @@ export abstract class Extended extends Exchange {
   private prepare(sql: string, text: Text, isNamed: boolean): Prepared {
     const statements = this.connection.prepared
     const known = statements.get(sql)
+    // The statement itself comes last.
+    this.isNew = known === undefined
     if (known !== undefined) return known
     const prepared = statements.make(sql, text, isNamed)
     writer.parse(prepared.name, sql)
@@ -151,7 +159,9 @@ export abstract class Extended extends Exchange {
   }
 
   override bindComplete(): void {
-    if (this.ahead === 0) this.bound = true
+    if (this.ahead > 0) return
+    this.bound = true
+    this.prepared!.boundIn = this.connection.transactionNumber
   }
 
   override described(fields: ReadonlyArray<Field> | undefined): void {
@@ -214,7 +224,7 @@ export abstract class Extended extends Exchange {
   }
 
   /** What is known when the server has refused the statement and lives on. */
-  protected refusal(error: ServerError): DbError {
+  protected refusal(error: ServerError, hint?: string): DbError {
     const outcome: Outcome = this.wasOpen || this.isBegun
       ? "RolledBack"
       : !this.bound
@@ -226,24 +236,51 @@ export abstract class Extended extends Exchange {
       outcome,
       statement: this.request.text,
       commit: this.text.commits,
-      limits: this.request
+      limits: this.request,
+      hint
     })
   }
 
   /**
-   * Whether the server no longer has, or no longer accepts, what was prepared; then it is forgotten here too.
+   * Whether the server refused the statement before any of it ran because of what it was prepared from: it no longer
+   * has the statement ("changed"), what the statement stands on has changed ("changed"), or a value does not fit the
+   * type that its parameter had then ("doubtful": the value may be at fault as well). Then it is forgotten here too.
    */
-  protected isStale(error: ServerError): boolean {
-    if (this.bound || this.prepared?.name === "") return false
-    if (error.code === "26000") {
+  protected staleness(error: ServerError): "changed" | "doubtful" | undefined {
+    const prepared = this.prepared
+    // What was prepared in this very exchange is as new as can be.
+    if (this.bound || prepared === undefined || prepared.name === "" || this.isNew) return undefined
+    const { code = "" } = error
+    if (code === "26000") {
       this.connection.prepared.forgetAll()
-      return true
+      return "changed"
     }
-    if (error.code === "0A000" && error.routine === "RevalidateCachedQuery") {
-      this.connection.prepared.forget(this.prepared!)
-      return true
-    }
-    return false
+    const stale = code === "0A000" && error.routine === "RevalidateCachedQuery"
+      ? "changed"
+      : code.startsWith("42") && code !== "42501"
+      ? "changed"
+      : code.startsWith("22")
+      ? "doubtful"
+      : undefined
+    if (stale !== undefined) this.connection.prepared.forget(prepared)
+    return stale
+  }
+
+  /** What is said of a statement that was stale inside a transaction, where nothing can be run again. */
+  protected staleFailure(error: ServerError, stale: "changed" | "doubtful"): DbError {
+    const { connection } = this
+    // What is gone is gone, however the statement is prepared.
+    if (error.code === "42P01" || error.code === "42703") return this.refusal(error)
+    if (stale === "doubtful") return this.refusal(error, doubt)
+    // Where the transaction had used it before, nobody else could touch its tables since: run again, it fails again.
+    const byItself = this.prepared?.boundIn === connection.transactionNumber
+    return connection.failures.planChanged(error, this.request.text, byItself)
+  }
+
+  /** A BEGIN that came with the statement is taken back. */
+  protected beginAgain(ready: (failure: DbError | undefined) => void): void {
+    if (this.connection.transaction === "idle") ready(undefined)
+    else this.connection.run("ROLLBACK", ready)
   }
 
   protected outcomeWhenLost(completed: boolean): Outcome {
@@ -302,19 +339,13 @@ export class Statement extends Extended {
   }
 
   private refuse(error: ServerError): void {
-    const connection = this.connection
     if (this.fault !== undefined) return this.done(this.fault, undefined)
-    if (this.isStale(error)) {
-      if (this.wasOpen) return this.done(connection.failures.planChanged(error, this.request.text), undefined)
-      if (!this.isSecondRun) {
-        // Nothing of it has run: begin again.
-        this.isSecondRun = true
-        if (connection.transaction === "idle") return this.start()
-        return connection.run("ROLLBACK", (failure) => {
-          if (failure === undefined) this.start()
-          else this.done(failure, undefined)
-        })
-      }
+    const stale = this.isSecondRun ? undefined : this.staleness(error)
+    if (stale !== undefined) {
+      if (this.wasOpen) return this.done(this.staleFailure(error, stale), undefined)
+      // Nothing of it has run: begin again.
+      this.isSecondRun = true
+      return this.beginAgain((failure) => failure === undefined ? this.start() : this.done(failure, undefined))
     }
     this.done(this.refusal(error), undefined)
   }

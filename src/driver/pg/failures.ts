@@ -43,6 +43,8 @@ export interface Failing {
   readonly commit: boolean
   /** The limits the statement was given for itself. */
   readonly limits?: OwnLimits
+  /** What to do, where the server does not say it. */
+  readonly hint?: string | undefined
 }
 
 /**
@@ -89,6 +91,7 @@ export class Failures {
       commit: at.commit,
       database: this.database,
       fatal,
+      hint: at.hint,
       cancelling: now.isCancelling,
       statementTimeout: own.statementTimeout || now.limits.statementTimeout || limits.statementTimeout,
       lockTimeout: own.lockTimeout || now.limits.lockTimeout || limits.lockTimeout,
@@ -137,15 +140,25 @@ export class Failures {
     })
   }
 
-  planChanged(error: ServerError, statement: string): QueryError {
+  /**
+   * A statement that was prepared from what is no longer so, in a transaction.
+   *
+   * @param byItself the transaction itself has changed it; otherwise somebody else has, and to run it again helps
+   */
+  planChanged(error: ServerError, statement: string, byItself: boolean): QueryError {
     return queryError({
-      reason: "Serialization",
-      what: `what the statement was prepared against has changed meanwhile: ${error.message}`,
+      reason: byItself ? "Unknown" : "Serialization",
+      what: byItself
+        ? `the transaction has changed what the statement was prepared from, by a function: ${error.message}`
+        : `what the statement was prepared from has changed meanwhile: ${error.message}`,
       outcome: "RolledBack",
       code: error.code,
       database: this.database,
       statement,
-      cause: error
+      cause: error,
+      hint: byItself
+        ? "run the statement unprepared, or the change as a statement of its own (ALTER TABLE ...), not within a function"
+        : "the statement is prepared anew when the transaction is run again"
     })
   }
 

@@ -23,6 +23,8 @@ export interface Prepared {
   types: ReadonlyArray<number> | undefined
   /** When it was last used, on the connection's own count. */
   used: number
+  /** The transaction in which it was last bound, on the connection's own count. Its tables are locked until that ends. */
+  boundIn: number
 }
 
 /** The server keeps a plan of each, many times as large as the text: so many characters are prepared, and no more. */
@@ -55,7 +57,7 @@ export class PreparedStatements {
   /** One that is about to be prepared. It is kept when the server has done so: `remember`. */
   make(sql: string, text: Text, isNamed: boolean): Prepared {
     const name = isNamed && this.limit > 0 ? this.nextName() : ""
-    return { name, sql, text, shape: undefined, types: undefined, used: this.tick++ }
+    return { name, sql, text, shape: undefined, types: undefined, used: this.tick++, boundIn: -1 }
   }
 
   /** A name that was not used before. What has to be closed is written ahead of what the name is for. */
@@ -91,6 +93,12 @@ export class PreparedStatements {
     if (!this.known.delete(prepared.sql)) return
     this.characters -= prepared.sql.length
     this.statementsToClose.push(prepared.name)
+  }
+
+  /** What they were made from may have changed. */
+  outdateAll(): void {
+    for (const { name } of this.known.values()) this.statementsToClose.push(name)
+    this.forgetAll()
   }
 
   /** The server has them no more. */

@@ -34,6 +34,11 @@ export interface Text {
   readonly dirty: boolean
   /** Removes prepared statements, or makes ones that are not ours. */
   readonly forgets: boolean
+  /**
+   * May change what prepared statements were made from: the schema, or where names are looked up. DDL that a SELECT does
+   * by a function of one's own is not seen.
+   */
+  readonly reshapes: boolean
 }
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
@@ -41,6 +46,9 @@ const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/
 const plain = words("select insert update delete merge values table with")
 
 const controls = words("begin start commit end rollback abort savepoint release")
+
+/** Statements after which a prepared one may take other parameters, or give other columns. */
+const reshaping = words("create alter drop import reassign do call set reset")
 
 /** Statements that leave nothing behind in the session by themselves. */
 const clean = words(`
@@ -139,6 +147,7 @@ export const scan = (text: string): Text => {
   let partial = false
   let dirty = false
   let forgets = false
+  let reshapes = false
   // Of the statement being read: its first two words, and the words before the place where we are.
   let first = ""
   let second = ""
@@ -175,6 +184,7 @@ export const scan = (text: string): Text => {
     partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
     shapeless ||= value === "fetch" || value === "execute" || value === "call" || value === "move"
     forgets ||= value === "prepare" || value === "deallocate" || value === "discard"
+    reshapes ||= reshaping.has(value)
     dirty ||= !clean.has(value) && value !== "set"
   }
 
@@ -320,7 +330,8 @@ export const scan = (text: string): Text => {
     controls: isControl && statements === 1,
     partial,
     dirty,
-    forgets
+    forgets,
+    reshapes
   }
 }
 

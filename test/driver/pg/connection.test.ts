@@ -6,7 +6,19 @@ import type { DbError, QueryError } from "../../../src/DbError.js"
 import type { Connection } from "../../../src/driver/Driver.js"
 import { describePostgres, eventually, freshDatabase, observer, query } from "../../kit/postgres.js"
 import { afterStatement, beforeReply, beforeStatement, makeProxy } from "../../kit/proxy.js"
-import { close, connected, driverAt, execute, opened, ping, request, reset, value } from "./fixture.js"
+import {
+  close,
+  connected,
+  driverAt,
+  execute,
+  fetch,
+  openCursor,
+  opened,
+  ping,
+  request,
+  reset,
+  value
+} from "./fixture.js"
 
 const reasonOf = (error: DbError) => [error._tag, error.reason, error.outcome] as const
 
@@ -108,6 +120,130 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.isTrue(error.isTransient)
       yield* execute(connection, "ROLLBACK")
       assert.deepStrictEqual(yield* execute(connection, all), [{ id: 1, v: "a" }])
+    }))
+
+  const columnOf = (type: string) => `DROP TABLE IF EXISTS c; CREATE TABLE c (a ${type}, b int4)`
+  const insert = "INSERT INTO c (a, b) VALUES ($1, 1)"
+
+  it.scoped("a column that changed its type: statements take the new one, before and after, in a transaction and out", () =>
+    Effect.gen(function*() {
+      const { ask, connection } = yield* proxied
+      const rows = () => execute(connection, "SELECT a FROM c")
+      yield* execute(connection, columnOf("int4"))
+      yield* execute(connection, insert, [1])
+      assert.deepStrictEqual(yield* rows(), [{ a: 1 }])
+      // By this connection: it knows, and prepares anew.
+      yield* execute(connection, columnOf("text"))
+      yield* execute(connection, "BEGIN")
+      yield* execute(connection, insert, ["abc"])
+      assert.deepStrictEqual(yield* rows(), [{ a: "abc" }])
+      yield* execute(connection, "COMMIT")
+      // By somebody else: outside a transaction what was refused before it ran is run again.
+      yield* ask(columnOf("bool"))
+      yield* execute(connection, insert, [true])
+      assert.deepStrictEqual(yield* rows(), [{ a: true }])
+      yield* ask(columnOf("text[]"))
+      yield* execute(connection, insert, [["x"]], { begin: "BEGIN" })
+      assert.strictEqual(connection.transaction, "open")
+      yield* execute(connection, "COMMIT")
+      assert.deepStrictEqual(yield* rows(), [{ a: ["x"] }])
+      // A value that does not fit is refused as ever, and the statement stays usable.
+      yield* ask(columnOf("int4"))
+      assert.deepStrictEqual(reasonOf(yield* Effect.flip(execute(connection, insert, ["no number"]))), [
+        "QueryError",
+        "DataError",
+        "NotSent"
+      ])
+      yield* execute(connection, insert, [7])
+      assert.deepStrictEqual(yield* rows(), [{ a: 7 }])
+    }))
+
+  it.scoped("a column that somebody changed, in a transaction: the error says so, and the next run is right", () =>
+    Effect.gen(function*() {
+      const { ask, connection } = yield* proxied
+      const attempt = (value: unknown) =>
+        Effect.gen(function*() {
+          yield* execute(connection, "BEGIN")
+          const result = yield* Effect.either(execute(connection, insert, [value]))
+          yield* execute(connection, result._tag === "Left" ? "ROLLBACK" : "COMMIT")
+          return yield* result
+        })
+      yield* ask(columnOf("int4"))
+      yield* attempt(1)
+      yield* ask(columnOf("date"))
+      const clash = yield* Effect.flip(attempt(2))
+      assert.deepInclude(clash, { reason: "Serialization", code: "42804", outcome: "RolledBack", isTransient: true })
+      yield* attempt("2020-02-29")
+      yield* ask(columnOf("text"))
+      const doubtful = yield* Effect.flip(attempt("abc"))
+      assert.deepInclude(doubtful, { reason: "DataError", code: "22007", outcome: "RolledBack", isTransient: false })
+      assert.include((doubtful as QueryError).hint, "prepared anew")
+      yield* attempt("abc")
+      yield* ask("DROP TABLE c")
+      assert.deepInclude(yield* Effect.flip(attempt("abc")), { reason: "UndefinedObject", isTransient: false })
+    }))
+
+  it.scoped("DDL between two runs of a statement, in one transaction, and rolled back again", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      const all = "SELECT * FROM d"
+      yield* execute(connection, "CREATE TABLE d (a int4); INSERT INTO d VALUES (1)")
+      yield* execute(connection, "BEGIN")
+      assert.deepStrictEqual(yield* execute(connection, all), [{ a: 1 }])
+      yield* execute(connection, "ALTER TABLE d ADD COLUMN b int4 DEFAULT 2")
+      assert.deepStrictEqual(yield* execute(connection, all), [{ a: 1, b: 2 }])
+      yield* execute(connection, "SAVEPOINT s")
+      yield* execute(connection, "DO $$ BEGIN ALTER TABLE d DROP COLUMN b; END $$")
+      assert.deepStrictEqual(yield* execute(connection, all), [{ a: 1 }])
+      yield* execute(connection, "ROLLBACK TO s")
+      assert.deepStrictEqual(yield* execute(connection, all), [{ a: 1, b: 2 }])
+      yield* execute(connection, "ROLLBACK")
+      yield* execute(connection, "BEGIN")
+      assert.deepStrictEqual(yield* execute(connection, all), [{ a: 1 }])
+      yield* execute(connection, "COMMIT")
+      assert.isAtMost(
+        yield* value(connection, "SELECT count(*)::int4 FROM pg_prepared_statements WHERE statement LIKE '%FROM d'"),
+        1
+      )
+    }))
+
+  it.scoped("DDL by a function of the transaction's own is not retried in vain", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      yield* execute(
+        connection,
+        "CREATE TABLE d (a int4); CREATE FUNCTION widen() RETURNS int AS " +
+          "$$ BEGIN ALTER TABLE d ADD COLUMN b int4; RETURN 1; END $$ LANGUAGE plpgsql"
+      )
+      const error = yield* Effect.flip(Effect.gen(function*() {
+        yield* execute(connection, "BEGIN")
+        yield* execute(connection, "SELECT * FROM d")
+        yield* execute(connection, "SELECT widen()")
+        yield* execute(connection, "SELECT * FROM d")
+      }))
+      assert.deepInclude(error, { reason: "Unknown", code: "0A000", outcome: "RolledBack", isTransient: false })
+      assert.include((error as QueryError).hint, "unprepared")
+    }))
+
+  it.scoped("cursors of a statement that went stale begin again, too", () =>
+    Effect.gen(function*() {
+      const { ask, connection } = yield* proxied
+      yield* ask("CREATE TABLE d (a int4); INSERT INTO d SELECT generate_series(1, 5)")
+      const all = "SELECT * FROM d"
+      const read = (begin?: string) =>
+        Effect.gen(function*() {
+          const cursor = yield* openCursor(connection, all, [], { begin })
+          const first = yield* fetch(cursor, 2)
+          const second = yield* fetch(cursor, 9)
+          return [first.rows[0], first.rows.length + second.rows.length]
+        })
+      assert.deepStrictEqual(yield* read(), [{ a: 1 }, 5])
+      yield* execute(connection, all)
+      yield* ask("ALTER TABLE d ADD COLUMN b int4")
+      assert.deepStrictEqual(yield* read(), [{ a: 1, b: null }, 5])
+      yield* ask("ALTER TABLE d ADD COLUMN c int4")
+      assert.deepStrictEqual(yield* read("BEGIN"), [{ a: 1, b: null, c: null }, 5])
+      yield* execute(connection, "COMMIT")
     }))
 
   it.scoped("prepared statements that somebody removed are prepared again", () =>
