@@ -9,6 +9,7 @@ import * as Span from "@effect/cli/HelpDoc/Span"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -113,6 +114,50 @@ const inFront = (option: string, argv: ReadonlyArray<string>): ReadonlyArray<str
 const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
 
 /**
+ * The command line with these arguments; gives the exit code. It takes the folder, the environment and standard input of
+ * the process, and writes to `Console`.
+ *
+ * @since 0.1.0
+ * @category entry points
+ */
+export const program = (argv: ReadonlyArray<string>): Effect.Effect<number> =>
+  Effect.tap(Effect.suspend(() => command(argv)), (code) =>
+    Effect.sync(() => {
+      exit.code = code
+    }))
+
+const command = (argv: ReadonlyArray<string>): Effect.Effect<number> => {
+  const first = argv[2]
+  if (first === "--version") {
+    return Effect.as(Console.log(version()), exitCodes.done)
+  }
+  if (first === undefined || first === "help" || first === "--help" || first === "-h") {
+    // Without a command nothing was asked for that could be done.
+    return Effect.as(Console.log(overview().trimEnd()), first === undefined ? exitCodes.usage : exitCodes.done)
+  }
+  exit.code = exitCodes.done
+  return run(inFront("--log-level", argv)).pipe(
+    Effect.as(true),
+    // @effect/cli has written what is wrong already.
+    Effect.catchIf(ValidationError.isValidationError, () =>
+      Effect.sync(() => {
+        exit.code = exitCodes.usage
+        return true
+      })),
+    Effect.catchAllCause((cause) =>
+      Cause.isInterruptedOnly(cause)
+        ? Effect.succeed(false)
+        : Effect.as(Console.error(Cause.pretty(cause)), false)
+    ),
+    Effect.map((ended) => ended || exit.code !== exitCodes.done ? exit.code : exitCodes.failed),
+    withoutColoursElsewhere,
+    Logger.withMinimumLogLevel(LogLevel.Warning),
+    Effect.provide(Layer.mergeAll(NodeContext.layer, CliConfig.layer({ showBuiltIns: false }), logger)),
+    Effect.scoped
+  )
+}
+
+/**
  * Runs the command line with the arguments of the process.
  *
  * @since 0.1.0
@@ -126,33 +171,9 @@ export const main = (argv: ReadonlyArray<string>): void => {
     }
     throw error
   })
-  const first = argv[2]
-  if (first === "--version") {
-    process.stdout.write(`${version()}\n`)
-    return
-  }
-  if (first === undefined || first === "help" || first === "--help" || first === "-h") {
-    // Without a command nothing was asked for that could be done.
-    exit.code = first === undefined ? exitCodes.usage : exitCodes.done
-    process.exitCode = exit.code
-    process.stdout.write(overview())
-    return
-  }
-  run(inFront("--log-level", argv)).pipe(
-    // @effect/cli has written what is wrong already.
-    Effect.catchIf(ValidationError.isValidationError, () =>
-      Effect.sync(() => {
-        exit.code = exitCodes.usage
-      })),
-    withoutColoursElsewhere,
-    Logger.withMinimumLogLevel(LogLevel.Warning),
-    Effect.provide(Layer.mergeAll(NodeContext.layer, CliConfig.layer({ showBuiltIns: false }), logger)),
-    Effect.scoped,
-    (program) =>
-      NodeRuntime.runMain(program, {
-        disablePrettyLogger: true,
-        teardown: (result, onExit) =>
-          onExit(result._tag === "Failure" && exit.code === 0 ? exitCodes.failed : exit.code)
-      })
-  )
+  NodeRuntime.runMain(program(argv), {
+    disablePrettyLogger: true,
+    teardown: (result, onExit) =>
+      onExit(result._tag === "Failure" && exit.code === exitCodes.done ? exitCodes.failed : exit.code)
+  })
 }
