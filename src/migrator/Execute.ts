@@ -150,9 +150,6 @@ const advise = (error: DbError, ready: Ready, undone: boolean): string | undefin
     }raise the limit of the database's own configuration that ` +
       "ran out, for the layer that runs migrations"
   }
-  if (error.outcome === "Unknown" && error._tag === "ConnectionError") {
-    return "look at status: the history tells whether it was applied; then run again"
-  }
   if (!undone) {
     return "put right by hand what its statements left behind (an index that CREATE INDEX CONCURRENTLY could not finish is " +
       "invalid: drop it), correct the file, run repair, then run again"
@@ -178,6 +175,8 @@ const failStatement = (
         done === 1 ? "s" : ""
       } applied`,
     ...serverParts(error),
+    // COMMIT was not sent: whatever became of the statement, nothing of it stays.
+    ...(ready.transactional ? { outcome: "RolledBack" } as const : {}),
     advice: advise(error, ready, ready.transactional)
   })
 
@@ -194,13 +193,13 @@ const failEffect = (frame: Frame, ready: Ready, cause: Cause.Cause<unknown>): Mi
     database: frame.database,
     script: ready.migration.script,
     version: ready.migration.version,
-    outcome: ready.transactional ? "RolledBack" : "Unknown",
     problem: ready.transactional
       ? "the effect failed; the migration was rolled back"
       : "the effect failed; what it did before stays applied",
     ...(error === undefined
       ? { serverMessage: failure instanceof Error ? failure.message : String(failure), cause: failure }
       : serverParts(error)),
+    outcome: ready.transactional ? "RolledBack" : "Unknown",
     advice: error === undefined ? undefined : advise(error, ready, ready.transactional)
   })
 }
@@ -405,7 +404,9 @@ export const execute = (
           : "the migration could not be begun, recorded or committed",
         ...serverParts(error),
         reason: reasonOf(error),
-        advice: advise(error, ready, ready.transactional)
+        advice: error.outcome === "Unknown" && ready.transactional
+          ? "run again: what was committed does not run twice, for its row was committed with it (status shows it)"
+          : advise(error, ready, ready.transactional)
       }))
     }),
     Effect.withSpan("db.migration", { attributes: { "db.migration.script": ready.migration.script } })

@@ -234,7 +234,9 @@ const runAll = Effect.fnUntraced(function*<R>(
     const millis = yield* Effect.mapError(Execute.execute(frame, next, record(next)), (error) =>
       Errors.extend(error, {
         applied: applied.map((done) => done.script),
-        notApplied: ready.slice(i).map((waiting) => waiting.migration.script)
+        // Of one whose COMMIT got no answer nobody can say that it is not applied.
+        notApplied: ready.slice(next.transactional && error.outcome === "Unknown" ? i + 1 : i)
+          .map((waiting) => waiting.migration.script)
       }))
     applied.push({ script, version, description, millis })
     yield* tell({ _tag: "Ended", script, index: i + 1, total, millis })

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import { describePostgres, eventually, observer, query } from "../kit/postgres.js"
+import { beforeReply, beforeStatement, makeProxy } from "../kit/proxy.js"
 import { describeBoth, withFixture } from "./databases.js"
 
 const countOf = (table: string) =>
@@ -254,6 +255,39 @@ describePostgres("migrations on PostgreSQL", () => {
         expect((yield* DbMigrator.run(Db, { migrations: source })).applied).toHaveLength(4)
         expect(yield* Db.query("SELECT version FROM public.schema_version ORDER BY 1")).toHaveLength(4)
       })))
+
+  for (
+    const [where, point, isKept] of [
+      ["before COMMIT is sent", beforeStatement(/^COMMIT/), false],
+      ["before its answer comes", beforeReply("COMMIT"), true]
+    ] as const
+  ) {
+    it.scopedLive(`the connection dies ${where}: history and schema agree, and the error says what is not known`, () =>
+      withFixture("pg", ({ source, url, write }) =>
+        Effect.gen(function*() {
+          class Proxied extends Db.Tag("Proxied")<Proxied>() {}
+          const { hostname, port } = new URL(url)
+          const proxy = yield* makeProxy({ host: hostname, port: Number(port) })
+          write({ "V1__a.sql": "CREATE TABLE a (x INTEGER)", "V2__b.sql": "CREATE TABLE b (x INTEGER)" })
+          yield* DbMigrator.run(Db, { migrations: source, target: "1" })
+          const error = yield* Effect.gen(function*() {
+            proxy.at(point, "cut")
+            return yield* Effect.flip(DbMigrator.run(Proxied, { migrations: source }))
+          }).pipe(Effect.provide(Proxied.layer({ url: proxy.url(url), environment: "test", ssl: "disable" })))
+          expect(error).toMatchObject({ _tag: "MigrationError", reason: "Failed", script: "V2__b.sql" })
+          // From this side the two are the same.
+          expect(error).toMatchObject({ outcome: "Unknown", notApplied: [] })
+          expect(error.message).toContain("whether it was committed is not known")
+          expect(error.message).toContain("run again: what was committed does not run twice")
+          const { applied } = yield* DbMigrator.run(Db, { migrations: source })
+          expect(applied.map((_) => _.script)).toEqual(isKept ? [] : ["V2__b.sql"])
+          expect(yield* countOf("b")).toBe(0)
+          expect(yield* Db.query("SELECT version, success FROM schema_version ORDER BY installed_rank")).toEqual([
+            { version: "1", success: true },
+            { version: "2", success: true }
+          ])
+        })))
+  }
 
   it.scopedLive("the connection dies in the middle: typed, nothing stays, and the next run goes on", () =>
     withFixture("pg", ({ source, url, write }) =>
