@@ -4,159 +4,28 @@
  * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
-import type { Dialect } from "@effect/sql/Statement"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Os from "node:os"
-import type { DbError } from "../DbError.js"
-import { fromSqlError } from "../DbError.js"
 import * as Execute from "./Execute.js"
-import * as Histories from "./History.js"
 import type { History, NewRow, Shape } from "./History.js"
-import * as Lock from "./Lock.js"
 import type { Migration } from "./Migration.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Name from "./Name.js"
 import type { Applied, Options, Planned, RunResult } from "./Options.js"
-import { compare, duplicates } from "./State.js"
+import { begin, created, historyError, locked, look } from "./Situation.js"
+import type { Failure, Situation } from "./Situation.js"
+import { duplicates } from "./State.js"
 import type { Repair, Row, State } from "./State.js"
 
-/** Where an operation finds itself. */
-interface Place extends Execute.Frame {
-  readonly table: string
-  readonly migrations: ReadonlyArray<Migration>
-}
-
-type Failure = MigrationError | DbError
 type Needs<R> = R | SqlClient.SqlClient
 
-const dialectOf = (sql: SqlClient.SqlClient): Dialect =>
-  sql.onDialect<Dialect, Dialect, Dialect, Dialect, Dialect>({
-    sqlite: () => "sqlite",
-    pg: () => "pg",
-    mysql: () => "mysql",
-    mssql: () => "mssql",
-    clickhouse: () => "clickhouse"
-  })
-
-const defaultTable = "schema_version"
-
-const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>) {
-  const sql = yield* SqlClient.SqlClient
-  const dialect = dialectOf(sql)
-  const table = options.table ?? defaultTable
-  if (options.target !== undefined && !Name.isVersion(options.target)) {
-    return yield* Effect.fail(Errors.make({
-      reason: "Parse",
-      database,
-      problem: `the target "${options.target}" is not a version`,
-      advice: "give numbers joined by dots, such as 3 or 1.2"
-    }))
-  }
-  const migrations = yield* options.migrations.load({ database, placeholders: options.placeholders ?? {} })
-  const around = yield* Effect.mapError(
-    Histories.surroundings(sql, dialect, Histories.parse(table)),
-    (error) => fromSqlError(error, database)
-  )
-  const place: Place = {
-    database,
-    dialect,
-    table,
-    migrations,
-    history: Histories.make(sql, dialect, around.table),
-    restore: around.restore,
-    statementTimeout: Duration.decode(options.statementTimeout ?? 0),
-    lockTimeout: options.lockTimeout === undefined ? undefined : Duration.decode(options.lockTimeout),
-    onStatement: () => Effect.void
-  }
-  return place
-})
-
-/** An error of the history table itself. */
-const historyError = (place: Place) => (cause: SqlError): Failure => {
-  const error = fromSqlError(cause, place.database)
-  const reason = error._tag === "QueryError" && error.reason === "Authorization"
-    ? "Permission"
-    : (error._tag === "QueryError" && error.reason === "ReadOnly") ||
-        (error._tag === "ConnectionError" && error.reason === "ReadOnlyServer")
-    ? "ReadOnly"
-    : undefined
-  return reason === undefined ? error : Errors.make({
-    reason,
-    database: place.database,
-    problem: `the history table ${place.table} cannot be read or written`,
-    serverMessage: error.cause instanceof Error ? error.cause.message : error.message,
-    code: error._tag === "QueryError" ? error.code : undefined,
-    cause: error.cause
-  })
-}
-
-interface Found {
-  readonly shape: Shape
-  readonly rows: ReadonlyArray<Row>
-  readonly state: State
-}
-
-const look = <R>(place: Place, options: Options<R>): Effect.Effect<Found, Failure, SqlClient.SqlClient> =>
-  Effect.gen(function*() {
-    const shape = yield* place.history.shape
-    if (shape.exists && shape.lacks.length > 0) {
-      return yield* Effect.fail(Errors.make({
-        reason: "History",
-        database: place.database,
-        problem: `the table ${place.table} is not a history of migrations: it has no column ${shape.lacks.join(", ")}`,
-        advice: "name another table for the history (option table)"
-      }))
-    }
-    if (!shape.exists && Histories.parse(place.table).name !== Histories.flywayTable) {
-      const sql = yield* SqlClient.SqlClient
-      const flyway = yield* Histories.make(sql, place.dialect, Histories.parse(Histories.flywayTable)).shape
-      if (flyway.exists) {
-        return yield* Effect.fail(Errors.make({
-          reason: "History",
-          database: place.database,
-          problem:
-            `there is no table ${place.table}, but Flyway's ${Histories.flywayTable}: its migrations would run again`,
-          advice: `go on with Flyway's history: set the option table (--table) to ${Histories.flywayTable}`
-        }))
-      }
-    }
-    const rows = shape.exists ? yield* place.history.rows : []
-    return {
-      shape,
-      rows,
-      state: compare(place.migrations, rows, { target: options.target, outOfOrder: options.outOfOrder ?? false })
-    }
-  }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(place)(error))))
-
-const locked = <R>(place: Place, options: Options<R>) =>
-  Lock.acquire({
-    database: place.database,
-    dialect: place.dialect,
-    quoted: place.history.quoted,
-    wait: Duration.decode(options.lockWait ?? "5 minutes"),
-    onWait: (holder) =>
-      Effect.zipRight(
-        Effect.logInfo("waiting for another runner of migrations").pipe(
-          Effect.annotateLogs({ database: place.database, holder })
-        ),
-        options.onEvent?.({ _tag: "Waiting", holder }) ?? Effect.void
-      )
-  }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(place)(error))))
-
-const created = (place: Place, shape: Shape): Effect.Effect<Shape, Failure> =>
-  shape.exists
-    ? Effect.succeed(shape)
-    : Effect.mapError(Effect.zipRight(place.history.create, place.history.shape), historyError(place))
-
-const refusal = (place: Place, state: State): MigrationError => {
+const refusal = (situation: Situation, state: State): MigrationError => {
   const { problems } = state
   const first = problems[0]!
   return Errors.make({
     reason: first.reason,
-    database: place.database,
+    database: situation.database,
     problem: problems.length === 1
       ? `the migration ${first.message}`
       : `${problems.length} migrations are not what the history says`,
@@ -175,8 +44,8 @@ const userName = (): string => {
   }
 }
 
-const by = <R>(place: Place, options: Options<R>): string | undefined =>
-  options.installedBy ?? (place.dialect === "sqlite" ? userName() : undefined)
+const by = <R>(situation: Situation, options: Options<R>): string | undefined =>
+  options.installedBy ?? (situation.dialect === "sqlite" ? userName() : undefined)
 
 const nextRank = (rows: ReadonlyArray<Row>): number =>
   rows.reduce((highest, row) => Math.max(highest, row.installedRank), 0) + 1
@@ -210,13 +79,13 @@ const typeOf = (migration: Migration) => migration.body._tag === "Sql" ? "SQL" :
  */
 export const status = <R>(database: string, options: Options<R>): Effect.Effect<State, Failure, Needs<R>> =>
   Effect.gen(function*() {
-    const place = yield* begin(database, options)
-    return (yield* look(place, options)).state
+    const situation = yield* begin(database, options)
+    return (yield* look(situation, options)).state
   })
 
 /** Each of them, told to those who listen. */
 const runAll = Effect.fnUntraced(function*<R>(
-  place: Place,
+  situation: Situation,
   options: Options<R>,
   ready: ReadonlyArray<Execute.Ready>,
   record: (ready: Execute.Ready) => Execute.Entry
@@ -228,7 +97,7 @@ const runAll = Effect.fnUntraced(function*<R>(
     const { description, script, version } = next.migration
     yield* tell({ _tag: "Started", script, index: i + 1, total })
     const frame: Execute.Frame = {
-      ...place,
+      ...situation,
       onStatement: (count, line) => tell({ _tag: "Statement", script, count, line })
     }
     const millis = yield* Effect.mapError(Execute.execute(frame, next, record(next)), (error) =>
@@ -240,7 +109,9 @@ const runAll = Effect.fnUntraced(function*<R>(
       }))
     applied.push({ script, version, description, millis })
     yield* tell({ _tag: "Ended", script, index: i + 1, total, millis })
-    yield* Effect.logInfo("migration applied").pipe(Effect.annotateLogs({ database: place.database, script, millis }))
+    yield* Effect.logInfo("migration applied").pipe(
+      Effect.annotateLogs({ database: situation.database, script, millis })
+    )
   }
   return applied
 })
@@ -251,27 +122,27 @@ const runAll = Effect.fnUntraced(function*<R>(
  */
 export const run = <R>(database: string, options: Options<R>): Effect.Effect<RunResult, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const place = yield* begin(database, options)
-    const before = yield* look(place, options)
+    const situation = yield* begin(database, options)
+    const before = yield* look(situation, options)
     if (before.state.pending.length === 0 && before.state.problems.length === 0) {
       // Nothing to do, which is what nearly every start finds: no lock, no write.
       return { applied: [], current: before.state.current }
     }
-    yield* faultless(place)
+    yield* faultless(situation)
     // What looks like a failure may be another runner at work: only under the lock the history is final.
-    yield* locked(place, options)
-    const { rows, shape: found, state } = yield* look(place, options)
+    yield* locked(situation, options)
+    const { rows, shape: found, state } = yield* look(situation, options)
     if (state.problems.length > 0) {
-      return yield* Effect.fail(refusal(place, state))
+      return yield* Effect.fail(refusal(situation, state))
     }
     if (state.pending.length === 0) {
       return { applied: [], current: state.current }
     }
-    const ready = yield* prepareAll(place, options, state.pending)
-    const shape = yield* created(place, found)
-    yield* refuseRepeatable(place, shape, state.pending)
-    const ledger = new Ledger(place.history, shape, rows)
-    const applied = yield* runAll(place, options, ready, (next) => {
+    const ready = yield* prepareAll(situation, options, state.pending)
+    const shape = yield* created(situation, found)
+    yield* refuseRepeatable(situation, shape, state.pending)
+    const ledger = new Ledger(situation.history, shape, rows)
+    const applied = yield* runAll(situation, options, ready, (next) => {
       const { checksum, description, script, version } = next.migration
       const installedRank = ledger.rank
       return Execute.recordRow(
@@ -282,10 +153,10 @@ export const run = <R>(database: string, options: Options<R>): Effect.Effect<Run
           type: typeOf(next.migration),
           script,
           checksum,
-          installedBy: by(place, options)
+          installedBy: by(situation, options)
         },
         ledger.insert,
-        (change) => place.history.update(installedRank, change)
+        (change) => situation.history.update(installedRank, change)
       )
     })
     const current = applied.reduce<string | undefined>(
@@ -297,33 +168,33 @@ export const run = <R>(database: string, options: Options<R>): Effect.Effect<Run
   }))
 
 /** Faults of the files alone need no lock to be told. */
-const faultless = (place: Place): Effect.Effect<void, MigrationError> => {
-  const problems = duplicates(place.migrations)
+const faultless = (situation: Situation): Effect.Effect<void, MigrationError> => {
+  const problems = duplicates(situation.migrations)
   return problems.length === 0
     ? Effect.void
     : Effect.fail(
-      refusal(place, { current: undefined, migrations: [], pending: [], problems, repairs: [], applied: [] })
+      refusal(situation, { current: undefined, migrations: [], pending: [], problems, repairs: [], applied: [] })
     )
 }
 
-const prepareAll = <R>(place: Place, options: Options<R>, migrations: ReadonlyArray<Migration>) =>
+const prepareAll = <R>(situation: Situation, options: Options<R>, migrations: ReadonlyArray<Migration>) =>
   Effect.forEach(migrations, (migration) =>
     Execute.prepare(migration, {
-      database: place.database,
-      dialect: place.dialect,
+      database: situation.database,
+      dialect: situation.dialect,
       placeholders: options.placeholders ?? {}
     })).pipe(
       Effect.mapError((error) => Errors.extend(error, { notApplied: migrations.map((migration) => migration.script) }))
     )
 
-const refuseRepeatable = (place: Place, shape: Shape, pending: ReadonlyArray<Migration>) => {
+const refuseRepeatable = (situation: Situation, shape: Shape, pending: ReadonlyArray<Migration>) => {
   const repeatable = pending.find((migration) => migration.kind === "repeatable")
   return shape.oneRowPerVersion && repeatable !== undefined
     ? Effect.fail(Errors.make({
       reason: "History",
-      database: place.database,
+      database: situation.database,
       script: repeatable.script,
-      problem: `the table ${place.table} is one of Flyway 3, which cannot record repeatable migrations`,
+      problem: `the table ${situation.table} is one of Flyway 3, which cannot record repeatable migrations`,
       advice: "make its columns version and version_rank nullable and installed_rank its primary key"
     }))
     : Effect.void
@@ -338,12 +209,12 @@ export const plan = <R>(
   options: Options<R>
 ): Effect.Effect<ReadonlyArray<Planned>, Failure, Needs<R>> =>
   Effect.gen(function*() {
-    const place = yield* begin(database, options)
-    const { state } = yield* look(place, options)
+    const situation = yield* begin(database, options)
+    const { state } = yield* look(situation, options)
     if (state.problems.length > 0) {
-      return yield* Effect.fail(refusal(place, state))
+      return yield* Effect.fail(refusal(situation, state))
     }
-    const ready = yield* prepareAll(place, options, state.pending)
+    const ready = yield* prepareAll(situation, options, state.pending)
     return ready.map(({ migration, script, transactional }): Planned => ({
       script: migration.script,
       version: migration.version,
@@ -359,10 +230,10 @@ export const plan = <R>(
  */
 export const validate = <R>(database: string, options: Options<R>): Effect.Effect<State, Failure, Needs<R>> =>
   Effect.gen(function*() {
-    const place = yield* begin(database, options)
-    const { state } = yield* look(place, options)
+    const situation = yield* begin(database, options)
+    const { state } = yield* look(situation, options)
     if (state.problems.length > 0) {
-      return yield* Effect.fail(refusal(place, state))
+      return yield* Effect.fail(refusal(situation, state))
     }
     if (state.pending.length > 0) {
       const { length } = state.pending
@@ -385,21 +256,21 @@ export const repair = <R>(
   options: Options<R>
 ): Effect.Effect<ReadonlyArray<Repair>, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const place = yield* begin(database, options)
-    yield* faultless(place)
-    yield* locked(place, options)
-    const { state: { repairs } } = yield* look(place, options)
+    const situation = yield* begin(database, options)
+    yield* faultless(situation)
+    yield* locked(situation, options)
+    const { state: { repairs } } = yield* look(situation, options)
     if (repairs.length === 0) {
       return repairs
     }
     const sql = yield* SqlClient.SqlClient
     yield* Effect.forEach(repairs, (change) =>
       change._tag === "RemoveFailed"
-        ? place.history.remove(change.row.installedRank)
-        : place.history.update(change.row.installedRank, {
+        ? situation.history.remove(change.row.installedRank)
+        : situation.history.update(change.row.installedRank, {
           checksum: change.checksum,
           description: change.description
-        }), { discard: true }).pipe(sql.withTransaction, Effect.mapError(historyError(place)))
+        }), { discard: true }).pipe(sql.withTransaction, Effect.mapError(historyError(situation)))
     return repairs
   }))
 
@@ -414,7 +285,7 @@ export const baseline = <R>(
   description: string
 ): Effect.Effect<void, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const place = yield* begin(database, options)
+    const situation = yield* begin(database, options)
     if (!Name.isVersion(version)) {
       return yield* Effect.fail(Errors.make({
         reason: "Parse",
@@ -423,9 +294,9 @@ export const baseline = <R>(
         advice: "give numbers joined by dots, such as 3 or 1.2"
       }))
     }
-    yield* locked(place, options)
-    const { rows, shape: found } = yield* look(place, options)
-    const shape = yield* created(place, found)
+    yield* locked(situation, options)
+    const { rows, shape: found } = yield* look(situation, options)
+    const shape = yield* created(situation, found)
     const earlier = rows.find((row) => row.type !== "SCHEMA")
     if (earlier !== undefined) {
       return yield* Effect.fail(Errors.make({
@@ -442,11 +313,11 @@ export const baseline = <R>(
       type: "BASELINE",
       script: description.slice(0, 200),
       checksum: undefined,
-      installedBy: by(place, options),
+      installedBy: by(situation, options),
       executionTime: 0,
       success: true
     }
-    yield* Effect.mapError(place.history.insert(row, rows, shape), historyError(place))
+    yield* Effect.mapError(situation.history.insert(row, rows, shape), historyError(situation))
   }))
 
 /**
@@ -458,20 +329,20 @@ export const undo = <R>(
   options: Options<R>
 ): Effect.Effect<ReadonlyArray<Applied>, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const place = yield* begin(database, options)
-    yield* faultless(place)
-    yield* locked(place, options)
-    const { rows, shape, state } = yield* look(place, { ...options, target: undefined })
+    const situation = yield* begin(database, options)
+    yield* faultless(situation)
+    yield* locked(situation, options)
+    const { rows, shape, state } = yield* look(situation, { ...options, target: undefined })
     const failed = state.problems.filter((problem) => problem.reason === "Failed")
     if (failed.length > 0) {
-      return yield* Effect.fail(refusal(place, { ...state, problems: failed }))
+      return yield* Effect.fail(refusal(situation, { ...state, problems: failed }))
     }
     const { target } = options
     const wanted = target === undefined
       ? state.applied.slice(0, 1)
       : state.applied.filter((row) => Name.compareVersions(row.version!, target) >= 0)
     const undos = new Map(
-      place.migrations.filter((migration) => migration.kind === "undo")
+      situation.migrations.filter((migration) => migration.kind === "undo")
         .map((migration) => [Name.versionKey(migration.version!), migration])
     )
     const without = wanted.filter((row) => !undos.has(Name.versionKey(row.version!)))
@@ -486,28 +357,36 @@ export const undo = <R>(
       }))
     }
     const versions = new Map(wanted.map((row) => [undos.get(Name.versionKey(row.version!))!, row]))
-    const ready = yield* prepareAll(place, options, [...versions.keys()])
-    const ledger = new Ledger(place.history, shape, rows)
-    return yield* runAll(place, options, ready, (next) => {
+    const ready = yield* prepareAll(situation, options, [...versions.keys()])
+    const ledger = new Ledger(situation.history, shape, rows)
+    return yield* runAll(situation, options, ready, (next) => {
       const { checksum, description, script } = next.migration
       const row = versions.get(next.migration)!
       const installedRank = ledger.rank
       const type = `UNDO_${typeOf(next.migration)}`
       const record = Execute.recordRow(
-        { installedRank, version: row.version, description, type, script, checksum, installedBy: by(place, options) },
+        {
+          installedRank,
+          version: row.version,
+          description,
+          type,
+          script,
+          checksum,
+          installedBy: by(situation, options)
+        },
         ledger.insert,
-        (change) => place.history.update(installedRank, change)
+        (change) => situation.history.update(installedRank, change)
       )
       // Where there is room for one row per version only, the row of what was undone goes.
       return shape.oneRowPerVersion
         ? {
           ...record,
-          write: () => place.history.remove(row.installedRank),
-          begin: (progress) => place.history.update(row.installedRank, { description: progress, success: false }),
+          write: () => situation.history.remove(row.installedRank),
+          begin: (progress) => situation.history.update(row.installedRank, { description: progress, success: false }),
           change: (change) =>
             change.success === true
-              ? place.history.remove(row.installedRank)
-              : place.history.update(row.installedRank, change)
+              ? situation.history.remove(row.installedRank)
+              : situation.history.update(row.installedRank, change)
         }
         : record
     })

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type { Dialect } from "@effect/sql/Statement"
+import { CR, isDigit, isLetter, isWhite, isWordPart, LF, Scanner } from "./Scanner.js"
 import type { Place, Statement } from "./Statement.js"
 import { SplitFault } from "./Statement.js"
 import { syntaxes, words as makeWords } from "./Syntax.js"
@@ -18,15 +19,6 @@ const enum Mode {
   Dollar
 }
 
-const LF = 10
-const CR = 13
-
-const isWhite = (code: number) => code === 32 || (code >= 9 && code <= 13) || code === 0xa0 || code === 0xfeff
-const isDigit = (code: number) => code >= 48 && code <= 57
-const isLetter = (code: number) =>
-  (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code >= 128
-const isWordPart = (code: number) => isLetter(code) || isDigit(code) || code === 36
-
 /**
  * A file on its way through. Feed it with {@link Splitter.push}, in pieces cut anywhere, then call
  * {@link Splitter.end} once. Both throw a {@link SplitFault}.
@@ -34,11 +26,8 @@ const isWordPart = (code: number) => isLetter(code) || isDigit(code) || code ===
  * @since 0.1.0
  * @category models
  */
-export class Splitter {
+export class Splitter extends Scanner {
   private readonly syntax: Syntax
-  /** What is not yet scanned, and the scanned part of it since the last cut. */
-  private buffer = ""
-  private at = 0
   /** Scanned text of the current statement that was cut from the buffer. */
   private parts: Array<string> = []
   private started = false
@@ -46,11 +35,7 @@ export class Splitter {
   private start = 0
   private startPlace: Place = { line: 1, column: 1 }
   private words: Words
-  private line = 1
-  private column = 1
-  private afterCR = false
   private first = true
-  private final = false
   private mode = Mode.Code
   private modePlace: Place = { line: 1, column: 1 }
   private depth = 0
@@ -76,6 +61,7 @@ export class Splitter {
     dialect: Dialect,
     private readonly onComment: (text: string, place: Place, afterStatement: boolean) => void = () => {}
   ) {
+    super()
     this.syntax = syntaxes[dialect]
     this.words = makeWords(this.syntax)
   }
@@ -164,43 +150,6 @@ export class Splitter {
       case Mode.Dollar:
         return this.dollar()
     }
-  }
-
-  /** Moves over `count` characters, which may hold line ends. */
-  private skip(count: number) {
-    const { buffer } = this
-    const end = this.at + count
-    let { afterCR, at, column, line } = this
-    for (; at < end; at++) {
-      const code = buffer.charCodeAt(at)
-      if (code === LF) {
-        if (!afterCR) {
-          line++
-        }
-        column = 1
-        afterCR = false
-      } else if (code === CR) {
-        line++
-        column = 1
-        afterCR = true
-      } else {
-        column++
-        afterCR = false
-      }
-    }
-    this.at = end
-    this.line = line
-    this.column = column
-    this.afterCR = afterCR
-  }
-
-  private get place(): Place {
-    return { line: this.line, column: this.column }
-  }
-
-  /** Whether `count` characters after the current one can be seen; at the end of the file always. */
-  private sees(count: number) {
-    return this.final || this.at + count < this.buffer.length
   }
 
   private enter(mode: Mode, count: number) {
@@ -348,11 +297,6 @@ export class Splitter {
     return true
   }
 
-  private isSpaceOrEnd(index: number) {
-    const code = this.buffer.charCodeAt(index)
-    return Number.isNaN(code) || code <= 32
-  }
-
   private endMark(): boolean {
     // A delimiter of one's own ends whatever stands before it.
     if (this.delimiter === ";" && !this.words.semicolon()) {
@@ -465,18 +409,6 @@ export class Splitter {
     this.skip(end - this.at)
     this.mode = Mode.Code
     return true
-  }
-
-  /** The index of the line's end, or -1 when it cannot be seen yet. */
-  private endOfLine(from: number): number {
-    const { buffer } = this
-    for (let i = from; i < buffer.length; i++) {
-      const code = buffer.charCodeAt(i)
-      if (code === LF || code === CR) {
-        return i
-      }
-    }
-    return this.final ? buffer.length : -1
   }
 
   private blockComment(): boolean {

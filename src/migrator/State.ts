@@ -139,6 +139,8 @@ export const describeProgress = (description: string, progress: string): string 
 
 const byRank = (a: Row, b: Row) => a.installedRank - b.installedRank
 
+/** Written by `baseline`, or by one of Flyway's baseline migrations (`SQL_BASELINE`), which stand for all before them. */
+const isBaseline = (row: Row) => row.type === "BASELINE" || row.type.endsWith("_BASELINE")
 const isUndo = (row: Row) => row.type.startsWith("UNDO")
 const isDeleted = (row: Row) => row.type === "DELETE"
 
@@ -151,7 +153,7 @@ const fold = (rows: ReadonlyArray<Row>) => {
     if (row.type === "SCHEMA") {
       continue
     }
-    if (row.type === "BASELINE" && row.version !== undefined) {
+    if (isBaseline(row) && row.success && row.version !== undefined) {
       baseline = row
     } else if (row.version === undefined) {
       if (isDeleted(row)) {

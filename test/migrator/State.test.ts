@@ -65,6 +65,28 @@ describe("State", () => {
       ])
   })
 
+  it("Flyway's rows: the creation of the schema, a baseline migration, what its repair marked as deleted", () => {
+    const state = compare([versioned("1"), versioned("3"), versioned("4"), versioned("5")], [
+      row(undefined, { installedRank: 0, type: "SCHEMA", description: "<< Flyway Schema Creation >>" }),
+      row("3", { installedRank: 1, type: "SQL_BASELINE" }),
+      row("4", { installedRank: 2 }),
+      row("5", { installedRank: 3 }),
+      row("5", { installedRank: 4, type: "DELETE" }),
+      row(undefined, { installedRank: 5, description: "view" }),
+      row(undefined, { installedRank: 6, description: "view", type: "DELETE" })
+    ], options)
+    expect(state.problems).toEqual([])
+    expect(state.current).toBe("4")
+    expect(state.pending.map((migration) => migration.version)).toEqual(["5"])
+    expect(state.migrations.map((info) => `${info.version} ${info.state}`)).toEqual([
+      "1 below baseline",
+      "3 below baseline",
+      "3 baseline",
+      "4 success",
+      "5 pending"
+    ])
+  })
+
   it("an undo that failed is a failure until it is repaired", () => {
     const state = compare([versioned("1"), versioned("1", 1, "undo")], [
       row("1"),
