@@ -120,6 +120,22 @@ const closers = new Set([":", ")", "]", "'", "\"", "`"])
 const parameterAt = (text: string, i: number): string | undefined =>
   text[i] !== ":" || closers.has(text[i - 1] ?? "") || isWordAt(text, i - 1) ? undefined : matchAt(nameAt, text, i + 1)
 
+/** The text with its strings, quoted identifiers and comments blanked: what is left is code. */
+export const codeOf = (text: string, dialect: Dialect): string => {
+  let code = ""
+  for (let i = 0; i < text.length;) {
+    const behind = skip(text, i, dialect)
+    if (behind === undefined) {
+      code += text[i]
+      i++
+    } else {
+      code += " "
+      i = behind
+    }
+  }
+  return code
+}
+
 const ownPlaceholders: Readonly<Record<Dialect, RegExp>> = {
   pg: /\$\d+/y,
   mssql: /@\d+/y,

@@ -1,7 +1,7 @@
 /**
  * Why somebody who asks for a connection does not get one, or may not use it any more.
  */
-import { ConnectionError, type Holder, TimeoutError } from "../DbError.js"
+import { ConnectionError, type DbError, type Holder, QueryError, TimeoutError } from "../DbError.js"
 import type { Frame } from "./Frame.js"
 
 /** The layer has ended. */
@@ -62,15 +62,90 @@ export const cut = (database: string, limitMillis: number): TimeoutError =>
     limitMillis
   })
 
-/** The frame in which a statement was to run is over. */
-export const outlived = ({ kind, session }: Frame): ConnectionError => {
-  const what = kind === "savepoint" ? "nested transaction" : kind
-  return new ConnectionError({
-    message:
-      `database "${session.ground.name}": this ${what} (session ${session.number}) has ended, and a fiber that ` +
-      `outlived it tried to use its connection. Join or interrupt forked fibers before the ${what} ends`,
+const words = { session: "session", transaction: "transaction", savepoint: "nested transaction" } as const
+
+const ended = ({ session }: Frame, message: string): ConnectionError =>
+  new ConnectionError({
+    message: `database "${session.ground.name}": ${message}`,
     reason: "Closed",
     outcome: "NotSent",
     database: session.ground.name
   })
+
+/** The frame in which a statement was to run is over. */
+export const outlived = (frame: Frame): ConnectionError => {
+  const what = words[frame.kind]
+  return ended(
+    frame,
+    `this ${what} (session ${frame.session.number}) has ended, and a fiber that outlived it tried to use its ` +
+      `connection. Join or interrupt forked fibers before the ${what} ends`
+  )
 }
+
+/** The frame was ended while a statement was in it: one that ran (and was stopped), or one that waited for its turn. */
+export const endedMeanwhile = (frame: Frame, where: "running" | "waiting"): ConnectionError => {
+  const what = words[frame.kind]
+  return ended(
+    frame,
+    `this ${what} (session ${frame.session.number}) was ended ` +
+      (where === "running"
+        ? "while a statement of it ran, which was stopped"
+        : "before a statement of it had its turn") +
+      `. Wait for what runs in the ${what} before it is ended`
+  )
+}
+
+/** A write in a transaction that only reads, on a database without a server to refuse it. */
+export const readOnlyWrite = (database: string, statement: string): QueryError =>
+  new QueryError({
+    message: `database "${database}": a write in a read-only transaction was refused`,
+    reason: "ReadOnly",
+    outcome: "NotSent",
+    database,
+    statement
+  })
+
+/** The connection was busy with other statements of its session until the deadline. */
+export const turnTimeout = (
+  database: string,
+  statement: string | undefined,
+  limitMillis: number,
+  holder: Holder
+): TimeoutError =>
+  new TimeoutError({
+    message:
+      `database "${database}": a statement waited for its turn on the connection of its session until its limit ` +
+      `of ${limitMillis} ms was reached; it was not sent`,
+    phase: "Acquire",
+    outcome: "NotSent",
+    database,
+    limitMillis,
+    holders: [holder],
+    ...(statement === undefined ? {} : { statement })
+  })
+
+/** A transaction whose connection is gone. */
+export const lostInside = (database: string): ConnectionError =>
+  new ConnectionError({
+    message: `database "${database}": the connection was lost inside a transaction, which is rolled back by it`,
+    reason: "Lost",
+    outcome: "RolledBack",
+    database
+  })
+
+/** The connection of a session is gone. */
+export const lostBefore = (
+  database: string,
+  statement: string | undefined,
+  isInTransaction: boolean,
+  first: DbError | undefined
+): ConnectionError =>
+  new ConnectionError({
+    message:
+      `database "${database}": the connection of this session was lost before this statement, which was not sent`,
+    reason: "Lost",
+    outcome: isInTransaction ? "RolledBack" : "NotSent",
+    database,
+    ...(statement === undefined ? {} : { statement }),
+    ...(first === undefined ? {} : { cause: first })
+  })

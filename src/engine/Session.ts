@@ -3,7 +3,7 @@
  * and when it ends nobody can reach the connection through it any more.
  */
 import * as Effect from "effect/Effect"
-import { ConnectionError, type DbError, type Holder, isDbError, QueryError, TimeoutError } from "../DbError.js"
+import { type DbError, type Holder, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
 import { Frame } from "./Frame.js"
@@ -394,16 +394,5 @@ export class Session extends StatementQueue implements Borrower {
         : "idle",
       ...(statement === undefined ? {} : { statement: excerpt(statement) })
     }
-  }
-
-  private lostError(): ConnectionError {
-    const first = this.firstError()
-    return first !== undefined && isDbError(first) && first._tag === "ConnectionError" ? first : new ConnectionError({
-      message:
-        `database "${this.ground.name}": the connection was lost inside a transaction, which is rolled back by it`,
-      reason: "Lost",
-      outcome: "RolledBack",
-      database: this.ground.name
-    })
   }
 }

@@ -3,15 +3,17 @@
  * one after the other, and what is taken back while it runs is stopped before the next begins.
  */
 import * as Effect from "effect/Effect"
-import { type DbError, type Holder, QueryError, TimeoutError } from "../DbError.js"
+import type { ConnectionError } from "../DbError.js"
+import { type DbError, type Holder, type Outcome, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { boundaryOf } from "./Boundary.js"
 import type { Deadline } from "./Deadline.js"
 import type { Frame } from "./Frame.js"
 import { Job, type SessionCursor } from "./Job.js"
 import type { Origin } from "./Origin.js"
-import { outlived } from "./Refusal.js"
+import { endedMeanwhile, lostBefore, lostInside, outlived, readOnlyWrite, turnTimeout } from "./Refusal.js"
 import type { Slot } from "./Slot.js"
-import type { Ground } from "./Work.js"
+import { excerpt, type Ground } from "./Work.js"
 import { limitLock, type Writer } from "./WriteLock.js"
 
 export abstract class StatementQueue implements Writer {
@@ -103,20 +105,7 @@ export abstract class StatementQueue implements Writer {
           this.limitQueue(job.deadline)
         }
       } else {
-        job.resolve(
-          new TimeoutError({
-            message:
-              `database "${this.ground.name}": a statement waited for its turn on the connection of its session ` +
-              `until its limit of ${job.deadline.limit} ms was reached; it was not sent`,
-            phase: "Acquire",
-            outcome: "NotSent",
-            database: this.ground.name,
-            limitMillis: job.deadline.limit,
-            holders: [this.describe(now)],
-            ...(job.text === undefined ? {} : { statement: job.text })
-          }),
-          undefined
-        )
+        job.resolve(turnTimeout(this.ground.name, job.text, job.deadline.limit, this.describe(now)), undefined)
       }
     }
   }
@@ -206,7 +195,7 @@ export abstract class StatementQueue implements Writer {
 
   protected start(job: Job): void {
     this.current = job
-    const refused = this.checkTransaction(job) ?? this.checkReadOnly(job)
+    const refused = this.checkLost(job) ?? this.checkTransaction(job) ?? this.checkReadOnly(job)
     if (refused !== undefined) {
       this.current = undefined
       job.resolve(refused, undefined)
@@ -231,6 +220,14 @@ export abstract class StatementQueue implements Writer {
     job.run(this.slot)
   }
 
+  /** A connection that is gone answers nothing, and one that we dropped ourselves must not even be asked. */
+  protected checkLost(job: Job): DbError | undefined {
+    if (!this.connection.lost) {
+      return undefined
+    }
+    return lostBefore(this.ground.name, job.text, this.top !== this.root && this.begun, this.firstError())
+  }
+
   /**
    * A transaction that the server has ended (an automatic rollback, a COMMIT typed by hand, an implicit commit) must
    * not go on as a row of autocommitted statements.
@@ -239,10 +236,37 @@ export abstract class StatementQueue implements Writer {
     if (this.top === this.root || !this.begun || job.kind === "control" || this.connection.transaction !== "idle") {
       return undefined
     }
-    if (this.connection.lost) {
-      return undefined
-    }
     return this.aborted("the transaction has ended on the server before this statement; it was not run", job.text)
+  }
+
+  /**
+   * A statement typed by hand may have ended the transaction, and perhaps begun another one in its place: what is done from
+   * here on would be applied without what was done before. Nothing more is run in it, and it cannot be committed.
+   */
+  protected checkEnd(job: Job, error: DbError | undefined): void {
+    const { kind, text } = job
+    if (kind === "control" || kind === "cursor" || this.top === this.root || !this.begun || this.connection.lost) {
+      return
+    }
+    const boundary = text === undefined ? undefined : boundaryOf(text, this.ground.driver.dialect)
+    const isIdle = this.connection.transaction === "idle"
+    if (!isIdle && (boundary === undefined || (error !== undefined && !boundary.beside))) {
+      return
+    }
+    // Without an error, what ended it is either this text's own word, or a statement that commits whatever is open.
+    const isRolledBack = boundary === undefined
+      ? error !== undefined && error.outcome !== "Unknown"
+      : boundary.how === "rollback"
+    this.closeFrame(
+      this.root.child!,
+      this.aborted(
+        `a statement in the transaction ended it (${excerpt(text ?? "")})${
+          isRolledBack ? "" : ", so that what was done before it may be applied"
+        }; nothing was run behind it. Leave COMMIT and ROLLBACK to whoever began the transaction`,
+        undefined,
+        isRolledBack ? "RolledBack" : "Unknown"
+      )
+    )
   }
 
   /** A database without a server has nobody else to refuse a write in a read-only transaction. */
@@ -253,23 +277,17 @@ export abstract class StatementQueue implements Writer {
     ) {
       return undefined
     }
-    return new QueryError({
-      message: `database "${this.ground.name}": a write in a read-only transaction was refused`,
-      reason: "ReadOnly",
-      outcome: "NotSent",
-      database: this.ground.name,
-      statement: job.request.text
-    })
+    return readOnlyWrite(this.ground.name, job.request.text)
   }
 
-  protected aborted(what: string, statement: string | undefined): QueryError {
+  protected aborted(what: string, statement: string | undefined, outcome: Outcome = "RolledBack"): QueryError {
     const first = this.firstError()
     return new QueryError({
       message: `database "${this.ground.name}": ${what}${
         first === undefined ? "" : `; it failed first with: ${first.message}`
       }`,
       reason: "TransactionAborted",
-      outcome: "RolledBack",
+      outcome,
       database: this.ground.name,
       ...(statement === undefined ? {} : { statement }),
       ...(first === undefined ? {} : { cause: first })
@@ -285,6 +303,11 @@ export abstract class StatementQueue implements Writer {
     return undefined
   }
 
+  protected lostError(): ConnectionError {
+    const first = this.firstError()
+    return first?._tag === "ConnectionError" ? first : lostInside(this.ground.name)
+  }
+
   jobEnded(job: Job, error: DbError | undefined, value: unknown): void {
     this.current = undefined
     if (error !== undefined && job.kind !== "control" && job.frame.firstError === undefined) {
@@ -296,6 +319,7 @@ export abstract class StatementQueue implements Writer {
       // BEGIN itself was refused, so the statement behind it did not run, and no later one may.
       this.top.closed = this.aborted("its transaction could not be begun", undefined)
     }
+    this.checkEnd(job, error)
     this.yieldLock()
     this.armIdleLimit()
     const settled = this.onSettled
@@ -400,6 +424,9 @@ export abstract class StatementQueue implements Writer {
     done: (error: DbError | undefined, value: unknown) => void,
     options: { readonly limit?: number | undefined; readonly deadline?: Deadline | undefined } = {}
   ): void {
+    if (this.connection.lost) {
+      return done(this.lostError(), undefined)
+    }
     const deadline = this.endBy !== undefined && options.limit === undefined ? this.endBy : options.deadline
     this.runOn(this.control(frame, text, done, { limit: options.limit, deadline }))
   }
@@ -415,10 +442,10 @@ export abstract class StatementQueue implements Writer {
       this.whenIdle(then)
     }
     if (this.waitsForLock) {
-      this.leaveLock(outlived(this.current.frame))
+      this.leaveLock(endedMeanwhile(this.current.frame, "waiting"))
       this.resumeReleasing()
     } else {
-      this.current.stop(this.current.kind === "control" ? undefined : outlived(this.current.frame))
+      this.current.stop(this.current.kind === "control" ? undefined : endedMeanwhile(this.current.frame, "running"))
     }
   }
 
@@ -450,7 +477,7 @@ export abstract class StatementQueue implements Writer {
       if (refused === undefined) {
         this.queue.push(job)
       } else {
-        job.resolve(refused, undefined)
+        job.resolve(why === "ended" ? endedMeanwhile(frame, "waiting") : refused, undefined)
       }
     }
   }

@@ -179,6 +179,54 @@ export const transactions = (target: Target): void => {
 
     test(
       target,
+      "do not report what a statement ended and began anew",
+      Effect.gen(function*() {
+        yield* table
+        const { dialect } = yield* Effect.map(Db.sql, (sql) =>
+          sql.onDialectOrElse({
+            pg: () => ({ dialect: "pg" }),
+            mysql: () => ({ dialect: "mysql" }),
+            orElse: () => ({ dialect: "other" })
+          }))
+        const texts = [
+          ["ROLLBACK; BEGIN", "RolledBack"],
+          ["/* why */ commit ; BEGIN", "Unknown"],
+          ...dialect === "other" ? [] : [["ROLLBACK AND CHAIN", "RolledBack"], ["COMMIT AND CHAIN", "Unknown"]]
+        ]
+        for (const [text, outcome] of texts) {
+          const sent = yield* Effect.exit(Db.query(text!).pipe(Db.transaction()))
+          const error = yield* Effect.flip(
+            Effect.gen(function*() {
+              yield* insert(`before ${text}`)
+              yield* Effect.ignore(Db.query(text!))
+              yield* Effect.ignore(insert(`behind ${text}`))
+            }).pipe(Db.transaction())
+          ).pipe(Effect.annotateLogs({ text, sent }))
+          assert.strictEqual(error._tag, "QueryError")
+          const kept = yield* bodies
+          assert.notInclude(kept, `behind ${text}`)
+          // A database that takes one statement at a time refuses the whole text.
+          if (error.outcome !== outcome) {
+            assert.strictEqual(error.outcome, "RolledBack")
+            assert.notInclude(kept, `before ${text}`)
+          }
+        }
+        // A statement that only speaks of it, and one that goes back to a savepoint, end nothing.
+        yield* Effect.gen(function*() {
+          yield* insert("kept")
+          yield* Db.query("SELECT CASE WHEN 1 = 1 THEN 'COMMIT; BEGIN' END AS x -- ; ROLLBACK")
+          yield* Db.query("SAVEPOINT mine")
+          yield* insert("gone")
+          yield* Db.query("ROLLBACK TO mine")
+        }).pipe(Db.transaction())
+        assert.include(yield* bodies, "kept")
+        assert.notInclude(yield* bodies, "gone")
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
       "do nothing when nothing was asked of them",
       Effect.gen(function*() {
         assert.strictEqual(yield* Effect.succeed(7).pipe(Db.transaction()), 7)

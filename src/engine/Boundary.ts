@@ -1,0 +1,58 @@
+/**
+ * Statements typed by hand that end a transaction of ours. Where such a text begins another one at once (`ROLLBACK AND
+ * CHAIN`, or `ROLLBACK; BEGIN` in one text), the connection stands as before, and only the text tells that what was done is
+ * gone.
+ */
+import type { Dialect } from "@effect/sql/Statement"
+import { codeOf } from "./NamedParams.js"
+
+/** How a text ends the transaction in which it runs. */
+export interface Boundary {
+  readonly how: "commit" | "rollback"
+  /** It is not alone in its text, so an error of the text does not say that it did not run. */
+  readonly beside: boolean
+}
+
+const suspect = /\b(?:commit|rollback|abort|end|prepare)\b/i
+const work = "(?:\\s+(?:work|tran|transaction))?"
+const chain = "(?:\\s+and\\s+(?:no\\s+)?chain)?(?:\\s+(?:no\\s+)?release)?"
+const commit = new RegExp(`^(?:(?:commit|end)${work}${chain}|prepare\\s+transaction\\b.*)$`, "is")
+const rollback = new RegExp(`^(?:rollback|abort)${work}${chain}$`, "i")
+/** Their bodies hold statements that do not run now, and an END that ends only them. */
+const body =
+  /^(?:create|alter|do|declare|begin\s+(?!work|transaction|tran|deferred|immediate|exclusive|isolation|read)\w)/i
+
+/** Texts are few in a program; one that makes them up as it goes must not fill the memory. */
+const remembered = 1_000
+const known = new Map<string, Boundary | undefined>()
+
+/** How a text ends the transaction in which it runs; `undefined` for nearly every text. */
+export const boundaryOf = (text: string, dialect: Dialect): Boundary | undefined => {
+  if (!suspect.test(text)) {
+    return undefined
+  }
+  const key = `${dialect} ${text}`
+  if (known.has(key)) {
+    return known.get(key)
+  }
+  const found = find(text, dialect)
+  if (known.size >= remembered) {
+    known.clear()
+  }
+  known.set(key, found)
+  return found
+}
+
+const find = (text: string, dialect: Dialect): Boundary | undefined => {
+  const parts = codeOf(text, dialect).split(";").map((part) => part.trim()).filter((part) => part !== "")
+  for (const part of parts) {
+    const how = commit.test(part) ? "commit" : rollback.test(part) ? "rollback" : undefined
+    if (how !== undefined) {
+      return { how, beside: parts.length > 1 }
+    }
+    if (body.test(part)) {
+      return undefined
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,89 @@
+/** What a session does when its connection goes from under it, on the fake driver. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/TestClock"
+import { Db } from "../../src/Db.js"
+import { fakeDb } from "../kit/fakeDb.js"
+import type { Step } from "../kit/fakeDriver.js"
+import { settle } from "../time/latched.js"
+
+/** Lets a second pass at a time until the fiber has ended. */
+const passing = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
+  Effect.gen(function*() {
+    for (let i = 0; i < 60 && fiber.unsafePoll() === null; i++) {
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* settle
+    }
+    return yield* Fiber.join(fiber)
+  })
+
+/** The answer comes after the limit, but before the cancel, which never comes: the connection is dropped. */
+const late: Step = { delay: "3 seconds" }
+
+describe("a transaction that is ended by hand while a statement of it runs", () => {
+  it.effect("says so to the statement, with what became of it", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      control.execute.always(({ text }) => text === "SELECT slow" ? "never" : "ok")
+      yield* Effect.gen(function*() {
+        const session = yield* Db.scoped
+        yield* session.begin()
+        const running = yield* Effect.fork(Effect.flip(session.use(Db.query("SELECT slow"))))
+        const waiting = yield* Effect.fork(Effect.flip(session.use(Db.query("SELECT waiting"))))
+        yield* settle
+        yield* session.rollback
+        const stopped = yield* Fiber.join(running)
+        assert.deepInclude(stopped, { _tag: "ConnectionError", reason: "Closed", outcome: "RolledBack" })
+        assert.include(stopped.message, "while a statement of it ran")
+        assert.notInclude(stopped.message, "outlived")
+        const refused = yield* Fiber.join(waiting)
+        assert.deepInclude(refused, { _tag: "ConnectionError", reason: "Closed", outcome: "NotSent" })
+        assert.include(refused.message, "before a statement of it had its turn")
+        assert.notInclude(refused.message, "outlived")
+      }).pipe(Effect.scoped, Effect.provide(layer))
+      assert.deepStrictEqual(control.violations, [])
+    }))
+})
+
+describe("a session whose connection was dropped", () => {
+  it.effect("does not go on with the end of a nested transaction", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      control.execute.always(({ text }) => text.startsWith("ROLLBACK TO") ? late : "ok")
+      control.cancel.always("never")
+      yield* Effect.gen(function*() {
+        const inner = Effect.zipRight(Db.query("SELECT 1"), Effect.fail("no")).pipe(Db.transaction())
+        const outer = Effect.zipRight(Effect.ignore(inner), Db.query("SELECT 2")).pipe(Db.transaction(), Effect.flip)
+        assert.deepInclude(yield* passing(yield* Effect.fork(outer)), {
+          _tag: "ConnectionError",
+          reason: "Lost",
+          outcome: "RolledBack"
+        })
+        assert.notInclude(control.executed(), "RELEASE dblive_1")
+        assert.notInclude(control.executed(), "COMMIT")
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(control.violations, [])
+    }))
+
+  it.effect("refuses further statements, which were not sent", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb({ limits: { statementTimeout: "1 second" } })
+      control.execute.next("never")
+      control.cancel.always("never")
+      yield* Effect.gen(function*() {
+        const twice = Effect.zipRight(Effect.ignore(Db.query("SELECT 1")), Db.query("SELECT 2")).pipe(
+          Db.session,
+          Effect.flip
+        )
+        assert.deepInclude(yield* passing(yield* Effect.fork(twice)), {
+          _tag: "ConnectionError",
+          reason: "Lost",
+          outcome: "NotSent"
+        })
+        assert.deepStrictEqual(control.executed(), ["SELECT 1"])
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(control.violations, [])
+    }))
+})
