@@ -124,6 +124,16 @@ export const turnTimeout = (
     ...(statement === undefined ? {} : { statement })
   })
 
+/** A transaction took longer than it may, and was rolled back for it. */
+export const transactionTimeout = (database: string, limitMillis: number): TimeoutError =>
+  new TimeoutError({
+    message: `database "${database}": the transaction took longer than ${limitMillis} ms and was rolled back`,
+    phase: "Transaction",
+    outcome: "RolledBack",
+    database,
+    limitMillis
+  })
+
 /** A transaction whose connection is gone. */
 export const lostInside = (database: string): ConnectionError =>
   new ConnectionError({

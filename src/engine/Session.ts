@@ -9,7 +9,7 @@ import { type Deadline, settleLimit } from "./Deadline.js"
 import { Frame } from "./Frame.js"
 import type { Job } from "./Job.js"
 import type { Origin } from "./Origin.js"
-import { outlived } from "./Refusal.js"
+import { outlived, transactionTimeout } from "./Refusal.js"
 import type { Borrower, Slot } from "./Slot.js"
 import { StatementQueue } from "./StatementQueue.js"
 import { excerpt, giveBack, type Ground } from "./Work.js"
@@ -211,25 +211,40 @@ export class Session extends StatementQueue implements Borrower {
       if (text === undefined) {
         return leave(undefined)
       }
-      const finish = () =>
+      const { deadline } = options
+      const isOver = () => deadline !== undefined && this.ground.clock.unsafeCurrentTimeMillis() >= deadline.at
+      const finish = () => {
+        if (isOver()) {
+          // Nothing of it was sent, so it is the transaction that ran out of time.
+          return this.undo(frame, () => leave(transactionTimeout(this.ground.name, deadline!.limit)))
+        }
         this.runNow(frame, text, (error) => {
           if (error === undefined) {
             return leave(undefined)
           }
-          const why = frame.kind === "transaction" && error.outcome === "Unknown" ? commitUnknown(error) : error
+          const why = error.outcome === "Unknown"
+            ? frame.kind === "transaction" ? commitUnknown(error) : error
+            : error._tag === "TimeoutError" && error.phase === "Statement" && isOver()
+            // Stopped by the transaction's limit, and the server says that it was.
+            ? transactionTimeout(this.ground.name, deadline!.limit)
+            : error
           this.undo(frame, () => leave(why))
-        }, { deadline: options.deadline })
+        }, { deadline })
+      }
       const { onTransactionId } = options
       if (onTransactionId === undefined || transactionId === undefined || frame.kind !== "transaction") {
         return finish()
       }
       this.runNow(frame, transactionId, (error, value) => {
         if (error !== undefined) {
-          return this.undo(frame, () => leave(error))
+          const why = error._tag === "TimeoutError" && isOver()
+            ? transactionTimeout(this.ground.name, deadline!.limit)
+            : error
+          return this.undo(frame, () => leave(why))
         }
         onTransactionId(firstValue(value))
         finish()
-      }, { deadline: options.deadline })
+      }, { deadline })
     }
     this.whenIdle(proceed)
   }

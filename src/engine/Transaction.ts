@@ -13,13 +13,14 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { ConnectionError, type DbError, isRetryable, QueryError, TimeoutError } from "../DbError.js"
+import { ConnectionError, type DbError, isRetryable, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { type AnyFiber, deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
+import { transactionTimeout } from "./Refusal.js"
 import type { Session } from "./Session.js"
 
 /** How a transaction is to run. */
@@ -523,17 +524,12 @@ const limited = <A, E, R, E2>(
     Effect.flatMap(
       Effect.sleep(Math.max(deadline.at - engine.clock.unsafeCurrentTimeMillis(), 0)),
       // A statement that its own limit stops at this moment fails the body by itself, and says which one it was.
-      () => Effect.zipRight(session.settled, Effect.suspend(() => Effect.fail(fail(outOfTime(engine, deadline)))))
+      () =>
+        Effect.zipRight(
+          session.settled,
+          Effect.suspend(() => Effect.fail(fail(transactionTimeout(engine.name, deadline.limit))))
+        )
     )
   )
   return Effect.raceFirst(body, guard)
 }
-
-const outOfTime = (engine: Engine, { limit }: Deadline): TimeoutError =>
-  new TimeoutError({
-    message: `database "${engine.name}": the transaction took longer than ${limit} ms and was rolled back`,
-    phase: "Transaction",
-    outcome: "RolledBack",
-    database: engine.name,
-    limitMillis: limit
-  })

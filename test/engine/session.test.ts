@@ -19,6 +19,68 @@ const passing = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
     return yield* Fiber.join(fiber)
   })
 
+describe("a transaction whose limit is noticed at COMMIT", () => {
+  const commit = (step: Step, cancel: Step) =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      control.execute.always(({ text }) => text === "COMMIT" ? step : "ok")
+      control.cancel.always(cancel)
+      return yield* Effect.gen(function*() {
+        const slow = Db.query("SELECT 1").pipe(Db.transaction({ timeout: "1 second" }), Effect.flip)
+        return yield* passing(yield* Effect.fork(slow))
+      }).pipe(Effect.provide(layer))
+    })
+
+  it.effect("was rolled back by it, when the server says that COMMIT was stopped", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* commit("never", "ok"), {
+        _tag: "TimeoutError",
+        phase: "Transaction",
+        outcome: "RolledBack",
+        limitMillis: 1000
+      })
+    }))
+
+  it.effect("may have been applied, when the server does not say it", () =>
+    Effect.gen(function*() {
+      assert.deepInclude(yield* commit("never", "never"), {
+        _tag: "QueryError",
+        reason: "CommitUnknown",
+        outcome: "Unknown"
+      })
+    }))
+
+  it.live("was rolled back by it, when COMMIT had not been sent", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      yield* Effect.gen(function*() {
+        const body = Effect.zipRight(
+          Db.query("SELECT 1"),
+          // The event loop stands still, so that nobody notices the limit before the end.
+          Effect.sync(() => {
+            const until = Date.now() + 60
+            while (Date.now() < until);
+          })
+        )
+        for (
+          const transaction of [
+            body.pipe(Db.transaction({ timeout: "50 millis" })),
+            body.pipe(Db.transaction(), Db.withTimeout("50 millis")),
+            body.pipe(Db.transaction(), Db.withLimits({ transactionTimeout: "50 millis" }))
+          ]
+        ) {
+          assert.deepInclude(yield* Effect.flip(transaction), {
+            _tag: "TimeoutError",
+            phase: "Transaction",
+            outcome: "RolledBack",
+            limitMillis: 50
+          })
+        }
+        assert.notInclude(control.executed(), "COMMIT")
+      }).pipe(Effect.provide(layer))
+    }))
+})
+
 /** The answer comes after the limit, but before the cancel, which never comes: the connection is dropped. */
 const late: Step = { delay: "3 seconds" }
 

@@ -182,26 +182,21 @@ export const transactions = (target: Target): void => {
       "do not report what a statement ended and began anew",
       Effect.gen(function*() {
         yield* table
-        const { dialect } = yield* Effect.map(Db.sql, (sql) =>
-          sql.onDialectOrElse({
-            pg: () => ({ dialect: "pg" }),
-            mysql: () => ({ dialect: "mysql" }),
-            orElse: () => ({ dialect: "other" })
-          }))
+        const sql = yield* Db.sql
+        const chains = sql.onDialectOrElse({ pg: () => true, mysql: () => true, orElse: () => false })
         const texts = [
           ["ROLLBACK; BEGIN", "RolledBack"],
           ["/* why */ commit ; BEGIN", "Unknown"],
-          ...dialect === "other" ? [] : [["ROLLBACK AND CHAIN", "RolledBack"], ["COMMIT AND CHAIN", "Unknown"]]
+          ...!chains ? [] : [["ROLLBACK AND CHAIN", "RolledBack"], ["COMMIT AND CHAIN", "Unknown"]]
         ]
         for (const [text, outcome] of texts) {
-          const sent = yield* Effect.exit(Db.query(text!).pipe(Db.transaction()))
           const error = yield* Effect.flip(
             Effect.gen(function*() {
               yield* insert(`before ${text}`)
               yield* Effect.ignore(Db.query(text!))
               yield* Effect.ignore(insert(`behind ${text}`))
             }).pipe(Db.transaction())
-          ).pipe(Effect.annotateLogs({ text, sent }))
+          )
           assert.strictEqual(error._tag, "QueryError")
           const kept = yield* bodies
           assert.notInclude(kept, `behind ${text}`)
