@@ -87,10 +87,14 @@ const refused = (target: Driver.Target) => {
   })
 }
 
+/** The server, as the drivers' messages name it. */
+const whereOf = (config: DbConfig.DbConfig): string =>
+  config.hosts.map(({ host, port }) => host.startsWith("/") ? host : `${host}:${port}`).join(", ")
+
 const connectTimeout = (target: Driver.Target, config: DbConfig.DbConfig) =>
   Pg.timeoutError({
     phase: "Connect",
-    what: `${target.uri}: the connection was not open in time`,
+    what: `${config.hosts.length === 0 ? target.uri : whereOf(config)}: the connection was not open in time`,
     outcome: "NotSent",
     database: config.name,
     limitMillis: config.pool.connectTimeout
@@ -108,13 +112,16 @@ const pgAnswers = {
   Timeout: ["57014", "canceling statement due to statement timeout", "ProcessInterrupts"]
 } as const satisfies Record<Answered, readonly [code: string, message: string, routine: string]>
 
+const deadlock = "Process 1001 waits for ShareLock on transaction 1001; blocked by process 1002.\n" +
+  "Process 1002 waits for ShareLock on transaction 1002; blocked by process 1001."
+
 const pgError = (code: string, message: string, routine: string, severity = "ERROR"): Pg.ServerError =>
   raw(message, { name: "error", severity, code, routine }) as Pg.ServerError
 
 const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
   const database = config.name
   const link = (cause: Error, outcome: Outcome) =>
-    Pg.classifyLink(cause, { database, where: target.uri, outcome, otherwise: "Lost" })
+    Pg.classifyLink(cause, { database, where: whereOf(config), outcome, otherwise: "Lost" })
   const at = (circumstances: Circumstances) => ({
     database,
     outcome: circumstances.outcome,
@@ -155,7 +162,8 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Errors =>
         : link(reset(), outcome),
     answered: (fault, circumstances) => {
       const [code, message, routine] = pgAnswers[fault]
-      return Pg.classify(pgError(code, message, routine), at(circumstances))
+      const said = fault === "Deadlock" ? { detail: deadlock, hint: "See server log for query details." } : {}
+      return Pg.classify(Object.assign(pgError(code, message, routine), said), at(circumstances))
     },
     cancelled: (statement, outcome) =>
       Pg.queryError({
@@ -245,15 +253,17 @@ const mysqlAnswers = {
 const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
   const database = config.name
   const { connect, query } = generic(target, config)
-  const link = (cause: Error, outcome: Outcome) =>
-    Mysql.classifyLink(cause, { database, where: target.uri, outcome, otherwise: "Lost" })
+  const link = (cause: Error, outcome: Outcome, where: string) =>
+    Mysql.classifyLink(cause, { database, where, outcome, otherwise: "Lost" })
+  const unreachable = `cannot connect to ${whereOf(config)}`
+  const broken = `the connection to ${whereOf(config)} broke`
   return {
     connect: (fault) => {
       switch (fault) {
         case "Refused":
-          return link(refused(target), "NotSent")
+          return link(refused(target), "NotSent", unreachable)
         case "TooManyConnections":
-          return link(raw("Too many connections", { code: "ER_CON_COUNT_ERROR", errno: 1040 }), "NotSent")
+          return link(raw("Too many connections", { code: "ER_CON_COUNT_ERROR", errno: 1040 }), "NotSent", unreachable)
         default:
           return connect(fault)
       }
@@ -262,12 +272,12 @@ const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
       commit
         ? Mysql.queryError("CommitUnknown", {
           database,
-          what: "COMMIT failed",
+          what: `${broken} during COMMIT`,
           outcome: "Unknown",
           statement,
           cause: reset()
         })
-        : link(reset(), outcome),
+        : link(reset(), outcome, broken),
     answered: (fault, { commit, outcome, request, statement }) => {
       const [code, errno, message] = mysqlAnswers[fault]
       return Mysql.classify(raw(message, { code, errno }) as Mysql.RawError, {
@@ -291,25 +301,27 @@ const mssqlAnswers = {
 const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
   const database = config.name
   const { connect, query, timeout } = generic(target, config)
-  const link = (cause: Error, outcome: Outcome) =>
-    Mssql.classifyLink(cause, { database, where: target.uri, outcome, otherwise: "Lost" })
+  const link = (cause: Error, outcome: Outcome, where: string) =>
+    Mssql.classifyLink(cause, { database, where, outcome, otherwise: "Lost" })
+  const unreachable = `cannot connect to ${whereOf(config)}`
+  const broken = `the connection to ${whereOf(config)} broke`
   return {
     connect: (fault) =>
       fault === "Refused"
-        ? link(refused(target), "NotSent")
+        ? link(refused(target), "NotSent", unreachable)
         : fault === "TooManyConnections"
-        ? link(raw("The maximum number of connections has been reached", { number: 10928 }), "NotSent")
+        ? link(raw("The maximum number of connections has been reached", { number: 10928 }), "NotSent", unreachable)
         : connect(fault),
     lost: ({ commit, outcome, statement }) =>
       commit
         ? Mssql.queryError("CommitUnknown", {
           database,
-          what: "COMMIT failed",
+          what: `${broken} during COMMIT`,
           outcome: "Unknown",
           statement,
           cause: reset()
         })
-        : link(reset(), outcome),
+        : link(reset(), outcome, broken),
     answered: (fault, circumstances) => {
       const { commit, outcome, request, statement } = circumstances
       const { lockTimeout, statementTimeout } = limits(config, request)
