@@ -19,11 +19,12 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { threadId } from "node:worker_threads"
 import * as DbConfig from "./DbConfig.js"
-import { ConnectionError, type DbError, fromSqlError, type Holder, QueryError } from "./DbError.js"
+import { ConnectionError, type DbError, fromSqlError, QueryError } from "./DbError.js"
 import * as DbHealth from "./DbHealth.js"
 import * as DbKey from "./DbKey.js"
-import { DbMetrics, type PoolSnapshot, register, registry, type Snapshot } from "./DbMetrics.js"
+import { DbMetrics, type PoolDetails, register, registry, type Snapshot } from "./DbMetrics.js"
 import * as DbRetry from "./DbRetry.js"
 import { creating } from "./driver/Creation.js"
 import type * as Driver from "./driver/Driver.js"
@@ -66,6 +67,8 @@ export interface Database {
   readonly name: string
   readonly sql: SqlClient.SqlClient
   readonly health: Effect.Effect<DbHealth.Report>
+  /** How its migrations stand, asked by `health`; set by {@link Members.watchMigrations}. */
+  migrations: Effect.Effect<DbHealth.MigrationStatus | null>
 }
 
 /**
@@ -154,24 +157,6 @@ export interface Session {
 }
 
 /**
- * What is known about an open database, for reports.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Info {
-  readonly name: string
-  readonly type: DbConfig.DatabaseType
-  /** Without its password. */
-  readonly uri: string
-  readonly access: "read-write" | "read-only"
-  /** What keys of tables are made of: their type, a schema, and a generator. */
-  readonly primaryKey: DbKey.PrimaryKey
-  readonly serverVersion: string | undefined
-  readonly processId: number
-}
-
-/**
  * What can be done with a database, as members of its tag.
  *
  * @since 0.1.0
@@ -253,8 +238,9 @@ export interface Members<Self> {
   readonly sql: Effect.Effect<SqlClient.SqlClient, never, Self>
 
   /**
-   * Whether the database is well. Never fails, ends within 3 seconds, and has a connection of its own: a busy pool is
-   * `degraded`, not dead. Concurrent callers share one probe, whose report is given again for a second.
+   * Whether the database is well. Never fails, ends within `health.timeout` (3 seconds), and has a connection of its own:
+   * a busy pool is `degraded`, not dead. Concurrent callers share one probe, whose report is given again for
+   * `health.cache` (a second).
    */
   readonly health: Effect.Effect<DbHealth.Report, never, Self>
 
@@ -262,13 +248,21 @@ export interface Members<Self> {
   readonly ping: Effect.Effect<boolean, never, Self>
 
   /** The pool's figures, and who holds its connections. */
-  readonly pool: Effect.Effect<PoolSnapshot & { readonly holders: ReadonlyArray<Holder> }, never, Self>
+  readonly pool: Effect.Effect<PoolDetails, never, Self>
 
-  /** What this database is. */
-  readonly info: Effect.Effect<Info, never, Self>
+  /** What this database is, who uses it from where, and how often: for whoever looks for a fault. */
+  readonly info: Effect.Effect<DbHealth.Info, never, Self>
 
   /** What this database has counted. */
   readonly metrics: Effect.Effect<Snapshot, never, Self>
+
+  /**
+   * Tells health how to ask for the state of the migrations. `DbMigrator.layer` calls it; who migrates by other means
+   * may. The effect should be quick: it runs with every probe.
+   */
+  readonly watchMigrations: (
+    status: Effect.Effect<DbHealth.MigrationStatus | null>
+  ) => Effect.Effect<void, never, Self>
 }
 
 /** What goes wrong when a layer is built. */
@@ -393,7 +387,7 @@ export const make = (
     )
     engine.client = yield* Client.make(engine)
     yield* Effect.acquireRelease(
-      Effect.sync(() => register(config.name, () => engine.snapshot, () => engine.pool.figures)),
+      Effect.sync(() => register(config.name, () => engine.snapshot)),
       (unregister) => Effect.sync(unregister)
     )
     yield* Effect.addFinalizer(() => engine.close)
@@ -414,9 +408,16 @@ export const make = (
       type: config.type,
       probe: engine.probe,
       pool: () => engine.pool.figures,
+      migrations: Effect.suspend(() => database.migrations)
+    }, config.health)
+    const database: Database = {
+      [TypeId]: engine,
+      name: config.name,
+      sql: engine.client,
+      health,
       migrations: Effect.succeed(null)
-    }, DbHealth.defaults)
-    return { database: { [TypeId]: engine, name: config.name, sql: engine.client, health }, services }
+    }
+    return { database, services }
   })
 
 /**
@@ -507,6 +508,26 @@ const unsupported = (engine: Engine, what: string): QueryError =>
     outcome: "NotSent",
     database: engine.name
   })
+
+const infoOf = (engine: Engine): DbHealth.Info => {
+  const { connectionFailures, engineCreations, pool, sessions } = engine.snapshot
+  return {
+    name: engine.name,
+    type: engine.config.type,
+    uri: engine.driver.target.uri,
+    access: engine.config.access,
+    primaryKey: DbKey.primaryKey(engine.config.type),
+    serverVersion: engine.serverVersion,
+    processId: process.pid,
+    threadId,
+    workerId: process.env["DBLIVE_WORKER"] ?? process.env["VITEST_POOL_ID"] ?? process.env["NODE_UNIQUE_ID"],
+    opened: engine.serverVersion !== undefined,
+    engineCreations,
+    sessions,
+    connectionFailures,
+    pool
+  }
+}
 
 const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
   const withEngine = <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self> =>
@@ -615,18 +636,12 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     health: Effect.flatMap(tag, (database) => database.health),
     ping: withEngine((engine) => engine.ping),
     pool: withEngine((engine) => Effect.sync(() => ({ ...engine.pool.figures, holders: engine.pool.holders }))),
-    info: withEngine((engine) =>
-      Effect.sync(() => ({
-        name: engine.name,
-        type: engine.config.type,
-        uri: engine.driver.target.uri,
-        access: engine.config.access,
-        primaryKey: DbKey.primaryKey(engine.config.type),
-        serverVersion: engine.serverVersion,
-        processId: process.pid
-      }))
-    ),
-    metrics: withEngine((engine) => Effect.sync(() => engine.snapshot))
+    info: withEngine((engine) => Effect.sync(() => infoOf(engine))),
+    metrics: withEngine((engine) => Effect.sync(() => engine.snapshot)),
+    watchMigrations: (status) =>
+      Effect.map(tag, (database) => {
+        database.migrations = status
+      })
   }
 }
 

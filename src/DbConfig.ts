@@ -139,6 +139,59 @@ export interface LimitOptions {
 }
 
 /**
+ * When an answering database is called degraded, and how a health check is bounded, as given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HealthOptions {
+  /** An answer slower than this is slow. Defaults to 500 ms. */
+  readonly slow?: Duration.DurationInput | undefined
+  /** Somebody who waits for a connection longer than this waits long. Defaults to 1 second. */
+  readonly longWait?: Duration.DurationInput | undefined
+  /** A wait for a connection that reached its limit is recent for this long. Defaults to 30 seconds. */
+  readonly recent?: Duration.DurationInput | undefined
+  /** The longest check. Defaults to 3 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** How long a report is given again; 0: every caller asks, save those that ask at once. Defaults to 1 second. */
+  readonly cache?: Duration.DurationInput | undefined
+}
+
+/**
+ * What is written to Effect's log, as given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LogOptions {
+  /**
+   * A statement that takes longer is logged as a warning, and remembered; 0: none. Defaults to 1 second, 500 ms in
+   * development, 0 in a test worker.
+   */
+  readonly slowStatement?: Duration.DurationInput | undefined
+  /**
+   * Every statement and every end of a transaction is logged, by the fiber that ran it: its log annotations, such as the
+   * user of a request, say on whose behalf. Texts, never values. Defaults to false.
+   */
+  readonly audit?: boolean | undefined
+}
+
+/**
+ * What statements carry for whoever follows a request, as given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TracingOptions {
+  /**
+   * Adds a comment to each statement in the format of sqlcommenter: the application, and `traceparent` where a tracer
+   * sees the request, so that it is found in the server's log and its list of running statements. A text that differs
+   * each time cannot be prepared, so statements with a `traceparent` are not. Not on SQLite. Defaults to false.
+   */
+  readonly comments?: boolean | undefined
+}
+
+/**
  * Everything that can be configured, as given. `url` and the fields may be mixed: a field wins over the URL's part.
  *
  * @since 0.1.0
@@ -205,6 +258,9 @@ export interface Options {
   readonly spanAttributes?: Readonly<Record<string, unknown>> | undefined
   readonly pool?: PoolOptions | undefined
   readonly limits?: LimitOptions | undefined
+  readonly health?: HealthOptions | undefined
+  readonly log?: LogOptions | undefined
+  readonly tracing?: TracingOptions | undefined
   /** Open the first connection when the layer is built. Defaults to true. */
   readonly connectOnStart?: boolean | undefined
   /**
@@ -251,6 +307,42 @@ export interface Limits {
   readonly lockTimeout: number
   readonly idleInTransactionTimeout: number
   readonly transactionTimeout: number
+}
+
+/**
+ * When an answering database is called degraded, and how a check is bounded, decoded: milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Health {
+  readonly slow: number
+  readonly longWait: number
+  readonly recent: number
+  readonly timeout: number
+  readonly cache: number
+}
+
+/**
+ * What is logged, decoded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Log {
+  /** In milliseconds, 0 for none. */
+  readonly slowStatement: number
+  readonly audit: boolean
+}
+
+/**
+ * What statements carry, decoded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Tracing {
+  readonly comments: boolean
 }
 
 /**
@@ -307,6 +399,9 @@ export interface DbConfig {
   readonly spanAttributes: Readonly<Record<string, unknown>>
   readonly pool: Pool
   readonly limits: Limits
+  readonly health: Health
+  readonly log: Log
+  readonly tracing: Tracing
   readonly connectOnStart: boolean
   /** Defaults to false. */
   readonly createDatabase?: boolean | undefined

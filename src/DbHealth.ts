@@ -1,5 +1,5 @@
 /**
- * Whether a database is well, in one record: what a load balancer, a dashboard and a person on call look at.
+ * Whether a database is well, and what is known about it: what a load balancer, a dashboard and a person on call look at.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type * as DbConfig from "./DbConfig.js"
 import type { DbError } from "./DbError.js"
+import type * as DbKey from "./DbKey.js"
 import type { PoolSnapshot } from "./DbMetrics.js"
 
 /**
@@ -33,15 +35,38 @@ export type Status = typeof Status.Type
  * @category models
  */
 export const PoolReport = Schema.Struct({
+  /** Connections it keeps. */
+  size: Schema.Number,
+  /** Connections it may have: `size` and the overflow. */
   capacity: Schema.Number,
   open: Schema.Number,
   idle: Schema.Number,
   in_use: Schema.Number,
+  opening: Schema.Number,
   waiting: Schema.Number,
+  /** Open ones beyond `size`. */
   overflow: Schema.Number,
+  /** Closed because they were lost, unclean or too old, since the start. */
+  invalidated: Schema.Number,
+  /** Waits for a connection that reached their limit, since the start. */
   timeouts: Schema.Number,
+  /** How long the first in line has waited. */
   longest_wait_ms: Schema.Number
 })
+
+/**
+ * How the migrations of a database stand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const MigrationStatus = Schema.Literal("up_to_date", "pending", "failed")
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type MigrationStatus = typeof MigrationStatus.Type
 
 /**
  * A health report. It encodes to the JSON of the same names.
@@ -59,8 +84,8 @@ export const Report = Schema.Struct({
   query_test: Schema.Boolean,
   response_time_ms: Schema.Number,
   pool: PoolReport,
-  /** `up_to_date`, `pending`, `failed`; null when nobody has told. */
-  migration_status: Schema.NullOr(Schema.String),
+  /** null when nobody has told: see `DbMigrator.layer`. */
+  migration_status: Schema.NullOr(MigrationStatus),
   /** Why it is not healthy; null when it is. Holds no secret. */
   error: Schema.NullOr(Schema.String),
   timestamp: Schema.DateFromString
@@ -73,29 +98,35 @@ export const Report = Schema.Struct({
 export type Report = typeof Report.Type
 
 /**
- * When an answering database is called degraded, and how the probe is bounded.
+ * What is known about an open database, for whoever looks for a fault.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  /** An answer slower than this, in milliseconds, is slow. Defaults to 500. */
-  readonly slow: number
-  /** Somebody who waits longer than this for a connection, in milliseconds, waits long. Defaults to 1,000. */
-  readonly longWait: number
-  /** A wait that reached its limit within this time, in milliseconds, is recent. Defaults to 30,000. */
-  readonly recent: number
-  /** The longest probe, in milliseconds. Defaults to 3,000. */
-  readonly timeout: number
-  /** How long a report is given again, in milliseconds. Defaults to 1,000. */
-  readonly cache: number
+export interface Info {
+  readonly name: string
+  readonly type: DbConfig.DatabaseType
+  /** Without its password. */
+  readonly uri: string
+  readonly access: "read-write" | "read-only"
+  /** What keys of tables are made of: their type, a schema, and a generator. */
+  readonly primaryKey: DbKey.PrimaryKey
+  /** `undefined` until the first connection has been opened. */
+  readonly serverVersion: string | undefined
+  readonly processId: number
+  readonly threadId: number
+  /** Of a test worker or a cluster's worker: `DBLIVE_WORKER`, Vitest's, or Node's own; else `undefined`. */
+  readonly workerId: string | undefined
+  /** Whether a connection has been opened since the layer was built. */
+  readonly opened: boolean
+  /** Engines opened under this name by this process: more than one when its layer was built again. */
+  readonly engineCreations: number
+  readonly sessions: { readonly opened: number; readonly active: number }
+  /** Failures to open a connection, and losses of one. */
+  readonly connectionFailures: number
+  /** `inUse` are checked out, `idle` checked in. */
+  readonly pool: PoolSnapshot
 }
-
-/**
- * @since 0.1.0
- * @category models
- */
-export const defaults: Options = { slow: 500, longWait: 1_000, recent: 30_000, timeout: 3_000, cache: 1_000 }
 
 /** What is looked at to decide. */
 interface Evidence {
@@ -106,7 +137,7 @@ interface Evidence {
   readonly inUse: number
   readonly capacity: number
   readonly recentTimeouts: boolean
-  readonly migrations: string | null
+  readonly migrations: MigrationStatus | null
 }
 
 /**
@@ -117,7 +148,7 @@ interface Evidence {
  */
 export const judge = (
   evidence: Evidence,
-  options: Options
+  options: DbConfig.Health
 ): { readonly status: Status; readonly why: string | null } => {
   if (!evidence.answered) {
     return { status: "unhealthy", why: null }
@@ -158,9 +189,9 @@ export const make = (
     /** The cheapest question to the database. */
     readonly probe: Effect.Effect<void, DbError>
     readonly pool: () => PoolSnapshot
-    readonly migrations: Effect.Effect<string | null>
+    readonly migrations: Effect.Effect<MigrationStatus | null>
   },
-  options: Options
+  options: DbConfig.Health
 ): Effect.Effect<Effect.Effect<Report>> => {
   let timeouts = 0
   let timedOutAt = -Infinity
@@ -198,12 +229,15 @@ export const make = (
       query_test: answered,
       response_time_ms: responseTime,
       pool: {
+        size: pool.size,
         capacity: pool.capacity,
         open: pool.open,
         idle: pool.idle,
         in_use: pool.inUse,
+        opening: pool.opening,
         waiting: pool.waiting,
         overflow: pool.overflow,
+        invalidated: pool.invalidated,
         timeouts: pool.timeouts,
         longest_wait_ms: pool.longestWaitMillis
       },

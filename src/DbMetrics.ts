@@ -2,9 +2,6 @@
  * What a database counts and measures, per database: for Effect's `Metric` (and whatever exports it) under the names
  * of OpenTelemetry's semantic conventions for database clients, and as a typed snapshot.
  *
- * The counts of one open database are plain numbers, so that counting costs nothing; each is mirrored into Effect's
- * metric registry at the moment it changes, where all databases of the process that share a name add up.
- *
  * Source of the names and the histogram's boundaries: OpenTelemetry semantic conventions, "Database client metrics".
  *
  * @since 0.1.0
@@ -12,8 +9,15 @@
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
-import * as MetricLabel from "effect/MetricLabel"
-import type { DbError } from "./DbError.js"
+import type { DbError, Holder } from "./DbError.js"
+
+/**
+ * The tag under which every metric carries the name of its database.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const poolName = "db.client.connection.pool.name"
 
 /** In seconds, as the conventions ask. */
 const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10])
@@ -182,6 +186,45 @@ export const transactions = Metric.counter("dblive.transactions", {
 export type TransactionOutcome = "committed" | "rolledBack" | "unknown"
 
 /**
+ * How long something took: totals since the database was opened, percentiles of the last 1,024.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Durations {
+  /** How often it was measured. */
+  readonly count: number
+  readonly totalMillis: number
+  readonly maxMillis: number
+  /** In milliseconds; `undefined` before the first one. */
+  readonly percentiles:
+    | { readonly p50: number; readonly p90: number; readonly p95: number; readonly p99: number }
+    | undefined
+}
+
+/**
+ * A statement that took longer than `log.slowStatement`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SlowStatement {
+  /** Its text with placeholders, never with values; cut at 2,000 characters. */
+  readonly text: string
+  readonly millis: number
+  /** When it ended, in milliseconds since 1970. */
+  readonly at: number
+  /** The name of the span in which it ran, where there was one. */
+  readonly span: string | undefined
+  /** The fiber that ran it, such as `#12`. */
+  readonly fiber: string | undefined
+  /** The number of its session; `undefined` outside of one. */
+  readonly session: number | undefined
+  /** How it failed, such as `TimeoutError.Statement`; `undefined` when it did not. */
+  readonly error: string | undefined
+}
+
+/**
  * What one database has counted since it was opened.
  *
  * @since 0.1.0
@@ -189,14 +232,28 @@ export type TransactionOutcome = "committed" | "rolledBack" | "unknown"
  */
 export interface Snapshot {
   readonly database: string
+  /** Engines opened under this name by this process, this one included: more than one when its layer was built again. */
   readonly engineCreations: number
   readonly sessions: { readonly opened: number; readonly active: number }
+  /** Statements of the program, streams included; not the `BEGIN`, `COMMIT` and pings that dblive adds. */
   readonly statements: number
-  /** By `{error}.{reason}`, such as `QueryError.UniqueViolation`. */
+  /** By `{error}.{reason}`, such as `QueryError.UniqueViolation`: every failure that was given to the program. */
   readonly failures: Readonly<Record<string, number>>
   readonly connectionFailures: number
   readonly retries: number
   readonly transactions: { readonly [K in TransactionOutcome]: number }
+  readonly durations: {
+    /** Statements. */
+    readonly operation: Durations
+    /** Waits for a connection; those that found one idle count as 0. */
+    readonly wait: Durations
+    /** From borrowing a connection for a session to its return. */
+    readonly use: Durations
+    /** Opening a connection. */
+    readonly create: Durations
+  }
+  /** The last 50, the newest first. */
+  readonly slowStatements: ReadonlyArray<SlowStatement>
   readonly pool: PoolSnapshot
 }
 
@@ -207,10 +264,14 @@ export interface Snapshot {
  * @category models
  */
 export interface PoolSnapshot {
-  /** Connections it may have. */
+  /** Connections it keeps. */
+  readonly size: number
+  /** Connections it may have: `size` and the overflow. */
   readonly capacity: number
   readonly open: number
+  /** Checked in: open, and lent to nobody. */
   readonly idle: number
+  /** Checked out. */
   readonly inUse: number
   readonly opening: number
   readonly waiting: number
@@ -224,19 +285,14 @@ export interface PoolSnapshot {
   readonly longestWaitMillis: number
 }
 
-/** What the engine tells; implemented here, so that each count has one place. */
-export interface Recorder {
-  readonly engineCreated: () => void
-  readonly sessionOpened: () => void
-  readonly sessionClosed: () => void
-  readonly statement: (millis: number) => void
-  readonly failure: (error: DbError) => void
-  readonly retry: () => void
-  readonly transaction: (outcome: TransactionOutcome) => void
-  readonly connectionCreated: (millis: number) => void
-  readonly waited: (millis: number) => void
-  readonly used: (millis: number) => void
-  readonly snapshot: (pool: PoolSnapshot) => Snapshot
+/**
+ * The pool's figures, and who holds its connections.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PoolDetails extends PoolSnapshot {
+  readonly holders: ReadonlyArray<Holder>
 }
 
 /**
@@ -283,10 +339,9 @@ export const registry: DbMetrics = {
 }
 
 /** Registers a database while it is open; returns what takes it out. */
-export const register = (name: string, snapshot: () => Snapshot, figures: () => PoolSnapshot): () => void => {
+export const register = (name: string, snapshot: () => Snapshot): () => void => {
   const entry = { name, snapshot }
   open.add(entry)
-  void figures
   return () => {
     open.delete(entry)
   }
@@ -294,110 +349,3 @@ export const register = (name: string, snapshot: () => Snapshot, figures: () => 
 
 /** `error.type` of an error: its tag and its reason. */
 export const errorType = (error: DbError): string => `${error._tag}.${error.reason}`
-
-/** Where one database's share of a metric is counted. */
-interface Share<In> {
-  readonly update: (input: In) => void
-}
-
-/**
- * One database's share of a metric. A metric made by `Metric.tagged` puts its tags together and looks itself up in the
- * registry at every update, which costs more than a statement does; the array of tags, kept, is looked up once.
- */
-const share = <Type, In, Out>(
-  metric: Metric.Metric<Type, In, Out>,
-  tags: ReadonlyArray<MetricLabel.MetricLabel>
-): Share<In> => ({ update: (input) => metric.unsafeUpdate(input, tags) })
-
-/** Counts for one open database. */
-export const makeRecorder = (name: string): Recorder => {
-  const pool = MetricLabel.make("db.client.connection.pool.name", name)
-  const tagged = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>, key?: string, value = ""): Share<In> =>
-    share(metric, key === undefined ? [pool] : [MetricLabel.make(key, value), pool])
-  const operation = tagged(operationDuration)
-  const create = tagged(createTime)
-  const wait = tagged(waitTime)
-  const use = tagged(useTime)
-  const timeouts = tagged(connectionTimeouts)
-  const creations = tagged(engineCreations)
-  const opened = tagged(sessions)
-  const retried = tagged(retries)
-  const transactionsBy = {
-    committed: tagged(transactions, "outcome", "committed"),
-    rolledBack: tagged(transactions, "outcome", "rolled_back"),
-    unknown: tagged(transactions, "outcome", "unknown")
-  }
-  const failuresBy = new Map<string, Share<number>>()
-  const counts = {
-    engineCreations: 0,
-    opened: 0,
-    active: 0,
-    statements: 0,
-    connectionFailures: 0,
-    retries: 0,
-    failures: {} as Record<string, number>,
-    transactions: { committed: 0, rolledBack: 0, unknown: 0 }
-  }
-  return {
-    engineCreated() {
-      counts.engineCreations++
-      creations.update(1)
-    },
-    sessionOpened() {
-      counts.opened++
-      counts.active++
-      opened.update(1)
-    },
-    sessionClosed() {
-      counts.active--
-    },
-    statement(millis) {
-      counts.statements++
-      operation.update(millis / 1000)
-    },
-    failure(error) {
-      const type = errorType(error)
-      counts.failures[type] = (counts.failures[type] ?? 0) + 1
-      if (error._tag === "ConnectionError") {
-        counts.connectionFailures++
-      }
-      if (error._tag === "TimeoutError" && error.phase === "Acquire") {
-        timeouts.update(1)
-      }
-      let metric = failuresBy.get(type)
-      if (metric === undefined) {
-        metric = tagged(failures, "error.type", type)
-        failuresBy.set(type, metric)
-      }
-      metric.update(1)
-    },
-    retry() {
-      counts.retries++
-      retried.update(1)
-    },
-    transaction(outcome) {
-      counts.transactions[outcome]++
-      transactionsBy[outcome].update(1)
-    },
-    connectionCreated(millis) {
-      create.update(millis / 1000)
-    },
-    waited(millis) {
-      wait.update(millis / 1000)
-    },
-    used(millis) {
-      use.update(millis / 1000)
-    },
-    snapshot: (pool) => ({
-      database: name,
-      engineCreations: counts.engineCreations,
-      sessions: { opened: counts.opened, active: counts.active },
-      statements: counts.statements,
-      failures: { ...counts.failures },
-      connectionFailures: counts.connectionFailures,
-      retries: counts.retries,
-      transactions: { ...counts.transactions },
-      pool
-    })
-  }
-}

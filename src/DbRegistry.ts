@@ -26,7 +26,7 @@ import type { Database } from "./Db.js"
 import { Db, open } from "./Db.js"
 import * as DbConfig from "./DbConfig.js"
 import { ConnectionError, type DbError } from "./DbError.js"
-import * as DbHealth from "./DbHealth.js"
+import type * as DbHealth from "./DbHealth.js"
 import { DbMetrics, registry } from "./DbMetrics.js"
 
 /**
@@ -190,8 +190,8 @@ class Keeper {
     return [...this.places.keys()]
   }
 
-  typeOf(name: string): string {
-    return this.places.get(name)!.config.type
+  configOf(name: string): DbConfig.DbConfig {
+    return this.places.get(name)!.config
   }
 
   acquire(name: string): Effect.Effect<Opened, OpenError, Scope.Scope> {
@@ -276,7 +276,19 @@ const unopened = (name: string, type: string, error: string, millis: number, now
   connection: false,
   query_test: false,
   response_time_ms: millis,
-  pool: { capacity: 0, open: 0, idle: 0, in_use: 0, waiting: 0, overflow: 0, timeouts: 0, longest_wait_ms: 0 },
+  pool: {
+    size: 0,
+    capacity: 0,
+    open: 0,
+    idle: 0,
+    in_use: 0,
+    opening: 0,
+    waiting: 0,
+    overflow: 0,
+    invalidated: 0,
+    timeouts: 0,
+    longest_wait_ms: 0
+  },
   migration_status: null,
   error,
   timestamp: new Date(now)
@@ -286,10 +298,10 @@ const healthOf = (keeper: Keeper, name: string): Effect.Effect<DbHealth.Report> 
   Effect.scopedWith((scope) =>
     Effect.flatMap(Effect.clock, (clock) => {
       const started = clock.unsafeCurrentTimeMillis()
-      const { timeout } = DbHealth.defaults
+      const { timeout } = keeper.configOf(name).health
       const failed = (error: string) => {
         const now = clock.unsafeCurrentTimeMillis()
-        return unopened(name, keeper.typeOf(name), error, now - started, now)
+        return unopened(name, keeper.configOf(name).type, error, now - started, now)
       }
       return Scope.extend(keeper.acquire(name), scope).pipe(
         Effect.timeoutOption(timeout),

@@ -120,7 +120,15 @@ describe("DbConfig.fromEnv", () => {
         DATABASE_STATEMENT_TIMEOUT: "16ms",
         DATABASE_LOCK_TIMEOUT: "17ms",
         DATABASE_IDLE_IN_TRANSACTION_TIMEOUT: "18ms",
-        DATABASE_TRANSACTION_TIMEOUT: "19ms"
+        DATABASE_TRANSACTION_TIMEOUT: "19ms",
+        DATABASE_HEALTH_SLOW: "20ms",
+        DATABASE_HEALTH_LONG_WAIT: "21ms",
+        DATABASE_HEALTH_RECENT: "22ms",
+        DATABASE_HEALTH_TIMEOUT: "23ms",
+        DATABASE_HEALTH_CACHE: "24ms",
+        DATABASE_SLOW_STATEMENT: "25ms",
+        DATABASE_AUDIT: "on",
+        DATABASE_TRACE_COMMENTS: "true"
       }
       const config = yield* fromEnv(given)
       const { hosts, password, ssl, ...rest } = config
@@ -169,7 +177,10 @@ describe("DbConfig.fromEnv", () => {
           lockTimeout: 17,
           idleInTransactionTimeout: 18,
           transactionTimeout: 19
-        }
+        },
+        health: { slow: 20, longWait: 21, recent: 22, timeout: 23, cache: 24 },
+        log: { slowStatement: 25, audit: true },
+        tracing: { comments: true }
       })
       const left = DbConfig.settings.map(({ variable }) => variable).filter((variable) => !(variable in given))
       deepStrictEqual(left, ["DATABASE_URL", "DATABASE_PATH"])

@@ -17,7 +17,7 @@ import { all, shown, unusable } from "./faults.js"
 import { environments } from "./kinds.js"
 import { prefixed } from "./prefix.js"
 import type { Preset, Row } from "./settings.js"
-import { address, behaviour, limits, pool, rows, shedding } from "./settings.js"
+import { address, behaviour, health, limits, log, pool, rows, shedding, tracing } from "./settings.js"
 import { parse } from "./url.js"
 import { ownPrefix } from "./variables.js"
 
@@ -399,6 +399,15 @@ const complete = (
       idleInTransactionTimeout: value(limits.idleInTransactionTimeout),
       transactionTimeout: value(limits.transactionTimeout)
     },
+    health: {
+      slow: value(health.slow),
+      longWait: value(health.longWait),
+      recent: value(health.recent),
+      timeout: value(health.timeout),
+      cache: value(health.cache)
+    },
+    log: { slowStatement: value(log.slowStatement), audit: value(log.audit) },
+    tracing: { comments: value(tracing.comments) },
     connectOnStart: value(behaviour.connectOnStart),
     createDatabase: creates
   }

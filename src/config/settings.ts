@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { ChannelBinding, Limits, Pool, Setting } from "../DbConfig.js"
+import type { ChannelBinding, Health, Limits, Log, Pool, Setting, Tracing } from "../DbConfig.js"
 import { fromHostOption } from "./draft.js"
 import type { Kind } from "./kinds.js"
 import {
@@ -228,6 +228,66 @@ export const limits = {
   })
 } satisfies { readonly [K in keyof Limits]: Row<Limits[K]> }
 
+/** When an answering database is called degraded, and how a check is bounded. */
+export const health = {
+  slow: tuned("health.slow", ["HEALTH_SLOW"], {
+    kind: duration(),
+    defaults: 500,
+    meaning: "health: an answer slower than this is degraded",
+    example: "500ms"
+  }),
+  longWait: tuned("health.longWait", ["HEALTH_LONG_WAIT"], {
+    kind: duration(),
+    defaults: 1000,
+    meaning: "health: a wait for a connection longer than this is degraded",
+    example: "1s"
+  }),
+  recent: tuned("health.recent", ["HEALTH_RECENT"], {
+    kind: duration("not at all"),
+    defaults: 30_000,
+    meaning: "health: for how long a wait that reached its limit is degraded",
+    example: "30s"
+  }),
+  timeout: tuned("health.timeout", ["HEALTH_TIMEOUT"], {
+    kind: duration(),
+    defaults: 3000,
+    meaning: "health: the longest check",
+    example: "3s"
+  }),
+  cache: tuned("health.cache", ["HEALTH_CACHE"], {
+    kind: duration("not at all"),
+    defaults: 1000,
+    meaning: "health: how long a report is given again",
+    example: "1s"
+  })
+} satisfies { readonly [K in keyof Health]: Row<Health[K]> }
+
+/** What is logged. */
+export const log = {
+  slowStatement: tuned("log.slowStatement", ["SLOW_STATEMENT"], {
+    kind: duration("off"),
+    defaults: [1000, 500, 0],
+    meaning: "a statement that takes longer is logged and remembered",
+    example: "200ms"
+  }),
+  audit: tuned("log.audit", ["AUDIT"], {
+    kind: boolean,
+    defaults: false,
+    meaning: "log every statement, with the log annotations of its fiber",
+    example: "true"
+  })
+} satisfies { readonly [K in keyof Log]: Row<Log[K]> }
+
+/** What statements carry. */
+export const tracing = {
+  comments: tuned("tracing.comments", ["TRACE_COMMENTS"], {
+    kind: boolean,
+    defaults: false,
+    meaning: "add the application and `traceparent` to each statement as a comment (sqlcommenter)",
+    example: "true"
+  })
+} satisfies { readonly [K in keyof Tracing]: Row<Tracing[K]> }
+
 /** A URL in the place of a name would be shown with its password wherever the name is. */
 const isNoUrl = (text: string): boolean => !text.includes("://")
 
@@ -403,7 +463,7 @@ export const behaviour = {
 }
 
 /** Every row, in the order of the README. */
-export const rows: ReadonlyArray<Row<unknown>> = [address, behaviour, pool, shedding, limits]
+export const rows: ReadonlyArray<Row<unknown>> = [address, behaviour, pool, shedding, limits, health, log, tracing]
   .flatMap((group): ReadonlyArray<Row<unknown>> => Object.values(group))
 
 const defaultText = <A>(row: Row<A>, preset: Preset): string =>

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as DbConfig from "../DbConfig.js"
 import type { DbError } from "../DbError.js"
-import { makeRecorder, type Recorder, type Snapshot } from "../DbMetrics.js"
+import type { Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { Alarm, type Fork } from "./Alarm.js"
 import { Claim } from "./Claim.js"
@@ -18,6 +18,7 @@ import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { type AnyFiber, deadlineOf, originOf } from "./Origin.js"
 import { Pool } from "./Pool.js"
+import { Recorder } from "./Recorder.js"
 import { closed } from "./Refusal.js"
 import { Session } from "./Session.js"
 import type { Slot } from "./Slot.js"
@@ -70,7 +71,7 @@ export class Engine implements Ground {
   ) {
     this.name = config.name
     this.openSchedule = options.openSchedule
-    this.metrics = makeRecorder(config.name)
+    this.metrics = new Recorder(config.name)
     this.frameKey = `dblive/Frame/${config.name}/${++engines}`
     const { address, namespace, port, system } = driver.target
     this.spanAttributes = [

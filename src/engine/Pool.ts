@@ -212,6 +212,7 @@ export class Pool<C> {
   get figures(): Figures {
     const now = this.clock.unsafeCurrentTimeMillis()
     return {
+      size: this.size,
       capacity: this.capacity,
       open: this.slots.size,
       idle: this.idle.length,

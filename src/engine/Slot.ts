@@ -91,6 +91,7 @@ export interface Waiter<C> extends Waiting {
 
 /** The pool's figures at a moment. */
 export interface Figures {
+  readonly size: number
   readonly capacity: number
   readonly open: number
   readonly idle: number

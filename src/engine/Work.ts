@@ -5,11 +5,11 @@
 import type * as Clock from "effect/Clock"
 import type * as DbConfig from "../DbConfig.js"
 import { ConnectionError, type DbError, type Outcome, TimeoutError } from "../DbError.js"
-import type { Recorder } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Alarm } from "./Alarm.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
 import type { Pool } from "./Pool.js"
+import type { Recorder } from "./Recorder.js"
 import type { Slot } from "./Slot.js"
 import type { WriteLock } from "./WriteLock.js"
 

@@ -56,6 +56,9 @@ export const configFor = (database: MssqlDatabase, changes: Partial<DbConfig> = 
     shedding: undefined
   },
   limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, transactionTimeout: 0 },
+  health: { slow: 500, longWait: 1000, recent: 30_000, timeout: 3000, cache: 1000 },
+  log: { slowStatement: 0, audit: false },
+  tracing: { comments: false },
   connectOnStart: true,
   ...changes
 })

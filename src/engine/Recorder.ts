@@ -1,0 +1,168 @@
+/**
+ * Counts for one open database: as plain numbers, so that counting costs nothing, each mirrored into Effect's metric
+ * registry at the moment it changes, where all databases of the process that share a name add up.
+ */
+import * as Metric from "effect/Metric"
+import type { DbError } from "../DbError.js"
+import {
+  connectionTimeouts,
+  createTime,
+  engineCreations,
+  errorType,
+  failures,
+  operationDuration,
+  poolName,
+  type PoolSnapshot,
+  retries,
+  sessions,
+  type SlowStatement,
+  type Snapshot,
+  type TransactionOutcome,
+  transactions,
+  useTime,
+  waitTime
+} from "../DbMetrics.js"
+import { Sample } from "./Sample.js"
+
+/** How many slow statements are remembered. */
+const slowKept = 50
+
+const none: ReadonlyArray<never> = []
+
+export class Recorder {
+  private readonly tag: <Type, In, Out>(metric: Metric.Metric<Type, In, Out>) => Metric.Metric<Type, In, Out>
+  private readonly metrics
+  private readonly failuresBy = new Map<string, Pick<Metric.Metric.Counter<number>, "unsafeUpdate">>()
+  /** An error that is passed on, or given to several, is one failure. */
+  private readonly counted = new WeakSet<DbError>()
+  private readonly operations = new Sample()
+  private readonly waits = new Sample()
+  private readonly uses = new Sample()
+  private readonly creations = new Sample()
+  private readonly slow: Array<SlowStatement> = []
+  private readonly failures: Record<string, number> = {}
+  private readonly transactions = { committed: 0, rolledBack: 0, unknown: 0 }
+  private opened = 0
+  private active = 0
+  private connectionFailures = 0
+  private retries = 0
+
+  constructor(private readonly name: string) {
+    const tag = this.tag = (metric) => Metric.tagged(metric, poolName, name)
+    this.metrics = {
+      operation: tag(operationDuration),
+      create: tag(createTime),
+      wait: tag(waitTime),
+      use: tag(useTime),
+      timeouts: tag(connectionTimeouts),
+      creations: tag(engineCreations),
+      opened: tag(sessions),
+      retried: tag(retries),
+      transactions: {
+        committed: tag(Metric.tagged(transactions, "outcome", "committed")),
+        rolledBack: tag(Metric.tagged(transactions, "outcome", "rolled_back")),
+        unknown: tag(Metric.tagged(transactions, "outcome", "unknown"))
+      }
+    }
+  }
+
+  /** Engines opened under this name by this process. */
+  get engineCreations(): number {
+    return this.metrics.creations.unsafeValue(none).count
+  }
+
+  engineCreated(): void {
+    this.metrics.creations.unsafeUpdate(1, none)
+  }
+
+  sessionOpened(): void {
+    this.opened++
+    this.active++
+    this.metrics.opened.unsafeUpdate(1, none)
+  }
+
+  sessionClosed(): void {
+    this.active--
+  }
+
+  statement(millis: number): void {
+    this.operations.add(millis)
+    this.metrics.operation.unsafeUpdate(millis / 1000, none)
+  }
+
+  slowStatement(statement: SlowStatement): void {
+    if (this.slow.length === slowKept) {
+      this.slow.pop()
+    }
+    this.slow.unshift(statement)
+  }
+
+  /** Returns whether it had not been counted before. */
+  failure(error: DbError): boolean {
+    if (this.counted.has(error)) {
+      return false
+    }
+    this.counted.add(error)
+    const type = errorType(error)
+    this.failures[type] = (this.failures[type] ?? 0) + 1
+    if (error._tag === "ConnectionError") {
+      this.connectionFailures++
+    }
+    if (error._tag === "TimeoutError" && error.phase === "Acquire") {
+      this.metrics.timeouts.unsafeUpdate(1, none)
+    }
+    let metric = this.failuresBy.get(type)
+    if (metric === undefined) {
+      metric = this.tag(Metric.tagged(failures, "error.type", type))
+      this.failuresBy.set(type, metric)
+    }
+    metric.unsafeUpdate(1, none)
+    return true
+  }
+
+  retry(): void {
+    this.retries++
+    this.metrics.retried.unsafeUpdate(1, none)
+  }
+
+  transaction(outcome: TransactionOutcome): void {
+    this.transactions[outcome]++
+    this.metrics.transactions[outcome].unsafeUpdate(1, none)
+  }
+
+  connectionCreated(millis: number): void {
+    this.creations.add(millis)
+    this.metrics.create.unsafeUpdate(millis / 1000, none)
+  }
+
+  waited(millis: number): void {
+    this.waits.add(millis)
+    this.metrics.wait.unsafeUpdate(millis / 1000, none)
+  }
+
+  used(millis: number): void {
+    this.uses.add(millis)
+    this.metrics.use.unsafeUpdate(millis / 1000, none)
+  }
+
+  snapshot(pool: PoolSnapshot): Snapshot {
+    return {
+      database: this.name,
+      engineCreations: this.engineCreations,
+      sessions: { opened: this.opened, active: this.active },
+      statements: this.operations.count,
+      failures: { ...this.failures },
+      connectionFailures: this.connectionFailures,
+      retries: this.retries,
+      transactions: { ...this.transactions },
+      durations: {
+        operation: this.operations.durations(),
+        wait: this.waits.durations(),
+        use: this.uses.durations(),
+        create: this.creations.durations()
+      },
+      slowStatements: [...this.slow],
+      pool
+    }
+  }
+}
