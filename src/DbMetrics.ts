@@ -2,25 +2,14 @@
  * What a database counts and measures, per database: for Effect's `Metric` (and whatever exports it) under the names
  * of OpenTelemetry's semantic conventions for database clients, and as a typed snapshot.
  *
- * Source of the names and the histogram's boundaries: OpenTelemetry semantic conventions, "Database client metrics".
+ * Each metric has one time series per database: `Metric.tagged(DbMetrics.retries, "db.client.connection.pool.name", "default")`.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
-import * as MetricBoundaries from "effect/MetricBoundaries"
 import type { DbError, Holder } from "./DbError.js"
-
-/**
- * The tag under which every metric carries the name of its database.
- *
- * @since 0.1.0
- * @category metrics
- */
-export const poolName = "db.client.connection.pool.name"
-
-/** In seconds, as the conventions ask. */
-const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10])
+import * as keys from "./metrics/keys.js"
 
 /**
  * How long statements took, in seconds.
@@ -28,11 +17,7 @@ const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.05, 0.1,
  * @since 0.1.0
  * @category metrics
  */
-export const operationDuration = Metric.histogram(
-  "db.client.operation.duration",
-  boundaries,
-  "Duration of database client operations, in seconds"
-)
+export const operationDuration: Metric.Metric.Histogram<number> = Metric.fromMetricKey(keys.operationDuration)
 
 /**
  * How long opening a connection took, in seconds.
@@ -40,11 +25,7 @@ export const operationDuration = Metric.histogram(
  * @since 0.1.0
  * @category metrics
  */
-export const createTime = Metric.histogram(
-  "db.client.connection.create_time",
-  boundaries,
-  "The time it took to create a new connection, in seconds"
-)
+export const createTime: Metric.Metric.Histogram<number> = Metric.fromMetricKey(keys.createTime)
 
 /**
  * How long borrowers waited for a connection, in seconds.
@@ -52,11 +33,7 @@ export const createTime = Metric.histogram(
  * @since 0.1.0
  * @category metrics
  */
-export const waitTime = Metric.histogram(
-  "db.client.connection.wait_time",
-  boundaries,
-  "The time it took to obtain an open connection from the pool, in seconds"
-)
+export const waitTime: Metric.Metric.Histogram<number> = Metric.fromMetricKey(keys.waitTime)
 
 /**
  * How long connections were borrowed, in seconds.
@@ -64,11 +41,7 @@ export const waitTime = Metric.histogram(
  * @since 0.1.0
  * @category metrics
  */
-export const useTime = Metric.histogram(
-  "db.client.connection.use_time",
-  boundaries,
-  "The time between borrowing a connection and returning it to the pool, in seconds"
-)
+export const useTime: Metric.Metric.Histogram<number> = Metric.fromMetricKey(keys.useTime)
 
 /**
  * Waits for a connection that reached their limit.
@@ -76,20 +49,15 @@ export const useTime = Metric.histogram(
  * @since 0.1.0
  * @category metrics
  */
-export const connectionTimeouts = Metric.counter("db.client.connection.timeouts", {
-  description: "Connection timeouts when trying to obtain a connection from the pool",
-  incremental: true
-})
+export const connectionTimeouts: Metric.Metric.Counter<number> = Metric.fromMetricKey(keys.connectionTimeouts)
 
 /**
- * Connections by state (`idle`, `used`).
+ * Connections by `db.client.connection.state` (`idle`, `used`).
  *
  * @since 0.1.0
  * @category metrics
  */
-export const connectionCount = Metric.gauge("db.client.connection.count", {
-  description: "Connections that are currently in the state described by the state tag"
-})
+export const connectionCount: Metric.Metric.Gauge<number> = Metric.fromMetricKey(keys.connectionCount)
 
 /**
  * Connections the pool may have at most.
@@ -97,9 +65,7 @@ export const connectionCount = Metric.gauge("db.client.connection.count", {
  * @since 0.1.0
  * @category metrics
  */
-export const connectionMax = Metric.gauge("db.client.connection.max", {
-  description: "The maximum number of open connections allowed"
-})
+export const connectionMax: Metric.Metric.Gauge<number> = Metric.fromMetricKey(keys.connectionMax)
 
 /**
  * Idle connections the pool keeps at most.
@@ -107,9 +73,7 @@ export const connectionMax = Metric.gauge("db.client.connection.max", {
  * @since 0.1.0
  * @category metrics
  */
-export const connectionIdleMax = Metric.gauge("db.client.connection.idle.max", {
-  description: "The maximum number of idle open connections allowed"
-})
+export const connectionIdleMax: Metric.Metric.Gauge<number> = Metric.fromMetricKey(keys.connectionIdleMax)
 
 /**
  * Idle connections the pool keeps at least.
@@ -117,9 +81,7 @@ export const connectionIdleMax = Metric.gauge("db.client.connection.idle.max", {
  * @since 0.1.0
  * @category metrics
  */
-export const connectionIdleMin = Metric.gauge("db.client.connection.idle.min", {
-  description: "The minimum number of idle open connections allowed"
-})
+export const connectionIdleMin: Metric.Metric.Gauge<number> = Metric.fromMetricKey(keys.connectionIdleMin)
 
 /**
  * Borrowers that wait for a connection.
@@ -127,9 +89,7 @@ export const connectionIdleMin = Metric.gauge("db.client.connection.idle.min", {
  * @since 0.1.0
  * @category metrics
  */
-export const pendingRequests = Metric.gauge("db.client.connection.pending_requests", {
-  description: "Current pending requests for an open connection"
-})
+export const pendingRequests: Metric.Metric.Gauge<number> = Metric.fromMetricKey(keys.pendingRequests)
 
 /**
  * Engines opened.
@@ -137,10 +97,7 @@ export const pendingRequests = Metric.gauge("db.client.connection.pending_reques
  * @since 0.1.0
  * @category metrics
  */
-export const engineCreations = Metric.counter("dblive.engine.creations", {
-  description: "Engines opened",
-  incremental: true
-})
+export const engineCreations: Metric.Metric.Counter<number> = Metric.fromMetricKey(keys.engineCreations)
 
 /**
  * Sessions opened.
@@ -148,7 +105,7 @@ export const engineCreations = Metric.counter("dblive.engine.creations", {
  * @since 0.1.0
  * @category metrics
  */
-export const sessions = Metric.counter("dblive.sessions", { description: "Sessions opened", incremental: true })
+export const sessions: Metric.Metric.Counter<number> = Metric.fromMetricKey(keys.sessions)
 
 /**
  * Failures, by error and reason (`error.type`).
@@ -156,7 +113,7 @@ export const sessions = Metric.counter("dblive.sessions", { description: "Sessio
  * @since 0.1.0
  * @category metrics
  */
-export const failures = Metric.counter("dblive.failures", { description: "Failures by error.type", incremental: true })
+export const failures: Metric.Metric.Counter<number> = Metric.fromMetricKey(keys.failures)
 
 /**
  * Attempts that were repeated.
@@ -164,7 +121,7 @@ export const failures = Metric.counter("dblive.failures", { description: "Failur
  * @since 0.1.0
  * @category metrics
  */
-export const retries = Metric.counter("dblive.retries", { description: "Attempts repeated", incremental: true })
+export const retries: Metric.Metric.Counter<number> = Metric.fromMetricKey(keys.retries)
 
 /**
  * Transactions by outcome (`committed`, `rolled_back`, `unknown`).
@@ -172,10 +129,7 @@ export const retries = Metric.counter("dblive.retries", { description: "Attempts
  * @since 0.1.0
  * @category metrics
  */
-export const transactions = Metric.counter("dblive.transactions", {
-  description: "Transactions by outcome",
-  incremental: true
-})
+export const transactions: Metric.Metric.Counter<number> = Metric.fromMetricKey(keys.transactions)
 
 /**
  * How a transaction ended.

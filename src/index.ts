@@ -15,6 +15,8 @@ export * as DbMetrics from "./DbMetrics.js"
 
 export * as DbMigrator from "./DbMigrator.js"
 
+export * as DbPrometheus from "./DbPrometheus.js"
+
 export * as DbRegistry from "./DbRegistry.js"
 
 export * as DbRetry from "./DbRetry.js"

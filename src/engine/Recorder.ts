@@ -3,25 +3,17 @@
  * registry at the moment it changes, where all databases of the process that share a name add up.
  */
 import * as Metric from "effect/Metric"
+import type * as MetricKey from "effect/MetricKey"
+import type * as MetricKeyType from "effect/MetricKeyType"
 import type { DbError } from "../DbError.js"
 import {
-  connectionTimeouts,
-  createTime,
-  engineCreations,
   errorType,
-  failures,
-  operationDuration,
-  poolName,
   type PoolSnapshot,
-  retries,
-  sessions,
   type SlowStatement,
   type Snapshot,
-  type TransactionOutcome,
-  transactions,
-  useTime,
-  waitTime
+  type TransactionOutcome
 } from "../DbMetrics.js"
+import * as keys from "../metrics/keys.js"
 import { Sample } from "./Sample.js"
 
 /** How many slow statements are remembered. */
@@ -30,9 +22,8 @@ const slowKept = 50
 const none: ReadonlyArray<never> = []
 
 export class Recorder {
-  private readonly tag: <Type, In, Out>(metric: Metric.Metric<Type, In, Out>) => Metric.Metric<Type, In, Out>
   private readonly metrics
-  private readonly failuresBy = new Map<string, Pick<Metric.Metric.Counter<number>, "unsafeUpdate">>()
+  private readonly failuresBy = new Map<string, Metric.Metric.Counter<number>>()
   /** An error that is passed on, or given to several, is one failure. */
   private readonly counted = new WeakSet<DbError>()
   private readonly operations = new Sample()
@@ -48,22 +39,25 @@ export class Recorder {
   private retries = 0
 
   constructor(private readonly name: string) {
-    const tag = this.tag = (metric) => Metric.tagged(metric, poolName, name)
     this.metrics = {
-      operation: tag(operationDuration),
-      create: tag(createTime),
-      wait: tag(waitTime),
-      use: tag(useTime),
-      timeouts: tag(connectionTimeouts),
-      creations: tag(engineCreations),
-      opened: tag(sessions),
-      retried: tag(retries),
+      operation: this.metric(keys.operationDuration),
+      create: this.metric(keys.createTime),
+      wait: this.metric(keys.waitTime),
+      use: this.metric(keys.useTime),
+      timeouts: this.metric(keys.connectionTimeouts),
+      creations: this.metric(keys.engineCreations),
+      opened: this.metric(keys.sessions),
+      retried: this.metric(keys.retries),
       transactions: {
-        committed: tag(Metric.tagged(transactions, "outcome", "committed")),
-        rolledBack: tag(Metric.tagged(transactions, "outcome", "rolled_back")),
-        unknown: tag(Metric.tagged(transactions, "outcome", "unknown"))
+        committed: this.metric(keys.tagged(keys.transactions, "outcome", "committed")),
+        rolledBack: this.metric(keys.tagged(keys.transactions, "outcome", "rolled_back")),
+        unknown: this.metric(keys.tagged(keys.transactions, "outcome", "unknown"))
       }
     }
+  }
+
+  private metric<Type extends MetricKeyType.MetricKeyType.Untyped>(key: MetricKey.MetricKey<Type>) {
+    return Metric.fromMetricKey(keys.tagged(key, keys.poolName, this.name))
   }
 
   /** Engines opened under this name by this process. */
@@ -113,7 +107,7 @@ export class Recorder {
     }
     let metric = this.failuresBy.get(type)
     if (metric === undefined) {
-      metric = this.tag(Metric.tagged(failures, "error.type", type))
+      metric = this.metric(keys.tagged(keys.failures, "error.type", type))
       this.failuresBy.set(type, metric)
     }
     metric.unsafeUpdate(1, none)

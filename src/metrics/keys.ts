@@ -1,0 +1,106 @@
+/**
+ * Names, units and tags of the metrics, under which they stand in Effect's registry.
+ *
+ * Sources are tagged by way of their keys, never by `Metric.tagged`: that one joins its tags and looks the metric up anew
+ * at each update, which costs more than a statement may.
+ *
+ * Source of the names and the histogram's boundaries: OpenTelemetry semantic conventions, "Database client metrics".
+ *
+ * @since 0.1.0
+ */
+import * as MetricBoundaries from "effect/MetricBoundaries"
+import * as MetricKey from "effect/MetricKey"
+import type * as MetricKeyType from "effect/MetricKeyType"
+
+/**
+ * The tag under which every metric carries the name of its database.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const poolName = "db.client.connection.pool.name"
+
+/**
+ * The tag of `db.client.connection.count`: `idle` or `used`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const connectionState = "db.client.connection.state"
+
+/** The key with one more tag. */
+export const tagged = <Type extends MetricKeyType.MetricKeyType.Untyped>(
+  key: MetricKey.MetricKey<Type>,
+  name: string,
+  value: string
+): MetricKey.MetricKey<Type> => MetricKey.tagged<Type>(key, name, value)
+
+/** The conventions' own, in seconds. */
+const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10])
+
+/** The unit is a tag, which exporters read: Effect has no other place for it. */
+const duration = (name: string, description: string): MetricKey.MetricKey.Histogram =>
+  tagged(MetricKey.histogram(name, boundaries, description), "unit", "s")
+
+const counter = (name: string, description: string): MetricKey.MetricKey.Counter<number> =>
+  MetricKey.counter(name, { description, incremental: true })
+
+const gauge = (name: string, description: string): MetricKey.MetricKey.Gauge<number> =>
+  MetricKey.gauge(name, { description })
+
+export const operationDuration = duration(
+  "db.client.operation.duration",
+  "Duration of database client operations, in seconds"
+)
+
+export const createTime = duration(
+  "db.client.connection.create_time",
+  "The time it took to create a new connection, in seconds"
+)
+
+export const waitTime = duration(
+  "db.client.connection.wait_time",
+  "The time it took to obtain an open connection from the pool, in seconds"
+)
+
+export const useTime = duration(
+  "db.client.connection.use_time",
+  "The time between borrowing a connection and returning it to the pool, in seconds"
+)
+
+export const connectionTimeouts = counter(
+  "db.client.connection.timeouts",
+  "Connection timeouts when trying to obtain a connection from the pool"
+)
+
+export const connectionCount = gauge(
+  "db.client.connection.count",
+  `Connections that are currently in the state described by the tag ${connectionState}`
+)
+
+export const connectionMax = gauge("db.client.connection.max", "The maximum number of open connections allowed")
+
+export const connectionIdleMax = gauge(
+  "db.client.connection.idle.max",
+  "The maximum number of idle open connections allowed"
+)
+
+export const connectionIdleMin = gauge(
+  "db.client.connection.idle.min",
+  "The minimum number of idle open connections allowed"
+)
+
+export const pendingRequests = gauge(
+  "db.client.connection.pending_requests",
+  "Current pending requests for an open connection"
+)
+
+export const engineCreations = counter("dblive.engine.creations", "Engines opened")
+
+export const sessions = counter("dblive.sessions", "Sessions opened")
+
+export const failures = counter("dblive.failures", "Failures by error.type")
+
+export const retries = counter("dblive.retries", "Attempts repeated")
+
+export const transactions = counter("dblive.transactions", "Transactions by outcome")
