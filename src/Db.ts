@@ -30,6 +30,7 @@ import { creating } from "./driver/Creation.js"
 import type * as Driver from "./driver/Driver.js"
 import * as Client from "./engine/Client.js"
 import { Engine } from "./engine/Engine.js"
+import * as Gauges from "./engine/Gauges.js"
 import * as NamedParams from "./engine/NamedParams.js"
 import { currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf } from "./engine/Place.js"
@@ -387,8 +388,8 @@ export const make = (
     )
     engine.client = yield* Client.make(engine)
     yield* Effect.acquireRelease(
-      Effect.sync(() => register(config.name, () => engine.snapshot)),
-      (unregister) => Effect.sync(unregister)
+      Effect.sync(() => [register(config.name, () => engine.snapshot), Gauges.watch(config.name, engine)]),
+      (registered) => Effect.sync(() => registered.forEach((unregister) => unregister()))
     )
     yield* Effect.addFinalizer(() => engine.close)
     if (config.connectOnStart) {

@@ -267,7 +267,12 @@ export class Engine implements Ground {
   // ---------------------------------------------------------------------------
 
   get snapshot(): Snapshot {
-    return this.metrics.snapshot(this.pool.figures)
+    return this.metrics.snapshot(this.pool.figures, this.immediate)
+  }
+
+  /** How many found a connection idle, so that they did not wait. */
+  get immediate(): number {
+    return this.pool.lends - this.metrics.waits.count
   }
 
   /** Whether the database answers, on a place of its own, so that a busy pool is not taken for a dead database. */

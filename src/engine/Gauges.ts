@@ -12,10 +12,10 @@ import * as keys from "../metrics/keys.js"
 
 /** What the gauges of a database are read from. */
 export interface Source {
-  readonly figures: () => PoolSnapshot
-  readonly minIdle: number
+  readonly pool: { readonly figures: PoolSnapshot }
+  readonly config: { readonly pool: { readonly minIdle: number } }
   /** How many found a connection idle, so that they did not wait. */
-  readonly immediate: () => number
+  readonly immediate: number
 }
 
 /**
@@ -34,12 +34,12 @@ interface Named {
 const byName = globalValue(Symbol.for("dblive/Gauges"), () => new Map<string, Named>())
 
 const gauges: ReadonlyArray<readonly [MetricKey.MetricKey.Gauge<number>, (source: Source) => number]> = [
-  [keys.tagged(keys.connectionCount, keys.connectionState, "idle"), ({ figures }) => figures().idle],
-  [keys.tagged(keys.connectionCount, keys.connectionState, "used"), ({ figures }) => figures().inUse],
-  [keys.connectionMax, ({ figures }) => figures().capacity],
-  [keys.connectionIdleMax, ({ figures }) => figures().size],
-  [keys.connectionIdleMin, ({ minIdle }) => minIdle],
-  [keys.pendingRequests, ({ figures }) => figures().waiting]
+  [keys.tagged(keys.connectionCount, keys.connectionState, "idle"), ({ pool }) => pool.figures.idle],
+  [keys.tagged(keys.connectionCount, keys.connectionState, "used"), ({ pool }) => pool.figures.inUse],
+  [keys.connectionMax, ({ pool }) => pool.figures.capacity],
+  [keys.connectionIdleMax, ({ pool }) => pool.figures.size],
+  [keys.connectionIdleMin, ({ config }) => config.pool.minIdle],
+  [keys.pendingRequests, ({ pool }) => pool.figures.waiting]
 ]
 
 const sum = (named: Named, read: (source: Source) => number): number => {
@@ -63,7 +63,7 @@ const make = (name: string): Named => {
   }
   // Whoever finds a connection idle does not come by any clock: that their wait was 0 is added here.
   ask(registry.get(keys.tagged(keys.waitTime, keys.poolName, name)), (told) => {
-    const immediate = named.immediate + sum(named, (source) => source.immediate())
+    const immediate = named.immediate + sum(named, (source) => source.immediate)
     return immediate === 0 ? told : MetricState.histogram({
       buckets: told.buckets.map(([boundary, count]) => [boundary, count + immediate] as const),
       count: told.count + immediate,
@@ -86,7 +86,7 @@ export const watch = (name: string, source: Source): () => void => {
   sources.add(source)
   return () => {
     if (sources.delete(source)) {
-      named.immediate += source.immediate()
+      named.immediate += source.immediate
     }
   }
 }

@@ -33,6 +33,8 @@ export class Pool<C> {
   private readonly goodbyes: Goodbyes<C>
   private readonly idleness: Idleness
   inUse = 0
+  /** How often a connection was lent. */
+  lends = 0
   invalidated = 0
   timeouts = 0
   readonly capacity: number
@@ -247,6 +249,7 @@ export class Pool<C> {
     slot.deadline = Infinity
     slot.leakReported = false
     this.inUse++
+    this.lends++
     if (this.settings.leakThreshold > 0) {
       this.alarm.at(now + this.settings.leakThreshold)
     }

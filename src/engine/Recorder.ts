@@ -27,7 +27,7 @@ export class Recorder {
   /** An error that is passed on, or given to several, is one failure. */
   private readonly counted = new WeakSet<DbError>()
   private readonly operations = new Sample()
-  private readonly waits = new Sample()
+  readonly waits = new Sample()
   private readonly uses = new Sample()
   private readonly creations = new Sample()
   private readonly slow: Array<SlowStatement> = []
@@ -139,7 +139,8 @@ export class Recorder {
     this.metrics.use.unsafeUpdate(millis / 1000, none)
   }
 
-  snapshot(pool: PoolSnapshot): Snapshot {
+  /** @param immediate how many did not wait for a connection, and were not told of by `waited`. */
+  snapshot(pool: PoolSnapshot, immediate: number): Snapshot {
     return {
       database: this.name,
       engineCreations: this.engineCreations,
@@ -151,7 +152,7 @@ export class Recorder {
       transactions: { ...this.transactions },
       durations: {
         operation: this.operations.durations(),
-        wait: this.waits.durations(),
+        wait: this.waits.durations(immediate),
         use: this.uses.durations(),
         create: this.creations.durations()
       },
