@@ -404,18 +404,23 @@ export const make = (
         Effect.mapError(toSql)
       )
     })
-    const health = yield* DbHealth.make({
-      name: config.name,
-      type: config.type,
-      probe: engine.probe,
-      pool: () => engine.pool.figures,
-      migrations: Effect.suspend(() => database.migrations)
-    }, config.health)
     const database: Database = {
       [TypeId]: engine,
       name: config.name,
       sql: engine.client,
-      health,
+      health: DbHealth.make(
+        {
+          name: config.name,
+          type: config.type,
+          probe: engine.probe,
+          pool: () => engine.pool.figures,
+          timedOutAt: () => engine.pool.timedOutAt,
+          migrations: Effect.suspend(() => database.migrations)
+        },
+        config.health,
+        clock,
+        engine.fork
+      ),
       migrations: Effect.succeed(null)
     }
     return { database, services }

@@ -3,14 +3,18 @@
  *
  * @since 0.1.0
  */
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberId from "effect/FiberId"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as DbConfig from "./DbConfig.js"
 import type { DbError } from "./DbError.js"
 import type * as DbKey from "./DbKey.js"
-import type { PoolSnapshot } from "./DbMetrics.js"
+import type { PoolDetails, PoolSnapshot, Snapshot } from "./DbMetrics.js"
 
 /**
  * - `healthy`: it answers, in time, and nobody waits for long.
@@ -132,11 +136,9 @@ export interface Info {
 interface Evidence {
   readonly answered: boolean
   readonly responseTime: number
-  readonly longestWait: number
-  readonly waiting: number
-  readonly inUse: number
-  readonly capacity: number
-  readonly recentTimeouts: boolean
+  readonly pool: PoolSnapshot
+  /** How long ago a wait for a connection reached its limit, in milliseconds. */
+  readonly sinceTimeout: number
   readonly migrations: MigrationStatus | null
 }
 
@@ -147,85 +149,75 @@ interface Evidence {
  * @category constructors
  */
 export const judge = (
-  evidence: Evidence,
+  { answered, migrations, pool, responseTime, sinceTimeout }: Evidence,
   options: DbConfig.Health
 ): { readonly status: Status; readonly why: string | null } => {
-  if (!evidence.answered) {
+  if (!answered) {
     return { status: "unhealthy", why: null }
   }
   const reasons: Array<string> = []
-  if (evidence.responseTime > options.slow) {
-    reasons.push(`answered in ${Math.round(evidence.responseTime)} ms, more than ${options.slow}`)
+  if (responseTime > options.slow) {
+    reasons.push(`answered in ${Math.round(responseTime)} ms, more than ${options.slow}`)
   }
-  if (evidence.longestWait > options.longWait) {
-    reasons.push(`${evidence.waiting} wait for a connection, the first for ${evidence.longestWait} ms`)
+  if (pool.longestWaitMillis > options.longWait) {
+    reasons.push(`${pool.waiting} wait for a connection, the first for ${pool.longestWaitMillis} ms`)
   }
-  if (evidence.recentTimeouts) {
-    reasons.push("a wait for a connection reached its limit recently")
+  if (sinceTimeout < options.recent) {
+    reasons.push(`a wait for a connection reached its limit ${sinceTimeout} ms ago`)
   }
-  if (evidence.inUse >= evidence.capacity) {
-    reasons.push(`all ${evidence.capacity} connections are in use`)
+  // A single connection that works is no sign of anything.
+  if (pool.inUse >= pool.capacity && (pool.capacity > 1 || pool.waiting > 0)) {
+    reasons.push(`all ${pool.capacity} connections are in use`)
   }
-  if (evidence.migrations === "pending" || evidence.migrations === "failed") {
-    reasons.push(`migrations: ${evidence.migrations}`)
+  if (migrations === "pending" || migrations === "failed") {
+    reasons.push(`migrations: ${migrations}`)
   }
   return reasons.length === 0
     ? { status: "healthy", why: null }
     : { status: "degraded", why: reasons.join("; ") }
 }
 
-/**
- * Makes the health check of a database: concurrent callers share one probe, and its report is given again for
- * `options.cache`. It never fails and ends within `options.timeout`. The probe has a connection of its own, so a busy pool
- * is not taken for a dead database.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (
-  database: {
-    readonly name: string
-    readonly type: string
-    /** The cheapest question to the database. */
-    readonly probe: Effect.Effect<void, DbError>
-    readonly pool: () => PoolSnapshot
-    readonly migrations: Effect.Effect<MigrationStatus | null>
-  },
-  options: DbConfig.Health
-): Effect.Effect<Effect.Effect<Report>> => {
-  let timeouts = 0
-  let timedOutAt = -Infinity
-  const check = Effect.gen(function*() {
-    const clock = yield* Effect.clock
+/** What a health check looks at. */
+export interface Subject {
+  readonly name: string
+  readonly type: string
+  /** The cheapest question to the database, on a connection of its own. */
+  readonly probe: Effect.Effect<void, DbError>
+  readonly pool: () => PoolSnapshot
+  /** When a wait for a connection last reached its limit, in the clock's milliseconds. */
+  readonly timedOutAt: () => number
+  readonly migrations: Effect.Effect<MigrationStatus | null>
+}
+
+/** Whether an error shows that there is a connection, on which the question then failed. */
+const hasConnection = (error: DbError): boolean =>
+  error._tag === "QueryError" || (error._tag === "TimeoutError" && error.phase !== "Connect" && error.phase !== "Acquire")
+
+/** One look at the database, which ends within the limit. */
+const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): Effect.Effect<Report> => {
+  // What does not answer may take time to stop; that goes on behind.
+  const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<Option.Option<A>, E> =>
+    Effect.timeoutOption(Effect.disconnect(effect), millis)
+  return Effect.gen(function*() {
     const started = clock.unsafeCurrentTimeNanos()
-    const answer = yield* database.probe.pipe(
-      Effect.timeoutOption(options.timeout),
-      Effect.either
-    )
-    const migrations = yield* database.migrations
-    const now = clock.unsafeCurrentTimeMillis()
-    const responseTime = Number(clock.unsafeCurrentTimeNanos() - started) / 1e6
-    const pool = database.pool()
-    if (pool.timeouts > timeouts) {
-      timeouts = pool.timeouts
-      timedOutAt = now
-    }
+    const millis = () => Number(clock.unsafeCurrentTimeNanos() - started) / 1e6
+    const answer = yield* Effect.either(within(subject.probe, options.timeout))
+    const responseTime = millis()
     const answered = Either.isRight(answer) && Option.isSome(answer.right)
-    const { status, why } = judge({
-      answered,
-      responseTime,
-      longestWait: pool.longestWaitMillis,
-      waiting: pool.waiting,
-      inUse: pool.inUse,
-      capacity: pool.capacity,
-      recentTimeouts: now - timedOutAt < options.recent,
-      migrations
-    }, options)
-    const report: Report = {
-      database_name: database.name,
-      database_type: database.type,
+    const migrations = answered
+      ? Option.getOrNull(yield* within(subject.migrations, Math.max(options.timeout - responseTime, 0)))
+      : null
+    const now = clock.unsafeCurrentTimeMillis()
+    const pool = subject.pool()
+    const { status, why } = judge(
+      { answered, responseTime, pool, sinceTimeout: now - subject.timedOutAt(), migrations },
+      options
+    )
+    return {
+      database_name: subject.name,
+      database_type: subject.type,
       status,
-      connection: answered || (Either.isLeft(answer) && answer.left._tag === "QueryError"),
+      connection: Either.isLeft(answer) ? hasConnection(answer.left) : answered || pool.open > 0,
       query_test: answered,
       response_time_ms: responseTime,
       pool: {
@@ -249,7 +241,101 @@ export const make = (
         : `the database did not answer within ${options.timeout} ms`,
       timestamp: new Date(now)
     }
-    return report
   })
-  return Effect.cachedWithTTL(check, options.cache)
 }
+
+/**
+ * Makes the health check of a database: concurrent callers share one probe, which none of them can interrupt for the
+ * others, and its report is given again for `options.cache`. It never fails and ends within `options.timeout`. The probe
+ * has a connection of its own, so a busy pool is not taken for a dead database.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  subject: Subject,
+  options: DbConfig.Health,
+  clock: Clock.Clock,
+  /** Runs the probe beside its callers. */
+  fork: (effect: Effect.Effect<void>) => void
+): Effect.Effect<Report> => {
+  let running: Deferred.Deferred<Report> | undefined = undefined
+  let last: { readonly report: Report; readonly at: number } | undefined = undefined
+  return Effect.suspend(() => {
+    if (last !== undefined && clock.unsafeCurrentTimeMillis() - last.at < options.cache) {
+      return Effect.succeed(last.report)
+    }
+    if (running !== undefined) {
+      return Deferred.await(running)
+    }
+    const mine = Deferred.unsafeMake<Report>(FiberId.none)
+    running = mine
+    fork(
+      look(subject, options, clock).pipe(
+        Effect.tap((report) =>
+          Effect.sync(() => {
+            last = { report, at: clock.unsafeCurrentTimeMillis() }
+          })
+        ),
+        Effect.onExit((exit) => {
+          running = undefined
+          return Deferred.done(mine, exit)
+        }),
+        Effect.exit
+      )
+    )
+    return Deferred.await(mine)
+  })
+}
+
+/**
+ * What {@link log} asks: `Db` and every class made by `Db.Tag` are such.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Observed<Self> {
+  readonly health: Effect.Effect<Report, never, Self>
+  readonly info: Effect.Effect<Info, never, Self>
+  readonly pool: Effect.Effect<PoolDetails, never, Self>
+  readonly metrics: Effect.Effect<Snapshot, never, Self>
+}
+
+const levels = { healthy: LogLevel.Info, degraded: LogLevel.Warning, unhealthy: LogLevel.Error } as const
+
+/**
+ * Writes all that is known about a database as one structured line of the log: the health report, the debug information,
+ * the holders of its connections and the metrics, as annotations. Its level is `INFO` for a healthy database, `WARN` for a
+ * degraded and `ERROR` for an unhealthy one. Never fails.
+ *
+ * @example
+ * ```ts
+ * import { Db, DbHealth } from "dblive"
+ * import { Effect, Schedule } from "effect"
+ *
+ * const everyMinute = DbHealth.log(Db).pipe(Effect.repeat(Schedule.spaced("1 minute")))
+ * ```
+ *
+ * @since 0.1.0
+ * @category logging
+ */
+export const log = <Self>(database: Observed<Self>): Effect.Effect<void, never, Self> =>
+  Effect.gen(function*() {
+    const report = yield* database.health
+    const { name, pool: _, ...info } = yield* database.info
+    const { holders } = yield* database.pool
+    const { durations, failures, retries, slowStatements, statements, transactions } = yield* database.metrics
+    const { error, status } = report
+    yield* Effect.logWithLevel(
+      levels[status],
+      `database "${name}" is ${status}${error === null ? "" : `: ${error}`}`
+    ).pipe(
+      Effect.annotateLogs({
+        database: name,
+        health: Schema.encodeSync(Report)(report),
+        info,
+        holders,
+        metrics: { statements, transactions, failures, retries, durations, slowStatements }
+      })
+    )
+  })

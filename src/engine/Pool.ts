@@ -37,6 +37,8 @@ export class Pool<C> {
   lends = 0
   invalidated = 0
   timeouts = 0
+  /** When a wait last reached its limit. */
+  timedOutAt = -Infinity
   readonly capacity: number
   private readonly size: number
   private readonly reserved: number
@@ -429,6 +431,7 @@ export class Pool<C> {
       return true
     }, (waiter) => {
       this.timeouts++
+      this.timedOutAt = now
       // With no connection at all, the failure to open one is the better explanation.
       return this.slots.size === 0 && this.opener.lastError !== undefined
         ? this.opener.lastError
@@ -493,6 +496,7 @@ export class Pool<C> {
       this.line.holdAll(this.slots, waiter)
     ) {
       this.timeouts++
+      this.timedOutAt = now
       return acquireTimeout(
         this,
         waiter,
