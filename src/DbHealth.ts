@@ -191,7 +191,8 @@ export interface Subject {
 
 /** Whether an error shows that there is a connection, on which the question then failed. */
 const hasConnection = (error: DbError): boolean =>
-  error._tag === "QueryError" || (error._tag === "TimeoutError" && error.phase !== "Connect" && error.phase !== "Acquire")
+  error._tag === "QueryError" ||
+  (error._tag === "TimeoutError" && error.phase !== "Connect" && error.phase !== "Acquire")
 
 /** One look at the database, which ends within the limit. */
 const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): Effect.Effect<Report> => {
