@@ -1,0 +1,145 @@
+/**
+ * A database in an HTTP server of `@effect/platform`: requests as units of work, and routes that say how it is.
+ *
+ * It is an entry point of its own (`dblive/http`), so that a program without a server does not load one.
+ *
+ * @since 0.1.0
+ */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Database, Members, TransactionOptions } from "./Db.js"
+import type { DbError } from "./DbError.js"
+import { answered, response } from "./http/failure.js"
+import { defaultMaxStream, inSession, inTransaction } from "./http/work.js"
+
+/**
+ * The tag of a database: `Db`, or one made by `Db.Tag`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Tag<Self> = Context.Tag<Self, Database> & Members<Self>
+
+// -----------------------------------------------------------------------------
+// a request as a unit of work
+// -----------------------------------------------------------------------------
+
+/**
+ * How a request runs in a transaction.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RequestTransactionOptions extends TransactionOptions {
+  /**
+   * The largest streamed body of a response, in bytes. What it streams is read in the transaction and kept until that has
+   * been committed. A larger one is a defect: answered with 500, and rolled back. Defaults to 8 MiB.
+   */
+  readonly maxStream?: number | undefined
+}
+
+/**
+ * Runs a handler in a transaction of this database, with its `SqlClient`.
+ *
+ * It is committed when the response's status is below 400, and the response is sent only when the database has said so.
+ * It is rolled back when the status is 400 or higher, when the handler fails or dies, and when the client goes away.
+ *
+ * A failure of the database, COMMIT included, becomes a response as {@link toResponse} says; its details go to the log.
+ * Any other failure of the handler stays what it is.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withTransaction = <Self>(database: Tag<Self>, options: RequestTransactionOptions = {}) =>
+<E, R>(
+  app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+): Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  Exclude<E, DbError | SqlError>,
+  Exclude<R, SqlClient> | Self
+> => {
+  const { maxStream = defaultMaxStream, ...rest } = options
+  return Effect.flatMap(database, ({ name }) => answered(inTransaction(database, app, rest, maxStream), name)) as never
+}
+
+/**
+ * Runs a handler in one session of this database, with its `SqlClient`: its statements share a connection, and each is
+ * applied by itself. The session ends with the handler, or, when the response's body is a stream, with the stream: what it
+ * reads is read on the same connection, which is kept for as long as the client takes.
+ *
+ * Failures of the database become responses as in {@link withTransaction}.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withSession = <Self>(database: Tag<Self>) =>
+<E, R>(
+  app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+): Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  Exclude<E, DbError | SqlError>,
+  Exclude<R, SqlClient> | Self | Scope.Scope
+> => Effect.flatMap(database, ({ name }) => answered(inSession(database, app), name)) as never
+
+/**
+ * {@link withTransaction} as a middleware of `HttpLayerRouter`, for the routes (those of an `HttpApi` included) that its
+ * layer is provided to.
+ *
+ * @example
+ * import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+ * import { Db, DbLive } from "dblive"
+ * import * as DbHttp from "dblive/http"
+ * import { Effect, Layer } from "effect"
+ *
+ * const addNote = HttpLayerRouter.add("POST", "/notes", Effect.gen(function*() {
+ *   const request = yield* HttpServerRequest.HttpServerRequest
+ *   yield* Db.query("INSERT INTO note (body) VALUES (:body)", { body: yield* request.text })
+ *   return HttpServerResponse.empty({ status: 201 })
+ * }))
+ *
+ * const routes = addNote.pipe(Layer.provide(DbHttp.transaction(Db).layer), Layer.provide(DbLive))
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const transaction = <Self>(database: Tag<Self>, options?: RequestTransactionOptions) =>
+  HttpLayerRouter.middleware<{ provides: Self | SqlClient; handles: DbError | SqlError }>()(
+    Effect.map(
+      database,
+      (opened) => (app) => Effect.provideService(withTransaction(database, options)(app), database, opened)
+    )
+  )
+
+/**
+ * {@link withSession} as a middleware of `HttpLayerRouter`, for the routes that its layer is provided to.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const session = <Self>(database: Tag<Self>) =>
+  HttpLayerRouter.middleware<{ provides: Self | SqlClient; handles: DbError | SqlError }>()(
+    Effect.map(
+      database,
+      (opened) => (app) => Effect.provideService(withSession(database)(app), database, opened)
+    )
+  )
+
+/**
+ * What a client is told of a failure of the database, as `application/problem+json`: a status and a fixed sentence; never a
+ * statement, a name, or what the server said.
+ *
+ * - 503 with `Retry-After`: the database is not there, or busy, and nothing was applied.
+ * - 503 without: it was too slow.
+ * - 409 with `Retry-After`: a conflict with somebody else's transaction; nothing was applied.
+ * - 409 without: the data conflicts with what is there (unique, foreign key, exclusion).
+ * - 500: anything else. Also whatever has an unknown outcome, so that nobody is told to send it again.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toResponse: (error: DbError) => HttpServerResponse.HttpServerResponse = response
