@@ -11,10 +11,14 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Database, Members, TransactionOptions } from "./Db.js"
 import type { DbError } from "./DbError.js"
+import type { DbRegistry } from "./DbRegistry.js"
+import { ofRegistry, ofTags } from "./http/databases.js"
 import { answered, response } from "./http/failure.js"
+import { routes } from "./http/routes.js"
 import { defaultMaxStream, inSession, inTransaction } from "./http/work.js"
 
 /**
@@ -143,3 +147,84 @@ export const session = <Self>(database: Tag<Self>) =>
  * @category conversions
  */
 export const toResponse: (error: DbError) => HttpServerResponse.HttpServerResponse = response
+
+// -----------------------------------------------------------------------------
+// routes
+// -----------------------------------------------------------------------------
+
+/**
+ * What stands before the debug routes: it lets a request pass by running the handler it is given, and answers in its place
+ * where it does not. Any `HttpMiddleware` that checks who asks is one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Guard<E = never, R = never> = (
+  handler: Effect.Effect<HttpServerResponse.HttpServerResponse>
+) => Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
+
+/**
+ * Which routes there are, and where.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RoutesOptions<E = never, R = never> {
+  /** Before the paths of all routes, such as `/internal`. Defaults to none. */
+  readonly prefix?: `/${string}` | undefined
+  /**
+   * Switches the debug routes on, behind this guard. They show statements (with placeholders), addresses of servers and
+   * their errors, so they are for those who run the program. Defaults to off: they do not exist.
+   */
+  readonly debug?: Guard<E, R> | undefined
+}
+
+/** What the routes need of a request and of the program. */
+type Requirements<E, R> =
+  | HttpLayerRouter.HttpRouter
+  | HttpLayerRouter.Request.From<"Requires", Exclude<R, HttpLayerRouter.Provided>>
+  | HttpLayerRouter.Request.From<"Error", E>
+
+/**
+ * Routes that tell how these databases are. `GET`, all of them:
+ *
+ * - `/health/live`: the process runs. Never looks at a database.
+ * - `/health/ready`: 200 when no database is unhealthy, else 503.
+ * - `/health/db`: the reports of all, {@link Health}; `?name=` for one of them. 200 when healthy or degraded, 503 when
+ *   unhealthy, the worst of them counts; 404 with the known names for another name.
+ * - `/metrics`: what has been counted, for Prometheus.
+ * - `/debug/db` and `/debug/db/ui`, when switched on: pool, holders, durations, failures, slow statements, as JSON and
+ *   as a page that follows them.
+ *
+ * The routes without a guard tell nothing of what a server said.
+ *
+ * @example
+ * import { HttpLayerRouter } from "@effect/platform"
+ * import { NodeHttpServer } from "@effect/platform-node"
+ * import { Db, DbLive } from "dblive"
+ * import * as DbHttp from "dblive/http"
+ * import { Layer } from "effect"
+ * import { createServer } from "node:http"
+ *
+ * const server = HttpLayerRouter.serve(DbHttp.layer([Db])).pipe(
+ *   Layer.provide(NodeHttpServer.layer(createServer, { port: 3000 })),
+ *   Layer.provide(DbLive)
+ * )
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <const Selves extends ReadonlyArray<unknown>, E = never, R = never>(
+  databases: { readonly [K in keyof Selves]: Tag<Selves[K]> },
+  options: RoutesOptions<E, R> = {}
+): Layer.Layer<never, never, Selves[number] | Requirements<E, R>> => routes(ofTags<Selves[number]>(databases), options)
+
+/**
+ * The same routes for all databases of a `DbRegistry`. One that nobody has used yet is opened by a report of it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerRegistry = <E = never, R = never>(
+  options: RoutesOptions<E, R> = {}
+): Layer.Layer<never, never, DbRegistry | Requirements<E, R>> => routes(ofRegistry, options)

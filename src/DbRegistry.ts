@@ -101,6 +101,13 @@ export interface Service {
    * opened is `unhealthy`. Ends within the limit of a report, 3 seconds, and that of opening, the same once more.
    */
   readonly health: Effect.Effect<Readonly<Record<string, DbHealth.Report>>>
+
+  /**
+   * The report of one database, as in `health`; the others are left alone.
+   *
+   * Fails with {@link UnknownDatabaseError} only.
+   */
+  readonly healthOf: (name: string) => Effect.Effect<DbHealth.Report, UnknownDatabaseError>
 }
 
 /**
@@ -194,10 +201,15 @@ class Keeper {
     return this.places.get(name)!.config
   }
 
+  /** The name as it is configured, of one that may be spelled as variables spell it. */
+  find(name: string): string | undefined {
+    return this.places.has(name) ? name : this.spellings.get(spelling(name))
+  }
+
   acquire(name: string): Effect.Effect<Opened, OpenError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend((): Effect.Effect<Opened, OpenError, Scope.Scope> => {
-        const place = this.places.get(name) ?? this.places.get(this.spellings.get(spelling(name)) ?? "")
+        const place = this.places.get(this.find(name) ?? "")
         if (place === undefined) {
           return Effect.fail(unknown(name, this.names))
         }
@@ -294,7 +306,7 @@ const unopened = (name: string, type: string, error: string, millis: number, now
   timestamp: new Date(now)
 })
 
-const healthOf = (keeper: Keeper, name: string): Effect.Effect<DbHealth.Report> =>
+const reportOf = (keeper: Keeper, name: string): Effect.Effect<DbHealth.Report> =>
   Effect.scopedWith((scope) =>
     Effect.flatMap(Effect.clock, (clock) => {
       const started = clock.unsafeCurrentTimeMillis()
@@ -365,12 +377,16 @@ export const make = (
         Effect.map(
           Effect.forEach(
             keeper.names,
-            (name) => Effect.map(healthOf(keeper, name), (report) => [name, report] as const),
+            (name) => Effect.map(reportOf(keeper, name), (report) => [name, report] as const),
             { concurrency: "unbounded" }
           ),
           Object.fromEntries<DbHealth.Report>
         )
-      )
+      ),
+      healthOf: (name) => {
+        const known = keeper.find(name)
+        return known === undefined ? Effect.fail(unknown(name, keeper.names)) : reportOf(keeper, known)
+      }
     }
   })
 
@@ -496,3 +512,12 @@ export const health: Effect.Effect<Readonly<Record<string, DbHealth.Report>>, ne
   DbRegistry,
   (_) => _.health
 )
+
+/**
+ * The report of one database: see {@link Service}.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const healthOf = (name: string): Effect.Effect<DbHealth.Report, UnknownDatabaseError, DbRegistry> =>
+  Effect.flatMap(DbRegistry, (_) => _.healthOf(name))

@@ -1,0 +1,63 @@
+/** The pool over time: what is in use below what is open, those who wait as a line above it. */
+export const chart = /* js */ String.raw`
+const chartWidth = 600
+const chartHeight = 100
+
+function makeChart() {
+  const open = drawn("path", { class: "open" })
+  const used = drawn("path", { class: "used" })
+  const waiting = drawn("path", { class: "waiting" })
+  const limit = drawn("line", { class: "limit", x1: "0", x2: String(chartWidth) })
+  const floor = drawn("line", {
+    class: "floor",
+    x1: "0",
+    x2: String(chartWidth),
+    y1: String(chartHeight),
+    y2: String(chartHeight)
+  })
+  const svg = drawn(
+    "svg",
+    { viewBox: "0 0 " + chartWidth + " " + chartHeight, preserveAspectRatio: "none", role: "img" },
+    open,
+    used,
+    floor,
+    limit,
+    waiting
+  )
+  const top = element("span", { class: "top" })
+  const past = element("span", {}, "5 min ago")
+  const axis = element("div", { class: "axis", "aria-hidden": "true" }, past, element("span", {}, "now"))
+  return {
+    element: element("div", {}, element("div", { class: "chart" }, svg, top), axis),
+    update(samples) {
+      const now = samples[samples.length - 1].at
+      const capacity = samples[samples.length - 1].capacity
+      const most = Math.max(capacity, 1, ...samples.map((sample) => Math.max(sample.waiting, sample.used + sample.idle)))
+      const x = (at) => (chartWidth * (1 - (now - at) / remembered)).toFixed(1)
+      const y = (n) => (chartHeight * (1 - n / most)).toFixed(1)
+      // A value holds until the next one is seen, so that steps are drawn and not slopes that never were.
+      const steps = (valueOf) =>
+        samples.map((sample, index) => {
+          const next = samples[index + 1]
+          return (index === 0 ? "M" : "L") + x(sample.at) + " " + y(valueOf(sample)) +
+            "H" + (next === undefined ? chartWidth : x(next.at))
+        }).join("")
+      const area = (valueOf) => steps(valueOf) + "V" + chartHeight + "H" + x(samples[0].at) + "Z"
+      open.setAttribute("d", area((sample) => sample.used + sample.idle))
+      used.setAttribute("d", area((sample) => sample.used))
+      const anybody = samples.some((sample) => sample.waiting > 0)
+      waiting.setAttribute("d", anybody ? steps((sample) => sample.waiting) : "")
+      limit.setAttribute("y1", y(capacity))
+      limit.setAttribute("y2", y(capacity))
+      top.style.top = y(capacity) + "%"
+      write(top, "limit " + count(capacity))
+      mark(
+        svg,
+        "aria-label",
+        "The pool over the last 5 minutes: at most " + Math.max(...samples.map((sample) => sample.used)) +
+          " in use and " + Math.max(...samples.map((sample) => sample.waiting)) + " waiting, of " + capacity
+      )
+    }
+  }
+}
+`

@@ -1,0 +1,53 @@
+/** The pool now: a cell for each connection, or a bar where they are many. */
+export const meter = /* js */ String.raw`
+const mostCells = 60
+
+function makeMeter() {
+  const cells = element("div", { role: "meter", class: "meter", "aria-label": "Connections in use", "aria-valuemin": "0" })
+  const used = element("b")
+  const idle = element("b")
+  const free = element("b")
+  const waiting = element("b")
+  const line = element("span", { class: "waiting" }, waiting, " waiting")
+  const legend = element(
+    "div",
+    { class: "legend" },
+    element("span", { class: "used" }, used, " in use"),
+    element("span", { class: "idle" }, idle, " idle"),
+    element("span", {}, free, " not open"),
+    line
+  )
+  return {
+    element: element("div", {}, cells, legend),
+    update(pool) {
+      // Opening, validating, being cleaned: open or nearly so, and nobody's.
+      const busy = Math.max(pool.open + pool.opening - pool.inUse - pool.idle, 0)
+      // The reserved place of health checks can be one more than the capacity.
+      const total = Math.max(pool.capacity, pool.inUse + pool.idle + busy)
+      const none = total - pool.inUse - pool.idle - busy
+      const many = total > mostCells
+      cells.classList.toggle("many", many)
+      const shares = [["used", pool.inUse], ["idle", pool.idle], ["busy", busy], ["none", none]]
+      const items = many
+        ? shares
+        : shares.flatMap(([is, n]) => Array.from({ length: n }, () => [is, 1]))
+      keep(cells, items, (_, index) => String(index), () => element("i"), (cell, [is, n]) => {
+        mark(cell, "data-is", is)
+        cell.style.flexGrow = many ? String(n) : ""
+      })
+      mark(cells, "aria-valuenow", String(pool.inUse))
+      mark(cells, "aria-valuemax", String(pool.capacity))
+      mark(
+        cells,
+        "aria-valuetext",
+        pool.inUse + " of " + pool.capacity + " connections in use, " + pool.idle + " idle, " + pool.waiting + " waiting"
+      )
+      write(used, count(pool.inUse))
+      write(idle, count(pool.idle))
+      write(free, count(none + busy))
+      write(waiting, count(pool.waiting))
+      line.classList.toggle("some", pool.waiting > 0)
+    }
+  }
+}
+`

@@ -1,0 +1,53 @@
+/**
+ * The routes of the databases, for `HttpLayerRouter`.
+ */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type { Databases } from "./databases.js"
+import * as Debug from "./debug.js"
+import * as Health from "./health.js"
+
+type Response = HttpServerResponse.HttpServerResponse
+
+/** Lets a request pass by running the handler that it is given, or answers in its place. */
+export type Guard<E, R> = (handler: Effect.Effect<Response>) => Effect.Effect<Response, E, R>
+
+export interface Options<E, R> {
+  readonly prefix?: `/${string}` | undefined
+  readonly debug?: Guard<E, R> | undefined
+}
+
+/** Asked every few seconds: nobody wants to read that in a log. */
+const unlogged = HttpMiddleware.withLoggerDisabled
+
+export const routes = <E, R, RX>(
+  databases: Effect.Effect<Databases, never, RX>,
+  { debug, prefix }: Options<E, R>
+) =>
+  HttpLayerRouter.use((given) =>
+    Effect.flatMap(databases, (databases) => {
+      const router = prefix === undefined ? given : given.prefixed(prefix)
+      const open = Effect.all([
+        router.add("GET", "/health/live", unlogged(Health.live)),
+        router.add("GET", "/health/ready", unlogged(Health.ready(databases))),
+        router.add("GET", "/health/db", unlogged(Health.health(databases)))
+      ], { discard: true })
+      return debug === undefined ? open : Effect.all([
+        open,
+        // Whom the guard refuses is logged.
+        router.add("GET", "/debug/db", debug(unlogged(Debug.figures(databases)))),
+        router.add("GET", "/debug/db/ui", debug(unlogged(Debug.page)))
+      ], { discard: true })
+    })
+    // The types of `add` follow its handlers into requirements; those of `Effect.all` do not.
+  ) as Layer.Layer<
+    never,
+    never,
+    | HttpLayerRouter.HttpRouter
+    | RX
+    | HttpLayerRouter.Request.From<"Requires", Exclude<R, HttpLayerRouter.Provided>>
+    | HttpLayerRouter.Request.From<"Error", E>
+  >
