@@ -6,11 +6,15 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { randomBytes } from "node:crypto"
 import * as DbHealth from "../DbHealth.js"
-import type { Databases } from "./databases.js"
+import type { Databases, Details } from "./databases.js"
 import { worst } from "./health.js"
 import { document, policy } from "./page/document.js"
 
 const encode = Schema.encodeSync(DbHealth.Report)
+
+/** Without what no JSON holds: a schema, and a generator of keys. */
+const plain = (details: Details | undefined) =>
+  details === undefined ? undefined : { ...details, info: { ...details.info, primaryKey: undefined } }
 
 /** All of it. Those that are open are looked at after their health was, so that one opened for it shows its figures. */
 export const figures = (databases: Databases): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
@@ -30,7 +34,7 @@ export const figures = (databases: Databases): Effect.Effect<HttpServerResponse.
       at: new Date(now).toISOString(),
       status: worst(looked.map((_) => _.report)),
       process: { id: process.pid, uptimeMillis: Math.round(process.uptime() * 1000) },
-      databases: looked.map(({ details, name, report }) => ({ name, health: encode(report), ...details }))
+      databases: looked.map(({ details, name, report }) => ({ name, health: encode(report), ...plain(details) }))
     }, { headers: { "cache-control": "no-store" } })
   })
 

@@ -35,11 +35,16 @@ export const routes = <E, R, RX>(
         router.add("GET", "/health/ready", unlogged(Health.ready(databases))),
         router.add("GET", "/health/db", unlogged(Health.health(databases)))
       ], { discard: true })
-      return debug === undefined ? open : Effect.all([
+      if (debug === undefined) {
+        return open
+      }
+      // Asked anew for each request, also one that is a plain function of what is known now.
+      const guarded = (handler: Effect.Effect<Response>) => Effect.suspend(() => debug(unlogged(handler)))
+      return Effect.all([
         open,
         // Whom the guard refuses is logged.
-        router.add("GET", "/debug/db", debug(unlogged(Debug.figures(databases)))),
-        router.add("GET", "/debug/db/ui", debug(unlogged(Debug.page)))
+        router.add("GET", "/debug/db", guarded(Debug.figures(databases))),
+        router.add("GET", "/debug/db/ui", guarded(Debug.page))
       ], { discard: true })
     })
     // The types of `add` follow its handlers into requirements; those of `Effect.all` do not.

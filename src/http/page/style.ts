@@ -6,6 +6,7 @@ export const style = /* css */ String.raw`
   --surface: #ffffff;
   --sunken: #eef0f3;
   --line: #dce0e6;
+  --edge: #a9b1bc;
   --text: #12161c;
   --muted: #56606d;
   --used: #1463c4;
@@ -28,6 +29,7 @@ export const style = /* css */ String.raw`
     --surface: #151a21;
     --sunken: #1d232c;
     --line: #2a323d;
+    --edge: #566272;
     --text: #e9edf2;
     --muted: #9ba7b5;
     --used: #58a6ff;
@@ -179,6 +181,8 @@ main[data-stale] .database { opacity: 0.55; }
 .why[data-status="unhealthy"] { color: var(--unhealthy); background: var(--unhealthy-soft); }
 
 .grid { display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; margin-top: 16px; }
+.pool { display: flex; flex-direction: column; }
+.pool .over-time { display: flex; flex-direction: column; flex: 1 1 auto; }
 .panel { min-width: 0; border: 1px solid var(--line); border-radius: 12px; background: var(--surface); padding: 16px 18px 18px; }
 .panel h3 { font-size: 14px; font-weight: 650; margin-bottom: 12px; }
 .panel .note { color: var(--muted); font-size: 13px; font-weight: 400; }
@@ -195,13 +199,13 @@ main[data-stale] .database { opacity: 0.55; }
 
 /* -- the pool ------------------------------------------------------------- */
 
-.meter { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(18px, 1fr)); }
-.meter i { height: 26px; border-radius: 5px; border: 1px dashed var(--line); background: transparent; }
+.meter { display: grid; gap: 4px; }
+.meter i { height: 28px; border-radius: 5px; border: 1px dashed var(--edge); }
 .meter i[data-is="used"] { border: 0; background: var(--used); }
 .meter i[data-is="idle"] { border: 0; background: var(--idle); }
 .meter i[data-is="busy"] { border: 1px solid var(--used); }
-.meter.many { display: flex; gap: 0; height: 26px; border-radius: 6px; overflow: hidden; background: var(--sunken); }
-.meter.many i { border: 0; border-radius: 0; }
+.meter.many { display: flex; gap: 0; border-radius: 6px; overflow: hidden; background: var(--sunken); }
+.meter.many i { flex: 0 1 0; border: 0; border-radius: 0; }
 
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin-top: 12px; font-size: 13px; color: var(--muted); }
 .legend b { color: var(--text); font-weight: 600; }
@@ -212,8 +216,8 @@ main[data-stale] .database { opacity: 0.55; }
 .legend .waiting::before { border: 0; height: 3px; border-radius: 2px; background: var(--waiting); }
 .legend .waiting.some b { color: var(--waiting); }
 
-.chart { position: relative; height: 120px; margin-top: 16px; }
-.chart svg { display: block; width: 100%; height: 100%; overflow: visible; }
+.chart { position: relative; flex: 1 1 auto; min-height: 130px; margin-top: 34px; }
+.chart svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
 .chart .open { fill: var(--idle); opacity: 0.55; }
 .chart .used { fill: var(--used); opacity: 0.9; }
 .chart .waiting { fill: none; stroke: var(--waiting); stroke-width: 2; vector-effect: non-scaling-stroke; }
@@ -235,13 +239,15 @@ td code { overflow-wrap: anywhere; }
 td .who { font-weight: 600; overflow-wrap: anywhere; }
 td .sub { display: block; color: var(--muted); font-size: 13px; }
 td.old { color: var(--waiting); font-weight: 600; }
-.wide { width: 55%; min-width: 220px; }
+.wide { width: 64%; min-width: 220px; }
+.more { margin-top: 12px; }
 
 /* Percentiles on a logarithmic scale: a band from the median to the 99th, marks at the median and the 95th. */
-.range { position: relative; display: block; height: 8px; min-width: 120px; margin-top: 7px; border-radius: 4px; background: var(--sunken); }
+.range { position: relative; display: block; height: 8px; min-width: 90px; margin-top: 7px; border-radius: 4px; background: var(--sunken); }
 .range i { position: absolute; top: 0; height: 8px; border-radius: 4px; background: var(--idle); }
 .range u { position: absolute; top: -2px; width: 3px; height: 12px; margin-left: -1px; border-radius: 2px; background: var(--used); }
-.scale { display: flex; justify-content: space-between; font-size: 12px; font-weight: 400; }
+.scale { display: flex; justify-content: space-between; gap: 8px; font-size: 12px; font-weight: 400; }
+.durations td:last-child, .durations thead th:last-child { width: 32%; }
 
 /* -- failures ------------------------------------------------------------- */
 
@@ -257,19 +263,28 @@ footer { max-width: 1180px; margin: 0 auto; padding: 0 20px 32px; color: var(--m
   .figures-row { grid-template-columns: repeat(auto-fit, minmax(120px, 1fr)); }
   .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 18px; }
   .panel.whole { grid-column: 1 / -1; }
+  .panel.pool { grid-row: span 2; }
 }
 
 /* On a phone a row of a table is a block: a statement needs the whole width. */
 @media (max-width: 620px) {
   main { padding: 16px 12px; }
   .head > div, .lost > div, footer { padding-left: 12px; padding-right: 12px; }
-  .head .process { order: 3; width: 100%; }
+  .head .process { order: 2; }
+  .head .link { order: 3; }
+  .head button { margin-left: auto; }
+  .head .process::before { content: ""; display: block; }
   table.stacked thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table.stacked tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; padding: 10px 0; border-top: 1px solid var(--line); }
   table.stacked tbody tr:first-child { border-top: 0; padding-top: 0; }
   table.stacked td, table.stacked th { border: 0; padding: 0; }
   table.stacked .wide { grid-column: 1 / -1; width: auto; min-width: 0; padding-top: 4px; }
-  .range { min-width: 70px; }
+  .durations td, .durations th { white-space: normal; }
+  .durations table.stacked tr { grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0 10px; }
+  .durations table.stacked th { grid-column: 1 / -1; padding-bottom: 2px; }
+  .durations table.stacked td { text-align: left; width: auto; }
+  .durations table.stacked td:last-child { grid-column: 1 / -1; width: auto; }
+  .durations td[data-what]::before { content: attr(data-what); display: block; font-size: 12px; color: var(--muted); }
 }
 
 @media (prefers-reduced-motion: no-preference) {

@@ -25,15 +25,17 @@ function makeChart() {
     waiting
   )
   const top = element("span", { class: "top" })
-  const past = element("span", {}, "5 min ago")
+  const past = element("span")
   const axis = element("div", { class: "axis", "aria-hidden": "true" }, past, element("span", {}, "now"))
   return {
-    element: element("div", {}, element("div", { class: "chart" }, svg, top), axis),
+    element: element("div", { class: "over-time" }, element("div", { class: "chart" }, svg, top), axis),
     update(samples) {
       const now = samples[samples.length - 1].at
       const capacity = samples[samples.length - 1].capacity
       const most = Math.max(capacity, 1, ...samples.map((sample) => Math.max(sample.waiting, sample.used + sample.idle)))
-      const x = (at) => (chartWidth * (1 - (now - at) / remembered)).toFixed(1)
+      // As long as there is something to show, and a minute at least.
+      const span = Math.min(Math.max(now - samples[0].at, 60000), remembered)
+      const x = (at) => (chartWidth * (1 - (now - at) / span)).toFixed(1)
       const y = (n) => (chartHeight * (1 - n / most)).toFixed(1)
       // A value holds until the next one is seen, so that steps are drawn and not slopes that never were.
       const steps = (valueOf) =>
@@ -51,10 +53,11 @@ function makeChart() {
       limit.setAttribute("y2", y(capacity))
       top.style.top = y(capacity) + "%"
       write(top, "limit " + count(capacity))
+      write(past, (span < 120000 ? count(span / 1000) + " s" : count(span / 60000) + " min") + " ago")
       mark(
         svg,
         "aria-label",
-        "The pool over the last 5 minutes: at most " + Math.max(...samples.map((sample) => sample.used)) +
+        "The pool in the last minutes: at most " + Math.max(...samples.map((sample) => sample.used)) +
           " in use and " + Math.max(...samples.map((sample) => sample.waiting)) + " waiting, of " + capacity
       )
     }

@@ -1,11 +1,13 @@
 /** One database: everything that is known of it. */
 export const database = /* js */ String.raw`
-function panel(title, note, whole, ...content) {
+const families = { sqlite: "SQLite", postgresql: "PostgreSQL", mysql: "MySQL", mariadb: "MariaDB", mssql: "SQL Server" }
+
+function panel(title, note, kind, ...content) {
   const heading = element("h3", {}, title)
   if (note) {
     heading.append(element("span", { class: "note" }, " " + note))
   }
-  return element("section", { class: whole ? "panel whole" : "panel" }, heading, ...content)
+  return element("section", { class: "panel " + kind }, heading, ...content)
 }
 
 function makeFigures(titles) {
@@ -31,7 +33,7 @@ function makeDatabase(name, panelId, tabId) {
   const status = element("span", { class: "status" })
   const facts = element("p", { class: "facts" })
   const why = element("p", { class: "why" })
-  const figures = makeFigures(["Statements", "Transactions", "Rolled back", "Sessions", "Failures", "Retries", "Answer"])
+  const figures = makeFigures(["Statements", "Transactions", "Rolled back", "Sessions", "Failures", "Retries", "Health check"])
   const meter = makeMeter()
   const chart = makeChart()
   const durations = makeDurations()
@@ -41,12 +43,12 @@ function makeDatabase(name, panelId, tabId) {
   const grid = element(
     "div",
     { class: "grid" },
-    panel("Since the start", "", true, figures.element),
-    panel("Pool", "", true, meter.element, chart.element),
-    panel("Who holds a connection", "", true, holders.element),
-    panel("Durations", "", false, durations.element),
-    panel("Failures", "by reason", false, failures.element),
-    panel("Slow statements", "the newest first", true, slow.element)
+    panel("Since the start", "", "whole", figures.element),
+    panel("Pool", "", "pool", meter.element, chart.element),
+    panel("Durations", "", "", durations.element),
+    panel("Failures", "by reason", "", failures.element),
+    panel("Who holds a connection", "the longest first", "whole", holders.element),
+    panel("Slow statements", "the newest first", "whole", slow.element)
   )
   const whole = element(
     "section",
@@ -77,7 +79,7 @@ function makeDatabase(name, panelId, tabId) {
       write(
         facts,
         [
-          [health.database_type, info && info.serverVersion].filter(Boolean).join(" "),
+          [families[health.database_type] || health.database_type, info && info.serverVersion].filter(Boolean).join(" "),
           info && info.uri,
           info && info.access === "read-only" ? "read-only" : "",
           health.migration_status ? "migrations: " + health.migration_status.replaceAll("_", " ") : ""

@@ -41,8 +41,4 @@ function age(millis) {
     ? hours + " h " + (minutes % 60) + " min"
     : Math.floor(hours / 24) + " days"
 }
-
-function plural(n, one, many) {
-  return count(n) + " " + (n === 1 ? one : many)
-}
 `

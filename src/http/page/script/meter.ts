@@ -1,6 +1,7 @@
 /** The pool now: a cell for each connection, or a bar where they are many. */
 export const meter = /* js */ String.raw`
 const mostCells = 60
+const narrowestCell = 20
 
 function makeMeter() {
   const cells = element("div", { role: "meter", class: "meter", "aria-label": "Connections in use", "aria-valuemin": "0" })
@@ -35,6 +36,9 @@ function makeMeter() {
         mark(cell, "data-is", is)
         cell.style.flexGrow = many ? String(n) : ""
       })
+      // Rows of one length, so that the last one does not look different.
+      const rows = Math.ceil(total / Math.max(Math.floor((cells.clientWidth || 600) / narrowestCell), 1))
+      cells.style.gridTemplateColumns = "repeat(" + Math.ceil(total / Math.max(rows, 1)) + ", minmax(0, 56px))"
       mark(cells, "aria-valuenow", String(pool.inUse))
       mark(cells, "aria-valuemax", String(pool.capacity))
       mark(

@@ -20,16 +20,16 @@ function table(name, columns, stacked) {
 
 const measured = [
   ["operation", "Statement"],
-  ["wait", "Wait for a connection"],
-  ["use", "Use of a connection"],
-  ["create", "Opening a connection"]
+  ["wait", "Waiting"],
+  ["use", "Borrowed"],
+  ["create", "Opening"]
 ]
 
 function makeDurations() {
   const scale = element(
     "span",
     { class: "scale", "aria-hidden": "true" },
-    ...["0.1 ms", "10 ms", "10 s"].map((text) => element("span", {}, text))
+    ...["0.1 ms", "10 s"].map((text) => element("span", {}, text))
   )
   const { body, element: whole } = table("Durations", [
     ["What"],
@@ -38,15 +38,15 @@ function makeDurations() {
     ["99 %", "number"],
     ["Most", "number"],
     [scale]
-  ])
+  ], true)
   return {
-    element: whole,
+    element: element("div", { class: "durations" }, whole),
     update(durations) {
       const known = measured.filter(([name]) => durations[name] !== undefined)
       keep(body, known, ([name]) => name, ([, title]) => {
         const row = element("tr", {}, element("th", { scope: "row" }, title))
-        for (let i = 0; i < 4; i++) {
-          row.append(element("td", { class: "number" }))
+        for (const what of ["median", "95 %", "99 %", "most"]) {
+          row.append(element("td", { class: "number", "data-what": what }))
         }
         row.append(
           element("td", { "aria-hidden": "true" }, element("span", { class: "range" }, element("i"), element("u"), element("u")))
@@ -95,16 +95,41 @@ function makeFailures() {
 /** Held for so long, in milliseconds, that it is worth a look. */
 const oldAge = 10000
 
+/** So many rows are shown before somebody asks for all. */
+const firstRows = 8
+
+/** The button that shows the others, where there are others. */
+function makeMore(onToggle) {
+  let all = false
+  const button = element("button", { type: "button", class: "more", "aria-expanded": "false", hidden: "" })
+  button.addEventListener("click", () => {
+    all = !all
+    mark(button, "aria-expanded", String(all))
+    onToggle()
+  })
+  return {
+    element: button,
+    of(items) {
+      button.hidden = items.length <= firstRows
+      write(button, all ? "Show fewer" : "Show all " + count(items.length))
+      return all ? items : items.slice(0, firstRows)
+    }
+  }
+}
+
 function makeHolders() {
   const { body, element: whole } = table("Holders", [["Who"], ["For", "number"], ["Last statement", "wide"]], true)
   const none = element("p", { class: "empty" }, "Nobody.")
-  return {
-    element: element("div", {}, whole, none),
+  let last = []
+  const more = makeMore(() => view.update(last))
+  const view = {
+    element: element("div", {}, whole, more.element, none),
     update(holders) {
+      last = holders
       const items = holders.slice().sort((a, b) => b.heldForMillis - a.heldForMillis)
       none.hidden = items.length > 0
       whole.hidden = items.length === 0
-      keep(body, items, (_, index) => String(index), () =>
+      keep(body, more.of(items), (_, index) => String(index), () =>
         element(
           "tr",
           {},
@@ -121,17 +146,21 @@ function makeHolders() {
         })
     }
   }
+  return view
 }
 
 function makeSlow() {
   const { body, element: whole } = table("Slow statements", [["Where"], ["Took", "number"], ["Statement", "wide"]], true)
   const none = element("p", { class: "empty" }, "None.")
-  return {
-    element: element("div", {}, whole, none),
+  let last = [[], 0]
+  const more = makeMore(() => view.update(...last))
+  const view = {
+    element: element("div", {}, whole, more.element, none),
     update(statements, now) {
+      last = [statements, now]
       none.hidden = statements.length > 0
       whole.hidden = statements.length === 0
-      keep(body, statements, (one) => one.at + " " + one.millis + " " + one.text, (one) =>
+      keep(body, more.of(statements), (one) => one.at + " " + one.millis + " " + one.text, (one) =>
         element(
           "tr",
           {},
@@ -143,5 +172,6 @@ function makeSlow() {
         })
     }
   }
+  return view
 }
 `

@@ -1,0 +1,63 @@
+/** Chromium for tests: `describeBrowser(name, body)` is skipped, with the reason, where there is none. */
+import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
+import type { Browser, Page } from "playwright-core"
+import { chromium } from "playwright-core"
+import { describe } from "vitest"
+
+const executable = [
+  process.env["TEST_CHROMIUM"],
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome"
+].find((path) => path !== undefined && Fs.existsSync(path))
+
+export const describeBrowser = (name: string, body: () => void): void => {
+  if (executable === undefined) {
+    describe.skip(`${name} (skipped: no Chromium; apt-get install chromium, or set TEST_CHROMIUM)`, body)
+  } else {
+    describe(name, body)
+  }
+}
+
+/** A browser that ends with the scope. */
+export const browser = Effect.acquireRelease(
+  Effect.promise((): Promise<Browser> =>
+    chromium.launch({
+      executablePath: executable!,
+      // In a container there is no user namespace to put its own sandbox in; what it opens here is ours.
+      args: ["--no-sandbox", "--disable-dev-shm-usage"]
+    })
+  ),
+  (browser) => Effect.promise(() => browser.close())
+)
+
+/** What a page did besides showing something. */
+export interface Traces {
+  /** Addresses of everything it asked for. */
+  readonly requests: Array<string>
+  /** Of scripts, and of the policy that it is under. */
+  readonly errors: Array<string>
+}
+
+/** A page, and what it does. */
+export const openPage = (
+  browser: Browser,
+  options: Parameters<Browser["newPage"]>[0] = {}
+): Effect.Effect<{ readonly page: Page; readonly traces: Traces }> =>
+  Effect.promise(async () => {
+    const page = await browser.newPage(options)
+    page.setDefaultTimeout(15_000)
+    const traces: Traces = { requests: [], errors: [] }
+    page.on("request", (request) => traces.requests.push(request.url()))
+    page.on("pageerror", (error) => traces.errors.push(String(error)))
+    page.on("console", (message) => {
+      if (message.type() === "error" || /content.security.policy/i.test(message.text())) {
+        traces.errors.push(message.text())
+      }
+    })
+    await page.addInitScript(
+      "addEventListener('securitypolicyviolation', (event) => console.error('content security policy', event.blockedURI))"
+    )
+    return { page, traces }
+  })
