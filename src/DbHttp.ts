@@ -5,6 +5,8 @@
  *
  * @since 0.1.0
  */
+import type * as HttpApi from "@effect/platform/HttpApi"
+import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { SqlClient } from "@effect/sql/SqlClient"
@@ -18,6 +20,8 @@ import type { DbError } from "./DbError.js"
 import type { DbRegistry } from "./DbRegistry.js"
 import { ofRegistry, ofTags } from "./http/databases.js"
 import { answered, response } from "./http/failure.js"
+import { Group as GroupClass, groupLayer } from "./http/group.js"
+import * as HealthBody from "./http/health.js"
 import { routes } from "./http/routes.js"
 import { defaultMaxStream, inSession, inTransaction } from "./http/work.js"
 
@@ -228,3 +232,74 @@ export const layer = <const Selves extends ReadonlyArray<unknown>, E = never, R 
 export const layerRegistry = <E = never, R = never>(
   options: RoutesOptions<E, R> = {}
 ): Layer.Layer<never, never, DbRegistry | Requirements<E, R>> => routes(ofRegistry, options)
+
+/**
+ * What `/health/db` answers: the reports, and the worst status of them. Its `error`s are in words of dblive; those of the
+ * server are told by `Db.health`, and on the debug routes.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Health = HealthBody.Health
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export type Health = typeof Health.Type
+
+// -----------------------------------------------------------------------------
+// HttpApi
+// -----------------------------------------------------------------------------
+
+/**
+ * The routes of {@link layer} without the debug ones as a group, `databases`, of an `HttpApi`: they stand in its OpenAPI
+ * document, and its clients have `client.databases.health({ urlParams: {} })`.
+ *
+ * @example
+ * import { HttpApi, HttpLayerRouter } from "@effect/platform"
+ * import { Db } from "dblive"
+ * import * as DbHttp from "dblive/http"
+ * import { Layer } from "effect"
+ *
+ * class Api extends HttpApi.make("notes").add(DbHttp.Group) {}
+ *
+ * const routes = HttpLayerRouter.addHttpApi(Api).pipe(Layer.provide(DbHttp.layerGroup(Api, [Db])))
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export const Group = GroupClass
+
+/**
+ * The handlers of {@link Group} in an `HttpApi`, for these databases.
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export const layerGroup = <
+  Id extends string,
+  Groups extends HttpApiGroup.HttpApiGroup.Any,
+  E,
+  R,
+  const Selves extends ReadonlyArray<unknown>
+>(
+  api: HttpApi.HttpApi<Id, Groups | typeof Group, E, R>,
+  databases: { readonly [K in keyof Selves]: Tag<Selves[K]> }
+): Layer.Layer<HttpApiGroup.ApiGroup<Id, "databases">, never, Selves[number]> =>
+  groupLayer(api, ofTags<Selves[number]>(databases))
+
+/**
+ * The handlers of {@link Group} in an `HttpApi`, for all databases of a `DbRegistry`.
+ *
+ * @since 0.1.0
+ * @category HttpApi
+ */
+export const layerGroupRegistry = <
+  Id extends string,
+  Groups extends HttpApiGroup.HttpApiGroup.Any,
+  E,
+  R
+>(
+  api: HttpApi.HttpApi<Id, Groups | typeof Group, E, R>
+): Layer.Layer<HttpApiGroup.ApiGroup<Id, "databases">, never, DbRegistry> => groupLayer(api, ofRegistry)

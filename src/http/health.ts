@@ -5,7 +5,6 @@
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as DbHealth from "../DbHealth.js"
 import type { Databases } from "./databases.js"
@@ -17,9 +16,14 @@ export const Health = Schema.Struct({
   databases: Schema.Array(DbHealth.Report)
 })
 
+/** The same, where the worst is that one of them is unhealthy: what comes with 503. */
+export const Unhealthy = Schema.Struct({ ...Health.fields, status: Schema.Literal("unhealthy") })
+
 export const Live = Schema.Struct({ status: Schema.Literal("alive") })
 
-export const Ready = Schema.Struct({ status: Schema.Literal("ready", "not ready") })
+export const Ready = Schema.Struct({ status: Schema.Literal("ready") })
+
+export const NotReady = Schema.Struct({ status: Schema.Literal("not ready") })
 
 export const UnknownDatabase = Schema.Struct({
   status: Schema.Literal(404),
@@ -56,39 +60,38 @@ export const reports = (databases: Databases): Effect.Effect<ReadonlyArray<DbHea
 export const ready = (databases: Databases): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.map(reports(databases), (reports) => {
     const status = worst(reports)
-    return json(
-      { status: status === "unhealthy" ? "not ready" : "ready" } satisfies typeof Ready.Type,
-      statusOf(status)
-    )
+    const body: typeof Ready.Type | typeof NotReady.Type = { status: status === "unhealthy" ? "not ready" : "ready" }
+    return json(body, statusOf(status))
   })
 
 const encode = Schema.encodeSync(Health)
-
-/** The name that is asked for, if one is. The last one, should there be several. */
-const asked = Effect.map(
-  HttpServerRequest.ParsedSearchParams,
-  ({ name }) => Option.fromNullable(typeof name === "object" ? name[name.length - 1] : name)
-)
-
-export const health = (
-  databases: Databases
-): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.ParsedSearchParams> =>
-  Effect.flatMap(
-    asked,
-    Option.match({
-      onNone: () => Effect.map(reports(databases), answer),
-      onSome: (name) => {
-        const found = databases.find(name)
-        return found === undefined
-          ? Effect.succeed(problem(404, "No database of this name is configured.", {
-            more: { known: databases.all.map((_) => _.name) }
-          }))
-          : Effect.map(found.health, (report) => answer([report]))
-      }
-    })
-  )
 
 const answer = (reports: ReadonlyArray<DbHealth.Report>): HttpServerResponse.HttpServerResponse => {
   const status = worst(reports)
   return json(encode({ status, databases: reports.map(discreet) }), statusOf(status))
 }
+
+/** Of all, or of the one of a name. */
+export const healthOf = (
+  databases: Databases,
+  name: string | undefined
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
+  if (name === undefined) {
+    return Effect.map(reports(databases), answer)
+  }
+  const found = databases.find(name)
+  return found === undefined
+    ? Effect.succeed(problem(404, "No database of this name is known here.", {
+      more: { known: databases.all.map((_) => _.name) }
+    }))
+    : Effect.map(found.health, (report) => answer([report]))
+}
+
+/** The same, where the name is asked for in the address; the last one, should there be several. */
+export const health = (
+  databases: Databases
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.ParsedSearchParams> =>
+  Effect.flatMap(
+    HttpServerRequest.ParsedSearchParams,
+    ({ name }) => healthOf(databases, typeof name === "object" ? name[name.length - 1] : name)
+  )

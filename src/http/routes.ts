@@ -9,6 +9,7 @@ import type * as Layer from "effect/Layer"
 import type { Databases } from "./databases.js"
 import * as Debug from "./debug.js"
 import * as Health from "./health.js"
+import { metrics } from "./metrics.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -33,7 +34,8 @@ export const routes = <E, R, RX>(
       const open = Effect.all([
         router.add("GET", "/health/live", unlogged(Health.live)),
         router.add("GET", "/health/ready", unlogged(Health.ready(databases))),
-        router.add("GET", "/health/db", unlogged(Health.health(databases)))
+        router.add("GET", "/health/db", unlogged(Health.health(databases))),
+        router.add("GET", "/metrics", unlogged(metrics))
       ], { discard: true })
       if (debug === undefined) {
         return open
