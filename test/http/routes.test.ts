@@ -110,9 +110,11 @@ describe("health", () => {
       const context = yield* Layer.build(yield* sqlite)
       const url = yield* serve(DbHttp.layer([Db]).pipe(Layer.provide(Layer.succeedContext(context))))
       const done = yield* Deferred.make<void>()
-      const inUse = Effect.map(Db.pool, (pool) => pool.capacity - pool.inUse)
+      // One works and one waits: a single connection that works would be no sign of anything.
       yield* Effect.forkScoped(Db.session(Deferred.await(done))).pipe(Effect.provide(context))
-      yield* eventually(inUse, (free) => free === 0).pipe(Effect.provide(context))
+      yield* Effect.forkScoped(Db.session(Effect.void)).pipe(Effect.provide(context))
+      const waiting = Effect.map(Db.pool, (pool) => pool.waiting)
+      yield* eventually(waiting, (waiting) => waiting === 1).pipe(Effect.provide(context))
       const answer = yield* get(`${url}/health/db`)
       assert.strictEqual(answer.status, 200)
       assert.strictEqual(answer.json().status, "degraded")
