@@ -391,10 +391,12 @@ const complete = (
       shedding: sheds ? { target: value(shedding.target), interval: value(shedding.interval) } : undefined
     },
     limits: {
-      // SQLite in this process cannot stop a statement: it refuses a limit that somebody set, so it must not have one
-      // that nobody set.
+      // SQLite in this process, and in memory, cannot stop a statement: it refuses a limit that somebody set, so it must
+      // not have one that nobody set.
       statementTimeout: optional(limits.statementTimeout) ??
-        (type === "sqlite" && value(behaviour.threads) === 0 ? 0 : limits.statementTimeout.defaults[preset]),
+        (type === "sqlite" && (value(behaviour.threads) === 0 || filename === undefined || filename === ":memory:")
+          ? 0
+          : limits.statementTimeout.defaults[preset]),
       lockTimeout: value(limits.lockTimeout),
       idleInTransactionTimeout: value(limits.idleInTransactionTimeout),
       transactionTimeout: value(limits.transactionTimeout)

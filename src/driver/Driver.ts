@@ -200,6 +200,14 @@ export interface Capabilities {
   /** DDL is part of a transaction. */
   readonly transactionalDdl: boolean
   readonly isolationLevels: ReadonlyArray<IsolationLevel>
+  /** Who refuses the writes of a read-only transaction: the database, or the driver, by the statement's text. */
+  readonly readOnlyTransactions: "database" | "driver"
+  /** Transactions can wait for a moment in which they cannot conflict. */
+  readonly deferrable: boolean
+  /** A COMMIT can be refused by constraints that are checked only then. */
+  readonly deferredConstraints: boolean
+  /** `createDatabase` makes a missing one: by a statement of the server's, or by opening it. */
+  readonly createDatabase: boolean
   readonly listen: boolean
 }
 

@@ -9,7 +9,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { DbConfig } from "../DbConfig.js"
 import type { Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
-import { connectionError } from "./mssql/codes.js"
+import { connectionError } from "./Failure.js"
+import * as FamilyClient from "./FamilyClient.js"
 import { createDatabase } from "./mssql/create.js"
 import { makeOpen } from "./mssql/open.js"
 import { makeCall } from "./mssql/procedure.js"
@@ -37,7 +38,13 @@ export {
   Moment
 } from "./mssql/moment.js"
 
-const capabilities: Capabilities = {
+/**
+ * What SQL Server can do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const capabilities: Capabilities = {
   synchronous: false,
   singleWriter: false,
   cancel: true,
@@ -47,6 +54,10 @@ const capabilities: Capabilities = {
   savepoints: true,
   transactionalDdl: true,
   isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable", "snapshot"],
+  readOnlyTransactions: "driver",
+  deferrable: false,
+  deferredConstraints: false,
+  createDatabase: true,
   listen: false
 }
 
@@ -71,29 +82,23 @@ const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effec
   Effect.sync(() => {
     const host = config.hosts[0]!
     const param = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
-    const mssqlClient = Object.assign(
-      // A client of its own: the engine's must not change. What a client is called with is not looked at here.
-      ((...args: ReadonlyArray<never>) =>
-        (client as (...args: ReadonlyArray<never>) => unknown)(...args)) as typeof client,
-      client,
-      {
-        [MssqlClient.TypeId]: MssqlClient.TypeId as MssqlClient.TypeId,
-        param: ((type, value, options = {}) => param(type, value, options)) as MssqlClient.MssqlClient["param"],
-        call: makeCall(client),
-        config: {
-          server: host.host,
-          instanceName: host.instance,
-          port: host.port,
-          database: config.database,
-          username: typeof config.username === "string" ? config.username : undefined,
-          encrypt: config.ssl.mode !== "disable",
-          trustServer: config.ssl.mode !== "verify-full" && config.ssl.mode !== "verify-ca",
-          maxConnections: config.pool.size + config.pool.overflow,
-          transformQueryNames: config.transformQueryNames,
-          transformResultNames: config.transformResultNames
-        }
+    const mssqlClient = FamilyClient.extend(client, {
+      [MssqlClient.TypeId]: MssqlClient.TypeId as MssqlClient.TypeId,
+      param: ((type, value, options = {}) => param(type, value, options)) as MssqlClient.MssqlClient["param"],
+      call: makeCall(client),
+      config: {
+        server: host.host,
+        instanceName: host.instance,
+        port: host.port,
+        database: config.database,
+        username: typeof config.username === "string" ? config.username : undefined,
+        encrypt: config.ssl.mode !== "disable",
+        trustServer: config.ssl.mode !== "verify-full" && config.ssl.mode !== "verify-ca",
+        maxConnections: config.pool.size + config.pool.overflow,
+        transformQueryNames: config.transformQueryNames,
+        transformResultNames: config.transformResultNames
       }
-    )
+    })
     // `Driver` does not name the services, so that the engine need not know them.
     return Context.make(MssqlClient.MssqlClient, mssqlClient) as Context.Context<never>
   })

@@ -10,7 +10,8 @@ import * as Effect from "effect/Effect"
 import type { DbConfig } from "../DbConfig.js"
 import { maintenance, runAlone } from "./Creation.js"
 import type { BeginOptions, Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
-import { connectionError } from "./mysql/codes.js"
+import { connectionError } from "./Failure.js"
+import * as FamilyClient from "./FamilyClient.js"
 import { makeOpen } from "./mysql/open.js"
 import { quoteName, unsupported } from "./mysql/settings.js"
 
@@ -24,7 +25,13 @@ export {
   codes
 } from "./mysql/codes.js"
 
-const capabilities: Capabilities = {
+/**
+ * What MySQL and MariaDB can do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const capabilities: Capabilities = {
   synchronous: false,
   singleWriter: false,
   cancel: true,
@@ -34,6 +41,10 @@ const capabilities: Capabilities = {
   savepoints: true,
   transactionalDdl: false,
   isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  readOnlyTransactions: "database",
+  deferrable: false,
+  deferredConstraints: false,
+  createDatabase: true,
   listen: false
 }
 
@@ -66,24 +77,18 @@ const targetOf = (config: DbConfig): Target => {
 const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effect<Context.Context<never>> =>
   Effect.sync(() => {
     const host = config.hosts[0]!
-    const mysqlClient: MysqlClient.MysqlClient = Object.assign(
-      // A client of its own: the engine's must not change. What a client is called with is not looked at here.
-      ((...args: ReadonlyArray<never>) =>
-        (client as (...args: ReadonlyArray<never>) => unknown)(...args)) as typeof client,
-      client,
-      {
-        [MysqlClient.TypeId]: MysqlClient.TypeId as MysqlClient.TypeId,
-        config: {
-          host: host.host,
-          port: host.port,
-          database: config.database,
-          username: typeof config.username === "string" ? config.username : undefined,
-          maxConnections: config.pool.size + config.pool.overflow,
-          transformQueryNames: config.transformQueryNames,
-          transformResultNames: config.transformResultNames
-        }
+    const mysqlClient: MysqlClient.MysqlClient = FamilyClient.extend(client, {
+      [MysqlClient.TypeId]: MysqlClient.TypeId as MysqlClient.TypeId,
+      config: {
+        host: host.host,
+        port: host.port,
+        database: config.database,
+        username: typeof config.username === "string" ? config.username : undefined,
+        maxConnections: config.pool.size + config.pool.overflow,
+        transformQueryNames: config.transformQueryNames,
+        transformResultNames: config.transformResultNames
       }
-    )
+    })
     // `Driver` does not name the services, so that the engine need not know them.
     return Context.make(MysqlClient.MysqlClient, mysqlClient) as Context.Context<never>
   })
@@ -119,7 +124,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     open: makeOpen(config),
     createDatabase: config.database === undefined ? undefined : runAlone(
       makeOpen(maintenance(config, undefined)),
-      `CREATE DATABASE IF NOT EXISTS ${quoteName(config.database)}`
+      // Whatever the server's default is: text of any language must fit.
+      `CREATE DATABASE IF NOT EXISTS ${quoteName(config.database)} CHARACTER SET utf8mb4`
     ),
     maxConnections: undefined,
     transactionId: undefined,

@@ -4,13 +4,12 @@
  * @since 0.1.0
  */
 import * as Statement from "@effect/sql/Statement"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
+import * as FamilyClient from "./FamilyClient.js"
 import { PgClient, services } from "./pg/client.js"
 import { connectionError } from "./pg/codes.js"
 import { commitStatus, transactionId } from "./pg/commit.js"
@@ -60,7 +59,13 @@ export {
   Timestamp
 } from "./pg/timestamp.js"
 
-const capabilities: Capabilities = {
+/**
+ * What PostgreSQL can do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const capabilities: Capabilities = {
   synchronous: false,
   singleWriter: false,
   cancel: true,
@@ -70,6 +75,10 @@ const capabilities: Capabilities = {
   savepoints: true,
   transactionalDdl: true,
   isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  readOnlyTransactions: "database",
+  deferrable: true,
+  deferredConstraints: true,
+  createDatabase: true,
   listen: true
 }
 
@@ -173,16 +182,6 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
  * @since 0.1.0
  * @category layers
  */
-export const withClient = <ROut, E, RIn>(
+export const withClient: <ROut, E, RIn>(
   layer: Layer.Layer<ROut, E, RIn>
-): Layer.Layer<ROut | PgClient, E | ConnectionError, RIn> =>
-  Layer.flatMap(layer, (context) =>
-    Option.isSome(Context.getOption(context, PgClient))
-      // It is there: the layer's own type does not know which driver its configuration chose.
-      ? Layer.succeedContext(context as Context.Context<ROut | PgClient>)
-      : Layer.fail(connectionError({
-        reason: "Unsupported",
-        what: "this database is not PostgreSQL: it has no PgClient",
-        outcome: "NotSent",
-        database: "default"
-      })))
+) => Layer.Layer<ROut | PgClient, E | ConnectionError, RIn> = FamilyClient.withClient(PgClient, "Pg.withClient")

@@ -42,12 +42,12 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
-import type { DbError, TimeoutError } from "../DbError.js"
-import { ConnectionError, toSqlError } from "../DbError.js"
+import type { ConnectionError, DbError, TimeoutError } from "../DbError.js"
+import { toSqlError } from "../DbError.js"
 import type * as Driver from "./Driver.js"
+import * as FamilyClient from "./FamilyClient.js"
 import { connectionFault } from "./sqlite/codes.js"
 import { SqliteConnection } from "./sqlite/connection.js"
 import { toError, toOpenError } from "./sqlite/errors.js"
@@ -130,7 +130,7 @@ const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContex
           )
           return Effect.sync(() => stop?.())
         })))
-    const client = Object.assign(context.client, {
+    const client = FamilyClient.extend(context.client, {
       [TypeId]: TypeId,
       config: {
         filename: spec.filename,
@@ -179,6 +179,29 @@ const openElsewhere = (spec: Spec, shared: Shared): Driver.Driver["open"] =>
     return Effect.sync(abandon)
   })
 
+/**
+ * What SQLite can do, in this process or in processes of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const capabilities = (elsewhere: boolean, inMemory = false): Driver.Capabilities => ({
+  synchronous: !elsewhere,
+  singleWriter: true,
+  cancel: elsewhere && !inMemory,
+  serverLimits: false,
+  pipelinedBegin: true,
+  resolveCommit: false,
+  savepoints: true,
+  transactionalDdl: true,
+  isolationLevels,
+  readOnlyTransactions: "database",
+  deferrable: false,
+  deferredConstraints: true,
+  createDatabase: true,
+  listen: false
+})
+
 const unsupported = (spec: Spec, what: string, advice: string) =>
   toOpenError(connectionFault({ database: spec.database }, { reason: "Unsupported", outcome: "NotSent", what, advice }))
 
@@ -209,8 +232,9 @@ export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: D
   if (config.limits.statementTimeout > 0 && inMemory) {
     return yield* unsupported(
       spec,
-      "a statement limit cannot be kept for an in-memory database, which would be lost with its process",
-      "use a file, or set limits.statementTimeout to 0"
+      `the statement limit of ${config.limits.statementTimeout} ms cannot be kept for an in-memory database: to ` +
+        "stop a statement is to end its process, and the database would be lost with it",
+      "use a file, set threads to 0, or set limits.statementTimeout to 0"
     )
   }
   const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
@@ -224,18 +248,7 @@ export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: D
       port: undefined,
       uri: inMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
     },
-    capabilities: {
-      synchronous: !elsewhere,
-      singleWriter: true,
-      cancel: elsewhere && !inMemory,
-      serverLimits: false,
-      pipelinedBegin: true,
-      resolveCommit: false,
-      savepoints: true,
-      transactionalDdl: true,
-      isolationLevels,
-      listen: false
-    },
+    capabilities: capabilities(elsewhere, inMemory),
     compiler: Statement.makeCompilerSqlite(config.transformQueryNames),
     transformRows: config.transformResultNames === undefined
       ? undefined
@@ -270,18 +283,9 @@ export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: D
  * @since 0.1.0
  * @category layers
  */
-export const withClient = <ROut, E, RIn>(
+export const withClient: <ROut, E, RIn>(
   layer: Layer.Layer<ROut, E, RIn>
-): Layer.Layer<ROut | PublishedClient, E | ConnectionError, RIn> =>
-  Layer.flatMap(layer, (context) =>
-    Option.isSome(Context.getOption(context, SqliteClient))
-      // It is there: the layer's own type does not know which driver its configuration chose.
-      ? Layer.succeedContext(context as Context.Context<ROut | PublishedClient>)
-      : Layer.fail(
-        new ConnectionError({
-          message: "this database is not SQLite: it has no SqliteClient",
-          reason: "Unsupported",
-          outcome: "NotSent",
-          database: "default"
-        })
-      ))
+) => Layer.Layer<ROut | PublishedClient, E | ConnectionError, RIn> = FamilyClient.withClient(
+  SqliteClient,
+  "Sqlite.withClient"
+)

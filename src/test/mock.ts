@@ -369,6 +369,10 @@ const makeDriver = (
       savepoints: true,
       transactionalDdl: true,
       isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+      readOnlyTransactions: "database",
+      deferrable: true,
+      deferredConstraints: true,
+      createDatabase: true,
       listen: false
     },
     compiler: dialect === "pg"

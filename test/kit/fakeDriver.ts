@@ -150,6 +150,10 @@ const capabilitiesDefault: Capabilities = {
   savepoints: true,
   transactionalDdl: true,
   isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  readOnlyTransactions: "database",
+  deferrable: true,
+  deferredConstraints: true,
+  createDatabase: true,
   listen: false
 }
 

@@ -3,17 +3,10 @@
  *
  * @since 0.1.0
  */
-import type { DbError, Outcome } from "../../DbError.js"
-import {
-  ConnectionError,
-  type ConnectionReason,
-  connectionReasons,
-  QueryError,
-  type QueryReason,
-  queryReasons,
-  TimeoutError,
-  timeoutPhases
-} from "../../DbError.js"
+import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbError.js"
+import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../DbError.js"
+import * as Failure from "../Failure.js"
+import { connectionError, type Parts, timeoutError } from "../Failure.js"
 import { namesIn } from "./names.js"
 
 /**
@@ -292,86 +285,19 @@ const lookup = (code: string | number | undefined): Code =>
     ? unlisted
     : table[code] ?? (typeof code === "string" && tlsCode.test(code) ? { link: "Tls" } : unlisted)
 
-const describe = (what: string, label: string, code: unknown, database: string, advice: string): string =>
-  `${what} (${label}${code === undefined ? "" : `, ${code}`}, database "${database}"). ${
-    advice.charAt(0).toUpperCase()
-  }${advice.slice(1)}.`
-
-const defined = <K extends string, A>(key: K, value: A | undefined): { readonly [P in K]?: A } =>
-  // The computed key is `K` itself, which TypeScript widens to `string`.
-  (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: A }
-
-/** The parts from which an error is made. */
-interface Parts {
-  readonly database: string
-  readonly what: string
-  readonly outcome: Outcome
-  readonly code?: string | number | undefined
-  readonly statement?: string | undefined
-  readonly cause?: unknown
-}
-
 /**
+ * A statement that failed, with the names that the server's message holds.
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const connectionError = (reason: ConnectionReason, parts: Parts): ConnectionError =>
-  new ConnectionError({
-    message: describe(parts.what, reason, parts.code, parts.database, connectionReasons[reason].advice),
+export const queryError = (reason: QueryReason, parts: Parts & { readonly detail?: string | undefined }): QueryError =>
+  Failure.queryError(
     reason,
-    outcome: parts.outcome,
-    database: parts.database,
-    ...defined("code", parts.code?.toString()),
-    ...defined("cause", parts.cause)
-  })
-
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const timeoutError = (
-  phase: "Connect" | "Statement" | "Lock",
-  limitMillis: number,
-  parts: Parts
-): TimeoutError =>
-  new TimeoutError({
-    message: describe(
-      parts.what,
-      `${phase} timeout of ${limitMillis} ms`,
-      parts.code,
-      parts.database,
-      timeoutPhases[phase].advice
-    ),
-    phase,
-    limitMillis,
-    outcome: parts.outcome,
-    database: parts.database,
-    ...defined("code", parts.code?.toString()),
-    ...defined("statement", parts.statement),
-    ...defined("cause", parts.cause)
-  })
-
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const queryError = (
-  reason: QueryReason,
-  parts: Parts & { readonly advice?: string; readonly detail?: string | undefined }
-): QueryError => {
-  const server = parts.cause === undefined ? undefined : firstOf(parts.cause).message
-  return new QueryError({
-    message: describe(parts.what, reason, parts.code, parts.database, parts.advice ?? queryReasons[reason].advice),
-    reason,
-    outcome: parts.outcome,
-    database: parts.database,
-    ...defined("code", parts.code?.toString()),
-    ...defined("detail", parts.detail),
-    ...defined("statement", parts.statement),
-    ...defined("cause", parts.cause),
-    ...(server === undefined || typeof parts.code !== "number" ? {} : namesIn(parts.code, server))
-  })
-}
+    typeof parts.code === "number" && parts.cause !== undefined
+      ? { ...parts, ...namesIn(parts.code, firstOf(parts.cause).message) }
+      : parts
+  )
 
 /**
  * Where an error came up, and what was in force.

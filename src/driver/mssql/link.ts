@@ -14,7 +14,8 @@ import type { ConnectionConfiguration } from "tedious/lib/connection.js"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError } from "../../DbError.js"
 import type { TimeoutError } from "../../DbError.js"
-import { classifyLink, connectionError, timeoutError } from "./codes.js"
+import { connectionError, timeoutError } from "../Failure.js"
+import { classifyLink } from "./codes.js"
 import { markColumn } from "./wire.js"
 
 /**

@@ -5,7 +5,8 @@
  */
 import type { DbConfig } from "../../DbConfig.js"
 import type { ConnectionError, DbError, Outcome } from "../../DbError.js"
-import { classifyLink, queryError, timeoutError } from "./codes.js"
+import { timeoutError } from "../Failure.js"
+import { classifyLink, queryError } from "./codes.js"
 import type { Job } from "./job.js"
 
 /**

@@ -11,7 +11,8 @@ import Mysql from "mysql2"
 import * as net from "node:net"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
-import { classifyLink, connectionError, type RawError } from "./codes.js"
+import { connectionError } from "../Failure.js"
+import { classifyLink, type RawError } from "./codes.js"
 
 /** What a packet of the server shows. mysql2 does not tell the flags that end a result set in any other way. */
 interface Packet {

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../DbError.js"
-import { connectionError, timeoutError } from "./codes.js"
+import { connectionError, timeoutError } from "../Failure.js"
 import { MysqlConnection } from "./connection.js"
 import { type Endpoint, openLink, tlsOptions, whereIs } from "./link.js"
 import type { Facts } from "./settings.js"

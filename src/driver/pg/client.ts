@@ -14,6 +14,7 @@ import type { DbConfig } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import { toSqlError } from "../../DbError.js"
 import type { ClientContext, Driver } from "../Driver.js"
+import * as FamilyClient from "../FamilyClient.js"
 import { json } from "./compiler.js"
 import type { PgConnection } from "./connection.js"
 import * as Listener from "./listener.js"
@@ -70,7 +71,7 @@ export const services = (
 ): Driver["services"] =>
   Effect.fnUntraced(function*({ client }: ClientContext) {
     const listener = yield* Listener.make(config.name, open)
-    const pgClient: PgClient = Object.assign(client, {
+    const pgClient: PgClient = FamilyClient.extend(client, {
       [typeId]: typeId,
       config: clientConfig(config),
       json: (value: unknown) => json(value),

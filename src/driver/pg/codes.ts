@@ -3,18 +3,19 @@
  *
  * @since 0.1.0
  */
-import type { DbError, Outcome } from "../../DbError.js"
-import {
+import type {
   ConnectionError,
-  type ConnectionReason,
-  connectionReasons,
+  ConnectionReason,
+  DbError,
+  Outcome,
   QueryError,
-  type QueryReason,
-  queryReasons,
+  QueryReason,
   TimeoutError,
-  type TimeoutPhase,
-  timeoutPhases
+  TimeoutPhase
 } from "../../DbError.js"
+import { connectionReasons } from "../../DbError.js"
+import * as Failure from "../Failure.js"
+import type { Parts } from "../Failure.js"
 
 /**
  * What one code means: as the reason why there is no link (any more), and as the answer to a statement. `timeout`
@@ -165,113 +166,43 @@ export const isFatal = (error: ServerError): boolean =>
   error.severity === "FATAL" || error.severity === "PANIC" || error.severity === undefined ||
   (error.code !== undefined && (error.code.startsWith("57P0") || table[error.code]?.timeout !== undefined))
 
-const sentence = (advice: string): string => `${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`
-
-const describe = (
-  what: string,
-  reason: string,
-  code: string | undefined,
-  database: string,
-  advice: string
-): string => `${what} (${reason}${code === undefined ? "" : `, ${code}`}, database "${database}"). ${sentence(advice)}`
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const connectionError = ({ reason, ...parts }: Parts & { readonly reason: ConnectionReason }): ConnectionError =>
+  Failure.connectionError(reason, parts)
 
 /**
  * @since 0.1.0
  * @category constructors
  */
-export const connectionError = (options: {
-  readonly reason: ConnectionReason
-  readonly what: string
-  readonly outcome: Outcome
-  readonly database: string
-  readonly code?: string | undefined
-  readonly cause?: unknown
-}): ConnectionError =>
-  new ConnectionError({
-    message: describe(
-      options.what,
-      options.reason,
-      options.code,
-      options.database,
-      connectionReasons[options.reason].advice
-    ),
-    reason: options.reason,
-    outcome: options.outcome,
-    database: options.database,
-    ...(options.code === undefined ? {} : { code: options.code }),
-    ...(options.cause === undefined ? {} : { cause: options.cause })
-  })
+export const timeoutError = (
+  { limitMillis, phase, ...parts }: Parts & { readonly phase: TimeoutPhase; readonly limitMillis: number }
+): TimeoutError => Failure.timeoutError(phase, limitMillis, parts)
 
 /**
+ * A statement that failed, with what the server says of it.
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const timeoutError = (options: {
-  readonly phase: TimeoutPhase
-  readonly what: string
-  readonly outcome: Outcome
-  readonly database: string
-  readonly limitMillis: number
-  readonly statement?: string | undefined
-  readonly code?: string | undefined
-  readonly cause?: unknown
-}): TimeoutError =>
-  new TimeoutError({
-    message: describe(
-      options.what,
-      `${options.phase} timeout of ${options.limitMillis} ms`,
-      options.code,
-      options.database,
-      timeoutPhases[options.phase].advice
-    ),
-    phase: options.phase,
-    outcome: options.outcome,
-    database: options.database,
-    limitMillis: options.limitMillis,
-    ...(options.statement === undefined ? {} : { statement: options.statement }),
-    ...(options.code === undefined ? {} : { code: options.code }),
-    ...(options.cause === undefined ? {} : { cause: options.cause })
-  })
-
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const queryError = (options: {
+export const queryError = ({ hint, reason, server, ...parts }: Parts & {
   readonly reason: QueryReason
-  readonly what: string
-  readonly outcome: Outcome
-  readonly database: string
-  readonly statement: string | undefined
-  readonly code?: string | undefined
   readonly server?: ServerError | undefined
   readonly hint?: string | undefined
-  readonly cause?: unknown
 }): QueryError => {
-  const hint = options.server?.hint ?? options.hint
-  const server = options.server
-  const position = server?.position === undefined ? NaN : Number(server.position)
-  return new QueryError({
-    message: describe(
-      options.what,
-      options.reason,
-      options.code,
-      options.database,
-      queryReasons[options.reason].advice
-    ),
-    reason: options.reason,
-    outcome: options.outcome,
-    database: options.database,
-    ...(options.code === undefined ? {} : { code: options.code }),
-    ...(server?.constraint ? { constraint: server.constraint } : {}),
-    ...(server?.schema ? { schema: server.schema } : {}),
-    ...(server?.table ? { table: server.table } : {}),
-    ...(server?.column ? { column: server.column } : {}),
-    ...(server?.detail ? { detail: server.detail } : {}),
-    ...(hint ? { hint } : {}),
-    ...(position > 0 ? { position } : {}),
-    ...(options.statement === undefined ? {} : { statement: options.statement }),
-    ...(options.cause === undefined ? {} : { cause: options.cause })
+  const position = Number(server?.position)
+  return Failure.queryError(reason, {
+    ...parts,
+    // `pg` gives what the server left out as empty, too.
+    constraint: server?.constraint || undefined,
+    schema: server?.schema || undefined,
+    table: server?.table || undefined,
+    column: server?.column || undefined,
+    detail: server?.detail || undefined,
+    hint: server?.hint || hint,
+    position: position > 0 ? position : undefined
   })
 }
 

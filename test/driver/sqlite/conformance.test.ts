@@ -11,7 +11,13 @@ import { file } from "./harness.js"
 const target: Target = {
   name: "sqlite with threads",
   describe,
-  fresh: Effect.map(file, (filename) => ({ type: "sqlite" as const, filename, threads: 4 })),
+  fresh: Effect.map(file, (filename) => ({
+    type: "sqlite" as const,
+    filename,
+    threads: 4,
+    // Each connection starts a process, which takes its time where much else runs.
+    pool: { acquireTimeout: "25 seconds" }
+  })),
   sql: {
     id: "INTEGER PRIMARY KEY",
     text: "TEXT",
