@@ -6,6 +6,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { describeMssql, freshMssqlDatabase, type MssqlDatabase } from "./kit/mssql.js"
+import { describeMysql, freshMysqlDatabase } from "./kit/mysql.js"
 import { describePostgres, freshDatabase } from "./kit/postgres.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -82,6 +84,58 @@ describe("examples", () => {
       90_000
     )
   })
+
+  const written = "written and read: {\"kind\":\"login\",\"price\":\"12.50\"}"
+  /** The stand-in's certificate is of its own making. */
+  const trusting = ({ url }: MssqlDatabase) => `${url}?trustServerCertificate=true`
+
+  describeMysql("on MySQL", () => {
+    it.scopedLive(
+      "mysql",
+      () =>
+        Effect.flatMap(
+          freshMysqlDatabase,
+          ({ url }) => prints("mysql", [written, "refused: UniqueViolation, kind"], { DATABASE_URL: url })
+        ),
+      90_000
+    )
+  })
+
+  describeMssql("on SQL Server", () => {
+    it.scopedLive(
+      "mssql",
+      () =>
+        Effect.flatMap(
+          freshMssqlDatabase,
+          (database) =>
+            prints("mssql", [written, "refused: UniqueViolation, one_of_a_kind"], {
+              DATABASE_URL: trusting(database)
+            })
+        ),
+      90_000
+    )
+
+    describePostgres("and PostgreSQL", () => {
+      it.scopedLive("two-families", () =>
+        Effect.gen(function*() {
+          const legacy = yield* freshMssqlDatabase
+          const { url } = yield* freshDatabase
+          yield* prints("two-families", ["copied 250 orders of 31250.00 from mssql to postgresql"], {
+            LEGACY_DATABASE_URL: trusting(legacy),
+            DATABASE_URL: url
+          })
+        }), 90_000)
+    })
+  })
+
+  it.live(
+    "say what they need where that is missing",
+    () =>
+      Effect.forEach(["mysql", "mssql", "two-families"], (name) => prints(name, ["This example needs"]), {
+        concurrency: "unbounded"
+      }),
+    90_000
+  )
 
   it("are what the README shows", () => {
     const readme = readFileSync(join(root, "README.md"), "utf8")

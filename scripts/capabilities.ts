@@ -1,0 +1,82 @@
+/**
+ * Writes docs/capabilities.md from what the drivers say of themselves: npm run docs:capabilities
+ */
+import { writeFileSync } from "node:fs"
+import { argv } from "node:process"
+import { fileURLToPath } from "node:url"
+import type { Capabilities } from "../src/driver/Driver.js"
+import * as Mssql from "../src/driver/Mssql.js"
+import * as Mysql from "../src/driver/Mysql.js"
+import * as Pg from "../src/driver/Pg.js"
+import * as Sqlite from "../src/driver/Sqlite.js"
+
+const databases: ReadonlyArray<readonly [string, Capabilities]> = [
+  ["SQLite", Sqlite.capabilities(false)],
+  ["SQLite, `threads: n`", Sqlite.capabilities(true)],
+  ["PostgreSQL", Pg.capabilities],
+  ["MySQL, MariaDB", Mysql.capabilities],
+  ["SQL Server", Mssql.capabilities]
+]
+
+const says = (answer: boolean): string => answer ? "yes" : "no"
+
+const rows: ReadonlyArray<readonly [string, (can: Capabilities) => string]> = [
+  ["the event loop goes on while a statement runs", (can) => says(!can.synchronous)],
+  ["an interrupt, a limit or `Db.withTimeout` stops a running statement", (can) => says(can.cancel)],
+  [
+    "`statementTimeout` is kept",
+    (can) => can.serverLimits ? "by the server or the driver" : can.cancel ? "by the engine" : "no: refused"
+  ],
+  ["several transactions write at a time", (can) => can.singleWriter ? "no: writers queue" : "yes"],
+  ["isolation levels", (can) => can.isolationLevels.map((level) => level.replaceAll(" ", "&nbsp;")).join(", ")],
+  ["nested transactions (savepoints)", (can) => says(can.savepoints)],
+  ["`readOnly` transactions: who refuses a write", (can) => `the ${can.readOnlyTransactions}`],
+  ["`deferrable` transactions", (can) => says(can.deferrable)],
+  ["constraints that are checked at COMMIT", (can) => says(can.deferredConstraints)],
+  ["DDL is part of a transaction, so a failed migration leaves nothing", (can) => says(can.transactionalDdl)],
+  ["`resolveCommit`: asks what became of a COMMIT without an answer", (can) => says(can.resolveCommit)],
+  ["BEGIN travels with the first statement, in one round trip", (can) => says(can.pipelinedBegin)],
+  ["`listen` and `notify`", (can) => says(can.listen)],
+  ["`createDatabase` makes a missing database", (can) => says(can.createDatabase)]
+]
+
+const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
+
+/** The page, as it is written. */
+export const page =
+  `<!-- Written by npm run docs:capabilities from the drivers' \`capabilities\`: change them there. -->
+
+# What each database can and cannot do
+
+Sessions, transactions, nested ones, streams with back-pressure, \`Db.query\` with several statements, typed errors with their outcome, retries,
+limits on waiting, migrations, health and the test layers work the same over all of them: one suite
+([test/suites](../test/suites)) holds each to it. Where they differ:
+
+${line(["", ...databases.map(([name]) => name)])}
+${line(["---", ...databases.map(() => "---")])}
+${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can))])).join("\n")}
+
+- SQLite has one isolation level, which is as strict as each it is asked for; its writers queue inside the process, and wait for other
+  processes up to \`lockTimeout\`.
+- \`threads\` cannot stop statements of a \`:memory:\` database: it would be lost with its process.
+- PostgreSQL runs \`read uncommitted\` as \`read committed\`. \`snapshot\` is \`repeatable read\` there, and the nearest to it on MySQL.
+- SQL Server has no read-only transactions: the driver refuses what is not a SELECT by its text. What a function or procedure writes
+  out of sight of the text is not seen.
+- On MySQL a statement of DDL commits the transaction around it. \`Db.transaction\` then fails with \`TransactionAborted\` rather than
+  going on as single statements.
+
+## What was tested, and on what
+
+SQLite and PostgreSQL: the real thing. MySQL and MariaDB: a real MariaDB, not MySQL itself. SQL Server: a server of the tests' own that
+speaks TDS 7.4 ([test/kit/tds](../test/kit/tds)), and never a real one: a green run says that the driver is correct against our reading of
+the protocol. It shows nothing of the optimiser, row locks, collations or real error texts. The same suites run on a real server by
+
+    docker run -e ACCEPT_EULA=Y -e MSSQL_SA_PASSWORD='Str0ng!Pass' -p 1433:1433 -d mcr.microsoft.com/mssql/server:2022-latest
+    TEST_MSSQL_URL='mssql://sa:Str0ng!Pass@localhost:1433/master' npx vitest run test/conformance/mssql.test.ts test/driver/mssql
+
+and on a real MySQL by \`TEST_MYSQL_URL=mysql://root:password@localhost:3306/mysql\`.
+`
+
+if (argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(new URL("../docs/capabilities.md", import.meta.url), page)
+}
