@@ -464,12 +464,12 @@ const compileParams = (
   text: string,
   params: Params | undefined
 ): Either.Either<readonly [string, ReadonlyArray<unknown>], QueryError> => {
-  if (params === undefined || Array.isArray(params)) {
-    return Either.right([text, params ?? []])
+  if (Array.isArray(params)) {
+    return Either.right([text, params])
   }
   return Either.mapLeft(
-    // An array was dealt with above; what is left is a record.
-    NamedParams.compile(text, params as Readonly<Record<string, unknown>>, engine.driver.dialect),
+    // An array was dealt with above; what is left is a record, or nothing.
+    NamedParams.compile(text, params as Readonly<Record<string, unknown>> | undefined, engine.driver.dialect),
     (problem) =>
       new QueryError({
         message: `database "${engine.name}": ${problem}`,

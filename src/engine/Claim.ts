@@ -4,7 +4,7 @@
 import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, earlier } from "./Deadline.js"
-import type { Origin } from "./Origin.js"
+import type { AnyFiber, Origin } from "./Origin.js"
 import type { Session } from "./Session.js"
 import type { Slot, Waiter } from "./Slot.js"
 import type { Ground } from "./Work.js"
@@ -35,6 +35,8 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
       readonly failFast: boolean
       readonly around: Deadline | undefined
       readonly origin: Origin
+      /** Who asks. */
+      readonly fiber: AnyFiber
     }
   ) {}
 
@@ -50,8 +52,8 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
     return this.options.failFast
   }
 
-  get holds(): Slot<Driver.Connection> | undefined {
-    return this.options.outer?.slot
+  holds(slot: Slot<Driver.Connection>): boolean {
+    return this.options.outer?.isOn(slot) === true || slot.borrower?.isHeldBy?.(this.options.fiber) === true
   }
 
   start(served: () => void, refused: (error: DbError) => void): void {

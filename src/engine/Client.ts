@@ -88,6 +88,7 @@ const prepareRun = (
     return new SingleStatement(engine, request, limit, deadlineOf(fiber), fiber, resume)
   }
   const session = frame.session
+  session.usedBy(fiber)
   const job = new Job(
     frame,
     "statement",

@@ -214,7 +214,8 @@ export class Engine implements Ground {
       reserved: options.reserved ?? false,
       failFast: options.failFast ?? false,
       around: deadlineOf(fiber),
-      origin: originOf(fiber)
+      origin: originOf(fiber),
+      fiber
     })
     const wait = Effect.async<void, DbError>((resume) => {
       claim.start(() => resume(Exit.void), (error) => resume(Exit.fail(error)))
@@ -284,9 +285,24 @@ export class Engine implements Ground {
     Effect.catchAll(() => Effect.succeed(false))
   )
 
+  /** The only connection there can be is lent and stands: whoever has it shows that the database lives. */
+  private get isBusyAlone(): boolean {
+    if (this.driver.maxConnections !== 1 || this.pool.inUse === 0) {
+      return false
+    }
+    for (const slot of this.pool.slots) {
+      if (slot.state === "lent" && !slot.connection.lost) {
+        return true
+      }
+    }
+    return false
+  }
+
   /** The cheapest question to the server: fails with why it was not answered. */
   readonly probe: Effect.Effect<void, DbError> = Effect.suspend(() =>
-    this.ask<void>((connection, done) => connection.ping(done), true)
+    this.isBusyAlone
+      ? Effect.void
+      : this.ask<void>((connection, done) => connection.ping(done), true)
   )
 
   /**

@@ -230,6 +230,8 @@ const list = (names: Iterable<string>): string => [...new Set(names)].map((name)
  * The text with the dialect's placeholders, and the values in their order; or what is wrong, by the parameters' names:
  * one without a value, a value without a parameter, names mixed with the dialect's own placeholders.
  *
+ * Without values a text with names is refused too, except for PostgreSQL's slices (`a[:n]`).
+ *
  * An array of values belongs to the dialect's own placeholders: text and values are given back as they are.
  *
  * @since 0.1.0
@@ -237,9 +239,14 @@ const list = (names: Iterable<string>): string => [...new Set(names)].map((name)
  */
 export const compile = (
   text: string,
-  params: Readonly<Record<string, unknown>> | ReadonlyArray<unknown>,
+  params: Readonly<Record<string, unknown>> | ReadonlyArray<unknown> | undefined,
   dialect: Dialect
 ): Either.Either<readonly [sql: string, values: ReadonlyArray<unknown>], string> => {
+  if (params === undefined) {
+    const parsed = parse(text, dialect)
+    const names = parsed.names.filter((_, index) => !isSlice(parsed, index, dialect))
+    return names.length > 0 ? Either.left(`no value is given for ${list(names)}`) : Either.right([text, []])
+  }
   if (isPositional(params)) {
     return Either.right([text, params])
   }
@@ -263,6 +270,12 @@ export const compile = (
   return problems.length > 0
     ? Either.left(problems.join("; "))
     : Either.right([sql, order.map((name) => params[name])])
+}
+
+/** `a[:n]`, where nobody gave values, is PostgreSQL's slice up to the column n. */
+const isSlice = ({ texts }: Parsed, index: number, dialect: Dialect): boolean => {
+  const before = texts.slice(0, index + 1).join("")
+  return dialect === "pg" && before.lastIndexOf("[") > before.lastIndexOf("]")
 }
 
 const isPositional = (

@@ -492,8 +492,7 @@ export class Pool<C> {
       return overloaded(this.database, `${this.line.size} already wait for a connection (maxWaiters)`)
     }
     if (
-      waiter.holds !== undefined && !this.canGrow(waiter) && this.opener.count === 0 &&
-      this.line.holdAll(this.slots, waiter)
+      !this.canGrow(waiter) && this.opener.count === 0 && this.line.isDeadlock(this.slots, waiter)
     ) {
       this.timeouts++
       this.timedOutAt = now

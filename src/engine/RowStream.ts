@@ -22,6 +22,28 @@ export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => Reado
 /** Rows asked for at a time by a stream: enough that the round trip does not count, few enough that memory stays flat. */
 const fetchSize = 512
 
+/** The longest a stream in this process keeps the event loop to itself, in milliseconds of real time. */
+const longestBreath = 10
+
+/**
+ * Lets the event loop go on once in a while, where rows are there without waiting for them: limits, sockets and signals
+ * would otherwise wait for the end of the stream. By time, because rows are cheap and what is done with them may not be.
+ */
+const breathing = (engine: Engine): Effect.Effect<void> => {
+  if (!engine.driver.capabilities.synchronous) {
+    return Effect.void
+  }
+  let since = performance.now()
+  const pause = Effect.async<void>((resume) => {
+    const immediate = setImmediate(() => {
+      since = performance.now()
+      resume(Effect.void)
+    })
+    return Effect.sync(() => clearImmediate(immediate))
+  })
+  return Effect.suspend(() => performance.now() - since < longestBreath ? Effect.void : pause)
+}
+
 /** The rows of a statement as a stream, back-pressured: on a session of its own where the fiber is in none. */
 export const makeStream = (
   engine: Engine,
@@ -84,31 +106,35 @@ export const makeStream = (
       )
     )
     const cursor = state.cursor!
-    const pull = Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
-      if (cursor.buffer.length > 0) {
-        return Effect.succeed(cursor.buffer.splice(0))
-      }
-      if (cursor.failed !== undefined) {
-        return Effect.fail(Option.some(cursor.failed))
-      }
-      if (cursor.done) {
-        return Effect.fail(Option.none())
-      }
-      return inLine<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) =>
-        session.fetchJob(cursor, fetchSize, (error, value) => {
-          if (error !== undefined || value.done) {
-            cursor.done = true
-            session.detach(cursor)
-          }
-          done(error, value)
-        }, deadline)
-      ).pipe(
-        Effect.mapError(Option.some),
-        Effect.flatMap(({ rows }) =>
-          rows.length > 0 || !cursor.done ? Effect.succeed(rows) : Effect.fail(Option.none())
+    const breathe = breathing(engine)
+    const pull = Effect.zipRight(
+      breathe,
+      Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
+        if (cursor.buffer.length > 0) {
+          return Effect.succeed(cursor.buffer.splice(0))
+        }
+        if (cursor.failed !== undefined) {
+          return Effect.fail(Option.some(cursor.failed))
+        }
+        if (cursor.done) {
+          return Effect.fail(Option.none())
+        }
+        return inLine<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) =>
+          session.fetchJob(cursor, fetchSize, (error, value) => {
+            if (error !== undefined || value.done) {
+              cursor.done = true
+              session.detach(cursor)
+            }
+            done(error, value)
+          }, deadline)
+        ).pipe(
+          Effect.mapError(Option.some),
+          Effect.flatMap(({ rows }) =>
+            rows.length > 0 || !cursor.done ? Effect.succeed(rows) : Effect.fail(Option.none())
+          )
         )
-      )
-    })
+      })
+    )
     return Stream.repeatEffectChunkOption(
       Effect.mapBoth(pull, {
         onFailure: Option.map(toSqlError),

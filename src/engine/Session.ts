@@ -8,7 +8,7 @@ import type * as Driver from "../driver/Driver.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
 import { Frame } from "./Frame.js"
 import type { Job } from "./Job.js"
-import type { Origin } from "./Origin.js"
+import type { AnyFiber, Origin } from "./Origin.js"
 import { outlived, transactionTimeout } from "./Refusal.js"
 import type { Borrower, Slot } from "./Slot.js"
 import { StatementQueue } from "./StatementQueue.js"
@@ -38,6 +38,8 @@ export class Session extends StatementQueue implements Borrower {
   private savepoints = 0
   /** The pool has closed, and waits for nothing but the end of what runs. */
   private isCut = false
+  /** The fiber that holds it as a resource of its own, as long as no other one uses it. */
+  hands: AnyFiber | undefined = undefined
   readonly openedAt: number
 
   constructor(
@@ -65,6 +67,25 @@ export class Session extends StatementQueue implements Borrower {
       }
     }
     return false
+  }
+
+  /** Whether this session, or one in which it was opened, has the slot. */
+  isOn(slot: Slot<Driver.Connection>): boolean {
+    return this.slot === slot || this.inside?.session.isOn(slot) === true
+  }
+
+  /** Whether this fiber alone holds it in its hands: nobody else has used it, and there is nobody it could be with. */
+  isHeldBy(fiber: AnyFiber): boolean {
+    // Effect tells a fiber's children only to an effect of that fiber, which waits here.
+    const { _children } = fiber as unknown as { readonly _children: ReadonlySet<unknown> | null }
+    return this.hands === fiber && (_children === null || _children.size === 0)
+  }
+
+  /** A fiber runs a statement in it: in two pairs of hands, either can give it back. */
+  usedBy(fiber: AnyFiber): void {
+    if (this.hands !== fiber) {
+      this.hands = undefined
+    }
   }
 
   /** The innermost frame, for a handle that follows the session rather than a fiber's place in it. */

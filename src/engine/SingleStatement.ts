@@ -26,7 +26,6 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
   private slot_: Slot<Driver.Connection> | undefined = undefined
   private onSettled: (() => void) | undefined = undefined
   readonly failFast = false
-  readonly holds = undefined
 
   constructor(
     ground: Ground,
@@ -47,6 +46,11 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
 
   get reserved(): boolean {
     return this.holdsLock
+  }
+
+  /** Its fiber may have a session in its hands, by `Db.scoped`. */
+  holds(slot: Slot<Driver.Connection>): boolean {
+    return slot.borrower?.isHeldBy?.(this.fiber) === true
   }
 
   /** Starts it. The answer may come before this returns. */

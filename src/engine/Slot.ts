@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type { ConnectionError, DbError, Holder, TimeoutError } from "../DbError.js"
+import type { AnyFiber } from "./Origin.js"
 import type { Waiting } from "./WaitingLine.js"
 
 /** What the pool must be told about its connections. */
@@ -29,6 +30,8 @@ export interface Borrower {
   readonly onDeadline: (now: number) => void
   /** The same of the slot's `queueDeadline`; only who sets it has to answer for it. */
   readonly onQueueDeadline?: (now: number) => void
+  /** Whether this fiber, and nobody else, can give it back. */
+  readonly isHeldBy?: (fiber: AnyFiber) => boolean
   /**
    * The pool is closing and does not wait any longer. `stop`: stop what runs on the server, and let go of the connection
    * as soon as it has stopped. `drop`: at once, because even that took too long.
@@ -83,8 +86,8 @@ export interface Waiter<C> extends Waiting {
   readonly reserved: boolean
   /** Does not outwait failing openings. */
   readonly failFast: boolean
-  /** The slot that the asking fiber holds already, and cannot give back while it waits. */
-  readonly holds: Slot<C> | undefined
+  /** Whether the asking fiber holds this slot already, and cannot give it back while it waits. */
+  readonly holds: (slot: Slot<C>) => boolean
   readonly onSlot: (slot: Slot<C>) => void
   readonly onRefused: (error: DbError) => void
 }

@@ -111,7 +111,10 @@ export const reserveSession = (engine: Engine) =>
     Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
       Effect.tap(
         engine.openSession(fiber, restore, { writes: false, inside: frameOf(engine, fiber) }),
-        (session) => Effect.addFinalizer(() => engine.closeSession(session))
+        (session) => {
+          session.hands = fiber
+          return Effect.addFinalizer(() => engine.closeSession(session))
+        }
       )
     )
   )

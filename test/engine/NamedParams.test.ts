@@ -70,6 +70,18 @@ describe("NamedParams", () => {
       assertRight(NamedParams.compile(text, given, "mysql"), ["SELECT ?, ?, ?", [1, 2, 1]])
     })
 
+    it("takes a name without any values for a mistake, and what only looks like one for what it is", () => {
+      for (const dialect of dialects) {
+        assertLeft(NamedParams.compile("SELECT :x, :y", undefined, dialect), "no value is given for :x, :y")
+        assertRight(NamedParams.compile("SELECT ':x' -- :y", undefined, dialect), ["SELECT ':x' -- :y", []])
+      }
+      for (const text of ["SELECT a[1:x], a[:n], '1'::int, b[i : j]", "SELECT $$ :x $$, '{\"a\": 1}'::jsonb -> 'a'"]) {
+        assertRight(NamedParams.compile(text, undefined, "pg"), [text, []])
+      }
+      assertLeft(NamedParams.compile("SELECT a[:n], :x", undefined, "pg"), "no value is given for :x")
+      assertRight(NamedParams.compile("SELECT @a := 1", undefined, "mysql"), ["SELECT @a := 1", []])
+    })
+
     it("text and values given by position stay as they are", () => {
       for (const dialect of dialects) {
         assertRight(NamedParams.compile("SELECT ?, ':a', :a", [1, 2], dialect), ["SELECT ?, ':a', :a", [1, 2]])

@@ -84,6 +84,25 @@ describe("a transaction whose limit is noticed at COMMIT", () => {
 /** The answer comes after the limit, but before the cancel, which never comes: the connection is dropped. */
 const late: Step = { delay: "3 seconds" }
 
+describe("the only connection there can be", () => {
+  it.effect("is no dead database because somebody has it", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb({}, { maxConnections: 1 })
+      control.execute.always("never")
+      yield* Effect.gen(function*() {
+        yield* Effect.fork(Effect.zipRight(Db.query("SELECT 1"), Db.query("SELECT 2")).pipe(Db.transaction()))
+        yield* settle
+        assert.isTrue(yield* Db.ping)
+        assert.deepInclude(yield* Db.health, { status: "degraded", query_test: true })
+        control.loseAll()
+        control.open.always("never")
+        yield* settle
+        const ping = yield* Effect.fork(Db.ping)
+        assert.isFalse(yield* passing(ping))
+      }).pipe(Effect.provide(layer))
+    }))
+})
+
 describe("a transaction that is ended by hand while a statement of it runs", () => {
   it.effect("says so to the statement, with what became of it", () =>
     Effect.gen(function*() {

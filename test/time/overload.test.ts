@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -23,6 +25,44 @@ describe("a deadlock with oneself", () => {
         const error = yield* Effect.flip(Db.session(Effect.scoped(Db.scoped)))
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Acquire", outcome: "NotSent" })
         assert.include(error.message, "every connection is held by a fiber that itself waits for one")
+        yield* isWhole
+      }).pipe(Effect.provide(layer))
+    }))
+
+  const hopeless = (size: number, body: Effect.Effect<unknown, unknown, Db | Scope.Scope>) =>
+    Effect.gen(function*() {
+      const { layer } = yield* fakeDb({ pool: { size } })
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(Effect.scoped(body))
+        assert.deepInclude(error, { _tag: "TimeoutError", phase: "Acquire", outcome: "NotSent" })
+        assert.include(String(error), "every connection is held by a fiber that itself waits for one")
+        yield* isWhole
+      }).pipe(Effect.provide(layer))
+    })
+
+  const inHands = Effect.tap(Db.scoped, (session) => session.begin())
+
+  it.effect("fails at once when the fiber holds all of them in its hands", () =>
+    Effect.gen(function*() {
+      yield* hopeless(1, Effect.zipRight(inHands, Db.scoped))
+      yield* hopeless(2, Effect.zipRight(inHands, Effect.scoped(Effect.zipRight(inHands, Db.scoped))))
+      yield* hopeless(1, Effect.zipRight(inHands, Db.query("SELECT 1")))
+      yield* hopeless(1, Effect.zipRight(inHands, Db.query("SELECT 1").pipe(Db.transaction())))
+      yield* hopeless(2, Db.session(Effect.zipRight(inHands, Db.scoped)))
+      yield* hopeless(3, Effect.zipRight(inHands, Db.transaction()(Effect.zipRight(inHands, Db.scoped))))
+    }))
+
+  it.effect("is none where somebody else has the session in his hands too", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* fakeDb({ pool: { size: 1 } })
+      yield* Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const session = yield* Scope.extend(Db.scoped, scope)
+        const other = yield* Effect.fork(
+          session.use(Db.query("SELECT 1")).pipe(Effect.ensuring(Scope.close(scope, Exit.void)))
+        )
+        yield* Db.query("SELECT 2")
+        yield* Fiber.join(other)
         yield* isWhole
       }).pipe(Effect.provide(layer))
     }))

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -31,6 +32,31 @@ const onFile = <A, E>(options: DbConfig.Options, body: Effect.Effect<A, E, Db>) 
         ...options
       })
     ))
+
+describe("a stream in this process", () => {
+  it.scopedLive("leaves the event loop to others once in a while", () =>
+    onFile(
+      {},
+      Effect.gen(function*() {
+        const sql = yield* Db.sql
+        const many = sql<
+          { x: number }
+        >`WITH RECURSIVE s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s) SELECT x FROM s`
+        const [millis, error] = yield* took(
+          many.stream.pipe(
+            Stream.take(5_000_000),
+            Stream.runDrain,
+            Db.transaction({ timeout: "200 millis" }),
+            Effect.flip
+          )
+        )
+        assert.deepInclude(error, { _tag: "TimeoutError", phase: "Transaction", outcome: "RolledBack" })
+        // Alone it reads for several seconds.
+        assert.isBelow(millis, 1_500)
+        yield* isWhole
+      })
+    ))
+})
 
 const elsewhere: Target = {
   name: "sqlite, in processes of its own",

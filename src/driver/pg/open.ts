@@ -111,7 +111,8 @@ const startupParameters = (config: DbConfig, user: string): Readonly<Record<stri
   if (limits.statementTimeout > 0) parameters["statement_timeout"] = String(Math.ceil(limits.statementTimeout))
   if (limits.lockTimeout > 0) parameters["lock_timeout"] = String(Math.ceil(limits.lockTimeout))
   if (limits.idleInTransactionTimeout > 0) {
-    parameters["idle_in_transaction_session_timeout"] = String(Math.ceil(limits.idleInTransactionTimeout))
+    // Later than the engine, which rolls back and keeps the connection; the server closes it.
+    parameters["idle_in_transaction_session_timeout"] = String(Math.ceil(limits.idleInTransactionTimeout) + 1_000)
   }
   // Not `transaction_timeout`: it would cut transactions that were given a longer limit; the engine keeps that one.
   // Last: no setting takes it back.

@@ -253,7 +253,7 @@ describePostgres("opening a connection", () => {
         work_mem: "5MB",
         statement_timeout: "5s",
         lock_timeout: "4s",
-        idle_in_transaction_session_timeout: "1min",
+        idle_in_transaction_session_timeout: "61s",
         DateStyle: "ISO, MDY",
         client_encoding: "UTF8"
       }
