@@ -99,16 +99,21 @@ type Typed<E> = Exclude<E, SqlError> | DbError
  * @category models
  */
 export interface TransactionOptions {
-  /** Defaults to the database's own default. */
+  /**
+   * Defaults to the database's own default. A nested transaction has that of the outermost one; asking for another is a
+   * `QueryError` with reason `Parameter`.
+   */
   readonly isolation?: Driver.IsolationLevel | undefined
   /**
    * The transaction only reads. On SQLite it then runs beside a writer. Defaults to false; on a database whose access is
-   * read-only it is always true.
+   * read-only it is always true. In a nested transaction it defaults to what holds around it, and true is kept on SQLite
+   * and PostgreSQL; where it cannot be kept (and for a nested one that is to write in one that only reads) it is a
+   * `QueryError` with reason `Parameter`.
    */
   readonly readOnly?: boolean | undefined
-  /** PostgreSQL, with `serializable` and `readOnly`: wait for a snapshot that cannot conflict. Defaults to false. */
+  /** PostgreSQL, with `serializable` and `readOnly`: wait for a snapshot that cannot conflict. Only the outermost transaction can. Defaults to false. */
   readonly deferrable?: boolean | undefined
-  /** The longest it may take. Defaults to the configured `limits.transactionTimeout`. */
+  /** The longest it may take, nested or not. Defaults to the configured `limits.transactionTimeout` for the outermost one. */
   readonly timeout?: Duration.DurationInput | undefined
   /**
    * Runs the whole transaction again, as the schedule says, when nothing of it was applied and the reason is transient.
@@ -501,7 +506,7 @@ const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient
       if (typeof begin !== "string") {
         return Effect.fail(unsupported(engine, begin.unsupported))
       }
-      return beginInnermost(session, begin, { readOnly })
+      return beginInnermost(session, begin, { ...options, readOnly })
     }),
   commit: endInnermost(engine, session, "commit"),
   rollback: endInnermost(engine, session, "rollback")

@@ -175,6 +175,8 @@ export interface TransactionSql {
   readonly rollbackTo: (name: string) => string
   /** `undefined` where the database has no RELEASE. */
   readonly release: ((name: string) => string) | undefined
+  /** Makes what follows in a savepoint read-only, until the savepoint ends; `undefined` where the database cannot. */
+  readonly readOnlyWithin?: string | undefined
 }
 
 /**

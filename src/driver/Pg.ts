@@ -152,7 +152,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       rollback: "ROLLBACK",
       savepoint: (name) => `SAVEPOINT ${quote(name)}`,
       rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quote(name)}`,
-      release: (name) => `RELEASE SAVEPOINT ${quote(name)}`
+      release: (name) => `RELEASE SAVEPOINT ${quote(name)}`,
+      readOnlyWithin: "SET TRANSACTION READ ONLY"
     },
     open: opened,
     createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),

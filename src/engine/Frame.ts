@@ -2,6 +2,7 @@
  * A level of a session, and why its statements are refused when it is over.
  */
 import type { DbError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
 import type { Session } from "./Session.js"
 
 /**
@@ -20,6 +21,33 @@ export class Frame {
     readonly parent: Frame | undefined,
     readonly kind: "session" | "transaction" | "savepoint",
     /** The savepoint's name. */
-    readonly savepoint: string | undefined
+    readonly savepoint: string | undefined,
+    /** What holds in it. */
+    readonly options: Driver.BeginOptions
   ) {}
+}
+
+/** Why a transaction cannot be nested in this frame as the options ask, and what to do about it. */
+export const cannotNest = (outer: Frame, options: Driver.BeginOptions): string | undefined => {
+  const { capabilities, transaction } = outer.session.ground.driver
+  const around = outer.options
+  if (options.isolation !== undefined && options.isolation !== around.isolation) {
+    return `a nested transaction has the isolation of the one around it (${
+      around.isolation ?? "the database's default"
+    }), ` +
+      `so it cannot be ${options.isolation}: give the outermost transaction that isolation`
+  }
+  if (options.deferrable === true && around.deferrable !== true) {
+    return "a nested transaction cannot be deferrable in one that is not: make the outermost transaction deferrable"
+  }
+  if (options.readOnly === false && around.readOnly === true) {
+    return "a nested transaction cannot write in one that only reads: let the outermost transaction write"
+  }
+  if (
+    options.readOnly === true && around.readOnly !== true && !capabilities.singleWriter &&
+    transaction.readOnlyWithin === undefined
+  ) {
+    return "this database cannot make a part of a transaction read-only: make the outermost transaction read-only"
+  }
+  return undefined
 }

@@ -50,7 +50,7 @@ export class Session extends StatementQueue implements Borrower {
     private readonly inside: Frame | undefined
   ) {
     super(ground, slot, origin)
-    this.root = new Frame(this, undefined, "session", undefined)
+    this.root = new Frame(this, undefined, "session", undefined, {})
     this.top = this.root
     this.openedAt = slot.lentAt
     slot.borrower = this
@@ -111,16 +111,20 @@ export class Session extends StatementQueue implements Borrower {
     /** `now`: send BEGIN at once instead of with the first statement. */
     options: {
       readonly now?: boolean | undefined
-      readonly readOnly?: boolean | undefined
+      readonly begin?: Driver.BeginOptions | undefined
       readonly deadline?: Deadline | undefined
     } = {}
   ): Job | undefined {
     const isOutermost = parent === this.root
     const name = isOutermost ? undefined : `dblive_${++this.savepoints}`
-    const frame = new Frame(this, parent, isOutermost ? "transaction" : "savepoint", name)
+    const { deferrable, isolation, readOnly } = options.begin ?? {}
+    const asked = isOutermost
+      ? { deferrable, isolation, readOnly }
+      : { ...parent.options, readOnly: readOnly ?? parent.options.readOnly }
+    const frame = new Frame(this, parent, isOutermost ? "transaction" : "savepoint", name, asked)
     const enter = () => {
       if (isOutermost) {
-        this.readOnly = options.readOnly === true
+        this.readOnly = readOnly === true
       }
       parent.child = frame
       this.top = frame
@@ -143,7 +147,7 @@ export class Session extends StatementQueue implements Borrower {
     }
     const job = this.control(
       parent,
-      name === undefined ? begin : this.ground.driver.transaction.savepoint(name),
+      name === undefined ? begin : this.savepointText(name, frame),
       (error) => {
         if (error === undefined) {
           enter()
@@ -155,6 +159,7 @@ export class Session extends StatementQueue implements Borrower {
       },
       {
         deadline: options.deadline,
+        several: readOnly === true && !isOutermost,
         onTurn: () => {
           // The savepoint is the first statement of its transaction: BEGIN goes ahead of it.
           if (!isOutermost && this.pendingBegin !== undefined) {
@@ -167,6 +172,14 @@ export class Session extends StatementQueue implements Borrower {
     )
     this.submit(job)
     return job
+  }
+
+  /** A database with a server is told what it is to refuse; where there is none, the session refuses it. */
+  private savepointText(name: string, { options, parent }: Frame): string {
+    const { readOnlyWithin, savepoint } = this.ground.driver.transaction
+    return options.readOnly === true && parent!.options.readOnly !== true && readOnlyWithin !== undefined
+      ? `${savepoint(name)}; ${readOnlyWithin}`
+      : savepoint(name)
   }
 
   /**

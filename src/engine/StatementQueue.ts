@@ -272,7 +272,8 @@ export abstract class StatementQueue implements Writer {
   /** A database without a server has nobody else to refuse a write in a read-only transaction. */
   protected checkReadOnly(job: Job): DbError | undefined {
     if (
-      !this.readOnly || job.request === undefined || job.kind === "control" || this.top === this.root ||
+      this.top.options.readOnly !== true || job.request === undefined || job.kind === "control" ||
+      this.top === this.root ||
       !this.ground.driver.capabilities.singleWriter || !this.connection.writes(job.request.text)
     ) {
       return undefined
@@ -394,13 +395,15 @@ export abstract class StatementQueue implements Writer {
       readonly limit?: number | undefined
       readonly deadline?: Deadline | undefined
       readonly onTurn?: (() => void) | undefined
+      /** The text is more than one statement. */
+      readonly several?: boolean | undefined
     } = {}
   ): Job {
     const request: Driver.Request = {
       text,
       params: [],
       mode: "values",
-      prepare: true,
+      prepare: options.several !== true,
       begin: undefined,
       statementTimeout: undefined,
       lockTimeout: undefined,

@@ -17,7 +17,7 @@ import { ConnectionError, type DbError, isRetryable, QueryError } from "../DbErr
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
-import type { Frame } from "./Frame.js"
+import { cannotNest, type Frame } from "./Frame.js"
 import { type AnyFiber, deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
 import { transactionTimeout } from "./Refusal.js"
@@ -336,6 +336,17 @@ const enter = (
   deadline: Deadline | undefined,
   restore: Restore
 ): Exit.Success<Frame, never> | Effect.Effect<Frame, DbError> => {
+  const problem = outer.kind === "session" ? undefined : cannotNest(outer, options)
+  if (problem !== undefined) {
+    return Effect.fail(
+      new QueryError({
+        message: `database "${session.ground.name}": ${problem}`,
+        reason: "Parameter",
+        outcome: "NotSent",
+        database: session.ground.name
+      })
+    )
+  }
   const state: { frame: Frame | undefined; exit: Exit.Exit<Frame, DbError> | undefined } = {
     frame: undefined,
     exit: undefined
@@ -345,7 +356,7 @@ const enter = (
     state.frame = frame
     state.exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
     notify?.()
-  }, { readOnly: options.readOnly === true, now: options.now, deadline })
+  }, { begin: options, now: options.now, deadline })
   if (state.exit !== undefined) {
     return state.exit
   }

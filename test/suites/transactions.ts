@@ -244,6 +244,44 @@ export const transactions = (target: Target): void => {
 
     test(
       target,
+      "keep or refuse what a nested one asks for",
+      Effect.gen(function*() {
+        yield* table
+        const nested = (
+          outer: Parameters<typeof Db.transaction>[0],
+          inner: Parameters<typeof Db.transaction>[0],
+          effect: Effect.Effect<unknown, unknown, SqlClient.SqlClient | Db>
+        ) => Effect.either(effect.pipe(Db.transaction(inner), Db.transaction(outer)))
+        const refused = { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" }
+        const other = yield* nested({}, { isolation: "serializable" }, insert("no"))
+        assert(other._tag === "Left")
+        assert.deepInclude(other.left, refused)
+        const same = yield* nested({ isolation: "serializable" }, { isolation: "serializable" }, insert("same"))
+        assert.strictEqual(same._tag, "Right")
+        const writer = yield* nested({ readOnly: true }, { readOnly: false }, insert("no"))
+        assert(writer._tag === "Left")
+        assert.deepInclude(writer.left, refused)
+        const reader = yield* nested({}, { readOnly: true }, insert("no"))
+        assert(reader._tag === "Left" && typeof reader.left === "object" && reader.left !== null)
+        const { reason } = reader.left as { readonly reason?: string }
+        assert.include(["ReadOnly", "Parameter"], reason)
+        if (reason === "ReadOnly") {
+          // Only the nested one is read-only, and only until it ends.
+          yield* Effect.gen(function*() {
+            yield* insert("before")
+            yield* bodies.pipe(Db.transaction({ readOnly: true }))
+            yield* insert("between")
+            yield* Effect.ignore(insert("no").pipe(Db.transaction({ readOnly: true })))
+            yield* insert("behind")
+          }).pipe(Db.transaction())
+          assert.deepStrictEqual(yield* bodies, ["same", "before", "between", "behind"])
+        }
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
       "take every isolation level the driver names",
       Effect.gen(function*() {
         yield* table
