@@ -3,7 +3,8 @@
  *
  *     npm run bench -- [--peers pg,dblive] [--workloads W1,S2] [--rounds 5] [--quick]
  *
- * A whole run writes `results.json` and `chart.svg` beside this file; with `--workloads` only those are written anew.
+ * A whole run writes `results.json` and `chart.svg` beside this file, and the README's table; with `--workloads` only those
+ * rows are written anew.
  * A run with `--quick` or `--peers` writes to `.runs/`, because it is no honest table.
  */
 import { rmSync } from "node:fs"
@@ -17,6 +18,7 @@ import { draw } from "./Chart.js"
 import type { Measured } from "./Measure.js"
 import { type PeerEntry, peers, versionOf } from "./Peers.js"
 import { type PeerProcess, startProcess } from "./Process.js"
+import { writeReadme } from "./Report.js"
 import { goalsOf, peerResult, print, type Results, type WorkloadResult } from "./Results.js"
 import { countRows, makeFile, makeServer, type Server } from "./Server.js"
 import { connections, type Workload, workloads } from "./Workload.js"
@@ -239,7 +241,8 @@ const main = async (): Promise<void> => {
     }
     await writeFile(file, `${JSON.stringify(results, null, 2)}\n`)
     await writeFile(join(target, "chart.svg"), draw(results))
-    say(`written: ${file}`)
+    if (whole) writeReadme()
+    say(`written: ${file}${whole ? ", chart.svg and the README" : ""}, after ${Math.round(performance.now() / 60_000)} minutes`)
   } finally {
     await server?.close()
     await rm(temporary, { recursive: true, force: true })

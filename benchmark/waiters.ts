@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { build } from "./Build.js"
 import type { Measured } from "./Measure.js"
+import { writeReadme } from "./Report.js"
 import { startProcess } from "./Process.js"
 import { makeServer } from "./Server.js"
 import { connections, growth, type Size, type Workload, workloads } from "./Workload.js"
@@ -110,6 +111,7 @@ const main = async (): Promise<void> => {
     const target = join(dirname(fileURLToPath(import.meta.url)), options.quick ? ".runs" : ".")
     await mkdir(target, { recursive: true })
     await writeFile(join(target, "waiters.json"), `${JSON.stringify(results, null, 2)}\n`)
+    if (!options.quick) writeReadme()
   } finally {
     await server.close()
   }

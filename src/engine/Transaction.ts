@@ -37,15 +37,20 @@ export interface Options extends Driver.BeginOptions {
 /** Gives interruption back to the user's effect, where it was given around ours. */
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/**
- * The hash of a context, as its prototype has it, ready made: setting a fiber's context compares it with the last one, and
- * the prototype then defines a property on each, which takes longer than all the rest of a session.
- */
+/** By a context's size. */
 const hashes: Array<() => number> = []
 
+/**
+ * The hash of a context, as its prototype has it, ready made: setting a fiber's context compares it with the last one, and
+ * the prototype would then define a property on it, which takes longer than all the rest of it.
+ */
 const hashOf = (size: number): () => number => {
+  const known = hashes[size]
+  if (known !== undefined) {
+    return known
+  }
   const hash = Hash.number(size)
-  return hashes[size] ??= () => hash
+  return hashes[size] = () => hash
 }
 
 /** In this context statements go to the frame, and `SqlClient` is this database's client. */

@@ -1,0 +1,39 @@
+import { assert, describe, it } from "@effect/vitest"
+import { current, inReadme, report } from "../../benchmark/Report.js"
+import { peerResult, type Results } from "../../benchmark/Results.js"
+
+describe("what the README says of speed", () => {
+  it("is what was measured (npm run bench writes both)", () => {
+    assert.strictEqual(inReadme(), current())
+  })
+
+  it("shows slower rows and missed goals as well", () => {
+    const round = (value: number) => ({ value, checksum: 0 })
+    const results: Results = {
+      date: "2026-01-02T03:04:05.000Z",
+      machine: { cores: 2 },
+      rounds: 1,
+      workloads: [{
+        id: "W1",
+        title: "point select",
+        unit: "selects/s",
+        better: "more",
+        count: 1,
+        fibers: 1,
+        baseline: "pg",
+        peers: [
+          peerResult("pg", "8", [round(2000)], [round(2000)]),
+          peerResult("dblive", "0", [round(1000)], [round(2000)])
+        ],
+        leftOut: {},
+        failed: {},
+        goals: [{ goal: "dblive: ratio >= 1.5", found: 0.5, met: false }]
+      }]
+    }
+    const text = report(results, { dblive: { "bytes per waiting fiber": 4096, soak: { minutes: 10, "KiB/min": 1.5 } } })
+    assert.include(text, "| W1: point select (selects/s) | 2,000 | 0.50 |")
+    assert.include(text, "Of 1 goals 0 are met; missed:\n\n- W1, dblive: ratio >= 1.5: 0.5")
+    assert.include(text, "| memory over 10 minutes of mixed load (KiB/min) | 1.5 |")
+    assert.include(text, "cores 2")
+  })
+})
