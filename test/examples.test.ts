@@ -50,6 +50,12 @@ describe("examples", () => {
     ],
     repository: ["default: Ada, Grace, Barbara", "archive: Ada"],
     errors: ["caught: EmailTaken: ada@example.org is taken", "QueryError UndefinedObject", "worth a retry: false"],
+    migrations: [
+      "applied V1__Add_words, V2__Count_words: version 2",
+      "\"it works\" has 2 words",
+      "a second run applies 0",
+      "MigrationError Checksum: V1__Add_words: the migration was edited"
+    ],
     retry: [/./],
     timeouts: [/./],
     config: [/./],

@@ -42,7 +42,8 @@ const forCommands = (options: DbConfig.Options, connectOnStart: boolean): DbConf
   ...options,
   connectOnStart,
   applicationName: options.applicationName ?? "dblive",
-  pool: { ...options.pool, size: 1, overflow: 1 },
+  // A migration holds its connection for as long as it takes: that is no leak.
+  pool: { ...options.pool, size: 1, overflow: 1, leakThreshold: 0 },
   limits: { ...options.limits, statementTimeout: 0, transactionTimeout: 0, idleInTransactionTimeout: 0 }
 })
 

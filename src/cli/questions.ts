@@ -60,9 +60,7 @@ export const health = Command.make("health", options.target, (given) => {
               error ?? `answered in ${Math.round(response_time_ms)} ms`
             }`,
             `migrations: ${migration_status ?? "unknown"}`,
-            `connections: ${
-              Object.entries(pool).map(([key, value]) => `${value} ${key.replaceAll("_", " ")}`).join(", ")
-            }`
+            `connections: ${pool.in_use} in use and ${pool.idle} idle of at most ${pool.capacity}, ${pool.waiting} waiting`
           ].join("\n")
       }),
     end
