@@ -113,8 +113,12 @@ const isTold = Effect.fnUntraced(function*(kind: Kind) {
 })
 
 describeAll("processes", (kind) => {
+  // On MySQL fewer: what differs there, DDL that commits, shows itself with few.
+  const together = kind === "mysql" ? 4 : 10
+  const kills = kind === "mysql" ? 2 : 6
+
   it.scopedLive(
-    "ten started together apply each migration exactly once",
+    `${together} started together apply each migration exactly once`,
     () =>
       withFixture(kind, ({ folder, source, url, write }) =>
         Effect.gen(function*() {
@@ -122,9 +126,9 @@ describeAll("processes", (kind) => {
           const children = yield* Effect.forEach(Array.from({ length: 10 }), () => child(folder, url))
           yield* Effect.forEach(children, (child) => child.ended)
           expect(children.map((child) => child.lines.find((line) => line._tag === "Failure")?.message)).toEqual(
-            Array(10).fill(undefined)
+            Array(together).fill(undefined)
           )
-          expect(children.map((child) => child.process.exitCode)).toEqual(Array(10).fill(0))
+          expect(children.map((child) => child.process.exitCode)).toEqual(Array(together).fill(0))
           const applied = children.flatMap((child) => child.lines.at(-1)!.applied!.map((_) => _.script))
           expect(applied.sort()).toEqual(Object.keys(migrations))
           expect((yield* isTold(kind)).map((row) => row.version)).toEqual(["1", "2", "3", "4", "5", "6"])
@@ -134,7 +138,7 @@ describeAll("processes", (kind) => {
   )
 
   it.live(
-    "killed at 30 random points and run again: the schema ends right and the history tells the truth",
+    `killed at ${kills * 5} random points and run again: the schema ends right and the history tells the truth`,
     () =>
       Effect.gen(function*() {
         const found = new Set<string>()
@@ -168,11 +172,11 @@ describeAll("processes", (kind) => {
             expect(after.map((row) => row.version)).toEqual(["1", "2", "3", "4", "5", "6"])
             yield* DbMigrator.validate(Db, { migrations: source })
           })
-        yield* Effect.replicateEffect(kill, 6, { concurrency: 2, discard: true })
+        yield* Effect.replicateEffect(kill, kills, { concurrency: 2, discard: true })
         // The points were in the middle, not all at one end.
         expect(found.size).toBeGreaterThan(2)
       }),
-    120_000
+    240_000
   )
 
   it.scopedLive(
