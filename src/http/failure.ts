@@ -12,6 +12,7 @@ import {
   type DbError,
   fromSqlError,
   isDbError,
+  isRetryable,
   type QueryReason,
   type TimeoutPhase
 } from "../DbError.js"
@@ -20,7 +21,7 @@ import { errorType } from "../DbMetrics.js"
 /** One way to answer. */
 interface Answer {
   readonly status: number
-  /** In seconds; only where nothing was applied, so that who asks again cannot apply it twice. */
+  /** In seconds; said only where nothing was applied and the reason may pass. */
   readonly retryAfter?: number
   readonly title: string
 }
@@ -119,7 +120,12 @@ export const problem = (
 /** The response to a failure of the database. */
 export const response = (error: DbError): HttpServerResponse.HttpServerResponse => {
   const { retryAfter, status, title } = answerTo(error)
-  return problem(status, title, retryAfter === undefined ? {} : { headers: { "retry-after": String(retryAfter) } })
+  // Who sends it again must not apply it twice, nor in vain.
+  return problem(
+    status,
+    title,
+    retryAfter === undefined || !isRetryable(error) ? {} : { headers: { "retry-after": String(retryAfter) } }
+  )
 }
 
 const typed = (error: unknown, database: string): Option.Option<DbError> =>

@@ -1,0 +1,121 @@
+/**
+ * A small notes service: a request is a transaction, the routes tell how the database is, and the end is in order.
+ *
+ *     STATUS_PASSWORD=secret npx tsx examples/http-server.ts
+ *     curl -d 'first note' localhost:3000/notes && curl localhost:3000/notes
+ *     open http://localhost:3000/debug/db/ui    # any user, the password above
+ */
+import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import { SqlClient } from "@effect/sql"
+import { Config, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { createHash, timingSafeEqual } from "node:crypto"
+import { createServer } from "node:http"
+import * as DbHttp from "../src/DbHttp.js"
+import { Db, DbLive } from "../src/index.js"
+
+// -- notes: repository functions know SQL and nothing of HTTP -------------------------------------
+
+const addNote = (body: string) =>
+  Effect.gen(function*() {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`INSERT INTO http_note ${sql.insert({ body })}`
+    const rows = yield* sql<{ readonly count: number }>`SELECT count(*) AS count FROM http_note`
+    return Number(rows[0]!.count)
+  })
+
+const notes = Effect.map(
+  SqlClient.SqlClient,
+  (sql) => sql<{ readonly body: string }>`SELECT body FROM http_note ORDER BY id`.stream
+)
+
+// -- routes ---------------------------------------------------------------------------------------
+
+const writing = HttpLayerRouter.add(
+  "POST",
+  "/notes",
+  Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const body = (yield* request.text).trim()
+    const count = yield* addNote(body)
+    // An error status rolls back: the note that was just written is gone.
+    return body === ""
+      ? HttpServerResponse.text("a note needs a text\n", { status: 422 })
+      : HttpServerResponse.text(`${count}\n`, { status: 201 })
+  })
+).pipe(Layer.provide(DbHttp.transaction(Db).layer))
+
+const reading = HttpLayerRouter.add(
+  "GET",
+  "/notes",
+  Effect.map(
+    notes,
+    (rows) =>
+      HttpServerResponse.stream(rows.pipe(Stream.map((note) => `${note.body}\n`), Stream.encodeText), {
+        contentType: "text/plain; charset=utf-8"
+      })
+  )
+).pipe(Layer.provide(DbHttp.session(Db).layer))
+
+// -- who may see the status page ------------------------------------------------------------------
+
+/** HTTP's own question for a password; compared in a time that tells nothing of it. */
+const password = (expected: Redacted.Redacted): DbHttp.Guard<never, HttpServerRequest.HttpServerRequest> => {
+  const digest = (text: string) => createHash("sha256").update(text).digest()
+  return (page) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => {
+      const [, given = ""] = Buffer.from((headers["authorization"] ?? "").slice("Basic ".length), "base64")
+        .toString().split(/:(.*)/s)
+      return timingSafeEqual(digest(given), digest(Redacted.value(expected)))
+        ? page
+        : HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Basic realm=\"status\"" } })
+    })
+}
+
+const status = Layer.unwrapEffect(
+  Effect.map(Config.option(Config.redacted("STATUS_PASSWORD")), (given) =>
+    // Without a password the debug routes do not exist.
+    DbHttp.layer([Db], { debug: Option.isSome(given) ? password(given.value) : undefined }))
+)
+
+// -- the server -----------------------------------------------------------------------------------
+
+const http = createServer()
+
+/** Takes no new connections, waits for the requests in flight, and cuts what is left: those are rolled back. */
+const drained = (limit: Config.Config<number>) =>
+  Layer.scopedDiscard(Effect.flatMap(limit, (seconds) =>
+    Effect.addFinalizer(() => {
+      const ended = Effect.async<void>((resume) => {
+        http.close(() => resume(Effect.void))
+        // A client that keeps its connection for later does not keep the process.
+        const timer = setInterval(() => http.closeIdleConnections(), 50)
+        return Effect.sync(() => clearInterval(timer))
+      })
+      return Effect.log("shutting down").pipe(
+        // Finalizers run where interruption is masked, and a wait that cannot be interrupted has no limit.
+        Effect.zipRight(Effect.timeoutOption(Effect.interruptible(ended), `${seconds} seconds`)),
+        Effect.flatMap((done) =>
+          Option.isSome(done)
+            ? Effect.log("every request has been answered")
+            : Effect.zipRight(Effect.sync(() => http.closeAllConnections()), Effect.logWarning("requests were cut"))
+        )
+      )
+    })))
+
+const schema = Layer.effectDiscard(
+  Db.query("CREATE TABLE IF NOT EXISTS http_note (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+)
+
+const server = HttpLayerRouter.serve(Layer.mergeAll(writing, reading, status)).pipe(
+  Layer.provide(NodeHttpServer.layerConfig(() => http, { port: Config.withDefault(Config.integer("PORT"), 3000) }))
+)
+
+// They end in the order of this line: the requests, the server, then the database.
+drained(Config.withDefault(Config.integer("SHUTDOWN_SECONDS"), 10)).pipe(
+  Layer.provide(server),
+  Layer.provide(schema),
+  Layer.provide(DbLive),
+  Layer.launch,
+  NodeRuntime.runMain
+)
