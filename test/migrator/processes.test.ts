@@ -123,7 +123,7 @@ describeAll("processes", (kind) => {
       withFixture(kind, ({ folder, source, url, write }) =>
         Effect.gen(function*() {
           write(migrations)
-          const children = yield* Effect.forEach(Array.from({ length: 10 }), () => child(folder, url))
+          const children = yield* Effect.forEach(Array.from({ length: together }), () => child(folder, url))
           yield* Effect.forEach(children, (child) => child.ended)
           expect(children.map((child) => child.lines.find((line) => line._tag === "Failure")?.message)).toEqual(
             Array(together).fill(undefined)
