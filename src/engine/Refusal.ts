@@ -142,20 +142,3 @@ export const lostInside = (database: string): ConnectionError =>
     outcome: "RolledBack",
     database
   })
-
-/** The connection of a session is gone. */
-export const lostBefore = (
-  database: string,
-  statement: string | undefined,
-  isInTransaction: boolean,
-  first: DbError | undefined
-): ConnectionError =>
-  new ConnectionError({
-    message:
-      `database "${database}": the connection of this session was lost before this statement, which was not sent`,
-    reason: "Lost",
-    outcome: isInTransaction ? "RolledBack" : "NotSent",
-    database,
-    ...(statement === undefined ? {} : { statement }),
-    ...(first === undefined ? {} : { cause: first })
-  })

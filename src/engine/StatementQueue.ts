@@ -11,7 +11,7 @@ import type { Deadline } from "./Deadline.js"
 import type { Frame } from "./Frame.js"
 import { Job, type SessionCursor } from "./Job.js"
 import type { Origin } from "./Origin.js"
-import { endedMeanwhile, lostBefore, lostInside, outlived, readOnlyWrite, turnTimeout } from "./Refusal.js"
+import { endedMeanwhile, lostInside, outlived, readOnlyWrite, turnTimeout } from "./Refusal.js"
 import type { Slot } from "./Slot.js"
 import { excerpt, type Ground } from "./Work.js"
 import { limitLock, type Writer } from "./WriteLock.js"
@@ -195,7 +195,7 @@ export abstract class StatementQueue implements Writer {
 
   protected start(job: Job): void {
     this.current = job
-    const refused = this.checkLost(job) ?? this.checkTransaction(job) ?? this.checkReadOnly(job)
+    const refused = this.checkTransaction(job) ?? this.checkReadOnly(job)
     if (refused !== undefined) {
       this.current = undefined
       job.resolve(refused, undefined)
@@ -220,20 +220,16 @@ export abstract class StatementQueue implements Writer {
     job.run(this.slot)
   }
 
-  /** A connection that is gone answers nothing, and one that we dropped ourselves must not even be asked. */
-  protected checkLost(job: Job): DbError | undefined {
-    if (!this.connection.lost) {
-      return undefined
-    }
-    return lostBefore(this.ground.name, job.text, this.top !== this.root && this.begun, this.firstError())
-  }
-
   /**
    * A transaction that the server has ended (an automatic rollback, a COMMIT typed by hand, an implicit commit) must
    * not go on as a row of autocommitted statements.
    */
   protected checkTransaction(job: Job): DbError | undefined {
     if (this.top === this.root || !this.begun || job.kind === "control" || this.connection.transaction !== "idle") {
+      return undefined
+    }
+    if (this.connection.lost) {
+      // The driver says best why.
       return undefined
     }
     return this.aborted("the transaction has ended on the server before this statement; it was not run", job.text)

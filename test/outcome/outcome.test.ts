@@ -176,7 +176,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a COMMIT that runs out of time": {
     how: () => commits.pipe(Db.withTimeout("200 millis")),
-    is: "TimeoutError.Statement",
+    is: "TimeoutError.Transaction",
     outcome: "RolledBack",
     rows: 0
   },

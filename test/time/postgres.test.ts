@@ -154,7 +154,7 @@ describePostgres("limits on PostgreSQL", () => {
           assert.deepInclude(yield* Effect.flip(waits), idle)
           // The event loop stands still: only the server can keep the limit, and ends the connection.
           const blocked = insert.pipe(
-            Effect.zipRight(Effect.sync(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700))),
+            Effect.zipRight(Effect.sync(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_800))),
             Effect.zipRight(insert),
             Db.transaction()
           )
