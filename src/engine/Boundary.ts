@@ -22,26 +22,33 @@ const rollback = new RegExp(`^(?:rollback|abort)${work}${chain}$`, "i")
 const body =
   /^(?:create|alter|do|declare|begin\s+(?!work|transaction|tran|deferred|immediate|exclusive|isolation|read)\w)/i
 
-/** Texts are few in a program; one that makes them up as it goes must not fill the memory. */
+/** Texts are few in a program; one that makes them up as it goes must not fill the memory, nor may long ones. */
 const remembered = 1_000
-const known = new Map<string, Boundary | undefined>()
+const longest = 2_000
+const known = new Map<Dialect, Map<string, Boundary | "none">>()
 
 /** How a text ends the transaction in which it runs; `undefined` for nearly every text. */
 export const boundaryOf = (text: string, dialect: Dialect): Boundary | undefined => {
-  if (!suspect.test(text)) {
-    return undefined
+  if (text.length > longest) {
+    return look(text, dialect)
   }
-  const key = `${dialect} ${text}`
-  if (known.has(key)) {
-    return known.get(key)
+  let texts = known.get(dialect)
+  if (texts === undefined) {
+    known.set(dialect, texts = new Map())
   }
-  const found = find(text, dialect)
-  if (known.size >= remembered) {
-    known.clear()
+  let found = texts.get(text)
+  if (found === undefined) {
+    found = look(text, dialect) ?? "none"
+    if (texts.size >= remembered) {
+      texts.clear()
+    }
+    texts.set(text, found)
   }
-  known.set(key, found)
-  return found
+  return found === "none" ? undefined : found
 }
+
+const look = (text: string, dialect: Dialect): Boundary | undefined =>
+  suspect.test(text) ? find(text, dialect) : undefined
 
 const find = (text: string, dialect: Dialect): Boundary | undefined => {
   const parts = codeOf(text, dialect).split(";").map((part) => part.trim()).filter((part) => part !== "")

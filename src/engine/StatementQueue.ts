@@ -170,7 +170,7 @@ export abstract class StatementQueue implements Writer {
     if (this.current !== undefined || this.queue.length === 0) {
       return
     }
-    const index = this.queue.findIndex((job) => job.frame === this.top)
+    const index = this.queue[0]!.frame === this.top ? 0 : this.queue.findIndex((job) => job.frame === this.top)
     if (index < 0) {
       return
     }
@@ -182,7 +182,11 @@ export abstract class StatementQueue implements Writer {
       // A driver may send a cursor's statement with the first fetch only, and another statement may come before that.
       return this.beginNow()
     }
-    this.queue.splice(index, 1)
+    if (index === 0) {
+      this.queue.shift()
+    } else {
+      this.queue.splice(index, 1)
+    }
     const lock = this.ground.writeLock
     if (
       lock !== undefined && !this.hasLock && !this.readOnly && next.request !== undefined &&
