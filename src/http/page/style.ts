@@ -213,14 +213,15 @@ main[data-stale] .database { opacity: 0.55; }
 .legend span::before { content: ""; width: 10px; height: 10px; border-radius: 3px; border: 1px dashed var(--muted); }
 .legend .used::before { border: 0; background: var(--used); }
 .legend .idle::before { border: 0; background: var(--idle); }
-.legend .waiting::before { border: 0; height: 3px; border-radius: 2px; background: var(--waiting); }
+.legend .waiting::before { border: 0; background: var(--waiting); }
 .legend .waiting.some b { color: var(--waiting); }
 
 .chart { position: relative; flex: 1 1 auto; min-height: 130px; margin-top: 34px; }
 .chart svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
-.chart .open { fill: var(--idle); opacity: 0.55; }
-.chart .used { fill: var(--used); opacity: 0.9; }
-.chart .waiting { fill: none; stroke: var(--waiting); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.chart path { shape-rendering: crispEdges; }
+.chart .open { fill: var(--idle); }
+.chart .used { fill: var(--used); }
+.chart .waiting { fill: var(--waiting); }
 .chart .limit { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 3 4; vector-effect: non-scaling-stroke; }
 .chart .floor { stroke: var(--line); stroke-width: 1; vector-effect: non-scaling-stroke; }
 .chart .top { position: absolute; left: 0; transform: translateY(-100%); font-size: 12px; color: var(--muted); }

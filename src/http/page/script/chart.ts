@@ -1,7 +1,10 @@
-/** The pool over time: what is in use below what is open, those who wait as a line above it. */
+/** The pool over time: what is in use, what is idle on top of it, and above the limit those who wait. */
 export const chart = /* js */ String.raw`
 const chartWidth = 600
 const chartHeight = 100
+
+/** In milliseconds. */
+const longestHold = 5000
 
 function makeChart() {
   const open = drawn("path", { class: "open" })
@@ -18,11 +21,11 @@ function makeChart() {
   const svg = drawn(
     "svg",
     { viewBox: "0 0 " + chartWidth + " " + chartHeight, preserveAspectRatio: "none", role: "img" },
+    waiting,
     open,
     used,
     floor,
-    limit,
-    waiting
+    limit
   )
   const top = element("span", { class: "top" })
   const past = element("span")
@@ -32,23 +35,22 @@ function makeChart() {
     update(samples) {
       const now = samples[samples.length - 1].at
       const capacity = samples[samples.length - 1].capacity
-      const most = Math.max(capacity, 1, ...samples.map((sample) => Math.max(sample.waiting, sample.used + sample.idle)))
+      const most = Math.max(capacity, 1, ...samples.map((sample) => sample.used + sample.idle + sample.waiting))
       // As long as there is something to show, and a minute at least.
       const span = Math.min(Math.max(now - samples[0].at, 60000), remembered)
       const x = (at) => (chartWidth * (1 - (now - at) / span)).toFixed(1)
       const y = (n) => (chartHeight * (1 - n / most)).toFixed(1)
-      // A value holds until the next one is seen, so that steps are drawn and not slopes that never were.
-      const steps = (valueOf) =>
+      // A value holds until the next one is seen, but not through a time in which nobody looked.
+      const area = (valueOf) =>
         samples.map((sample, index) => {
           const next = samples[index + 1]
-          return (index === 0 ? "M" : "L") + x(sample.at) + " " + y(valueOf(sample)) +
-            "H" + (next === undefined ? chartWidth : x(next.at))
+          const until = Math.min(next === undefined ? now : next.at, sample.at + longestHold)
+          return "M" + x(sample.at) + " " + chartHeight + "V" + y(valueOf(sample)) + "H" + x(until) + "V" + chartHeight + "Z"
         }).join("")
-      const area = (valueOf) => steps(valueOf) + "V" + chartHeight + "H" + x(samples[0].at) + "Z"
       open.setAttribute("d", area((sample) => sample.used + sample.idle))
       used.setAttribute("d", area((sample) => sample.used))
-      const anybody = samples.some((sample) => sample.waiting > 0)
-      waiting.setAttribute("d", anybody ? steps((sample) => sample.waiting) : "")
+      // Behind the others, so that only what stands above them is seen; and nothing where nobody waits.
+      waiting.setAttribute("d", area((sample) => sample.waiting > 0 ? sample.used + sample.idle + sample.waiting : 0))
       limit.setAttribute("y1", y(capacity))
       limit.setAttribute("y2", y(capacity))
       top.style.top = y(capacity) + "%"
