@@ -177,6 +177,46 @@ describeBrowser("the status page", () => {
       assert.deepStrictEqual(traces.errors, [])
     }))
 
+  it.scopedLive("shows slow statements and failures as texts, whatever is in them", () =>
+    Effect.gen(function*() {
+      const context = yield* opened
+      const url = yield* serve(
+        DbHttp.layer([Db], { debug: makeGuard().check }).pipe(Layer.provide(Layer.succeedContext(context)))
+      )
+      const { page, traces } = yield* openPage(yield* browser)
+      const markup = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
+      // Figures that no real statement gives on command.
+      yield* Effect.promise(() =>
+        page.route(`${url}/debug/db`, async (route) => {
+          const answer = await route.fetch()
+          const report = await answer.json()
+          const { metrics } = report.databases[0]
+          metrics.failures = { [markup]: 3 }
+          metrics.slowStatements = Array.from({ length: 20 }, (_, i) => ({
+            text: `${i} ${markup}`,
+            millis: 1234,
+            at: Date.parse(report.at) - 65_000,
+            span: "GET /slow",
+            error: "TimeoutError.Statement"
+          }))
+          await route.fulfill({ response: answer, json: report })
+        })
+      )
+      yield* show(page, url)
+      yield* sees(page, "td code", `0 ${markup}`)
+      yield* sees(page, ".sub", "1 min 5 s ago, TimeoutError.Statement")
+      yield* sees(page, "td.number", "1.2 s")
+      yield* sees(page, ".bars span", markup)
+      const rows = Effect.promise(() =>
+        page.getByRole("region", { name: "Slow statements" }).locator("tbody tr").count()
+      )
+      assert.strictEqual(yield* rows, 8)
+      yield* Effect.promise(() => page.getByRole("button", { name: "Show all 20" }).press("Enter"))
+      assert.strictEqual(yield* rows, 20)
+      assert.strictEqual(yield* Effect.promise(() => page.locator("main script, main img").count()), 0)
+      assert.deepStrictEqual(traces.errors, [])
+    }))
+
   for (const colorScheme of ["light", "dark"] as const) {
     it.scopedLive(`is readable in ${colorScheme}: every text has the contrast of WCAG AA`, () =>
       Effect.gen(function*() {
