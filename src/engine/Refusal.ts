@@ -1,7 +1,7 @@
 /**
  * Why somebody who asks for a connection does not get one, or may not use it any more.
  */
-import { ConnectionError, type DbError, type Holder, QueryError, TimeoutError } from "../DbError.js"
+import { ConnectionError, type Holder, QueryError, TimeoutError } from "../DbError.js"
 import type { Frame } from "./Frame.js"
 
 /** The layer has ended. */
