@@ -4,9 +4,12 @@
  *     npx tsx examples/errors.ts
  */
 import { NodeRuntime } from "@effect/platform-node"
+// #region imports
 import { Console, Effect } from "effect"
 import { Db, DbError } from "../src/index.js"
+// #endregion
 
+// #region catch
 class EmailTaken extends Error {
   readonly _tag = "EmailTaken"
   constructor(readonly email: string) {
@@ -25,6 +28,7 @@ const signUp = (email: string) =>
       () => Effect.fail(new EmailTaken(email))
     )
   )
+// #endregion
 
 const program = Effect.gen(function*() {
   yield* Db.query("CREATE TABLE account (email VARCHAR(100) NOT NULL UNIQUE)")

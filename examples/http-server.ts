@@ -11,8 +11,10 @@ import { SqlClient } from "@effect/sql"
 import { Config, Effect, Layer, Option, Redacted, Stream } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
+// #region import
 import * as DbHttp from "../src/DbHttp.js"
 import { Db, DbLive } from "../src/index.js"
+// #endregion
 
 // -- notes: repository functions know SQL and nothing of HTTP -------------------------------------
 
@@ -31,6 +33,7 @@ const notes = Effect.map(
 
 // -- routes ---------------------------------------------------------------------------------------
 
+// #region writing
 const writing = HttpLayerRouter.add(
   "POST",
   "/notes",
@@ -44,6 +47,7 @@ const writing = HttpLayerRouter.add(
       : HttpServerResponse.text(`${count}\n`, { status: 201 })
   })
 ).pipe(Layer.provide(DbHttp.transaction(Db).layer))
+// #endregion
 
 const reading = HttpLayerRouter.add(
   "GET",
@@ -59,6 +63,7 @@ const reading = HttpLayerRouter.add(
 
 // -- who may see the status page ------------------------------------------------------------------
 
+// #region guard
 /** HTTP's own question for a password; compared in a time that tells nothing of it. */
 const password = (expected: Redacted.Redacted): DbHttp.Guard<never, HttpServerRequest.HttpServerRequest> => {
   const digest = (text: string) => createHash("sha256").update(text).digest()
@@ -71,12 +76,15 @@ const password = (expected: Redacted.Redacted): DbHttp.Guard<never, HttpServerRe
         : HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Basic realm=\"status\"" } })
     })
 }
+// #endregion
 
+// #region status
 const status = Layer.unwrapEffect(
   Effect.map(Config.option(Config.redacted("STATUS_PASSWORD")), (given) =>
     // Without a password the debug routes do not exist.
     DbHttp.layer([Db], { debug: Option.isSome(given) ? password(given.value) : undefined }))
 )
+// #endregion
 
 // -- the server -----------------------------------------------------------------------------------
 

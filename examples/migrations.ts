@@ -3,12 +3,15 @@
  *
  *     npx tsx examples/migrations.ts
  */
+// #region imports
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { Console, Effect, Layer } from "effect"
 import { fileURLToPath } from "node:url"
 import { Db, DbLive, DbMigrator } from "../src/index.js"
+// #endregion
 
+// #region layer
 const folder = fileURLToPath(new URL("../migrations/default", import.meta.url))
 
 /** The program's database: open, and at the newest version. Ten instances may start at once. */
@@ -16,6 +19,7 @@ const AppDb = DbMigrator.layer(Db, { migrations: DbMigrator.fromDirectory(folder
   Layer.provideMerge(DbLive),
   Layer.provide(NodeContext.layer)
 )
+// #endregion
 
 /** SQL cannot do everything: an Effect per version, in the same transaction as its row. */
 const words = DbMigrator.fromRecord({

@@ -8,10 +8,14 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { ConfigProvider, Console, Effect, Layer } from "effect"
+// #region import
 import { Db, DbLive, DbRegistry } from "../src/index.js"
+// #endregion
 
+// #region tag
 /** A database the program knows: the compiler sees who needs it. */
 class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
+// #endregion
 
 interface Answer {
   readonly question: string
@@ -39,9 +43,11 @@ const copy = Effect.gen(function*() {
     SurveyHub.transaction()
   )
 
+  // #region both
   // Each call runs on the database whose session it is in. A transaction of one knows nothing of the others'.
   const answers = yield* all.pipe(SurveyHub.session)
   yield* Effect.forEach(answers, add).pipe(Db.transaction())
+  // #endregion
   yield* Console.log("copied to the default database:", show(yield* all.pipe(Db.session)))
 
   const undone = yield* add({ question: "pets", answer: 4 }).pipe(
@@ -57,6 +63,7 @@ const copy = Effect.gen(function*() {
   )
 })
 
+// #region registry
 /** An effect that needs `Db` runs on whichever database the registry has under a name. */
 const perRegion = Effect.gen(function*() {
   yield* Console.log("configured:", (yield* DbRegistry.names).join(", "))
@@ -76,6 +83,7 @@ const perRegion = Effect.gen(function*() {
   const health = yield* DbRegistry.health
   yield* Console.log("health:", Object.values(health).map((_) => `${_.database_name} ${_.status}`).join(", "))
 })
+// #endregion
 
 /** What an environment file would say; real variables win. */
 const defaults = new Map([
@@ -88,7 +96,9 @@ const defaults = new Map([
 const program = Effect.all([copy, perRegion])
 
 program.pipe(
-  Effect.provide(Layer.mergeAll(DbLive, SurveyHub.live, DbRegistry.live)),
+  // #region provide
+  Effect.provide(Layer.mergeAll(DbLive, SurveyHub.live, DbRegistry.live)), // SURVEY_HUB_DATABASE_URL, NORTH_DATABASE_URL, ...
+  // #endregion
   Effect.withConfigProvider(ConfigProvider.orElse(ConfigProvider.fromEnv(), () => ConfigProvider.fromMap(defaults))),
   NodeRuntime.runMain
 )

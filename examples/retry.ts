@@ -7,7 +7,9 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { Console, Effect, Either } from "effect"
+// #region import
 import { Db, DbError, DbRetry } from "../src/index.js"
+// #endregion
 
 let attempts = 0
 
@@ -37,8 +39,10 @@ const program = Effect.gen(function*() {
   yield* Db.query("CREATE TABLE account (name VARCHAR(20) NOT NULL PRIMARY KEY, balance INTEGER NOT NULL)")
   yield* Db.query("INSERT INTO account (name, balance) VALUES ('ada', 100), ('bob', 0)")
 
+  // #region transaction
   // Run again as a whole: what the first two attempts did was undone with them.
   yield* transfer("ada", "bob", 30).pipe(Db.transaction({ retry: DbRetry.conflicts }))
+  // #endregion
   const rows = yield* Db.query<{ name: string; balance: number }>("SELECT name, balance FROM account ORDER BY name")
   yield* Console.log(
     `${attempts} attempts, applied once: ${rows.map((row) => `${row.name} ${row.balance}`).join(", ")}`

@@ -30,6 +30,7 @@ const program = Effect.gen(function*() {
   yield* Db.query("DELETE FROM note")
   const insert = Db.query("INSERT INTO note (body) VALUES ('never kept')")
 
+  // #region three
   // One statement.
   yield* tell("a statement", Db.query(endless, [], { timeout: "500 millis" }))
 
@@ -43,6 +44,7 @@ const program = Effect.gen(function*() {
     "everything together",
     insert.pipe(Effect.zipRight(Db.query(endless)), Db.transaction(), Db.withTimeout("700 millis"))
   )
+  // #endregion
 
   // An interrupt stops the statement too, and surfaces as nothing but that.
   const fiber = yield* Effect.fork(Db.query(endless))

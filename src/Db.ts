@@ -80,14 +80,9 @@ export interface Database {
  * @category models
  */
 export interface Atomic<out A, out E = never, out R = never> extends Effect.Effect<A, E, R> {
-  readonly [AtomicId]: true
+  /** For the compiler alone, which shows this name where something else is given to `Db.retry`. */
+  readonly "Db.retry takes a Db.transaction, or { idempotent: true }": true
 }
-
-/**
- * @since 0.1.0
- * @category type ids
- */
-export declare const AtomicId: unique symbol
 
 /** The error channel behind a session's boundary: every `SqlError` has become one of the three. */
 type Typed<E> = Exclude<E, SqlError> | DbError

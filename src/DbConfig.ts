@@ -198,7 +198,9 @@ export interface TracingOptions {
  * @category models
  */
 export interface Options {
+  /** The database as one URL; the other options win over its parts. */
   readonly url?: string | Redacted.Redacted<string> | undefined
+  /** The database's family. Defaults to that of the URL. */
   readonly type?: DatabaseType | undefined
   /**
    * SQLite: the file, `:memory:`, or the folder of the file `{database}.db` (an existing folder, a path that ends with
@@ -210,6 +212,7 @@ export interface Options {
    * have a port of its own (`a:5432,b:5433,[::1]:5434`). SQL Server: `host\\instance` for a named instance.
    */
   readonly host?: string | undefined
+  /** Defaults to 5432, 3306 or 1433, as the type says. */
   readonly port?: number | undefined
   /** Name of the database on its server. */
   readonly database?: string | undefined
@@ -218,7 +221,9 @@ export interface Options {
    * makes `test.payment.NAME`.
    */
   readonly prefix?: string | undefined
+  /** Who connects. An Effect is asked again for every connection. */
   readonly username?: string | Effect.Effect<string, unknown> | undefined
+  /** An Effect is asked again for every connection. Never shown. */
   readonly password?: string | Secret | undefined
   /** `true` is `verify-full`, `false` is `disable`. Defaults to `prefer`, to `verify-full` for SQL Server. */
   readonly ssl?: boolean | SslMode | undefined
@@ -252,11 +257,17 @@ export interface Options {
    * SQLite: run statements in this many worker processes, so that they can be stopped. Defaults to 0: in this process.
    */
   readonly threads?: number | undefined
+  /** Renames identifiers on their way into SQL (`sql('createdAt')`). Defaults to none. */
   readonly transformQueryNames?: ((name: string) => string) | undefined
+  /** Renames the columns of rows. Defaults to none. */
   readonly transformResultNames?: ((name: string) => string) | undefined
+  /** Whether the keys of JSON values are renamed too. Defaults to true. */
   readonly transformJson?: boolean | undefined
+  /** Added to the spans of statements. */
   readonly spanAttributes?: Readonly<Record<string, unknown>> | undefined
+  /** How many connections there are, and how they are kept. */
   readonly pool?: PoolOptions | undefined
+  /** How long statements, locks and transactions may take. */
   readonly limits?: LimitOptions | undefined
   readonly health?: HealthOptions | undefined
   readonly log?: LogOptions | undefined

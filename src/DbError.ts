@@ -23,6 +23,8 @@ import * as Schema from "effect/Schema"
 export const Outcome = Schema.Literal("NotSent", "RolledBack", "Unknown")
 
 /**
+ * What is known about a write that failed.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -286,36 +288,48 @@ const literals = <T extends Record<string, Reason>>(table: T) =>
   Schema.Literal(...(Object.keys(table) as [keyof T & string, ...Array<keyof T & string>]))
 
 /**
+ * The reasons of a {@link ConnectionError}, as a schema.
+ *
  * @since 0.1.0
  * @category reasons
  */
 export const ConnectionReason = literals(connectionReasons)
 
 /**
+ * Why a connection could not be had or used: a key of {@link connectionReasons}.
+ *
  * @since 0.1.0
  * @category reasons
  */
 export type ConnectionReason = typeof ConnectionReason.Type
 
 /**
+ * The reasons of a {@link QueryError}, as a schema.
+ *
  * @since 0.1.0
  * @category reasons
  */
 export const QueryReason = literals(queryReasons)
 
 /**
+ * Why a statement was refused: a key of {@link queryReasons}.
+ *
  * @since 0.1.0
  * @category reasons
  */
 export type QueryReason = typeof QueryReason.Type
 
 /**
+ * The phases of a {@link TimeoutError}, as a schema.
+ *
  * @since 0.1.0
  * @category reasons
  */
 export const TimeoutPhase = literals(timeoutPhases)
 
 /**
+ * Which wait reached its limit: a key of {@link timeoutPhases}.
+ *
  * @since 0.1.0
  * @category reasons
  */
@@ -405,6 +419,8 @@ export const Holder = Schema.Struct({
 })
 
 /**
+ * Who holds a connection.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -456,6 +472,8 @@ export class TimeoutError extends Schema.TaggedError<TimeoutError>("dblive/Timeo
 export type DbError = ConnectionError | QueryError | TimeoutError
 
 /**
+ * Any failure of a database, as a schema.
+ *
  * @since 0.1.0
  * @category errors
  */

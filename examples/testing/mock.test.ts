@@ -1,8 +1,10 @@
 /** No database at all: what is sent, and what an error makes of it. */
+// #region imports
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as DbTest from "../../src/DbTest.js"
 import * as Accounts from "./accounts.js"
+// #endregion
 
 it.effect("pays in before it takes out", () =>
   Effect.gen(function*() {
@@ -17,8 +19,10 @@ it.effect("pays in before it takes out", () =>
     Effect.provide(DbTest.mock([{ statement: /^UPDATE account/, times: 2 }, { statement: /^INSERT INTO transfer/ }]))
   ))
 
+// #region check
 it.effect("a check that fails means that there is not enough", () =>
   Effect.gen(function*() {
     const error = yield* Effect.flip(Accounts.transfer("ada", "grace", 30))
     expect(error).toEqual(new Accounts.NotEnough({ name: "ada" }))
   }).pipe(Effect.provide(DbTest.mock([{ statement: /^UPDATE/, error: { reason: "CheckViolation" } }]))))
+// #endregion

@@ -1,4 +1,5 @@
 /** A private SQLite database per test: the fastest that is a real database. */
+// #region test
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Accounts from "./accounts.js"
@@ -9,6 +10,7 @@ it.effect("moves money", () =>
     yield* Accounts.transfer("ada", "grace", 30)
     expect(yield* Accounts.all).toEqual([{ name: "ada", balance: 70 }, { name: "grace", balance: 50 }])
   }).pipe(Effect.provide(sqlite)))
+// #endregion
 
 it.effect("moves nothing when there is not enough", () =>
   Effect.gen(function*() {

@@ -60,6 +60,8 @@ export const migrationReasons = {
 } as const satisfies Record<string, { readonly meaning: string; readonly advice: string }>
 
 /**
+ * The reasons of a {@link MigrationError}, as a schema.
+ *
  * @since 0.1.0
  * @category reasons
  */
@@ -69,6 +71,8 @@ export const MigrationReason = Schema.Literal(
 )
 
 /**
+ * Why migrations could not be run.
+ *
  * @since 0.1.0
  * @category reasons
  */

@@ -32,6 +32,7 @@ export type MigrationEvent =
  * @category models
  */
 export interface Options<R = never> {
+  /** Where they come from: `fromDirectory`, `fromRecord`, `fromGlob`. */
   readonly migrations: Source<R>
   /** The history table, `name` or `schema.name`. Defaults to `schema_version`. */
   readonly table?: string | undefined
@@ -70,6 +71,8 @@ export interface Applied {
 }
 
 /**
+ * What a run did.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -63,6 +63,8 @@ export interface OutageRule {
 }
 
 /**
+ * One rule of a plan: what fails, and when.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -1,13 +1,15 @@
 /**
  * The package as its users have it: built, and installed in an otherwise empty project.
  *
- * - `buildPackage()`: compiles `src` as `npm run build` does, into a temporary folder; `{ directory, output }`.
+ * - `buildPackage()`: compiles `src` as `npm run build` does, packs it with `npm pack` and unpacks that.
  * - `Project.make(build, packages)`: `Effect<Project, never, Scope>`; a folder whose `node_modules` holds `dblive`, its required peers and
  *   the named packages, nothing else. `project.run(code, env?)` runs a module there: `{ code, stdout, stderr }`. `project.check(code, options?)` type-checks one.
  */
+import { createPackageFromTarballData } from "@arethetypeswrong/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -54,24 +56,114 @@ const temporaryFolder = (): string => fs.realpathSync(fs.mkdtempSync(path.join(o
 
 const remove = (directory: string) => fs.rmSync(directory, { recursive: true, force: true })
 
-/** The built package. */
+/** The package as `npm publish` would send it. */
 export interface Build {
-  /** Holds `package.json` and `dist`. */
+  /** The archive. */
+  readonly tarball: string
+  /** What is in it: `package.json`, `dist`, ... */
   readonly directory: string
+  /** Its files, relative to `directory`. */
+  readonly files: ReadonlyArray<string>
   /** The compiler's complaints. */
   readonly output: string
-  readonly remove: () => void
 }
 
-/** Compiles the package into a temporary folder. */
-export const buildPackage = async (): Promise<Build> => {
-  const directory = temporaryFolder()
+/** Builds that others of the same sources have made are used again: they are named after what they are made of. */
+const builds = path.join(root, "node_modules/.cache/dblive")
+const sources = ["src", "package.json", "tsconfig.json", "tsconfig.build.json", "README.md", "CHANGELOG.md", "LICENSE"]
+
+const fingerprint = (): string => {
+  const hash = createHash("sha256")
+  const add = (file: string): void => {
+    if (fs.statSync(file).isDirectory()) {
+      for (const name of fs.readdirSync(file).sort()) add(path.join(file, name))
+    } else {
+      hash.update(path.relative(root, file)).update("\0").update(fs.readFileSync(file)).update("\0")
+    }
+  }
+  for (const source of sources) add(path.join(root, source))
+  return hash.digest("hex").slice(0, 16)
+}
+
+const packageIn = async (directory: string): Promise<void> => {
+  const stage = path.join(directory, "stage")
+  for (const source of sources) fs.cpSync(path.join(root, source), path.join(stage, source), { recursive: true })
   const { stdout } = await node(
-    [compiler, "-p", path.join(root, "tsconfig.build.json"), "--outDir", path.join(directory, "dist")],
+    [compiler, "-p", path.join(root, "tsconfig.build.json"), "--outDir", path.join(stage, "dist")],
     root
   )
-  fs.copyFileSync(path.join(root, "package.json"), path.join(directory, "package.json"))
-  return { directory, output: stdout, remove: () => remove(directory) }
+  // npm's own files stand beside node or where the running npm says.
+  const npm = process.env["npm_execpath"] ?? npmBeside(process.execPath)
+  const packed = await node(
+    [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", directory],
+    stage
+  )
+  const tarball = path.join(directory, "package.tgz")
+  const made = fs.readdirSync(directory).find((name) => name.endsWith(".tgz"))
+  if (made === undefined) throw new Error(`npm pack made nothing: ${packed.stdout}${packed.stderr}`)
+  fs.renameSync(path.join(directory, made), tarball)
+  fs.rmSync(stage, { recursive: true })
+  const archive = createPackageFromTarballData(fs.readFileSync(tarball))
+  for (const file of archive.listFiles()) {
+    // The archive's root is `package`, which attw shows as node_modules/dblive.
+    const place = path.join(directory, "package", file.replace(/^\/node_modules\/dblive\//, ""))
+    fs.mkdirSync(path.dirname(place), { recursive: true })
+    fs.writeFileSync(place, archive.readFile(file))
+  }
+  fs.writeFileSync(path.join(directory, "output.txt"), stdout)
+}
+
+const npmBeside = (execPath: string): string => {
+  const places = ["../lib/node_modules/npm/bin/npm-cli.js", "node_modules/npm/bin/npm-cli.js"]
+  return places.map((place) => path.join(path.dirname(execPath), place)).find((place) => fs.existsSync(place)) ??
+    places[0]!
+}
+
+const ageOf = (file: string): number => {
+  try {
+    return Date.now() - fs.statSync(file).mtimeMs
+  } catch {
+    return 0
+  }
+}
+
+/** Compiles and packs the package, once for the same sources. */
+export const buildPackage = async (): Promise<Build> => {
+  fs.mkdirSync(builds, { recursive: true })
+  const place = path.join(builds, fingerprint())
+  const lock = `${place}.lock`
+  while (!fs.existsSync(place)) {
+    try {
+      fs.mkdirSync(lock)
+    } catch {
+      // Somebody else builds it; a lock this old has lost its owner.
+      if (ageOf(lock) > 180_000) fs.rmSync(lock, { recursive: true, force: true })
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      continue
+    }
+    try {
+      if (fs.existsSync(place)) break
+      for (const name of fs.readdirSync(builds)) {
+        if (ageOf(path.join(builds, name)) > 86_400_000) remove(path.join(builds, name))
+      }
+      const directory = fs.mkdtempSync(`${place}.making-`)
+      await packageIn(directory)
+      fs.renameSync(directory, place)
+    } finally {
+      fs.rmSync(lock, { recursive: true, force: true })
+    }
+  }
+  const directory = path.join(place, "package")
+  const files = fs.readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, "/"))
+    .sort()
+  return {
+    directory,
+    files,
+    tarball: path.join(place, "package.tgz"),
+    output: fs.readFileSync(path.join(place, "output.txt"), "utf8")
+  }
 }
 
 /** A project that uses the package. */
@@ -83,6 +175,10 @@ export interface Project {
     code: string,
     options: { readonly module: "nodenext" | "bundler"; readonly libraries?: boolean }
   ) => Effect.Effect<Ended>
+  /** Type-checks several modules in one run of the compiler. */
+  readonly checkAll: (
+    modules: ReadonlyArray<{ readonly file: string; readonly text: string }>
+  ) => Effect.Effect<Ended>
 }
 
 /** A project that uses the package. */
@@ -92,15 +188,26 @@ export const Project = {
     Effect.map(
       Effect.acquireRelease(Effect.sync(temporaryFolder), (directory) => Effect.sync(() => remove(directory))),
       (directory): Project => {
-        const modules = path.join(directory, "node_modules")
+        const modulesFolder = path.join(directory, "node_modules")
         // A copy, not a link: a link would find the packages of this repository.
-        fs.cpSync(build.directory, path.join(modules, "dblive"), { recursive: true })
+        fs.cpSync(build.directory, path.join(modulesFolder, "dblive"), { recursive: true })
         for (const name of [...requiredPeers, ...Object.keys(manifest.dependencies), ...packages]) {
-          const place = path.join(modules, name)
+          const place = path.join(modulesFolder, name)
           fs.mkdirSync(path.dirname(place), { recursive: true })
           fs.symlinkSync(path.join(root, "node_modules", name), place, "junction")
         }
         fs.writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type: "module", private: true }))
+        const compile = (files: ReadonlyArray<string>, compilerOptions: Record<string, unknown>) => {
+          const options = {
+            noEmit: true,
+            strict: true,
+            exactOptionalPropertyTypes: true,
+            target: "es2022",
+            ...compilerOptions
+          }
+          fs.writeFileSync(path.join(directory, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }))
+          return node([compiler, "-p", "."], directory)
+        }
         return {
           directory,
           run: (code, env) =>
@@ -111,18 +218,20 @@ export const Project = {
           check: (code, { libraries = false, module }) =>
             Effect.promise(() => {
               fs.writeFileSync(path.join(directory, "main.ts"), code)
-              const compilerOptions = {
+              return compile(["main.ts"], {
                 ...(module === "nodenext" ? { module } : { module: "esnext", moduleResolution: module }),
-                noEmit: true,
-                strict: true,
-                exactOptionalPropertyTypes: true,
-                target: "es2022",
                 skipLibCheck: !libraries,
                 types: []
-              }
-              const config = { compilerOptions, files: ["main.ts"] }
-              fs.writeFileSync(path.join(directory, "tsconfig.json"), JSON.stringify(config))
-              return node([compiler, "-p", "."], directory)
+              })
+            }),
+          checkAll: (modules) =>
+            Effect.promise(() => {
+              for (const { file, text } of modules) fs.writeFileSync(path.join(directory, file), text)
+              return compile(modules.map(({ file }) => file), {
+                module: "nodenext",
+                skipLibCheck: true,
+                types: fs.existsSync(path.join(modulesFolder, "@types/node")) ? ["node"] : []
+              })
             })
         }
       }

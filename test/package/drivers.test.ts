@@ -1,4 +1,4 @@
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -64,9 +64,7 @@ let build: Build
 
 beforeAll(async () => {
   build = await buildPackage()
-}, 120_000)
-
-afterAll(() => build.remove())
+}, 240_000)
 
 describe("the built package", () => {
   it("compiles", () => assert.strictEqual(build.output, ""))

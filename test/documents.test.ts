@@ -1,0 +1,63 @@
+/** The documents say what the code says, and show what is type-checked and run. */
+import { assert, describe, it } from "@effect/vitest"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { documents, unmarked, written } from "../scripts/blocks.js"
+import { page as errors } from "../scripts/errors.js"
+import { page as settings } from "../scripts/settings.js"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n")
+
+describe("generated pages are what the code says", () => {
+  it("docs/settings.md (npm run docs:settings)", () => assert.strictEqual(read("docs/settings.md"), settings))
+
+  it("docs/errors.md (npm run docs:errors)", () => assert.strictEqual(read("docs/errors.md"), errors))
+})
+
+describe.each(documents)("%s", (path) => {
+  it("shows no TypeScript of its own: each block names its file (scripts/blocks.ts)", () => {
+    assert.deepStrictEqual(unmarked(path), [])
+  })
+
+  it("shows the files as they are (npm run docs:blocks)", () => assert.strictEqual(read(path), written(path)))
+
+  it("has links that lead somewhere", () => {
+    const headings = (file: string) =>
+      [...read(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+        heading!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+      )
+    for (const [, target] of read(path).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [file = "", anchor] = target!.split("#")
+      const place = file === "" ? path : join(dirname(path), file)
+      assert.isTrue(existsSync(join(root, place)), target)
+      if (anchor !== undefined) assert.include(headings(place), anchor, target)
+    }
+  })
+})
+
+describe("the README", () => {
+  const readme = read("README.md")
+  const chapter = (title: string) => readme.split(`## ${title}\n`)[1]?.split("\n## ")[0] ?? ""
+
+  it("names, for each promise, tests that exist", () => {
+    const promises = chapter("Promises").split("\n").filter((line) => line.startsWith("| ")).slice(1)
+    assert.isAbove(promises.length, 10)
+    for (const promise of promises) {
+      const tests = [...promise.matchAll(/\[([^\]]+)\]\((test\/[^)]+)\)/g)]
+      assert.isAbove(tests.length, 0, promise)
+      for (const [, name, file] of tests) assert.include(read(file!), `"${name}"`, file)
+    }
+  })
+
+  it("has a true map of src/", () => {
+    const map = /```\nsrc\/\n([^]*?)```/.exec(chapter("The house"))?.[1] ?? ""
+    const mapped = [...map.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name!.replace(/\/$/, ""))
+    const modules = readdirSync(join(root, "src"))
+    // A folder that says how a module of the same name does it stands in that module's line.
+    const behind = [...map.matchAll(/(\w+)\/ says how/g)].map(([, name]) => name!)
+    assert.deepStrictEqual([...mapped, ...behind].sort(), modules.sort())
+    for (const [, folder] of map.matchAll(/^(\w+)\//gm)) assert.isTrue(statSync(join(root, folder!)).isDirectory())
+  })
+})
