@@ -1,0 +1,4 @@
+CREATE TABLE product (
+  name VARCHAR(64) NOT NULL PRIMARY KEY,
+  price INTEGER NOT NULL
+);

@@ -1,0 +1,6 @@
+CREATE TABLE purchase (
+  reference VARCHAR(64) NOT NULL PRIMARY KEY,
+  product VARCHAR(64) NOT NULL,
+  quantity INTEGER NOT NULL,
+  total INTEGER NOT NULL
+);
