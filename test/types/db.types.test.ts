@@ -1,0 +1,135 @@
+/**
+ * What the members of a tag need (`R`) and how they can fail (`E`), and what must not compile. Checked by the compiler
+ * (`npm run check`), which fails on an expectation that is not met; that this file runs shows that it is not forgotten.
+ */
+import { SqlClient, type SqlError } from "@effect/sql"
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
+import { assert, describe, it } from "@effect/vitest"
+import type { Config, ConfigError, Effect, Layer, Redacted, Scope } from "effect"
+import { Effect as Program } from "effect"
+import * as Pg from "../../src/driver/Pg.js"
+import * as Sqlite from "../../src/driver/Sqlite.js"
+import type { DbHealth, DbMetrics } from "../../src/index.js"
+import { Db, type DbError, DbLive, DbRegistry } from "../../src/index.js"
+
+class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
+
+/** Whether two types are the same. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
+
+/** Accepts an effect whose `A`, `E` and `R` are exactly these. */
+const exactly = <A, E, R>() =>
+<A2, E2, R2>(
+  _:
+    & Effect.Effect<A2, E2, R2>
+    & ([Same<A, A2>, Same<E, E2>, Same<R, R2>] extends [true, true, true] ? unknown
+      : { readonly "is not": [A, E, R] })
+) => undefined
+
+/** Accepts a layer whose output, `E` and input are exactly these. */
+const exactLayer = <Out, E, In>() =>
+<Out2, E2, In2>(
+  _:
+    & Layer.Layer<Out2, E2, In2>
+    & ([Same<Out, Out2>, Same<E, E2>, Same<In, In2>] extends [true, true, true] ? unknown
+      : { readonly "is not": [Out, E, In] })
+) => undefined
+
+declare const statement: Effect.Effect<ReadonlyArray<string>, SqlError.SqlError, SqlClient.SqlClient>
+declare const business: Effect.Effect<number, "no money" | SqlError.SqlError, SqlClient.SqlClient | Scope.Scope>
+declare const url: Config.Config<Redacted.Redacted>
+
+type Row = Readonly<Record<string, unknown>>
+type LayerError = DbError.DbError | ConfigError.ConfigError
+
+/** Never called: it is read by the compiler only. */
+export const faces = () => {
+  // The client is provided, the database is needed, SqlError becomes one of the three; what else there is stays.
+  exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.session))
+  exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.session))
+  exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.transaction()))
+  exactly<ReadonlyArray<string>, DbError.DbError, SurveyHub>()(
+    statement.pipe(SurveyHub.transaction({ readOnly: true }))
+  )
+  exactly<number, DbError.DbError, Db | SurveyHub>()(
+    statement.pipe(SurveyHub.session, Program.as(1), Db.transaction())
+  )
+
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1"))
+  exactly<ReadonlyArray<{ readonly n: number }>, DbError.DbError, Db>()(
+    Db.query<{ readonly n: number }>("SELECT 1 AS n")
+  )
+  exactly<ReadonlyArray<ReadonlyArray<Row>>, DbError.DbError, Db>()(Db.batch([["SELECT 1"]]))
+  exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.transaction(), Db.retry()))
+  exactly<"done", "wrong", Db>()(
+    Program.if(true, { onTrue: () => Program.succeed("done" as const), onFalse: () => Program.fail("wrong" as const) })
+      .pipe(Db.retry({ idempotent: true }))
+  )
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1").pipe(Db.withTimeout("1 second")))
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1").pipe(Db.withLimits({ statementTimeout: 0 })))
+
+  exactly<SqlClient.SqlClient, never, SurveyHub>()(SurveyHub.sql)
+  exactly<DbHealth.Report, never, Db>()(Db.health)
+  exactly<boolean, never, Db>()(Db.ping)
+  exactly<DbMetrics.Snapshot, never, Db>()(Db.metrics)
+
+  const manual = Program.gen(function*() {
+    const session = yield* Db.scoped
+    yield* session.begin({ isolation: "serializable" })
+    yield* session.use(business)
+    yield* session.commit
+  })
+  exactly<void, "no money" | DbError.DbError, Db | Scope.Scope>()(manual)
+
+  // The default database's layers provide SqlClient, a named one's must not.
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics, LayerError, never>()(DbLive)
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics, LayerError, never>()(
+    Db.layer({ url: "sqlite://:memory:" })
+  )
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics, LayerError, never>()(Db.layerConfig({ url }))
+  exactLayer<SurveyHub | DbMetrics.DbMetrics, LayerError, never>()(SurveyHub.live)
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | PgClient, LayerError, never>()(DbLive.pipe(Pg.withClient))
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | SqliteClient, LayerError, never>()(
+    DbLive.pipe(Sqlite.withClient)
+  )
+}
+
+/** Runs what needs nothing any more. */
+declare const run: <A, E>(effect: Effect.Effect<A, E>) => void
+
+export const refused = () => {
+  run(Db.query("SELECT 1").pipe(Program.provide(DbLive)))
+  run(SurveyHub.query("SELECT 1").pipe(Program.provide(SurveyHub.live)))
+
+  // @ts-expect-error nothing provides the database
+  run(Db.query("SELECT 1"))
+  // @ts-expect-error another database is provided
+  run(SurveyHub.query("SELECT 1").pipe(Program.provide(DbLive)))
+  // @ts-expect-error one of two is provided
+  run(statement.pipe(SurveyHub.session, Program.zipRight(Db.query("SELECT 1")), Program.provide(DbLive)))
+  // @ts-expect-error a named database gives no SqlClient: the statement would not know which database is meant
+  run(statement.pipe(Program.provide(SurveyHub.live)))
+  // @ts-expect-error a session in hand ends with a scope
+  run(Db.scoped.pipe(Program.provide(DbLive)))
+  // @ts-expect-error no isolation level of any database
+  statement.pipe(Db.transaction({ isolation: "very high" }))
+  // @ts-expect-error a length of time has a unit
+  Db.query("SELECT 1", [], { timeout: "5" })
+  // @ts-expect-error no option of a layer
+  Db.layer({ ulr: "sqlite://:memory:" })
+  // @ts-expect-error a row is an object
+  Db.query<number>("SELECT 1")
+  // @ts-expect-error the registry stands for Db, not for a tag of another name
+  run(SurveyHub.query("SELECT 1").pipe(DbRegistry.use("survey_hub"), Program.provide(DbRegistry.live)))
+  // @ts-expect-error a failure of the database is not handled by catching SqlError: there is none left
+  Db.query("SELECT 1").pipe(Program.catchTag("SqlError", () => Program.void))
+}
+
+describe("the types of the public face", () => {
+  it("are checked by the compiler", () => {
+    assert.isFunction(faces)
+    assert.isFunction(refused)
+    assert.isFunction(SqlClient.make)
+  })
+})
