@@ -68,6 +68,14 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
       if (symbol.flags & ts.SymbolFlags.ValueModule) {
         return namesOf(entry, `${name}.`, symbol)
       }
+      const tags = symbol.getJsDocTags(checker).map((tag) => ({
+        name: tag.name,
+        text: ts.displayPartsToString(tag.text)
+      }))
+      // Exported for other modules of the package, and promised to nobody.
+      if (tags.some((tag) => tag.name === "internal")) {
+        return []
+      }
       return [{
         entry,
         name,
@@ -77,10 +85,7 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
           .sort()
           .join("\n"),
         summary: ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim(),
-        tags: symbol.getJsDocTags(checker).map((tag) => ({
-          name: tag.name,
-          text: ts.displayPartsToString(tag.text)
-        })),
+        tags,
         silentMembers: own.flatMap((node) => membersOf(node)).filter((node) =>
           !hasWords(checker, checker.getSymbolAtLocation(node))
         ).map((node) => node.getText())

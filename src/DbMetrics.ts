@@ -292,7 +292,11 @@ export const registry: DbMetrics = {
   snapshots: () => Array.from(open, (entry) => entry.snapshot())
 }
 
-/** Registers a database while it is open; returns what takes it out. */
+/**
+ * Registers a database while it is open; returns what takes it out.
+ *
+ * @internal
+ */
 export const register = (name: string, snapshot: () => Snapshot): () => void => {
   const entry = { name, snapshot }
   open.add(entry)
@@ -301,5 +305,10 @@ export const register = (name: string, snapshot: () => Snapshot): () => void => 
   }
 }
 
-/** `error.type` of an error: its tag and its reason. */
+/**
+ * `error.type` of an error: its tag and its reason.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const errorType = (error: DbError): string => `${error._tag}.${error.reason}`

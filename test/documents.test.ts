@@ -51,6 +51,20 @@ describe("the README", () => {
     }
   })
 
+  it("installs versions that the package takes: each package's latest may be of Effect 4", () => {
+    const { peerDependencies }: { readonly peerDependencies: Readonly<Record<string, string>> } = JSON.parse(
+      read("package.json")
+    )
+    const installed = [...chapter("Install").matchAll(/^npm install (.*?)(?: {2,}#.*)?$/gm)]
+      .flatMap(([, words]) => words!.split(" "))
+      .filter((word) => word !== "dblive")
+    assert.isAbove(installed.length, 8)
+    for (const word of installed) {
+      const [, name = "", version] = /^(@?[^@]+)(?:@(.+))?$/.exec(word) ?? []
+      assert.match(peerDependencies[name] ?? "none", new RegExp(`^\\^${version?.replaceAll(".", "\\.")}\\.`), word)
+    }
+  })
+
   it("has a true map of src/", () => {
     const map = /```\nsrc\/\n([^]*?)```/.exec(chapter("The house"))?.[1] ?? ""
     const mapped = [...map.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name!.replace(/\/$/, ""))

@@ -191,7 +191,7 @@ export const Project = {
         const modulesFolder = path.join(directory, "node_modules")
         // A copy, not a link: a link would find the packages of this repository.
         fs.cpSync(build.directory, path.join(modulesFolder, "dblive"), { recursive: true })
-        for (const name of [...requiredPeers, ...Object.keys(manifest.dependencies), ...packages]) {
+        for (const name of new Set([...requiredPeers, ...Object.keys(manifest.dependencies), ...packages])) {
           const place = path.join(modulesFolder, name)
           fs.mkdirSync(path.dirname(place), { recursive: true })
           fs.symlinkSync(path.join(root, "node_modules", name), place, "junction")
