@@ -34,13 +34,13 @@ import * as Gauges from "./engine/Gauges.js"
 import * as NamedParams from "./engine/NamedParams.js"
 import { currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf } from "./engine/Place.js"
+import { retried } from "./engine/Retrying.js"
 import type { Session as EngineSession } from "./engine/Session.js"
 import {
   beginInnermost,
   endInnermost,
   inFrame,
   reserveSession,
-  retried,
   withSession,
   withTransaction
 } from "./engine/Transaction.js"

@@ -10,18 +10,17 @@ import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import * as Hash from "effect/Hash"
 import type * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as Intervals from "effect/ScheduleIntervals"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { ConnectionError, type DbError, isRetryable, QueryError } from "../DbError.js"
+import { ConnectionError, type DbError, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
-import { type AnyFiber, deadlineOf, isTraced, spanOf, transactionLimit } from "./Origin.js"
+import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "./Origin.js"
 import { describeError, frameOf } from "./Place.js"
 import { transactionTimeout } from "./Refusal.js"
+import { retried } from "./Retrying.js"
 import type { Session } from "./Session.js"
 
 /** How a transaction is to run. */
@@ -202,61 +201,6 @@ export const withTransaction = <A, E, R, E2>(
         : retried(engine, once, retry, classify, { span })
     })
   })
-
-/** Repeats what may be repeated: nothing was applied, and the reason is transient. */
-export const retried = <A, E, R>(
-  engine: Engine,
-  effect: Effect.Effect<A, E, R>,
-  schedule: Schedule.Schedule<unknown, DbError>,
-  classify: (error: E) => DbError | undefined,
-  options: { readonly isIdempotent?: boolean; readonly span?: Tracer.Span | undefined } = {}
-): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime<A, E, R>((fiber) => {
-    const deadline = deadlineOf(fiber)
-    const place = frameOf(engine, fiber)
-    const span = options.span ?? spanOf(fiber)
-    const loop = (attempt: number, state: unknown): Effect.Effect<A, E, R> =>
-      Effect.catchAll(effect, (error) => {
-        const typed = classify(error)
-        if (typed === undefined || !mayRepeat(typed, options.isIdempotent === true) || hasLost(place)) {
-          return Effect.fail(error)
-        }
-        const now = engine.clock.unsafeCurrentTimeMillis()
-        return Effect.flatMap(schedule.step(now, typed, state), ([next, _, decision]) => {
-          if (ScheduleDecision.isDone(decision)) {
-            return Effect.fail(error)
-          }
-          const wait = Math.max(Intervals.start(decision.intervals) - now, 0)
-          if (deadline !== undefined && now + wait >= deadline.at) {
-            // The next attempt could not even begin in time, so nobody waits for it.
-            return Effect.fail(error)
-          }
-          const log = Effect.annotateLogs(Effect.logDebug("retrying"), {
-            database: engine.name,
-            attempt,
-            reason: typed.reason,
-            outcome: typed.outcome,
-            waitMillis: wait
-          })
-          return Effect.zipRight(
-            wait > 0 ? Effect.zipRight(log, Effect.sleep(wait)) : log,
-            Effect.suspend(() => {
-              engine.metrics.retry()
-              span?.attribute("dblive.retries", attempt)
-              return loop(attempt + 1, next)
-            })
-          )
-        })
-      })
-    return loop(1, schedule.initial)
-  })
-
-/** An idempotent effect may be run again whatever became of it. */
-const mayRepeat = (error: DbError, isIdempotent: boolean): boolean =>
-  isRetryable(error) || (isIdempotent && (error.isTransient || error.reason === "CommitUnknown"))
-
-/** In a session whose connection is lost, nothing can succeed any more. */
-const hasLost = (place: Frame | undefined): boolean => place !== undefined && place.session.connection.lost
 
 const attempt = <A, E, R, E2>(
   engine: Engine,
