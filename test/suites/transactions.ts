@@ -184,9 +184,10 @@ export const transactions = (target: Target): void => {
         yield* table
         const sql = yield* Db.sql
         const chains = sql.onDialectOrElse({ pg: () => true, mysql: () => true, orElse: () => false })
+        const begin = target.sql.begin ?? "BEGIN"
         const texts = [
-          ["ROLLBACK; BEGIN", "RolledBack"],
-          ["/* why */ commit ; BEGIN", "Unknown"],
+          [`ROLLBACK; ${begin}`, "RolledBack"],
+          [`/* why */ commit ; ${begin}`, "Unknown"],
           ...!chains ? [] : [["ROLLBACK AND CHAIN", "RolledBack"], ["COMMIT AND CHAIN", "Unknown"]]
         ]
         for (const [text, outcome] of texts) {
@@ -210,9 +211,13 @@ export const transactions = (target: Target): void => {
         yield* Effect.gen(function*() {
           yield* insert("kept")
           yield* Db.query("SELECT CASE WHEN 1 = 1 THEN 'COMMIT; BEGIN' END AS x -- ; ROLLBACK")
-          yield* Db.query("SAVEPOINT mine")
+          const [save, back] = sql.onDialectOrElse({
+            mssql: () => ["SAVE TRANSACTION mine", "ROLLBACK TRANSACTION mine"] as const,
+            orElse: () => ["SAVEPOINT mine", "ROLLBACK TO mine"] as const
+          })
+          yield* Db.query(save)
           yield* insert("gone")
-          yield* Db.query("ROLLBACK TO mine")
+          yield* Db.query(back)
         }).pipe(Db.transaction())
         assert.include(yield* bodies, "kept")
         assert.notInclude(yield* bodies, "gone")

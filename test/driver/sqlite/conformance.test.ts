@@ -16,7 +16,7 @@ const target: Target = {
     filename,
     threads: 4,
     // Each connection starts a process, which takes its time where much else runs.
-    pool: { acquireTimeout: "25 seconds" }
+    pool: { acquireTimeout: "25 seconds", connectTimeout: "20 seconds" }
   })),
   sql: {
     id: "INTEGER PRIMARY KEY",
