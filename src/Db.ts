@@ -16,6 +16,7 @@ import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
 import { globalValue } from "effect/GlobalValue"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -31,8 +32,9 @@ import type * as Driver from "./driver/Driver.js"
 import * as Client from "./engine/Client.js"
 import { Engine } from "./engine/Engine.js"
 import * as Gauges from "./engine/Gauges.js"
+import { workerId } from "./engine/Log.js"
 import * as NamedParams from "./engine/NamedParams.js"
-import { currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
+import { type AnyFiber, currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf } from "./engine/Place.js"
 import { retried } from "./engine/Retrying.js"
 import type { Session as EngineSession } from "./engine/Session.js"
@@ -375,6 +377,7 @@ export const make = (
     const driver = creating(yield* makeDriver(config), config)
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
+    const started = clock.unsafeCurrentTimeMillis()
     const random = yield* Effect.random
     const runFork = Runtime.runFork(runtime)
     const engine = new Engine(
@@ -396,6 +399,20 @@ export const make = (
       yield* engine.pool.openOne
     }
     engine.metrics.engineCreated()
+    const { acquireTimeout, maxLifetime, overflow, size, validateAfter } = config.pool
+    // Tests open a database every moment.
+    yield* engine.log.line(config.environment === "test" ? LogLevel.Debug : LogLevel.Info, "database opened", {
+      operation: "open",
+      engine: engine.metrics.engineCreations,
+      durationMillis: clock.unsafeCurrentTimeMillis() - started,
+      type: config.type,
+      uri: driver.target.uri,
+      "pool.size": size,
+      "pool.overflow": overflow,
+      "pool.acquireTimeout": acquireTimeout,
+      "pool.validateAfter": validateAfter,
+      "pool.maxLifetime": maxLifetime
+    })
     const services = yield* driver.services({
       client: engine.client,
       database: config.name,
@@ -515,6 +532,12 @@ const unsupported = (engine: Engine, what: string): QueryError =>
     database: engine.name
   })
 
+/** What is not even sent is a failure, too. */
+const refused = (engine: Engine, fiber: AnyFiber, error: DbError): Effect.Effect<never, DbError> => {
+  engine.failed(error, fiber)
+  return Effect.fail(error)
+}
+
 const infoOf = (engine: Engine): DbHealth.Info => {
   const { connectionFailures, engineCreations, pool, sessions } = engine.snapshot
   return {
@@ -526,7 +549,7 @@ const infoOf = (engine: Engine): DbHealth.Info => {
     serverVersion: engine.serverVersion,
     processId: process.pid,
     threadId,
-    workerId: process.env["DBLIVE_WORKER"] ?? process.env["VITEST_POOL_ID"] ?? process.env["NODE_UNIQUE_ID"],
+    workerId,
     opened: engine.serverVersion !== undefined,
     engineCreations,
     sessions,
@@ -562,11 +585,13 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
       Effect.withFiberRuntime<unknown, DbError>((fiber) => {
         const compiled = compileParams(engine, text, params)
         if (Either.isLeft(compiled)) {
-          return Effect.fail(compiled.left)
+          return refused(engine, fiber, compiled.left)
         }
         const [sql, values] = compiled.right
         if (options?.timeout !== undefined && engine.driver.capabilities.synchronous) {
-          return Effect.fail(
+          return refused(
+            engine,
+            fiber,
             new ConnectionError({
               message:
                 `database "${engine.name}": a statement cannot be stopped in this process, so its timeout could not ` +
@@ -577,11 +602,8 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
             })
           )
         }
-        return Client.run(engine, fiber, frameOf(engine, fiber), sql, values, {
-          mode: "rows",
-          prepare: true,
-          limit: millis(options?.timeout) ?? statementLimit(engine.config, fiber)
-        }, identity)
+        const limit = millis(options?.timeout) ?? statementLimit(engine.config, fiber)
+        return Client.query(engine, fiber, sql, values, limit)
       })
       // The rows' type is the caller's word.
     ) as never

@@ -410,6 +410,8 @@ export const Holder = Schema.Struct({
   span: Schema.optional(Schema.String),
   /** The fiber that took it, such as `#12`. */
   fiber: Schema.String,
+  /** The number of the session; none outside of one. */
+  session: Schema.optional(Schema.Number),
   /** How long it has been held, in milliseconds. */
   heldForMillis: Schema.Number,
   /** What the connection does now. */

@@ -191,8 +191,12 @@ export interface Snapshot {
   readonly sessions: { readonly opened: number; readonly active: number }
   /** Statements of the program, streams included; not the `BEGIN`, `COMMIT` and pings that dblive adds. */
   readonly statements: number
-  /** By `{error}.{reason}`, such as `QueryError.UniqueViolation`: every failure that was given to the program. */
+  /**
+   * By `{error}.{reason}`, such as `QueryError.UniqueViolation`: every failure that was given to the program, and each
+   * failed attempt to open a connection; one that is given to several, or passed on, is one.
+   */
   readonly failures: Readonly<Record<string, number>>
+  /** Connections that could not be opened, or were lost. */
   readonly connectionFailures: number
   readonly retries: number
   readonly transactions: { readonly [K in TransactionOutcome]: number }

@@ -17,14 +17,17 @@ import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { type DbError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { audited } from "./Audit.js"
+import { commented } from "./Comment.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { type AnyFiber, deadlineOf, isTraced, statementLimit } from "./Origin.js"
-import { describeError, frameOf } from "./Place.js"
+import { frameOf } from "./Place.js"
 import { makeStream, type TransformRows } from "./RowStream.js"
 import type { Session } from "./Session.js"
 import { SingleStatement } from "./SingleStatement.js"
+import { describeError, describeStatement, inStatementSpan } from "./Trace.js"
 import { reserveSession, withTransaction } from "./Transaction.js"
 
 /** What a statement asks for beyond its text. */
@@ -33,6 +36,8 @@ export interface Ask {
   readonly prepare: boolean
   /** The statement's own limit in milliseconds, 0 for none. */
   readonly limit: number
+  /** The statement's own span. */
+  readonly span?: Tracer.Span | undefined
 }
 
 const asRows: Omit<Ask, "limit"> = { mode: "rows", prepare: true }
@@ -98,11 +103,41 @@ const prepareRun = (
     limit,
     deadlineOf(fiber)
   )
+  job.fiber = fiber
   return { start: () => session.submit(job), withdraw: (settled) => session.withdraw(job, settled) }
+}
+
+/** What is sent: the text with its comment. One with a `traceparent` differs each time, and cannot be prepared. */
+const withComment = (engine: Engine, fiber: AnyFiber, text: string, ask: Ask): readonly [string, Ask] => {
+  const { config } = engine
+  if (!config.tracing.comments || config.type === "sqlite") {
+    return [text, ask]
+  }
+  const span = isTraced(fiber) ? ask.span ?? fiber.currentSpan : undefined
+  const sent = commented(text, config.applicationName, span)
+  return [sent, span === undefined || sent === text ? ask : { ...ask, prepare: false }]
 }
 
 /** Runs a statement for this fiber: in its frame, or on a connection of its own. */
 export const run = <E>(
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: Ask,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  if (!engine.isWatched) {
+    return send(engine, fiber, frame, text, params, ask, fail)
+  }
+  const [sent, how] = withComment(engine, fiber, text, ask)
+  // It begins when `send` is called, not when its effect runs.
+  const sending = () => send(engine, fiber, frame, sent, params, how, fail)
+  return engine.config.log.audit ? audited(engine, frame, text, sending) : sending()
+}
+
+const send = <E>(
   engine: Engine,
   fiber: AnyFiber,
   frame: Frame | undefined,
@@ -159,6 +194,23 @@ export const run = <E>(
       onSuccess: Exit.succeed
     })
   })
+}
+
+/** Runs a text of `Db.query`, in a span of its own where somebody traces. */
+export const query = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  limit: number
+): Effect.Effect<unknown, DbError> => {
+  const frame = frameOf(engine, fiber)
+  return isTraced(fiber)
+    ? inStatementSpan(engine, (span) => {
+      describeStatement(span, engine, text)
+      return run(engine, fiber, frame, text, params, { ...asRows, limit, span }, identity)
+    })
+    : run(engine, fiber, frame, text, params, { mode: "rows", prepare: true, limit }, identity)
 }
 
 // -----------------------------------------------------------------------------
@@ -247,7 +299,6 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
   }
 
   private ask<X>(
-    operation: string,
     ask: Omit<Ask, "limit">,
     withoutTransform: boolean,
     transformRows: TransformRows
@@ -264,14 +315,16 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
         } else {
           ;[text, params] = core.compile(statement, withoutTransform)
         }
-        span?.attribute("db.query.text", text)
+        if (span !== undefined) {
+          describeStatement(span, core.engine, text)
+        }
         const result = run(
           core.engine,
           fiber,
           core.place(fiber),
           text,
           params,
-          { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(core.engine.config, fiber) },
+          { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(core.engine.config, fiber), span },
           toSqlError
         )
         // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
@@ -282,31 +335,28 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
       if (transformer._tag === "None" && !isTraced(fiber)) {
         return plain(this, undefined)
       }
-      return Effect.useSpan("sql.execute", { kind: "client", captureStackTrace: false }, (span) => {
-        describe(span, core, operation)
-        const traced = transformer._tag === "None" ? plain(this, span) : Effect.flatMap(
+      return inStatementSpan(core.engine, (span) =>
+        transformer._tag === "None" ? plain(this, span) : Effect.flatMap(
           transformer.value(this, makeConstructor(core), fiber.getFiberRefs(), span),
           (statement) => plain(asClientStatement(core, statement), span)
-        )
-        return Effect.tapError(traced, (error) => Effect.sync(() => describeError(span, error, core.engine.name)))
-      })
+        ))
     })
   }
 
   get withoutTransform(): Effect.Effect<ReadonlyArray<A>, SqlError> {
-    return this.ask("executeWithoutTransform", asRows, true, undefined)
+    return this.ask(asRows, true, undefined)
   }
 
   get raw(): Effect.Effect<unknown, SqlError> {
-    return this.ask("executeRaw", asRaw, true, undefined)
+    return this.ask(asRaw, true, undefined)
   }
 
   get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
-    return this.ask("executeValues", asValues, false, undefined)
+    return this.ask(asValues, false, undefined)
   }
 
   get unprepared(): Effect.Effect<ReadonlyArray<A>, SqlError> {
-    return this.ask("executeUnprepared", unprepared, false, this.core.transformRows)
+    return this.ask(unprepared, false, this.core.transformRows)
   }
 
   get stream(): Stream.Stream<A, SqlError> {
@@ -323,9 +373,11 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
         return Effect.flatMap(
           Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
           (span) => {
-            describe(span, core, "executeStream")
-            span.attribute("db.query.text", text)
-            return stream
+            describeStatement(span, core.engine, text)
+            return Effect.map(
+              Effect.tapError(stream, (error) => Effect.sync(() => describeError(span, error, core.engine.name))),
+              Stream.tapError((error) => Effect.sync(() => describeError(span, error, core.engine.name)))
+            )
           }
         )
       })
@@ -338,7 +390,7 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
   }
 
   commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
-    return this.ask("execute", asRows, false, this.core.transformRows)
+    return this.ask(asRows, false, this.core.transformRows)
   }
 
   toJSON(): unknown {
@@ -354,13 +406,6 @@ const asClientStatement = <A>(core: Core, statement: Statement.Statement<unknown
   }
   const [text, params] = statement.compile()
   return new ClientStatement<A>(core, undefined, params, text)
-}
-
-const describe = (span: Tracer.Span, core: Core, operation: string): void => {
-  for (const [key, value] of core.engine.spanAttributes) {
-    span.attribute(key, value)
-  }
-  span.attribute("db.operation.name", operation)
 }
 
 const makeConstructor = (core: Core): Statement.Constructor =>

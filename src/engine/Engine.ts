@@ -6,16 +6,18 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as DbConfig from "../DbConfig.js"
 import type { DbError } from "../DbError.js"
-import type { Snapshot } from "../DbMetrics.js"
+import { errorType, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { Alarm, type Fork } from "./Alarm.js"
 import { Claim } from "./Claim.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
+import { Log } from "./Log.js"
 import { type AnyFiber, deadlineOf, originOf } from "./Origin.js"
 import { Pool } from "./Pool.js"
 import { Recorder } from "./Recorder.js"
@@ -27,6 +29,9 @@ import { WriteLock } from "./WriteLock.js"
 
 /** Statement texts whose kind is remembered, per engine; texts with literals in them must not fill the memory. */
 const rememberedTexts = 4096
+
+/** How much of a slow statement's text is remembered. */
+const longestText = 2_000
 
 /** How long a ping may take, the opening of a connection included. */
 const pingLimit = "5 seconds"
@@ -50,6 +55,11 @@ export class Engine implements Ground {
   readonly writeLock: WriteLock | undefined
   readonly alarm: Alarm
   readonly metrics: Recorder
+  readonly log: Log
+  /** From how many milliseconds on a statement is slow. */
+  private readonly slowAt: number
+  /** Whether statements are audited or carry comments. */
+  readonly isWatched: boolean
   /** Under this key of the context a fiber carries its frame; one per engine, so that databases never mix. */
   readonly frameKey: string
   /** What every span of this database says of it. */
@@ -72,6 +82,9 @@ export class Engine implements Ground {
     this.name = config.name
     this.openSchedule = options.openSchedule
     this.metrics = new Recorder(config.name)
+    this.log = new Log(config.name, fork)
+    this.slowAt = config.log.slowStatement > 0 ? config.log.slowStatement : Infinity
+    this.isWatched = config.log.audit || config.tracing.comments
     this.frameKey = `dblive/Frame/${config.name}/${++engines}`
     const { address, namespace, port, system } = driver.target
     this.spanAttributes = [
@@ -117,27 +130,19 @@ export class Engine implements Ground {
         },
         onOpened: (slot, millis) => {
           this.serverVersion = slot.connection.serverVersion
-          slot.connection.onLost = () => this.pool.lost(slot)
+          slot.connection.onLost = () => {
+            this.metrics.connectionFailed()
+            this.pool.lost(slot)
+          }
           this.metrics.connectionCreated(millis)
         },
-        onOpenFailed: (error) => this.metrics.failure(error),
-        onLeak: (_, holder) =>
-          this.log(
-            Effect.logWarning("a connection is held for long").pipe(Effect.annotateLogs({
-              database: this.name,
-              holder: holder.span ?? holder.fiber,
-              fiber: holder.fiber,
-              heldForMillis: holder.heldForMillis,
-              state: holder.state,
-              statement: holder.statement
-            }))
-          ),
+        onOpenFailed: (error) => {
+          this.metrics.connectionFailed()
+          this.failed(error, undefined)
+        },
+        onLeak: (_, holder) => this.log.leak(holder),
         onLeakReturned: (slot, heldForMillis) =>
-          this.log(
-            Effect.logInfo("a connection that was held for long is back").pipe(
-              Effect.annotateLogs({ database: this.name, connection: slot.id, heldForMillis })
-            )
-          )
+          this.log.leakReturned(slot.borrower?.describe(clock.unsafeCurrentTimeMillis()), heldForMillis)
       },
       clock,
       this.alarm,
@@ -146,16 +151,41 @@ export class Engine implements Ground {
     )
   }
 
-  private log(effect: Effect.Effect<void>): void {
-    this.fork(effect)
+  onStatement(work: Work, error: DbError | undefined, millis: number): void {
+    // What dblive says on its own behalf fails with the transaction or the probe that it belongs to.
+    if (work.kind === "control") {
+      return
+    }
+    if (error !== undefined) {
+      this.failed(error, work.fiber)
+    }
+    if (work.kind !== "cursor") {
+      this.metrics.statement(millis)
+      if (millis >= this.slowAt) {
+        this.slow(work, error, millis)
+      }
+    }
   }
 
-  onStatement(work: Work, error: DbError | undefined, millis: number): void {
-    this.metrics.statement(millis)
-    if (error !== undefined) {
-      this.metrics.failure(error)
+  private slow({ fiber, session, text = "" }: Work, error: DbError | undefined, millis: number): void {
+    const origin = fiber === undefined ? undefined : originOf(fiber)
+    this.metrics.slowStatement({
+      text: text.slice(0, longestText),
+      millis,
+      at: this.clock.unsafeCurrentTimeMillis(),
+      span: origin?.span,
+      fiber: origin?.fiber,
+      session: session?.number,
+      error: error === undefined ? undefined : errorType(error)
+    })
+    this.log.slowStatement(text, millis, session?.number, error, fiber)
+  }
+
+  /** A failure that is given to the program: counted and logged once, however many it is given to. */
+  failed(error: DbError, fiber: AnyFiber | undefined): void {
+    if (this.metrics.failure(error)) {
+      this.log.failure(error, fiber)
     }
-    void work
   }
 
   /** Whether a statement would write, for a database with one writer. */
@@ -201,10 +231,10 @@ export class Engine implements Ground {
       ? undefined
       : this.driver.refuseInner?.()
     if (refused !== undefined) {
-      this.metrics.failure(refused)
+      this.failed(refused, fiber)
       return Effect.fail(refused)
     }
-    const session = this.trySession(fiber, options.writes, options.inside)
+    const session = this.trySession(fiber, options.writes, options.inside, options.reserved)
     if (session !== undefined) {
       return Effect.succeed(session)
     }
@@ -222,7 +252,7 @@ export class Engine implements Ground {
     })
     return Effect.matchCauseEffect(restore(wait), {
       onSuccess: () => {
-        const session = this.session(claim.slot!, fiber, options.inside)
+        const session = this.session(claim.slot!, fiber, options.inside, options.reserved === true)
         claim.transferTo(session)
         return Effect.succeed(session)
       },
@@ -230,32 +260,50 @@ export class Engine implements Ground {
         // Interrupted, perhaps at the very moment the connection came: what came goes back.
         claim.abandon()
         const error = Cause.failureOption(cause)
-        if (error._tag === "Some") {
-          this.metrics.failure(error.value)
+        if (error._tag === "Some" && options.reserved !== true) {
+          this.failed(error.value, fiber)
         }
         return Exit.failCause(cause)
       }
     })
   }
 
-  private session(slot: Slot<Driver.Connection>, fiber: AnyFiber, inside: Frame | undefined): Session {
-    this.metrics.sessionOpened()
-    return new Session(this, slot, originOf(fiber), inside)
+  private session(
+    slot: Slot<Driver.Connection>,
+    fiber: AnyFiber,
+    inside: Frame | undefined,
+    isOurs: boolean
+  ): Session {
+    const session = new Session(this, slot, originOf(fiber), inside, isOurs)
+    if (!isOurs) {
+      this.metrics.sessionOpened()
+      this.log.sessionOpened(session, fiber)
+    }
+    return session
   }
 
   /** A session for the calling fiber, when there is an idle connection that may be lent as it is. */
-  trySession(fiber: AnyFiber, writes: boolean, inside: Frame | undefined): Session | undefined {
+  trySession(
+    fiber: AnyFiber,
+    writes: boolean,
+    inside: Frame | undefined,
+    isOurs = false
+  ): Session | undefined {
     if (writes && this.writeLock !== undefined) {
       return undefined
     }
     const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
-    return slot === undefined ? undefined : this.session(slot, fiber, inside)
+    return slot === undefined ? undefined : this.session(slot, fiber, inside, isOurs)
   }
 
   /** Ends a session now; `undefined` when nothing is to be waited for. */
   endSession(session: Session): Effect.Effect<void> | undefined {
-    this.metrics.sessionClosed()
-    this.metrics.used(this.clock.unsafeCurrentTimeMillis() - session.openedAt)
+    if (!session.isOurs) {
+      const millis = this.clock.unsafeCurrentTimeMillis() - session.openedAt
+      this.metrics.sessionClosed()
+      this.metrics.used(millis)
+      this.log.sessionClosed(session, millis)
+    }
     return session.close()
   }
 
@@ -361,9 +409,13 @@ export class Engine implements Ground {
     Effect.flatMap(this.pool.close(this.config.pool.closeTimeout), (clean) => {
       this.writeLock?.close(closed(this.name))
       this.alarm.stop()
-      return clean ? Effect.void : Effect.logWarning("sessions were cut when the database closed").pipe(
-        Effect.annotateLogs({ database: this.name, closeTimeout: this.config.pool.closeTimeout })
-      )
+      const { closeTimeout } = this.config.pool
+      return clean
+        ? this.log.line(LogLevel.Debug, "database closed", { operation: "close" })
+        : this.log.line(LogLevel.Warning, "sessions were cut when the database closed", {
+          operation: "close",
+          closeTimeout
+        })
     })
   )
 }

@@ -5,6 +5,7 @@ import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Deadline } from "./Deadline.js"
 import type { Frame } from "./Frame.js"
+import type { AnyFiber } from "./Origin.js"
 import { Work } from "./Work.js"
 
 /** A request on its way through a session. */
@@ -13,8 +14,7 @@ export class Job extends Work {
   readonly text: string | undefined
   constructor(
     readonly frame: Frame,
-    /** `open`: opens a cursor; `cursor`: goes on with one. */
-    readonly kind: "statement" | "open" | "control" | "cursor",
+    readonly kind: Work["kind"],
     readonly request: Driver.Request | undefined,
     private readonly send: (
       connection: Driver.Connection,
@@ -31,6 +31,12 @@ export class Job extends Work {
     this.text = request?.text
   }
 
+  fiber: AnyFiber | undefined = undefined
+
+  get session() {
+    return this.frame.session
+  }
+
   /** A BEGIN that travels with it. */
   begin: string | undefined = undefined
 
@@ -44,6 +50,14 @@ export class Job extends Work {
 
   resolve(error: DbError | undefined, value: unknown): void {
     this.onEnd(error, value)
+  }
+
+  /** It is not run at all. */
+  refuse(error: DbError): void {
+    if (this.kind !== "control") {
+      this.ground.failed(error, this.fiber)
+    }
+    this.onEnd(error, undefined)
   }
 }
 

@@ -99,9 +99,6 @@ export class Recorder {
     this.counted.add(error)
     const type = errorType(error)
     this.failures[type] = (this.failures[type] ?? 0) + 1
-    if (error._tag === "ConnectionError") {
-      this.connectionFailures++
-    }
     if (error._tag === "TimeoutError" && error.phase === "Acquire") {
       this.metrics.timeouts.unsafeUpdate(1, none)
     }
@@ -112,6 +109,11 @@ export class Recorder {
     }
     metric.unsafeUpdate(1, none)
     return true
+  }
+
+  /** One could not be opened, or was lost. */
+  connectionFailed(): void {
+    this.connectionFailures++
   }
 
   retry(): void {

@@ -2,6 +2,7 @@
  * Running again what had no effect.
  */
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import type * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
@@ -9,6 +10,7 @@ import type * as Tracer from "effect/Tracer"
 import { type DbError, isRetryable } from "../DbError.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
+import { ofError } from "./Log.js"
 import { deadlineOf, spanOf } from "./Origin.js"
 import { frameOf } from "./Place.js"
 
@@ -40,11 +42,11 @@ export const retried = <A, E, R>(
             // The next attempt could not even begin in time, so nobody waits for it.
             return Effect.fail(error)
           }
-          const log = Effect.annotateLogs(Effect.logDebug("retrying"), {
-            database: engine.name,
+          const log = engine.log.line(LogLevel.Debug, "retrying", {
+            operation: "retry",
             attempt,
             reason: typed.reason,
-            outcome: typed.outcome,
+            ...ofError(typed),
             waitMillis: wait
           })
           return Effect.zipRight(

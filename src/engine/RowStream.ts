@@ -62,6 +62,7 @@ export const makeStream = (
     const inLine = <A>(make: (done: (error: DbError | undefined, value: A) => void) => Job) =>
       Effect.async<A, DbError>((resume) => {
         const job = make((error, value) => resume(error === undefined ? Exit.succeed(value) : Exit.fail(error)))
+        job.fiber = fiber
         session.submit(job)
         return Effect.async<void>((done) => session.withdraw(job, () => done(Effect.void)))
       })

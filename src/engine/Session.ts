@@ -41,13 +41,17 @@ export class Session extends StatementQueue implements Borrower {
   /** The fiber that holds it as a resource of its own, as long as no other one uses it. */
   hands: AnyFiber | undefined = undefined
   readonly openedAt: number
+  /** The fiber in whose log its end is written, where that is wanted. */
+  openedBy: AnyFiber | undefined = undefined
 
   constructor(
     ground: Ground,
     slot: Slot<Driver.Connection>,
     origin: Origin,
     /** Where the fiber that asked for this session stands in another session of the same database. */
-    private readonly inside: Frame | undefined
+    private readonly inside: Frame | undefined,
+    /** For a question of dblive's own, such as a probe. */
+    readonly isOurs: boolean
   ) {
     super(ground, slot, origin)
     this.root = new Frame(this, undefined, "session", undefined, {})
@@ -435,6 +439,7 @@ export class Session extends StatementQueue implements Borrower {
     return {
       ...(this.origin.span === undefined ? {} : { span: this.origin.span }),
       fiber: this.origin.fiber,
+      session: this.number,
       heldForMillis: now - this.slot.lentAt,
       state: this.current !== undefined
         ? "running"

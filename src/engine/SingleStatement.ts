@@ -32,11 +32,19 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
     readonly request: Driver.Request,
     limit: number,
     around: Deadline | undefined,
-    private readonly fiber: AnyFiber,
+    readonly fiber: AnyFiber,
     private readonly resume: (error: DbError | undefined, value: unknown) => void
   ) {
     super(ground, limit, around)
     this.text = request.text
+  }
+
+  get kind() {
+    return "statement" as const
+  }
+
+  get session() {
+    return undefined
   }
 
   get name(): string {
@@ -107,7 +115,7 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
   private refuse(error: DbError): void {
     this.place = "over"
     this.unlock()
-    this.ground.metrics.failure(error)
+    this.ground.failed(error, this.fiber)
     this.resume(error, undefined)
   }
 

@@ -80,7 +80,7 @@ export abstract class StatementQueue implements Writer {
   submit(job: Job): void {
     const refused = this.refusal(job.frame)
     if (refused !== undefined) {
-      return job.resolve(refused, undefined)
+      return job.refuse(refused)
     }
     this.queue.push(job)
     this.pump()
@@ -105,7 +105,7 @@ export abstract class StatementQueue implements Writer {
           this.limitQueue(job.deadline)
         }
       } else {
-        job.resolve(turnTimeout(this.ground.name, job.text, job.deadline.limit, this.describe(now)), undefined)
+        job.refuse(turnTimeout(this.ground.name, job.text, job.deadline.limit, this.describe(now)))
       }
     }
   }
@@ -202,7 +202,7 @@ export abstract class StatementQueue implements Writer {
     const refused = this.checkTransaction(job) ?? this.checkReadOnly(job)
     if (refused !== undefined) {
       this.current = undefined
-      job.resolve(refused, undefined)
+      job.refuse(refused)
       return this.pump()
     }
     if (this.pendingBegin !== undefined && job.kind !== "control") {
@@ -457,7 +457,7 @@ export abstract class StatementQueue implements Writer {
     this.ground.writeLock!.leave(this)
     this.waitsForLock = false
     this.current = undefined
-    job.resolve(why, undefined)
+    job.refuse(why)
   }
 
   protected resumeReleasing(): boolean {
@@ -480,7 +480,7 @@ export abstract class StatementQueue implements Writer {
       if (refused === undefined) {
         this.queue.push(job)
       } else {
-        job.resolve(why === "ended" ? endedMeanwhile(frame, "waiting") : refused, undefined)
+          job.refuse(why === "ended" ? endedMeanwhile(frame, "waiting") : refused)
       }
     }
   }
@@ -508,7 +508,7 @@ export abstract class StatementQueue implements Writer {
     const job = this.current!
     this.waitsForLock = false
     this.current = undefined
-    job.resolve(error, undefined)
+    job.refuse(error)
     this.pump()
   }
 

@@ -14,14 +14,16 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { auditEnd } from "./Audit.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "./Origin.js"
-import { describeError, frameOf } from "./Place.js"
+import { frameOf } from "./Place.js"
 import { transactionTimeout } from "./Refusal.js"
 import { retried } from "./Retrying.js"
 import type { Session } from "./Session.js"
+import { describeError, describeTransaction } from "./Trace.js"
 
 /** How a transaction is to run. */
 export interface Options extends Driver.BeginOptions {
@@ -148,8 +150,10 @@ export const withSession = <A, E, R, E2>(
         // In a session of this database that lies around one of another, the client at hand is the other one's.
         return restore(inFrame(engine, frame, undefined, effect))
       }
-      const use = (session: Session, span: Tracer.Span | undefined) =>
-        during(engine, fiber, restore, session.root, span, effect, (exit) => after(engine, session, exit))
+      const use = (session: Session, span: Tracer.Span | undefined) => {
+        span?.attribute("dblive.session", session.number)
+        return during(engine, fiber, restore, session.root, span, effect, (exit) => after(engine, session, exit))
+      }
       return spanned(engine, fiber, "db.session", (span) => {
         const session = engine.trySession(fiber, false, undefined)
         return session !== undefined
@@ -184,17 +188,20 @@ export const withTransaction = <A, E, R, E2>(
     const frame = frameOf(engine, fiber)
     const begin = engine.driver.transaction.begin(options)
     if (typeof begin !== "string") {
-      return Effect.fail(fail(
-        new QueryError({
-          message: `database "${engine.name}": ${begin.unsupported}`,
-          reason: "Unknown",
-          outcome: "NotSent",
-          database: engine.name
-        })
-      ))
+      const error = new QueryError({
+        message: `database "${engine.name}": ${begin.unsupported}`,
+        reason: "Unknown",
+        outcome: "NotSent",
+        database: engine.name
+      })
+      engine.failed(error, fiber)
+      return Effect.fail(fail(error))
     }
     const { retry } = options
     return spanned(engine, fiber, "db.transaction", (span) => {
+      if (span !== undefined) {
+        describeTransaction(span, options)
+      }
       const once = attempt(engine, effect, begin, options, frame, span, fail)
       return retry === undefined || (frame !== undefined && frame.kind !== "session")
         ? once
@@ -259,7 +266,20 @@ const within = <A, E, R, E2>(
   const limit = own > 0 ? earlier(engine.clock.unsafeCurrentTimeMillis(), own, around) : around
   // The outermost transaction sees to the deadline around all of them.
   const guarded = limit === around && outer.kind !== "session" ? undefined : limit
-  const refused = (cause: Cause.Cause<DbError>) => last(Exit.failCause(Cause.map(cause, fail)))
+  const ended = (outcome: "committed" | "rolled_back" | "unknown", exit: Exit.Exit<A, E | E2>) => {
+    span?.attribute("dblive.outcome", outcome)
+    return engine.config.log.audit
+      ? Effect.zipRight(auditEnd(engine, session.number, outer.kind !== "session", outcome), last(exit))
+      : last(exit)
+  }
+  const refused = (cause: Cause.Cause<DbError>) => {
+    const error = Cause.failureOption(cause)
+    if (error._tag === "Some") {
+      engine.failed(error.value, fiber)
+    }
+    const isUnknown = error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
+    return ended(isUnknown ? "unknown" : "rolled_back", Exit.failCause(Cause.map(cause, fail)))
+  }
   const use = (frame: Frame) =>
     during(
       engine,
@@ -271,12 +291,12 @@ const within = <A, E, R, E2>(
       (exit) =>
         exit._tag === "Failure"
           ? Effect.matchCauseEffect(leave(engine, restore, session, frame, "rollback"), {
-            onFailure: () => last(exit),
-            onSuccess: () => last(exit)
+            onFailure: () => ended("rolled_back", exit),
+            onSuccess: () => ended("rolled_back", exit)
           })
           : Effect.matchCauseEffect(committed(engine, restore, session, frame, options, limit), {
             onFailure: refused,
-            onSuccess: () => last(exit)
+            onSuccess: () => ended("committed", exit)
           })
     )
   const entered = enter(session, outer, begin, options, limit, restore)
@@ -502,7 +522,11 @@ const limited = <A, E, R, E2>(
       () =>
         Effect.zipRight(
           session.settled,
-          Effect.suspend(() => Effect.fail(fail(transactionTimeout(engine.name, deadline.limit))))
+          Effect.withFiberRuntime<never, E2>((fiber) => {
+            const error = transactionTimeout(engine.name, deadline.limit)
+            engine.failed(error, fiber)
+            return Effect.fail(fail(error))
+          })
         )
     )
   )

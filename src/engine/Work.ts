@@ -8,6 +8,7 @@ import { ConnectionError, type DbError, type Outcome, TimeoutError } from "../Db
 import type * as Driver from "../driver/Driver.js"
 import type { Alarm } from "./Alarm.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
+import type { AnyFiber } from "./Origin.js"
 import type { Pool } from "./Pool.js"
 import type { Recorder } from "./Recorder.js"
 import type { Slot } from "./Slot.js"
@@ -25,6 +26,8 @@ export interface Ground {
   readonly metrics: Recorder
   /** Whether a statement would write, for a database with one writer. */
   readonly writes: (text: string) => boolean
+  /** A failure that is given to the program. */
+  readonly failed: (error: DbError, fiber: AnyFiber | undefined) => void
   readonly onStatement: (work: Work, error: DbError | undefined, millis: number) => void
 }
 
@@ -50,8 +53,14 @@ export abstract class Work {
     readonly deadline: Deadline | undefined
   ) {}
 
+  /** `open`: opens a cursor; `cursor`: goes on with one; `control`: what dblive says on its own behalf. */
+  abstract readonly kind: "statement" | "open" | "control" | "cursor"
   /** The statement's text, for reports. */
   abstract readonly text: string | undefined
+  /** The fiber that asked for it, where it is known. */
+  abstract readonly fiber: AnyFiber | undefined
+  /** The session in which it runs. */
+  abstract readonly session: { readonly number: number } | undefined
   /** Sends it. */
   protected abstract launch(connection: Driver.Connection, done: Driver.Done<unknown>): void
   /** It has ended and left the connection: called exactly once after `run`. */
