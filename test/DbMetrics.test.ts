@@ -11,7 +11,7 @@ describe("DbMetrics", () => {
     Effect.gen(function*() {
       yield* Counted.query("CREATE TABLE t (n INTEGER UNIQUE)")
       yield* Effect.forEach(
-        Array.from({ length: 2_000 }, (_, i) => i),
+        Array.from({ length: 10_000 }, (_, i) => i),
         (i): Effect.Effect<unknown, unknown, Counted> =>
           i % 4 === 0
             ? Counted.query("INSERT INTO t VALUES (:i)", { i }).pipe(Counted.transaction())
@@ -24,9 +24,9 @@ describe("DbMetrics", () => {
       )
       const snapshot = yield* Counted.metrics
       assert.strictEqual(snapshot.engineCreations, 1)
-      assert.deepStrictEqual(snapshot.transactions, { committed: 500, rolledBack: 500, unknown: 0 })
-      assert.deepStrictEqual(snapshot.sessions, { opened: 1500, active: 0 })
-      assert.deepStrictEqual(snapshot.failures, { "QueryError.UniqueViolation": 500 })
+      assert.deepStrictEqual(snapshot.transactions, { committed: 2_500, rolledBack: 2_500, unknown: 0 })
+      assert.deepStrictEqual(snapshot.sessions, { opened: 7_500, active: 0 })
+      assert.deepStrictEqual(snapshot.failures, { "QueryError.UniqueViolation": 2_500 })
       assert.deepInclude(snapshot.pool, { inUse: 0, waiting: 0 })
       // The service knows it by name, and Effect's registry has the same numbers under the conventions' names.
       const service = yield* DbMetrics.DbMetrics
@@ -36,12 +36,26 @@ describe("DbMetrics", () => {
         Metric.tagged("db.client.connection.pool.name", "counted"),
         Metric.value
       )
-      assert.strictEqual(committed.count, 500)
+      assert.strictEqual(committed.count, 2_500)
       const durations = yield* DbMetrics.operationDuration.pipe(
         Metric.tagged("db.client.connection.pool.name", "counted"),
         Metric.value
       )
       assert.strictEqual(durations.count, snapshot.statements)
+      // CREATE, and in each round of four an INSERT, a refused one and a SELECT.
+      assert.strictEqual(snapshot.statements, 7_501)
+      assert.strictEqual(snapshot.durations.operation.count, 7_501)
+      assert.strictEqual(snapshot.durations.use.count, 7_500)
+      const waits = yield* DbMetrics.waitTime.pipe(
+        Metric.tagged("db.client.connection.pool.name", "counted"),
+        Metric.value
+      )
+      // A connection for each session, and for each statement outside of one.
+      assert.strictEqual(snapshot.durations.wait.count, 7_500 + 2_501)
+      assert.strictEqual(waits.count, snapshot.durations.wait.count)
+      const { p50, p99 } = snapshot.durations.operation.percentiles!
+      assert.isAtMost(p50, p99)
+      assert.isAtMost(p99, snapshot.durations.operation.maxMillis)
     }).pipe(Effect.provide(Counted.layer({ url: "sqlite://:memory:", environment: "production" }))))
 
   it.live("forgets a database when its layer is closed", () =>

@@ -82,7 +82,7 @@ export class Engine implements Ground {
     this.name = config.name
     this.openSchedule = options.openSchedule
     this.metrics = new Recorder(config.name)
-    this.log = new Log(config.name, fork)
+    this.log = new Log(config.name, clock, fork)
     this.slowAt = config.log.slowStatement > 0 ? config.log.slowStatement : Infinity
     this.isWatched = config.log.audit || config.tracing.comments
     this.frameKey = `dblive/Frame/${config.name}/${++engines}`

@@ -3,6 +3,7 @@
  * operation and how long it took. Nothing is put together for a line that nobody wants, and no line holds a parameter's
  * value.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
@@ -16,6 +17,9 @@ import { excerpt } from "./Work.js"
 /** Of a test worker or a cluster's worker. */
 export const workerId: string | undefined = process.env["DBLIVE_WORKER"] ?? process.env["VITEST_POOL_ID"] ??
   process.env["NODE_UNIQUE_ID"]
+
+/** How far apart warnings of one kind of failure are, in milliseconds. */
+const warnEvery = 1_000
 
 type Annotations = Readonly<Record<string, unknown>>
 
@@ -43,7 +47,10 @@ export const ofError = (error: DbError): Annotations => ({
 export class Log {
   private readonly common: Annotations
 
-  constructor(database: string, private readonly fork: Fork) {
+  /** When a warning of a failure was last written, by its `error.type`. */
+  private readonly warned = new Map<string, number>()
+
+  constructor(database: string, private readonly clock: Clock.Clock, private readonly fork: Fork) {
     this.common = workerId === undefined ? { database } : { database, worker: workerId }
   }
 
@@ -101,15 +108,26 @@ export class Log {
 
   /**
    * What the program may well expect (a violation, a conflict) is written at debug; that a limit was reached, a connection
-   * could not be had, or nobody knows whether a transaction is applied, as a warning.
+   * could not be had, or nobody knows whether a transaction is applied, as a warning, but not thousands of times: in a
+   * second the first of its kind is, and the others at debug.
    */
   failure(error: DbError, fiber: AnyFiber | undefined): void {
-    if (error._tag === "QueryError") {
-      const level = error.reason === "CommitUnknown" ? LogLevel.Warning : LogLevel.Debug
-      this.write(level, fiber, `statement failed: ${error.reason}`, () => ofError(error))
-    } else {
-      this.write(LogLevel.Warning, fiber, error.message, () => ofError(error))
+    const isExpected = error._tag === "QueryError" && error.reason !== "CommitUnknown"
+    const message = error._tag === "QueryError" ? `statement failed: ${error.reason}` : error.message
+    if (isExpected || this.hasWarned(errorType(error))) {
+      return this.write(LogLevel.Debug, fiber, message, () => ofError(error))
     }
+    this.write(LogLevel.Warning, fiber, message, () => ofError(error))
+  }
+
+  private hasWarned(type: string): boolean {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    const last = this.warned.get(type)
+    if (last !== undefined && now - last < warnEvery) {
+      return true
+    }
+    this.warned.set(type, now)
+    return false
   }
 
   leak(holder: Holder): void {
