@@ -323,7 +323,7 @@ const levels = { healthy: LogLevel.Info, degraded: LogLevel.Warning, unhealthy: 
 export const log = <Self>(database: Observed<Self>): Effect.Effect<void, never, Self> =>
   Effect.gen(function*() {
     const report = yield* database.health
-    const { name, pool: _, ...info } = yield* database.info
+    const { name, pool: _, primaryKey: __, ...info } = yield* database.info
     const { holders } = yield* database.pool
     const { durations, failures, retries, slowStatements, statements, transactions } = yield* database.metrics
     const { error, status } = report
