@@ -269,8 +269,11 @@ export interface Options {
   readonly pool?: PoolOptions | undefined
   /** How long statements, locks and transactions may take. */
   readonly limits?: LimitOptions | undefined
+  /** When a database counts as slow, and how long its report is given again. */
   readonly health?: HealthOptions | undefined
+  /** What is logged of statements. */
   readonly log?: LogOptions | undefined
+  /** What the spans of statements hold. */
   readonly tracing?: TracingOptions | undefined
   /** Open the first connection when the layer is built. Defaults to true. */
   readonly connectOnStart?: boolean | undefined

@@ -177,7 +177,12 @@ export const judge = (
     : { status: "degraded", why: reasons.join("; ") }
 }
 
-/** What a health check looks at. */
+/**
+ * What a health check looks at.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Subject {
   readonly name: string
   readonly type: string

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { documents, unmarked, written } from "../scripts/blocks.js"
+import { page as capabilities } from "../scripts/capabilities.js"
 import { page as errors } from "../scripts/errors.js"
 import { page as settings } from "../scripts/settings.js"
 
@@ -12,6 +13,10 @@ const read = (path: string) => readFileSync(join(root, path), "utf8").replaceAll
 
 describe("generated pages are what the code says", () => {
   it("docs/settings.md (npm run docs:settings)", () => assert.strictEqual(read("docs/settings.md"), settings))
+
+  it("docs/capabilities.md (npm run docs:capabilities)", () => {
+    assert.strictEqual(read("docs/capabilities.md"), capabilities)
+  })
 
   it("docs/errors.md (npm run docs:errors)", () => assert.strictEqual(read("docs/errors.md"), errors))
 })

@@ -1,6 +1,7 @@
 /** The service over HTTP: the API, health and figures. Knows no server, so that tests can serve it as they like. */
-import { HttpApiBuilder, HttpLayerRouter, HttpServerResponse } from "@effect/platform"
+import { HttpApiBuilder, HttpLayerRouter } from "@effect/platform"
 import { Effect, Layer } from "effect"
+import * as DbHttp from "../../src/DbHttp.js"
 import { Db, DbError } from "../../src/index.js"
 import { Api, Unavailable } from "./Api.js"
 import { Catalog } from "./Catalog.js"
@@ -25,27 +26,8 @@ const PurchasesLive = HttpApiBuilder.group(Api, "purchases", (handlers) =>
     .handle("buy", ({ payload }) => hidden(Purchases.buy(payload)))
     .handle("list", () => hidden(Purchases.all)))
 
-/** What a load balancer asks: 503 takes this instance out. */
-const HealthRoute = HttpLayerRouter.add(
-  "GET",
-  "/health",
-  Effect.gen(function*() {
-    const reports = yield* Effect.all([Db.health, Catalog.health], { concurrency: 2 })
-    const status = reports.some((report) => report.status === "unhealthy") ? 503 : 200
-    return HttpServerResponse.unsafeJson(reports, { status })
-  })
-)
-
-const MetricsRoute = HttpLayerRouter.add(
-  "GET",
-  "/metrics",
-  Effect.gen(function*() {
-    return HttpServerResponse.unsafeJson(yield* Effect.all([Db.metrics, Catalog.metrics]))
-  })
-)
-
 export const Routes = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(Api, { openapiPath: "/openapi.json" }).pipe(Layer.provide(PurchasesLive)),
-  HealthRoute,
-  MetricsRoute
+  // /health/live, /health/ready (503 takes this instance out), /health/db, /metrics
+  DbHttp.layer([Db, Catalog])
 )

@@ -25,6 +25,8 @@ export const draining = (server: Server, limit: Duration.DurationInput) =>
         }
         server.close(() => resume(Effect.void))
       }).pipe(
+        // Finalizers run where interruption is masked, and a wait that cannot be interrupted has no limit.
+        Effect.interruptible,
         Effect.timeoutTo({
           duration: limit,
           onSuccess: () => undefined,

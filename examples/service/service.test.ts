@@ -64,9 +64,9 @@ it.scoped("a COMMIT whose answer is lost is told as unknown, and can be sent aga
 
 it.scoped("tells its health and its figures", () =>
   Effect.gen(function*() {
-    const health = yield* HttpClient.get("/health")
-    expect(health.status).toBe(200)
-    expect(yield* health.json).toMatchObject([{ status: "healthy" }, { status: "healthy" }])
-    expect((yield* HttpClient.get("/metrics")).status).toBe(200)
+    expect((yield* HttpClient.get("/health/ready")).status).toBe(200)
+    const health = yield* HttpClient.get("/health/db")
+    expect(yield* health.json).toMatchObject({ databases: [{ status: "healthy" }, { status: "healthy" }] })
+    expect(yield* (yield* HttpClient.get("/metrics")).text).toContain("dblive_sessions")
     expect(yield* Db.ping).toBe(true)
   }).pipe(Effect.provide(service)))
