@@ -480,7 +480,7 @@ export abstract class StatementQueue implements Writer {
       if (refused === undefined) {
         this.queue.push(job)
       } else {
-          job.refuse(why === "ended" ? endedMeanwhile(frame, "waiting") : refused)
+        job.refuse(why === "ended" ? endedMeanwhile(frame, "waiting") : refused)
       }
     }
   }
