@@ -116,7 +116,7 @@ describe("Db.withTimeout", () => {
         })
         control.execute.always(({ text }) => text === "COMMIT" ? "never" : "ok")
         assert.deepInclude(yield* run(Db.query("INSERT")), {
-          phase: "Statement",
+          phase: "Transaction",
           limitMillis: 3000,
           outcome: "RolledBack"
         })
@@ -148,7 +148,7 @@ describe("Db.withTimeout", () => {
           yield* session.begin()
           yield* session.use(Db.query("INSERT"))
           control.execute.next("never")
-          assert.deepInclude(yield* at3(session.commit), limit)
+          assert.deepInclude(yield* at3(session.commit), { ...limit, phase: "Transaction" })
           yield* session.begin()
           yield* session.use(Db.query("INSERT"))
           yield* session.commit

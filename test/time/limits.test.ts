@@ -225,7 +225,7 @@ describe("limits", () => {
           )
           control.execute.next("ok", "ok", "never")
           const atCommit = yield* failsAt(5000, Db.query("INSERT last").pipe(Db.transaction()))
-          isTimeout(atCommit, { phase: "Statement", limitMillis: 5000, outcome: "RolledBack" })
+          isTimeout(atCommit, { phase: "Transaction", limitMillis: 5000, outcome: "RolledBack" })
         })
     ))
 
