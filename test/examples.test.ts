@@ -62,6 +62,13 @@ describe("examples", () => {
       "rows left of it: 0",
       "interrupted: true, 0 connections in use"
     ],
+    telemetry: [
+      "span db.transaction committed",
+      "span sql.execute INSERT INTO note VALUES (?)",
+      "db.client.operation.duration",
+      "dblive_transactions_total{outcome=\"committed\",db_client_connection_pool_name=\"default\"} 1",
+      /database "default" is healthy/
+    ],
     config: ["a write: ReadOnly", "DATABASE_POOL_SIZE"],
     "named-databases": ["copied to the default database: age=42, pets=3", "is \"north\" meant?"],
     first: ["[ { body: 'hello' } ]"],
