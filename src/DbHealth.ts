@@ -165,8 +165,7 @@ export const judge = (
   if (sinceTimeout < options.recent) {
     reasons.push(`a wait for a connection reached its limit ${sinceTimeout} ms ago`)
   }
-  // A single connection that works is no sign of anything.
-  if (pool.inUse >= pool.capacity && (pool.capacity > 1 || pool.waiting > 0)) {
+  if (pool.inUse >= pool.capacity) {
     reasons.push(`all ${pool.capacity} connections are in use`)
   }
   if (migrations === "pending" || migrations === "failed") {
