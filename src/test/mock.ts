@@ -433,7 +433,7 @@ export const mock = <Self = Db, Provided = Provides>(
       ? { type: "postgresql", host: "mock.invalid", database: "mock", username: "mock" }
       : { type: "sqlite", filename: ":memory:" }
     return watched(
-      targetOf(options).layerDriver({ ...address, pool: pool(undefined) }, (config) =>
+      targetOf(options).layerDriver({ environment: "test", ...address, pool: pool(undefined) }, (config) =>
         Effect.sync(() => makeDriver(config, script, options)))
     )
   }))

@@ -139,7 +139,13 @@ export const pglite = <Self = Db, Provided = Provides, E = never, R = never, E2 
   const target = targetOf(options)
   const open = (driver: typeof Pglite, instance: Pglite.Instance) =>
     target.layerDriver(
-      { ...options.options, type: "postgresql", host: "pglite.invalid", pool: pool(options.options?.pool) },
+      {
+        environment: "test",
+        ...options.options,
+        type: "postgresql",
+        host: "pglite.invalid",
+        pool: pool(options.options?.pool)
+      },
       driver.make(instance)
     )
   const copyOf = (driver: typeof Pglite, key: string, isMigrated: boolean) => {

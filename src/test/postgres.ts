@@ -142,7 +142,13 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
     const place = yield* placeOf(options.url, target.key)
     const server = yield* administrator(place)
     const open = (database: string) =>
-      target.layer({ ...options.options, url: place.url, database, pool: pool(options.options?.pool) })
+      target.layer({
+        environment: "test",
+        ...options.options,
+        url: place.url,
+        database,
+        pool: pool(options.options?.pool)
+      })
     const hash = yield* hashOf(options, target.key)
     // A template is for everybody: nothing that stands between this test and its database changes it.
     const build = (database: string) =>

@@ -64,6 +64,7 @@ export const sqlite = <Self = Db, Provided = Provides, E = never, R = never, E2 
 ): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
   const open = (filename: string) =>
     targetOf(options).layer({
+      environment: "test",
       ...options.options,
       type: "sqlite",
       filename,
