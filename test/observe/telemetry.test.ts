@@ -253,11 +253,16 @@ describe("metrics", () => {
         )
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.join(late)
+        // Told by the opening, and to the two who waited for it: one failure.
+        control.loseAll()
+        control.open.next({ fail: fakeErrors.authentication })
+        yield* Effect.all([Effect.flip(Db.query("SELECT 1")), Effect.flip(Db.query("SELECT 1"))], { concurrency: 2 })
         assert.deepStrictEqual((yield* Db.metrics).failures, {
           "QueryError.UniqueViolation": 1,
           "QueryError.Parameter": 1,
           "TimeoutError.Transaction": 1,
-          "ConnectionError.Closed": 1
+          "ConnectionError.Closed": 1,
+          "ConnectionError.Authentication": 1
         })
       }).pipe(Effect.provide(layer))
     }))
