@@ -97,7 +97,7 @@ describe("no password survives", () => {
           onRight: (options) => assertHidden("the options", shows(options), pieces)
         })
       }),
-      { numRuns: 4000 }
+      { numRuns: 1500 }
     )
   })
 
@@ -126,7 +126,7 @@ describe("no password survives", () => {
             ).then((shown) => assertHidden("the outcome", shown, pieces))
           }
         ),
-        { numRuns: 1500 }
+        { numRuns: 600 }
       )
     ))
 

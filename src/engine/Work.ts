@@ -97,7 +97,7 @@ export abstract class Work {
     this.launch(slot.connection, (error, value) => {
       if (this.phase === "running") {
         slot.deadline = Infinity
-        this.finish(error, value)
+        this.finish(error === undefined ? undefined : this.asSet(error), value)
       } else if (this.phase === "stopping" && !this.answered) {
         this.answered = true
         this.error = error
@@ -105,6 +105,18 @@ export abstract class Work {
         this.settle()
       }
     })
+  }
+
+  /** The server was given what was left of a limit when the statement began; people are told the limit that they set. */
+  private asSet(error: DbError): DbError {
+    return error._tag === "TimeoutError" && error.phase === "Statement" && error.limitMillis < this.binding
+      ? new TimeoutError({
+        ...error,
+        message: error.message.replace(`${error.limitMillis} ms`, `${this.binding} ms`),
+        cause: error.cause,
+        limitMillis: this.binding
+      })
+      : error
   }
 
   /** The limit that was set when it ran has been reached. */

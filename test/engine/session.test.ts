@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
+import { TimeoutError } from "../../src/DbError.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors, type Step } from "../kit/fakeDriver.js"
 import { settle } from "../time/latched.js"
@@ -163,5 +164,24 @@ describe("a session whose connection was dropped", () => {
         })
       }).pipe(Effect.provide(layer))
       assert.deepStrictEqual(control.violations, [])
+    }))
+})
+
+describe("a limit that the server keeps", () => {
+  it.effect("is told as it was set, not as what was left of it", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      control.execute.always({
+        fail: new TimeoutError({
+          message: "canceled (Statement timeout of 219 ms)",
+          phase: "Statement",
+          outcome: "RolledBack",
+          database: "default",
+          limitMillis: 219
+        })
+      })
+      const error = yield* Db.query("SELECT 1").pipe(Db.withTimeout("220 millis"), Effect.flip, Effect.provide(layer))
+      assert.deepInclude(error, { phase: "Statement", limitMillis: 220, outcome: "RolledBack" })
+      assert.strictEqual(error.message, "canceled (Statement timeout of 220 ms)")
     }))
 })
