@@ -167,7 +167,10 @@ class PipedLink implements Link {
       socket.setNoDelay(true)
       socket.on("data", (chunk: Buffer) => this.read(direction, chunk))
       socket.on("end", () => this.enqueue(direction, { due: this.due(direction), end: "fin" }))
-      socket.on("error", () => this.enqueue(direction, { due: this.due(direction), end: "reset" }))
+      // A server that dies with something unread resets its link. What it had said before goes on to the client, and then
+      // the end: a reset of ours could overtake it there.
+      const end = direction === "backend" ? "fin" : "reset"
+      socket.on("error", () => this.enqueue(direction, { due: this.due(direction), end }))
     }
     this.wake()
   }
