@@ -79,6 +79,7 @@ const transaction: Driver.TransactionSql = {
 
 const loadConstructor = (database: string): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
   Effect.tryPromise({
+    // `Constructor` names what is used of the package, also what its published types leave out.
     try: () => import("better-sqlite3").then((module) => module.default as unknown as Constructor),
     catch: (cause) =>
       toOpenError(connectionFault({ database }, {

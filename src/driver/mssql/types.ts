@@ -184,7 +184,7 @@ const exact: Readonly<Record<string, DataType>> = {
   DateTimeOffset: dateTimeOffset
 }
 
-/** By name: a type may come from another copy of tedious. */
+/** By name: a type may come from another copy of tedious. `TYPES` is an object of such types, with fixed keys in its own. */
 const known = Tedious.TYPES as unknown as Readonly<Record<string, DataType | undefined>>
 
 /**

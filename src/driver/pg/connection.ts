@@ -390,6 +390,7 @@ export class PgConnection implements Connection {
         this.parameters.set(message.parameterName ?? "", message.parameterValue ?? "")
         return true
       case "error":
+        // What the parser or the socket threw is passed on under this name as it is.
         this.breakOff(message as unknown as Error)
         return true
       case "end":
