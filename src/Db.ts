@@ -35,17 +35,10 @@ import * as Gauges from "./engine/Gauges.js"
 import { workerId } from "./engine/Log.js"
 import * as NamedParams from "./engine/NamedParams.js"
 import { type AnyFiber, currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
-import { frameOf } from "./engine/Place.js"
+import { frameOf, inFrame } from "./engine/Place.js"
 import { retried } from "./engine/Retrying.js"
 import type { Session as EngineSession } from "./engine/Session.js"
-import {
-  beginInnermost,
-  endInnermost,
-  inFrame,
-  reserveSession,
-  withSession,
-  withTransaction
-} from "./engine/Transaction.js"
+import { beginInnermost, endInnermost, reserveSession, withSession, withTransaction } from "./engine/Transaction.js"
 
 /**
  * @since 0.1.0

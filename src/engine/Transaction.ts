@@ -1,17 +1,13 @@
 /**
  * Sessions and transactions around an effect.
  */
-import * as SqlClient from "@effect/sql/SqlClient"
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
 import { identity } from "effect/Function"
-import * as Hash from "effect/Hash"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
+import type * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { auditEnd } from "./Audit.js"
@@ -19,7 +15,7 @@ import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "./Origin.js"
-import { frameOf } from "./Place.js"
+import { during, frameOf, inFrame, type Restore } from "./Place.js"
 import { transactionTimeout } from "./Refusal.js"
 import { retried } from "./Retrying.js"
 import type { Session } from "./Session.js"
@@ -33,78 +29,6 @@ export interface Options extends Driver.BeginOptions {
   readonly retry?: Schedule.Schedule<unknown, DbError> | undefined
   /** Ask the database what became of a COMMIT whose answer was lost. */
   readonly resolveCommit?: boolean | undefined
-}
-
-/** Gives interruption back to the user's effect, where it was given around ours. */
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
-/** By a context's size. */
-const hashes: Array<() => number> = []
-
-/**
- * The hash of a context, as its prototype has it, ready made: setting a fiber's context compares it with the last one, and
- * the prototype would then define a property on it, which takes longer than all the rest of it.
- */
-const hashOf = (size: number): () => number => {
-  const known = hashes[size]
-  if (known !== undefined) {
-    return known
-  }
-  const hash = Hash.number(size)
-  return hashes[size] = () => hash
-}
-
-/** In this context statements go to the frame, and `SqlClient` is this database's client. */
-const contextOf = (
-  engine: Engine,
-  frame: Frame,
-  span: Tracer.Span | undefined,
-  around: Context.Context<never>
-): Context.Context<never> => {
-  const map = new Map(around.unsafeMap)
-  map.set(engine.frameKey, frame)
-  map.set(SqlClient.SqlClient.key, engine.client)
-  if (span !== undefined) {
-    map.set(Tracer.ParentSpan.key, span)
-  }
-  return Object.assign(Context.unsafeMake<never>(map), { [Hash.symbol]: hashOf(map.size) })
-}
-
-/** An effect that runs in a frame. */
-export const inFrame = <A, E, R>(
-  engine: Engine,
-  frame: Frame,
-  span: Tracer.Span | undefined,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime<A, E, R>((fiber) =>
-    Effect.locally(effect, FiberRef.currentContext, contextOf(engine, frame, span, fiber.currentContext))
-  )
-
-/**
- * Runs an effect in a frame, and then what ends the frame. To be run where interruption is masked: so the context can be
- * set and set back by hand, and the end follows in any case, for a fraction of what `locally` and `onExit` take.
- */
-const during = <A, E, R, B, E2>(
-  engine: Engine,
-  fiber: AnyFiber,
-  restore: Restore,
-  frame: Frame,
-  span: Tracer.Span | undefined,
-  effect: Effect.Effect<A, E, R>,
-  end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
-): Effect.Effect<B, E2, R> => {
-  const around = fiber.currentContext
-  const ended = (exit: Exit.Exit<A, E>) =>
-    Effect.flatMap(FiberRef.set(FiberRef.currentContext, around), () => end(exit))
-  return Effect.flatMap(
-    FiberRef.set(FiberRef.currentContext, contextOf(engine, frame, span, around)),
-    () =>
-      Effect.matchCauseEffect(restore(effect), {
-        onFailure: (cause) => ended(Exit.failCause(cause)),
-        onSuccess: (value) => ended(Exit.succeed(value))
-      })
-  )
 }
 
 /** Wraps in a span where somebody traces. */
