@@ -276,6 +276,8 @@ export interface Driver {
    * be opened, whoever created it. `undefined` where opening creates it, or nothing does.
    */
   readonly createDatabase?: Effect.Effect<void, DbError> | undefined
+  /** The rows that a stream asks a cursor for at a time, at most. Defaults to 512. */
+  readonly fetchSize?: number | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
   /**

@@ -157,6 +157,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     },
     open: opened,
     createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),
+    // Its cursors ask for fewer where rows are large.
+    fetchSize: 4096,
     maxConnections: undefined,
     transactionId,
     commitStatus,

@@ -19,8 +19,8 @@ import { reserveSession } from "./Transaction.js"
 
 export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
-/** Rows asked for at a time by a stream: enough that the round trip does not count, few enough that memory stays flat. */
-const fetchSize = 512
+/** Rows asked for at a time: enough that the round trip does not count, few enough that memory stays flat. */
+const usualFetch = 512
 
 /** The longest a stream in this process keeps the event loop to itself, in milliseconds of real time. */
 const longestBreath = 10
@@ -108,6 +108,7 @@ export const makeStream = (
     )
     const cursor = state.cursor!
     const breathe = breathing(engine)
+    const { fetchSize = usualFetch } = engine.driver
     const pull = Effect.zipRight(
       breathe,
       Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {

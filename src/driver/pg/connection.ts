@@ -343,7 +343,7 @@ export class PgConnection implements Connection {
     switch (event) {
       case "dataRow":
         // `pg` gives the columns of a row as texts.
-        current?.row(message.fields as Values)
+        current?.row(message.fields as Values, message.length)
         return true
       case "bindComplete":
         if (this.skipped === 0) current?.bindComplete()

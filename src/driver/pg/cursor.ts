@@ -9,6 +9,7 @@ import type { ServerError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
 import { Extended } from "./extended.js"
 import type { Params } from "./params.js"
+import type { Values } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
@@ -17,6 +18,12 @@ interface Batch {
   readonly rows: ReadonlyArray<unknown>
   readonly done: boolean
 }
+
+/** Rows of the first fetch: as nothing is known of their size. */
+const firstRows = 64
+
+/** What a further fetch is to bring, in bytes: enough that the round trip does not count, and memory stays flat. */
+const fetchBytes = 256 * 1024
 
 const noMore: Batch = { rows: [], done: true }
 
@@ -34,6 +41,9 @@ export class PortalCursor extends Extended implements Cursor {
   private isFinished = false
   private isSecondRun = false
   private count = 0
+  /** The rows that a fetch asks the server for, and the bytes that have come of them. */
+  private most = firstRows
+  private received = 0
   private onFetched: Done<Batch> | undefined
   private onClosed: Done<void> | undefined
 
@@ -52,13 +62,14 @@ export class PortalCursor extends Extended implements Cursor {
     }
     this.onFetched = done
     this.count = count
+    const rows = Math.min(count, this.most)
     if (this.state === "new") {
       this.portal = connection.prepared.nextName()
-      this.compose(this.portal, count)
+      this.compose(this.portal, rows)
       this.state = "open"
     } else {
       this.rows = []
-      writer.execute(this.portal, count)
+      writer.execute(this.portal, rows)
       this.end()
     }
     connection.sendStatement(this, this.text, this.interleaves ? undefined : this)
@@ -76,7 +87,15 @@ export class PortalCursor extends Extended implements Cursor {
     else this.sync()
   }
 
+  override row(values: Values, length: number): void {
+    this.received += length
+    super.row(values, length)
+  }
+
   override suspended(): void {
+    this.most = Math.max(Math.ceil(fetchBytes * this.rows.length / this.received), 1)
+    this.received = 0
+
     // Without a Sync there is no ReadyForQuery to wait for.
     if (!this.interleaves) {
       this.connection.paused(this)

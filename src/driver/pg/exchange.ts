@@ -30,7 +30,8 @@ export abstract class Exchange {
   bindComplete(): void {}
   typed(_types: ReadonlyArray<number>): void {}
   described(_fields: ReadonlyArray<Field> | undefined): void {}
-  row(_values: Values): void {}
+  /** `length`: of the message, in bytes. */
+  row(_values: Values, _length: number): void {}
   complete(_tag: string | undefined): void {}
   suspended(): void {}
   copyIn(): void {}

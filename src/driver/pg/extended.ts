@@ -189,7 +189,7 @@ export abstract class Extended extends Exchange {
     this.connection.write()
   }
 
-  override row(values: Values): void {
+  override row(values: Values, _length: number): void {
     if (this.ahead > 0) return
     try {
       this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers)

@@ -13,6 +13,8 @@ import type { Route } from "./route.js"
  * @category models
  */
 export interface Message {
+  /** In bytes. */
+  readonly length: number
   readonly fields?: unknown
   readonly dataTypeIDs?: unknown
   readonly text?: string

@@ -67,6 +67,27 @@ describePostgres("cursors of PostgreSQL", () => {
         assert.deepStrictEqual(yield* fetch(arrays, 2), { rows: [{ a: [1, 2] }], done: true })
       }))
 
+    it.scoped(`${portals(begin)}: fewer rows are asked for at a time where they are large`, () =>
+      Effect.gen(function*() {
+        const connection = yield* connected()
+        const wide = "SELECT g, repeat('x', $1::int) AS body FROM generate_series(1, $2::int) AS g"
+        const sizes = (length: number, rows: number) =>
+          Effect.flatMap(
+            openCursor(connection, wide, [length, rows], { begin }),
+            (cursor) =>
+              Effect.map(all(cursor, 1_000), ({ sizes }) => {
+                assert.strictEqual(sizes.reduce((sum, size) => sum + size, 0), rows)
+                return sizes
+              })
+          )
+        assert.deepStrictEqual((yield* sizes(1, 2_000)).slice(0, 2), [64, 1_000])
+        yield* reset(connection)
+        // About 256 KiB each, and at least one.
+        assert.deepStrictEqual((yield* sizes(100_000, 70)).slice(0, 3), [64, 3, 3])
+        yield* reset(connection)
+        assert.deepStrictEqual((yield* sizes(1_000_000, 66)).slice(0, 3), [64, 1, 1])
+      }))
+
     it.scoped(`${portals(begin)}: a cursor that is closed early leaves the connection ready and the server free`, () =>
       Effect.gen(function*() {
         const connection = yield* connected()
