@@ -552,10 +552,11 @@ const infoOf = (engine: Engine): DbHealth.Info => {
 }
 
 const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
+  // What `R` says of an effect, its fiber's context holds.
+  const engineOf = (fiber: AnyFiber): Engine =>
+    Context.unsafeGet(fiber.currentContext as Context.Context<Self>, tag)[TypeId]
   const withEngine = <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self> =>
-    Effect.withFiberRuntime<A, E, R | Self>((fiber) =>
-      f(Context.unsafeGet(fiber.currentContext as Context.Context<Self>, tag)[TypeId])
-    )
+    Effect.withFiberRuntime<A, E, R | Self>((fiber) => f(engineOf(fiber)))
   const transaction: Members<Self>["transaction"] = (options = {}) => {
     const { retry, timeout, ...rest } = options
     return (effect) =>
@@ -602,7 +603,8 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     ) as never
   return {
     session: (effect) =>
-      withEngine((engine) => Effect.mapError(withSession(engine, effect, identity), typed(engine.name))) as never,
+      // At run time the context holds what `R` says.
+      withSession(engineOf, effect, (error, { name }) => typed(name)(error)) as never,
     scoped: withEngine((engine) =>
       Effect.flatMap(reserveSession(engine), (session) =>
         Effect.map(

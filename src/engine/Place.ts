@@ -10,6 +10,7 @@ import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Tracer from "effect/Tracer"
+import { amended } from "./Amended.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import type { AnyFiber } from "./Origin.js"
@@ -28,11 +29,12 @@ const contextOf = (
   span: Tracer.Span | undefined,
   around: Context.Context<never>
 ): Context.Context<never> => {
-  const map = new Map(around.unsafeMap)
-  map.set(engine.frameKey, frame)
-  map.set(SqlClient.SqlClient.key, engine.client)
+  let map = amended<string, unknown>(around.unsafeMap, engine.frameKey, frame)
+  if (map.get(SqlClient.SqlClient.key) !== engine.client) {
+    map = amended(map, SqlClient.SqlClient.key, engine.client)
+  }
   if (span !== undefined) {
-    map.set(Tracer.ParentSpan.key, span)
+    map = amended(map, Tracer.ParentSpan.key, span)
   }
   return Context.unsafeMake<never>(map)
 }
@@ -77,7 +79,7 @@ export const during = <A, E, R, B, E2>(
   const before = refs._fiberRefs
   const context = contextOf(engine, frame, span, around)
   const within = FiberRefs.unsafeMake(
-    new Map(before.locals).set(FiberRef.currentContext, pushed(before, fiber, context))
+    amended(before.locals, FiberRef.currentContext, pushed(before, fiber, context))
   )
   refs.setFiberRefs(within)
   const ended = (exit: Exit.Exit<A, E>) => {

@@ -63,29 +63,35 @@ export const reserveSession = (engine: Engine) =>
 
 /** Pins one connection to the effect. In a session of the same database it is that session. */
 export const withSession = <A, E, R, E2>(
-  engine: Engine,
+  /** The engine of the fiber that runs it. */
+  engineOf: (fiber: AnyFiber) => Engine,
   effect: Effect.Effect<A, E, R>,
-  fail: (error: DbError) => E2
-): Effect.Effect<A, E | E2, R> =>
+  /** What an error of the effect is outside of the session. */
+  boundary: (error: E, engine: Engine) => E2
+): Effect.Effect<A, DbError | E2, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
+    Effect.withFiberRuntime<A, DbError | E2, R>((fiber) => {
+      const engine = engineOf(fiber)
+      const outside = (error: E): E2 => boundary(error, engine)
       const frame = frameOf(engine, fiber)
       if (frame !== undefined) {
         // In a session of this database that lies around one of another, the client at hand is the other one's.
-        return restore(inFrame(engine, frame, undefined, effect))
+        return Effect.mapError(restore(inFrame(engine, frame, undefined, effect)), outside)
       }
       const use = (session: Session, span: Tracer.Span | undefined) => {
         span?.attribute("dblive.session", session.number)
-        return during(engine, fiber, restore, session.root, span, effect, (exit) => after(engine, session, exit))
+        return during(engine, fiber, restore, session.root, span, effect, (exit) =>
+          after(engine, session, Exit.mapError(exit, outside)))
       }
       return spanned(engine, fiber, "db.session", (span) => {
         const session = engine.trySession(fiber, false, undefined)
         return session !== undefined
           ? use(session, span)
-          : Effect.matchCauseEffect(engine.openSession(fiber, restore, { writes: false, inside: undefined }), {
-            onFailure: (cause) => failed(cause, fail),
-            onSuccess: (session) => use(session, span)
-          })
+          : Effect.flatMap(
+            engine.openSession(fiber, restore, { writes: false, inside: undefined }),
+            (session) =>
+              use(session, span)
+          )
       })
     })
   )

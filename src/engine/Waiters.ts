@@ -65,9 +65,20 @@ export class Waiters<C> extends WaitingLine<Waiter<C>> {
 
   /** Whether no slot can come back: each is held by a fiber that waits here for another. */
   isDeadlock(slots: ReadonlySet<Slot<C>>, asking: Waiter<C>): boolean {
-    const others = [...slots].filter((slot) => slot.state !== "lent" || !asking.holds(slot))
-    // Nearly nobody who waits holds anything, and then the line is not walked.
-    return others.length < slots.size && others.every((slot) => slot.state === "lent" && this.isHeld(slot))
+    let holdsOne = false
+    for (const slot of slots) {
+      holdsOne ||= slot.state === "lent" && asking.holds(slot)
+    }
+    if (!holdsOne) {
+      // Nearly nobody who waits holds anything, and then the line is not walked.
+      return false
+    }
+    for (const slot of slots) {
+      if (slot.state !== "lent" || !(asking.holds(slot) || this.isHeld(slot))) {
+        return false
+      }
+    }
+    return true
   }
 
   private isHeld(slot: Slot<C>): boolean {

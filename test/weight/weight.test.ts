@@ -221,8 +221,8 @@ describe("in the process", () => {
 
   it.scopedLive("a statement: 15 operations, no fiber, no timer, no look-up of a metric", () => isLight(select, 15))
 
-  it.scopedLive("a session: 18 operations, and no more than that", () => isLight(Db.session(Effect.void), 18))
+  it.scopedLive("a session: 9 operations, and no more than that", () => isLight(Db.session(Effect.void), 9))
 
-  it.scopedLive("a transaction of three statements: 67 operations, and no more than that", () =>
-    isLight(transaction, 67))
+  it.scopedLive("a transaction of three statements: 61 operations, and no more than that", () =>
+    isLight(transaction, 61))
 })
