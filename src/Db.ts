@@ -37,6 +37,7 @@ import * as NamedParams from "./engine/NamedParams.js"
 import { type AnyFiber, currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf, inFrame } from "./engine/Place.js"
 import { retried } from "./engine/Retrying.js"
+import * as Sending from "./engine/Sending.js"
 import type { Session as EngineSession } from "./engine/Session.js"
 import { beginInnermost, endInnermost, reserveSession, withSession, withTransaction } from "./engine/Transaction.js"
 
@@ -597,7 +598,7 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
           )
         }
         const limit = millis(options?.timeout) ?? statementLimit(engine.config, fiber)
-        return Client.query(engine, fiber, sql, values, limit)
+        return Sending.query(engine, fiber, sql, values, limit)
       })
       // The rows' type is the caller's word.
     ) as never

@@ -1,0 +1,212 @@
+/**
+ * How what a fiber asks for is run: in its frame, or on a connection of its own.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import type * as Tracer from "effect/Tracer"
+import type { DbError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
+import { audited } from "./Audit.js"
+import { commented } from "./Comment.js"
+import type { Engine } from "./Engine.js"
+import type { Frame } from "./Frame.js"
+import { Job } from "./Job.js"
+import { type AnyFiber, deadlineOf, isTraced } from "./Origin.js"
+import { frameOf } from "./Place.js"
+import { SingleStatement } from "./SingleStatement.js"
+import { describeStatement, inStatementSpan } from "./Trace.js"
+
+/** What a statement asks for beyond its text. */
+export interface Ask {
+  readonly mode: Driver.Mode
+  readonly prepare: boolean
+  /** The statement's own limit in milliseconds, 0 for none. */
+  readonly limit: number
+  /** The statement's own span. */
+  readonly span?: Tracer.Span | undefined
+}
+
+export const asRows: Omit<Ask, "limit"> = { mode: "rows", prepare: true }
+export const asValues: Omit<Ask, "limit"> = { mode: "values", prepare: true }
+export const asRaw: Omit<Ask, "limit"> = { mode: "raw", prepare: true }
+export const unprepared: Omit<Ask, "limit"> = { mode: "rows", prepare: false }
+
+export const makeRequest = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: Ask
+): Driver.Request => {
+  let statementTimeout: number | undefined = undefined
+  if (engine.driver.capabilities.serverLimits) {
+    // The server keeps a limit of its own only where it differs from the one the connection was opened with.
+    const deadline = deadlineOf(fiber)
+    const configured = engine.config.limits.statementTimeout
+    const left = deadline === undefined
+      ? Infinity
+      : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
+    const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
+    // 0 takes the configured limit away.
+    statementTimeout = limit === Infinity ? configured > 0 ? 0 : undefined : limit === configured ? undefined : limit
+  }
+  return {
+    text,
+    params,
+    mode: ask.mode,
+    prepare: ask.prepare,
+    begin: undefined,
+    statementTimeout,
+    lockTimeout: undefined,
+    safeIntegers: fiber.currentContext.unsafeMap.get(SqlClient.SafeIntegers.key) === true
+  }
+}
+
+export interface Started {
+  readonly start: () => void
+  readonly withdraw: (settled: () => void) => void
+}
+
+const prepareRun = (
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  request: Driver.Request,
+  limit: number,
+  resume: (error: DbError | undefined, value: unknown) => void
+): Started => {
+  if (frame === undefined) {
+    return new SingleStatement(engine, request, limit, deadlineOf(fiber), fiber, resume)
+  }
+  const session = frame.session
+  session.usedBy(fiber)
+  const job = new Job(
+    frame,
+    "statement",
+    request,
+    (connection, begin, done) => connection.execute(begin === undefined ? request : { ...request, begin }, done),
+    resume,
+    limit,
+    deadlineOf(fiber)
+  )
+  job.fiber = fiber
+  return { start: () => session.submit(job), withdraw: (settled) => session.withdraw(job, settled) }
+}
+
+/** What is sent: the text with its comment. One with a `traceparent` differs each time, and cannot be prepared. */
+const withComment = (engine: Engine, fiber: AnyFiber, text: string, ask: Ask): readonly [string, Ask] => {
+  const { config } = engine
+  if (!config.tracing.comments || config.type === "sqlite") {
+    return [text, ask]
+  }
+  const span = isTraced(fiber) ? ask.span ?? fiber.currentSpan : undefined
+  const sent = commented(text, config.applicationName, span)
+  return [sent, span === undefined || sent === text ? ask : { ...ask, prepare: false }]
+}
+
+/** Runs a statement for this fiber: in its frame, or on a connection of its own. */
+export const run = <E>(
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: Ask,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  if (!engine.isWatched) {
+    return send(engine, fiber, frame, text, params, ask, fail)
+  }
+  const [sent, how] = withComment(engine, fiber, text, ask)
+  // It begins when `send` is called, not when its effect runs.
+  const sending = () => send(engine, fiber, frame, sent, params, how, fail)
+  return engine.config.log.audit ? audited(engine, frame, text, sending) : sending()
+}
+
+const send = <E>(
+  engine: Engine,
+  fiber: AnyFiber,
+  frame: Frame | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: Ask,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  const request = makeRequest(engine, fiber, text, params, ask)
+  return answer(engine, (resume) => prepareRun(engine, fiber, frame, request, ask.limit, resume), fail)
+}
+
+/** Starts a piece of work and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. */
+export const answer = <E>(
+  engine: Engine,
+  prepare: (resume: (error: DbError | undefined, value: unknown) => void) => Started,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  if (engine.driver.capabilities.synchronous) {
+    // An answer that is there at once needs no suspension of the fiber.
+    let exit: Exit.Exit<unknown, E> | undefined = undefined
+    const work = prepare((error, value) => {
+      exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
+    })
+    work.start()
+    if (exit !== undefined) {
+      return exit
+    }
+    // It has to wait after all. Nobody would tell the work of an interrupt that comes before the wait begins; so it is
+    // taken back and begun again where interruption is masked.
+    work.withdraw(() => {})
+    if (exit !== undefined && (exit as Exit.Exit<unknown, E>)._tag === "Success") {
+      return exit
+    }
+  }
+  return Effect.uninterruptibleMask((restore) => {
+    let exit: Exit.Exit<unknown, E> | undefined = undefined
+    let resume: ((exit: Exit.Exit<unknown, E>) => void) | undefined = undefined
+    const work = prepare((error, value) => {
+      exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
+      resume?.(exit)
+    })
+    work.start()
+    if (exit !== undefined) {
+      return exit
+    }
+    const wait = Effect.async<unknown, E>((resume_) => {
+      if (exit !== undefined) {
+        resume_(exit)
+      } else {
+        resume = resume_
+      }
+    })
+    // Not by a canceller of `async`: a fiber may be interrupted after that has begun the work and before it knows it.
+    return Effect.matchCauseEffect(restore(wait), {
+      onFailure: (cause) =>
+        Cause.isInterruptedOnly(cause)
+          ? Effect.flatMap(
+            Effect.async<void>((done) => work.withdraw(() => done(Effect.void))),
+            () => Exit.failCause(cause)
+          )
+          : Exit.failCause(cause),
+      onSuccess: Exit.succeed
+    })
+  })
+}
+
+/** Runs a text of `Db.query`, in a span of its own where somebody traces. */
+export const query = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  limit: number
+): Effect.Effect<unknown, DbError> => {
+  const frame = frameOf(engine, fiber)
+  return isTraced(fiber)
+    ? inStatementSpan(engine, (span) => {
+      describeStatement(span, engine, text)
+      return run(engine, fiber, frame, text, params, { ...asRows, limit, span }, identity)
+    })
+    : run(engine, fiber, frame, text, params, { mode: "rows", prepare: true, limit }, identity)
+}
