@@ -29,6 +29,7 @@ import { DbMetrics, type PoolDetails, register, registry, type Snapshot } from "
 import * as DbRetry from "./DbRetry.js"
 import { creating } from "./driver/Creation.js"
 import type * as Driver from "./driver/Driver.js"
+import * as Batch from "./engine/Batch.js"
 import * as Client from "./engine/Client.js"
 import { Engine } from "./engine/Engine.js"
 import * as Gauges from "./engine/Gauges.js"
@@ -193,7 +194,10 @@ export interface Members<Self> {
     options?: QueryOptions
   ) => Effect.Effect<ReadonlyArray<A>, DbError, Self>
 
-  /** Runs statements in one transaction and gives the rows of each. */
+  /**
+   * Runs statements in one transaction, in their order, and gives the rows of each; the first that fails ends it, and nothing
+   * is kept. On SQLite they travel to a worker process together. Their statement limit is that of `limits`.
+   */
   readonly batch: (
     statements: ReadonlyArray<readonly [text: string, params?: Params]>,
     options?: TransactionOptions
@@ -492,6 +496,20 @@ const compileParams = (
   )
 }
 
+/** The statements as one list, where the database takes such and there is nothing to be said against any of them. */
+const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArray<readonly [string, Params?]>) => {
+  const frame = frameOf(engine, fiber)
+  const list: Array<Batch.Listed> = []
+  for (const [text, params] of statements) {
+    const compiled = compileParams(engine, text, params)
+    if (Either.isLeft(compiled)) {
+      return undefined
+    }
+    list.push(compiled.right)
+  }
+  return frame && Batch.run(engine, fiber, frame, list, statementLimit(engine.config, fiber))
+}
+
 /** A database whose access is read-only has no other transactions: READ WRITE would lift what its server refuses. */
 const within = (engine: Engine, options: Driver.BeginOptions): Driver.BeginOptions =>
   engine.config.access === "read-only" ? { ...options, readOnly: true } : options
@@ -616,7 +634,13 @@ const members = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     transaction,
     query,
     batch: (statements, options) =>
-      transaction(options)(Effect.forEach(statements, ([text, params]) => query(text, params))) as never,
+      transaction(options)(
+        withEngine((engine) =>
+          Effect.withFiberRuntime<unknown, DbError, Self>((fiber) =>
+            batched(engine, fiber, statements) ?? Effect.forEach(statements, ([text, params]) => query(text, params))
+          )
+        )
+      ) as never,
     retry: ((
       input?: Schedule.Schedule<unknown, DbError> | {
         readonly idempotent: true

@@ -115,6 +115,17 @@ export interface Connection {
   /** Called once when the link breaks while nothing runs (or after the running request has failed). */
   onLost: ((error: ConnectionError) => void) | undefined
   readonly execute: (request: Request, done: Done<unknown>) => void
+  /**
+   * Runs requests one after the other, as many as it can within a few milliseconds, and at least one, in one journey; stops
+   * at the first that fails. Answers with those that have succeeded, also beside an error. `undefined` where each request
+   * takes a journey of its own.
+   */
+  readonly executeSome?:
+    | ((
+      requests: ReadonlyArray<Request>,
+      done: (error: DbError | undefined, answers: ReadonlyArray<unknown>) => void
+    ) => void)
+    | undefined
   readonly openCursor: (request: Request, done: Done<Cursor>) => void
   /** The cheapest question the server answers. */
   readonly ping: (done: Done<void>) => void

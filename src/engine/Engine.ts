@@ -160,9 +160,13 @@ export class Engine implements Ground {
       this.failed(error, work.fiber)
     }
     if (work.kind !== "cursor") {
-      this.metrics.statement(millis)
-      if (millis >= this.slowAt) {
-        this.slow(work, error, millis)
+      // Of statements that travelled together nobody knows more than how long all of them took.
+      const each = millis / work.statements
+      for (let i = 0; i < work.statements; i++) {
+        this.metrics.statement(each)
+      }
+      if (each >= this.slowAt) {
+        this.slow(work, error, each)
       }
     }
   }

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type DbError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { breathing } from "./Breath.js"
 import { settleLimit } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
@@ -21,28 +22,6 @@ export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => Reado
 
 /** Rows asked for at a time: enough that the round trip does not count, few enough that memory stays flat. */
 const usualFetch = 512
-
-/** The longest a stream in this process keeps the event loop to itself, in milliseconds of real time. */
-const longestBreath = 10
-
-/**
- * Lets the event loop go on once in a while, where rows are there without waiting for them: limits, sockets and signals
- * would otherwise wait for the end of the stream. By time, because rows are cheap and what is done with them may not be.
- */
-const breathing = (engine: Engine): Effect.Effect<void> => {
-  if (!engine.driver.capabilities.synchronous) {
-    return Effect.void
-  }
-  let since = performance.now()
-  const pause = Effect.async<void>((resume) => {
-    const immediate = setImmediate(() => {
-      since = performance.now()
-      resume(Effect.void)
-    })
-    return Effect.sync(() => clearImmediate(immediate))
-  })
-  return Effect.suspend(() => performance.now() - since < longestBreath ? Effect.void : pause)
-}
 
 /** The rows of a statement as a stream, back-pressured: on a session of its own where the fiber is in none. */
 export const makeStream = (

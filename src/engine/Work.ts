@@ -57,6 +57,8 @@ export abstract class Work {
   abstract readonly kind: "statement" | "open" | "control" | "cursor"
   /** The statement's text, for reports. */
   abstract readonly text: string | undefined
+  /** How many statements it is. */
+  statements = 1
   /** The fiber that asked for it, where it is known. */
   abstract readonly fiber: AnyFiber | undefined
   /** The session in which it runs. */

@@ -316,6 +316,86 @@ export const transactions = (target: Target): void => {
       })
     )
 
+    test(
+      target,
+      "batch: a long list is run in its order, counted one by one, and none of it is kept when one of it fails",
+      Effect.gen(function*() {
+        yield* table
+        const rows = (count: number, at = 0) =>
+          Array.from(
+            { length: count },
+            (_, i) => ["INSERT INTO t (body) VALUES (:body)", { body: `row ${at + i}` }] as const
+          )
+        const before = (yield* Db.metrics).statements
+        const answers = yield* Db.batch([...rows(700), ["SELECT count(*) AS n FROM t"], ...rows(50, 700)])
+        assert.lengthOf(answers, 751)
+        assert.strictEqual(Number(answers[700]![0]!["n"]), 700)
+        assert.strictEqual((yield* Db.metrics).statements - before, 751)
+        assert.deepStrictEqual(yield* bodies, Array.from({ length: 750 }, (_, i) => `row ${i}`))
+        // The statement that failed is the one that is told of, and what stood behind it was not run.
+        const failures = (yield* Db.metrics).failures
+        const wrong = yield* Effect.flip(
+          Db.batch([...rows(300, 750), ["SELECT a FROM nowhere"], ["DROP TABLE t"], ...rows(300, 2_000)])
+        )
+        assert.deepInclude(wrong, { _tag: "QueryError", reason: "UndefinedObject" })
+        assert.strictEqual(wrong._tag === "QueryError" && wrong.statement, "SELECT a FROM nowhere")
+        const twice = yield* Effect.flip(Db.batch([...rows(10, 750), ...rows(1, 5)]))
+        assert.deepInclude(twice, { reason: "UniqueViolation", outcome: "RolledBack" })
+        // What cannot be sent is found in its turn, too.
+        const unsendable = yield* Effect.flip(Db.batch([...rows(10, 750), ["SELECT :a", { a: () => 1 }]]))
+        assert.deepInclude(unsendable, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+        const missing = yield* Effect.flip(Db.batch([...rows(10, 750), ["SELECT :a", { b: 1 }]]))
+        assert.deepInclude(missing, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+        assert.lengthOf(yield* bodies, 750)
+        assert.deepStrictEqual((yield* Db.metrics).failures["QueryError.UniqueViolation"], 1)
+        assert.strictEqual(failures["QueryError.UniqueViolation"], undefined)
+        assert.deepStrictEqual(yield* Db.batch([]), [])
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "batch: a text that ends the transaction by hand keeps nothing behind it from being refused",
+      Effect.gen(function*() {
+        yield* table
+        const error = yield* Effect.flip(Db.batch([
+          ["INSERT INTO t (body) VALUES ('one')"],
+          ["ROLLBACK"],
+          ["INSERT INTO t (body) VALUES ('two')"]
+        ]))
+        assert.deepInclude(error, { _tag: "QueryError", reason: "TransactionAborted", outcome: "RolledBack" })
+        assert.deepStrictEqual(yield* bodies, [])
+        yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "batch: an interrupt leaves nothing of it, wherever it comes",
+      Effect.gen(function*() {
+        yield* table
+        const list = Array.from(
+          { length: 2_000 },
+          (_, i) => ["INSERT INTO t (body) VALUES (:body)", { body: `row ${i}` }] as const
+        )
+        for (let turns = 0; turns < 12; turns++) {
+          const fiber = yield* Effect.fork(Db.batch(list))
+          for (let i = 0; i < turns; i++) {
+            yield* Effect.async<void>((resume) => {
+              setImmediate(() => resume(Effect.void))
+            })
+          }
+          yield* Fiber.interrupt(fiber)
+          // It may have ended before.
+          const kept = (yield* bodies).length
+          assert.include([0, 2_000], kept)
+          yield* Db.query("DELETE FROM t")
+        }
+        yield* isWhole
+      })
+    )
+
     const { deferred } = target.sql
     if (deferred !== undefined) {
       test(

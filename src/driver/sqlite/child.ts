@@ -14,7 +14,7 @@ import type { SqliteCursor } from "./cursor.js"
 import { Handle, type Shared } from "./handle.js"
 import { type Constructor, open, type Spec } from "./open.js"
 import { toTable } from "./rows.js"
-import { type Answer, frame, Frames, type Message, type Sent, toPlain } from "./wire.js"
+import { type Answer, frame, Frames, type Listed, type Message, type Sent, toPlain } from "./wire.js"
 
 /** The channel to the program; and a pipe on which nothing is ever said, whose end says that the program has ended. */
 const channel = 3
@@ -99,6 +99,17 @@ const toRequest = ([text, params, mode, prepare, begin, lockTimeout, safeInteger
   safeIntegers
 })
 
+const toRequests = (list: ReadonlyArray<Listed>): ReadonlyArray<Request> => {
+  const requests: Array<Request> = []
+  for (const one of list) {
+    // The first one is whole, and whatever stands behind it as its parameters has no BEGIN.
+    requests.push(
+      one.length === 1 ? { ...requests[requests.length - 1]!, params: one[0], begin: undefined } : toRequest(one)
+    )
+  }
+  return requests
+}
+
 const openCursor = (connection: SqliteConnection<Fault>, request: Request, reply: Reply) =>
   connection.openCursor(request, (fault, cursor) => {
     if (fault !== undefined) {
@@ -128,6 +139,9 @@ const dispatch = (message: Message, reply: Reply): void => {
     case "execute":
       shared.extensions.push(...message[2])
       return current.execute(toRequest(message[1]), reply)
+    case "list":
+      shared.extensions.push(...message[2])
+      return current.executeSome(toRequests(message[1]), reply)
     case "cursor":
       shared.extensions.push(...message[2])
       return openCursor(current, toRequest(message[1]), reply)

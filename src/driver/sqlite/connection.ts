@@ -25,6 +25,9 @@ interface Task<E, A> {
   readonly done: Reply<E, A>
 }
 
+/** How long requests that came together are run one after the other, in milliseconds: their borrower may have a limit. */
+const longestRun = 10
+
 const endings = new Set(["COMMIT", "END", "ROLLBACK", "RELEASE"])
 
 const plain = (text: string): Request => ({
@@ -108,6 +111,29 @@ export class SqliteConnection<E> {
 
   execute(request: Request, done: Reply<E, unknown>): void {
     this.run(request, request.begin, undefined, this.answer, done)
+  }
+
+  executeSome(
+    requests: ReadonlyArray<Request>,
+    done: (error: E | undefined, answers: ReadonlyArray<unknown>) => void
+  ): void {
+    const answers: Array<unknown> = []
+    const until = performance.now() + longestRun
+    let failure: E | undefined = undefined
+    let over = false
+    inTurn(requests, (request, answered) => {
+      if (over) {
+        return answered()
+      }
+      this.execute(request, (error, value) => {
+        failure = error
+        if (error === undefined) {
+          answers.push(value)
+        }
+        over = error !== undefined || performance.now() >= until
+        answered()
+      })
+    }, () => done(failure, answers))
   }
 
   openCursor(request: Request, done: Reply<E, SqliteCursor<E>>): void {

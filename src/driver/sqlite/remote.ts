@@ -7,7 +7,7 @@
  * record at its end, so what a killed process had written is not seen by anybody; its locks are the kernel's, which
  * frees them; and the index of the WAL is rebuilt by the next reader if it was being changed.
  */
-import type { ConnectionError, Outcome, TimeoutError } from "../../DbError.js"
+import type { ConnectionError, DbError, Outcome, TimeoutError } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import type { BackupMetadata } from "./backup.js"
 import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
@@ -18,7 +18,7 @@ import { bindable } from "./parameters.js"
 import { Process } from "./process.js"
 import { fromTable, type Table } from "./rows.js"
 import { head, mayWrite } from "./text.js"
-import { type Answer, fromPlain, type Message } from "./wire.js"
+import { type Answer, fromPlain, type Listed, type Message, type Sent } from "./wire.js"
 
 /** How much longer the opening may take here than there, so that the process tells what it waited for. */
 const openGrace = 250
@@ -36,6 +36,16 @@ interface Pending {
 }
 
 const ignore = () => {}
+
+/** Whether two differ in their parameters alone. */
+const isAlike = (one: Request, other: Request): boolean =>
+  one.text === other.text && one.begin === undefined && one.mode === other.mode && one.prepare === other.prepare &&
+  one.lockTimeout === other.lockTimeout && one.safeIntegers === other.safeIntegers
+
+const sent = (request: Request, params: ReadonlyArray<unknown>): Sent => {
+  const { begin, lockTimeout, mode, prepare, safeIntegers, text } = request
+  return [text, params, mode, prepare, begin, lockTimeout, safeIntegers]
+}
 
 export class RemoteConnection implements Connection {
   /** That of the process. */
@@ -214,8 +224,7 @@ export class RemoteConnection implements Connection {
           (failed) => reply(failed ?? fault, undefined)
         )
     }
-    const { begin, lockTimeout, mode, prepare, safeIntegers, text } = request
-    this.send([kind, [text, params, mode, prepare, begin, lockTimeout, safeIntegers], this.missing()], request, reply)
+    this.send([kind, sent(request, params), this.missing()], request, reply)
   }
 
   /** The extensions that the process was not told of yet. */
@@ -232,6 +241,31 @@ export class RemoteConnection implements Connection {
       request,
       (fault, value) => done(fault && toError(fault), toRows(value))
     )
+  }
+
+  executeSome(
+    requests: ReadonlyArray<Request>,
+    done: (error: DbError | undefined, answers: ReadonlyArray<unknown>) => void
+  ): void {
+    const list: Array<Listed> = []
+    for (const request of requests) {
+      try {
+        const params = bindable(this.place(request.text), request.params)
+        const before = list.length === 0 ? undefined : requests[list.length - 1]
+        list.push(before !== undefined && isAlike(request, before) ? [params] : sent(request, params))
+      } catch {
+        // Those before it go first; on its own it is refused.
+        break
+      }
+    }
+    if (list.length === 0) {
+      return this.execute(requests[0]!, (error, value) => done(error, error === undefined ? [value] : []))
+    }
+    // Were the process killed, nobody could say which of them it was at: the one that tells most is spoken of.
+    const told = requests.find(({ text }) => text.includes(";")) ?? requests[0]!
+    this.send(["list", list, this.missing()], told, (fault, value) =>
+      // Also beside a fault the process answers with what has succeeded; a process that is gone answers with nothing.
+      done(fault && toError(fault), ((value ?? []) as ReadonlyArray<unknown>).map(toRows)))
   }
 
   openCursor(request: Request, done: Done<Cursor>): void {

@@ -18,12 +18,16 @@ export type Sent = readonly [
   safeIntegers: boolean
 ]
 
+/** A statement of a list; one that differs from the one before it in its parameters alone is sent as those. */
+export type Listed = Sent | readonly [params: ReadonlyArray<unknown>]
+
 /** What the program asks for. */
 export type Message =
   | readonly ["open", spec: Spec, extensions: ReadonlyArray<string>]
   /** A new connection to the database in memory that the process holds. */
   | readonly ["reopen"]
   | readonly ["execute", request: Sent, extensions: ReadonlyArray<string>]
+  | readonly ["list", list: ReadonlyArray<Listed>, extensions: ReadonlyArray<string>]
   | readonly ["cursor", request: Sent, extensions: ReadonlyArray<string>]
   | readonly ["fetch", cursor: number, count: number]
   | readonly ["free", cursor: number]
