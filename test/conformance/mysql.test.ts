@@ -13,6 +13,7 @@ const mysql: Target = {
     id: "BIGINT AUTO_INCREMENT PRIMARY KEY",
     text: "VARCHAR(100)",
     bigint: "BIGINT",
+    refusedName: "__proto__",
     // Not by a recursive query: the server ends one after 1,000 rounds, MariaDB without a word.
     series: (n) =>
       `SELECT x FROM (SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS x FROM ${digits} a, ${digits} b, ` +

@@ -32,6 +32,21 @@ export const streams = (target: Target): void => {
 
     test(
       target,
+      "give every column under its name, whatever that is, as a statement does",
+      Effect.gen(function*() {
+        const sql = yield* Db.sql
+        const first = target.sql.refusedName === "__proto__" ? "toString" : "__proto__"
+        const odd = sql`SELECT 1 AS ${sql(first)}, 2 AS ${sql("constructor")}, 'x' AS ${sql("a b")}`
+        const names: Array<[string, unknown]> = [[first, 1], ["constructor", 2], ["a b", "x"]]
+        const entries = (rows: Iterable<unknown>) => [...rows].map((row) => Object.entries(row as object))
+        assert.deepStrictEqual(entries(yield* odd), [names])
+        assert.deepStrictEqual(entries(yield* Stream.runCollect(odd.stream)), [names])
+        assert.deepStrictEqual(entries(yield* Effect.zipRight(odd, odd).pipe(Db.transaction())), [names])
+      })
+    )
+
+    test(
+      target,
       "free the connection when only a part is taken, when the consumer fails, when it is interrupted",
       Effect.gen(function*() {
         assert.lengthOf(yield* Stream.runCollect(Stream.take(series(100_000), 3)), 3)

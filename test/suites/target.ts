@@ -20,6 +20,8 @@ export interface Target {
     readonly id: string
     readonly text: string
     readonly bigint: string
+    /** A name that the database's client library refuses for a column. */
+    readonly refusedName?: string
     /** The dialect's BEGIN, where it is not that. */
     readonly begin?: string
     /** A query of `n` rows with one column `x`, from 1. */

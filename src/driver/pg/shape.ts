@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { Mode } from "../Driver.js"
+import { rowMaker } from "../row.js"
 import { type Decode, decoder } from "./values.js"
 
 /**
@@ -47,25 +48,8 @@ const arrays = (decoders: ReadonlyArray<Decode>): ReadRow => (values) => {
   return row
 }
 
-const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<Decode>): ReadRow => {
-  // Copying an object that has all columns gives every row the same hidden class at once.
-  const empty: Record<string, unknown> = {}
-  for (const name of names) {
-    // Not by assignment: a column may be called `__proto__`.
-    Object.defineProperty(empty, name, { value: null, writable: true, enumerable: true, configurable: true })
-  }
-  const isOrdinary = !names.includes("__proto__")
-  return (values) => {
-    const row: Record<string, unknown> = { ...empty }
-    for (let i = 0; i < values.length; i++) {
-      const text = values[i]!
-      const value = text === null ? null : decoders[i]!(text)
-      if (isOrdinary) row[names[i]!] = value
-      else Object.defineProperty(row, names[i]!, { value })
-    }
-    return row
-  }
-}
+const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<Decode>): ReadRow =>
+  rowMaker<unknown, string | null>(names, (text, column) => text === null ? null : decoders[column]!(text))
 
 /**
  * The columns of an answer. Readers are made when the first row asks for them.

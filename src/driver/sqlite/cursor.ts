@@ -1,13 +1,16 @@
 /**
  * A running SELECT whose rows are read as they are asked for.
  */
-import { namesOf, narrow, type Shape, type Table, toObject } from "./rows.js"
+import { rowMaker } from "../row.js"
+import { namesOf, narrow, type Shape, type Table } from "./rows.js"
 import type { Prepared } from "./statements.js"
 
 /** Receives an answer, or what went wrong. `E` is the typed error in the program's own process, a fault elsewhere. */
 export interface Reply<E, A> {
   (error: E | undefined, value: A): void
 }
+
+const asIs = (value: unknown): unknown => value
 
 /** Rows, and whether they are the last. */
 export interface Batch {
@@ -28,6 +31,7 @@ export class SqliteCursor<E> {
   private failure: E | undefined
   /** The names of the columns, once there is a row. */
   names: ReadonlyArray<string> | undefined = undefined
+  private make: ((values: ReadonlyArray<unknown>) => unknown) | undefined = undefined
 
   private constructor(
     private readonly prepared: Prepared | undefined,
@@ -80,7 +84,9 @@ export class SqliteCursor<E> {
         cursor.end()
       } else {
         // Now, not before: the first step compiles the statement anew when the schema has changed.
-        cursor.names = namesOf(prepared)
+        const names = namesOf(prepared)
+        cursor.names = names
+        cursor.make = shape.arrays ? undefined : rowMaker(names, shape.bigints ? asIs : narrow)
         // In raw mode every row is an array.
         cursor.ahead.push(cursor.row(first.value as Array<unknown>))
       }
@@ -96,15 +102,15 @@ export class SqliteCursor<E> {
   }
 
   private row(values: Array<unknown>): unknown {
+    if (this.make !== undefined) {
+      return this.make(values)
+    }
     if (!this.shape.bigints) {
       for (let i = 0; i < values.length; i++) {
-        const value = values[i]
-        if (typeof value === "bigint") {
-          values[i] = narrow(value)
-        }
+        values[i] = narrow(values[i])
       }
     }
-    return this.shape.arrays ? values : toObject(this.names!, values)
+    return values
   }
 
   private end(): void {

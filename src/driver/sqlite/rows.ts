@@ -1,6 +1,7 @@
 /**
  * Rows: integers as JavaScript's (a number where it is exact, a bigint beyond 2^53), and rows as tables.
  */
+import { rowMaker } from "../row.js"
 import type { Prepared } from "./statements.js"
 
 /** How rows are given. */
@@ -68,15 +69,6 @@ export const narrowRows = (rows: ReadonlyArray<unknown>, arrays: boolean): Reado
   return rows
 }
 
-/** One row of an object each. */
-export const toObject = (names: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Record<string, unknown> => {
-  const row: Record<string, unknown> = {}
-  for (let i = 0; i < names.length; i++) {
-    row[names[i]!] = values[i]
-  }
-  return row
-}
-
 /**
  * Rows, by their columns: as they travel from process to process, which costs a fraction of what rows do, because V8
  * writes an array of values of one type much faster than many small arrays.
@@ -109,17 +101,11 @@ const own = (value: unknown): unknown =>
   typeof value === "object" && value !== null ? Buffer.from(value as Uint8Array) : value
 
 export const fromTable = ({ columns, length, names }: Table): ReadonlyArray<unknown> => {
+  const make = names && rowMaker(names, own)
   const rows: Array<unknown> = []
   for (let i = 0; i < length; i++) {
-    if (names === undefined) {
-      rows.push(columns.map((column) => own(column[i])))
-    } else {
-      const row: Record<string, unknown> = {}
-      for (let j = 0; j < names.length; j++) {
-        row[names[j]!] = own(columns[j]![i])
-      }
-      rows.push(row)
-    }
+    const values = columns.map((column) => column[i])
+    rows.push(make === undefined ? values.map(own) : make(values))
   }
   return rows
 }
@@ -131,6 +117,11 @@ export const readRows = (
   shape: Shape
 ): ReadonlyArray<unknown> => {
   const { statement } = prepared
+  if (prepared.unnameable && !shape.arrays) {
+    // Rows that are asked for as arrays are arrays.
+    const rows = readRows(prepared, params, { ...shape, arrays: true }) as ReadonlyArray<ReadonlyArray<unknown>>
+    return rows.map(rowMaker(namesOf(prepared), (value) => value))
+  }
   const { arrays } = shape
   const bigints = shape.bigints || prepared.exact
   if (prepared.arrays !== arrays) {

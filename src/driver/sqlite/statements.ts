@@ -33,6 +33,8 @@ export interface Prepared {
   arrays: boolean
   /** Its integers have to be read as `bigint`: one beyond 2^53 was met, or it cannot be run a second time. */
   exact: boolean
+  /** It has a column that better-sqlite3 cannot put into an object: `__proto__`. */
+  readonly unnameable: boolean
   /** A cursor runs on it. */
   busy: boolean
   /** Whether the cache keeps it. */
@@ -65,6 +67,7 @@ const describe = (
     bigints: !reader,
     arrays: false,
     exact: !reads,
+    unnameable: reader && statement.columns().some(({ name }) => name === "__proto__"),
     busy: false,
     kept: false,
     recent: false
