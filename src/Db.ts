@@ -37,6 +37,7 @@ import { workerId } from "./engine/Log.js"
 import * as NamedParams from "./engine/NamedParams.js"
 import { type AnyFiber, currentDeadline, currentLimits, statementLimit } from "./engine/Origin.js"
 import { frameOf, inFrame } from "./engine/Place.js"
+import { unsupportedOption } from "./engine/Refusal.js"
 import { retried } from "./engine/Retrying.js"
 import * as Sending from "./engine/Sending.js"
 import type { Session as EngineSession } from "./engine/Session.js"
@@ -112,7 +113,10 @@ export interface TransactionOptions {
    * In a nested transaction it does nothing: only the outermost one can be run again. Defaults to no retry.
    */
   readonly retry?: Schedule.Schedule<unknown, DbError> | undefined
-  /** PostgreSQL: when the answer to COMMIT is lost, ask the server what became of it. Defaults to false. */
+  /**
+   * PostgreSQL: when the answer to COMMIT is lost, ask the server what became of it. A database that could not say refuses
+   * the transaction (`QueryError` with reason `Parameter`); test layers whose COMMIT cannot be lost take it. Defaults to false.
+   */
   readonly resolveCommit?: boolean | undefined
 }
 
@@ -528,21 +532,13 @@ const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient
       const { readOnly } = within(engine, options)
       const begin = engine.driver.transaction.begin({ ...options, readOnly })
       if (typeof begin !== "string") {
-        return Effect.fail(unsupported(engine, begin.unsupported))
+        return Effect.fail(unsupportedOption(engine.name, begin.unsupported))
       }
       return beginInnermost(session, begin, { ...options, readOnly })
     }),
   commit: endInnermost(engine, session, "commit"),
   rollback: endInnermost(engine, session, "rollback")
 })
-
-const unsupported = (engine: Engine, what: string): QueryError =>
-  new QueryError({
-    message: `database "${engine.name}": ${what}`,
-    reason: "Unknown",
-    outcome: "NotSent",
-    database: engine.name
-  })
 
 /** What is not even sent is a failure, too. */
 const refused = (engine: Engine, fiber: AnyFiber, error: DbError): Effect.Effect<never, DbError> => {

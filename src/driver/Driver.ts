@@ -298,6 +298,8 @@ export interface Driver {
   readonly refuseInner?: (() => ConnectionError) | undefined
   /** A text that names the running transaction for {@link Driver.commitStatus}; sent with `resolveCommit` only. */
   readonly transactionId: string | undefined
+  /** Every COMMIT is answered, as nothing lies between the program and the database: none has to be asked about. */
+  readonly answersCommits?: boolean | undefined
   /** Asks, on another connection, what became of the transaction. */
   readonly commitStatus: ((connection: Connection, transactionId: string, done: Done<CommitStatus>) => void) | undefined
   /** The services of this family, beside `SqlClient`: `PgClient`, `SqliteClient`. */

@@ -237,6 +237,7 @@ export const make = (instance: Instance): Make<DbConfig> =>
       target: { system: "postgresql", namespace: "pglite", address: undefined, port: undefined, uri: "pglite:" },
       capabilities: { ...driver.capabilities, cancel: false, serverLimits: false, resolveCommit: false, listen: false },
       maxConnections: 1,
+      answersCommits: true,
       transactionId: undefined,
       commitStatus: undefined
     }

@@ -24,6 +24,15 @@ export const overloaded = (database: string, what: string): ConnectionError => {
   })
 }
 
+/** An option of a transaction that the database, or the transaction around it, cannot keep. */
+export const unsupportedOption = (database: string, what: string): QueryError =>
+  new QueryError({
+    message: `database "${database}": ${what}`,
+    reason: "Parameter",
+    outcome: "NotSent",
+    database
+  })
+
 /** A wait is over, or would never end. */
 export const acquireTimeout = (
   pool: { readonly database: string; readonly capacity: number; readonly holders: ReadonlyArray<Holder> },

@@ -16,7 +16,7 @@ import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "./Origin.js"
 import { during, frameOf, inFrame, type Restore } from "./Place.js"
-import { transactionTimeout } from "./Refusal.js"
+import { transactionTimeout, unsupportedOption } from "./Refusal.js"
 import { retried } from "./Retrying.js"
 import type { Session } from "./Session.js"
 import { describeError, describeTransaction } from "./Trace.js"
@@ -105,6 +105,11 @@ const after = <A, E>(engine: Engine, session: Session, exit: Exit.Exit<A, E>): E
 const failed = <E2>(cause: Cause.Cause<DbError>, fail: (error: DbError) => E2): Effect.Effect<never, E2> =>
   Effect.mapError(Effect.failCause(cause), fail)
 
+/** Whether it is asked what becomes of a COMMIT without an answer, of a database that could not say. */
+const cannotResolve = ({ driver }: Engine, { resolveCommit }: Options): boolean =>
+  resolveCommit === true && driver.answersCommits !== true &&
+  (driver.commitStatus === undefined || driver.transactionId === undefined)
+
 /** Runs the effect in a transaction, or in a savepoint of the one that is open. */
 export const withTransaction = <A, E, R, E2>(
   engine: Engine,
@@ -117,13 +122,13 @@ export const withTransaction = <A, E, R, E2>(
   Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
     const frame = frameOf(engine, fiber)
     const begin = engine.driver.transaction.begin(options)
-    if (typeof begin !== "string") {
-      const error = new QueryError({
-        message: `database "${engine.name}": ${begin.unsupported}`,
-        reason: "Unknown",
-        outcome: "NotSent",
-        database: engine.name
-      })
+    if (typeof begin !== "string" || cannotResolve(engine, options)) {
+      const error = unsupportedOption(
+        engine.name,
+        typeof begin === "string"
+          ? "resolveCommit: this database cannot tell what became of a transaction: leave the option out"
+          : begin.unsupported
+      )
       engine.failed(error, fiber)
       return Effect.fail(fail(error))
     }
@@ -249,14 +254,7 @@ const enter = (
 ): Exit.Success<Frame, never> | Effect.Effect<Frame, DbError> => {
   const problem = outer.kind === "session" ? undefined : cannotNest(outer, options)
   if (problem !== undefined) {
-    return Effect.fail(
-      new QueryError({
-        message: `database "${session.ground.name}": ${problem}`,
-        reason: "Parameter",
-        outcome: "NotSent",
-        database: session.ground.name
-      })
-    )
+    return Effect.fail(unsupportedOption(session.ground.name, problem))
   }
   const state: { frame: Frame | undefined; exit: Exit.Exit<Frame, DbError> | undefined } = {
     frame: undefined,
@@ -330,24 +328,8 @@ const committed = (
   options: Options,
   deadline: Deadline | undefined
 ): Effect.Effect<void, DbError> => {
-  const { commitStatus, transactionId } = engine.driver
-  if (options.resolveCommit !== true || frame.kind !== "transaction") {
+  if (options.resolveCommit !== true || frame.kind !== "transaction" || engine.driver.answersCommits === true) {
     return leave(engine, restore, session, frame, "commit", { deadline })
-  }
-  if (commitStatus === undefined || transactionId === undefined) {
-    return Effect.zipRight(
-      Effect.ignore(leave(engine, restore, session, frame, "rollback")),
-      Effect.fail(
-        new QueryError({
-          message:
-            `database "${engine.name}": resolveCommit: this database cannot tell what became of a transaction; ` +
-            "it was rolled back",
-          reason: "Unknown",
-          outcome: "RolledBack",
-          database: engine.name
-        })
-      )
-    )
   }
   let id: string | undefined = undefined
   return Effect.catchIf(

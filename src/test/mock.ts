@@ -391,6 +391,7 @@ const makeDriver = (
     },
     open: Effect.sync(() => new Delegate(new MockConnection(() => driver, config.name, script, isHealthy))),
     maxConnections: undefined,
+    answersCommits: true,
     transactionId: undefined,
     commitStatus: undefined,
     services: () => Effect.succeed(Context.empty())

@@ -128,6 +128,7 @@ const sandbox = (
       refuseInner: () => second(database, "by code that runs in a session of it already"),
       // There is nobody beside the sandbox to queue behind.
       capabilities: { ...driver.capabilities, singleWriter: false },
+      answersCommits: true,
       transactionId: undefined,
       commitStatus: undefined
     }

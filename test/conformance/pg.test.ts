@@ -11,6 +11,7 @@ const pg: Target = {
     id: "bigserial PRIMARY KEY",
     text: "text",
     bigint: "bigint",
+    resolvesCommits: true,
     series: (n) => `SELECT x FROM generate_series(1, ${n}) AS x`,
     endless: "SELECT pg_sleep(3600)",
     dirt: [

@@ -49,9 +49,11 @@ const suite = (
           yield* add("statement")
           yield* add("session").pipe(Db.session)
           yield* add("transaction").pipe(Db.transaction())
+          // Nothing can come between the program and this database, so there is nothing to be resolved.
+          yield* add("resolved").pipe(Db.transaction({ resolveCommit: true }))
           return yield* bodies
         }))
-        expect(exit).toEqual(Exit.succeed(["session", "statement", "transaction"]))
+        expect(exit).toEqual(Exit.succeed(["resolved", "session", "statement", "transaction"]))
         expect(after).toEqual([])
       }))
 

@@ -20,6 +20,8 @@ export interface Target {
     readonly id: string
     readonly text: string
     readonly bigint: string
+    /** Whether the database can be asked what became of a COMMIT. */
+    readonly resolvesCommits?: boolean
     /** A name that the database's client library refuses for a column. */
     readonly refusedName?: string
     /** The dialect's BEGIN, where it is not that. */

@@ -4,6 +4,7 @@ import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Db } from "../../src/Db.js"
@@ -282,6 +283,26 @@ export const transactions = (target: Target): void => {
           assert.deepStrictEqual(yield* bodies, ["same", "before", "between", "behind"])
         }
         yield* isWhole
+      })
+    )
+
+    test(
+      target,
+      "ask what became of a COMMIT, or say before anything is run that nobody can",
+      Effect.gen(function*() {
+        yield* table
+        const asked = yield* Effect.either(insert("one").pipe(Db.transaction({ resolveCommit: true })))
+        if (target.sql.resolvesCommits === true) {
+          assert.isTrue(Either.isRight(asked))
+        } else {
+          assert.deepInclude(Either.getOrThrow(Either.flip(asked)), {
+            _tag: "QueryError",
+            reason: "Parameter",
+            outcome: "NotSent"
+          })
+          assert.deepInclude((yield* Db.metrics).transactions, { rolledBack: 0 })
+        }
+        assert.lengthOf(yield* bodies, target.sql.resolvesCommits === true ? 1 : 0)
       })
     )
 
