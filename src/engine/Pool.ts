@@ -10,6 +10,7 @@ import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as DbConfig from "../DbConfig.js"
 import type { ConnectionError, DbError, Holder, TimeoutError } from "../DbError.js"
+import type { PoolSnapshot } from "../DbMetrics.js"
 import type { Alarm, Fork } from "./Alarm.js"
 import { Closing } from "./Closing.js"
 import { settleLimit } from "./Deadline.js"
@@ -18,7 +19,7 @@ import { Idleness } from "./Idleness.js"
 import { Opener } from "./Opener.js"
 import { acquireTimeout, closed, cut, overloaded } from "./Refusal.js"
 import { Shedding } from "./Shedding.js"
-import { type Figures, type Handling, Slot, type Waiter } from "./Slot.js"
+import { type Handling, Slot, type Waiter } from "./Slot.js"
 import { Waiters } from "./Waiters.js"
 
 export class Pool<C> {
@@ -213,7 +214,7 @@ export class Pool<C> {
   // looking
   // ---------------------------------------------------------------------------
 
-  get figures(): Figures {
+  get figures(): PoolSnapshot {
     const now = this.clock.unsafeCurrentTimeMillis()
     return {
       size: this.size,

@@ -91,18 +91,3 @@ export interface Waiter<C> extends Waiting {
   readonly onSlot: (slot: Slot<C>) => void
   readonly onRefused: (error: DbError) => void
 }
-
-/** The pool's figures at a moment. */
-export interface Figures {
-  readonly size: number
-  readonly capacity: number
-  readonly open: number
-  readonly idle: number
-  readonly inUse: number
-  readonly opening: number
-  readonly waiting: number
-  readonly overflow: number
-  readonly invalidated: number
-  readonly timeouts: number
-  readonly longestWaitMillis: number
-}
