@@ -114,12 +114,15 @@ const found = (goal: Goal, result: PeerResult): number | undefined => {
 export const goalsOf = (workload: Workload, results: ReadonlyArray<PeerResult>): WorkloadResult["goals"] =>
   workload.goals.flatMap((goal) => {
     const result = results.find((result) => result.peer === goal.peer)
-    const value = result && found(goal, result)
+    const other = goal.than === undefined ? undefined : results.find((result) => result.peer === goal.than)
+    if (goal.than !== undefined && other === undefined) return []
+    const given = result && found(goal, result)
+    const value = given === undefined || other === undefined ? given : given / other.ratio.median
     if (value === undefined) return []
     const unit = goal.of === "value" ? ` ${workload.unit}` : goal.of === "memory" ? " MiB" : ""
     const limit = goal.atLeast !== undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}`
     return [{
-      goal: `${goal.peer}: ${goal.of} ${limit}${unit}`,
+      goal: `${goal.peer}: ${goal.of}${goal.than === undefined ? "" : ` to ${goal.than}`} ${limit}${unit}`,
       found: value,
       met: goal.atLeast !== undefined ? value >= goal.atLeast : value <= goal.atMost!
     }]

@@ -40,6 +40,8 @@ export interface Workload {
 export interface Goal {
   readonly peer: string
   readonly of: "ratio" | "value" | "memory" | "ratio p99"
+  /** The peer to which the ratio is, where it is not the baseline. */
+  readonly than?: string
   readonly atLeast?: number
   readonly atMost?: number
 }
@@ -232,7 +234,11 @@ export const workloads: ReadonlyArray<Workload> = [
     quick: 15_000,
     warm: 20_000,
     checksum: expectedItems,
-    goals: [{ peer: "dblive-sqlite", of: "ratio", atLeast: 0.4 }]
+    goals: [
+      { peer: "dblive-sqlite", of: "ratio", atLeast: 0.4 },
+      { peer: "dblive-sqlite", of: "ratio", than: "effect-sql-sqlite", atLeast: 2 },
+      { peer: "dblive-sqlite-worker", of: "ratio", than: "better-sqlite3-worker", atLeast: 1 }
+    ]
   }),
   workload({
     id: "S2",
@@ -244,7 +250,11 @@ export const workloads: ReadonlyArray<Workload> = [
     warm: 6_000,
     checksum: (count) => count,
     written: { table: "entry", rows: (count) => count },
-    goals: [{ peer: "dblive-sqlite", of: "ratio", atLeast: 0.6 }]
+    goals: [
+      { peer: "dblive-sqlite", of: "ratio", atLeast: 0.6 },
+      { peer: "dblive-sqlite", of: "ratio", than: "effect-sql-sqlite", atLeast: 2 },
+      { peer: "dblive-sqlite-worker", of: "ratio", than: "better-sqlite3-worker", atLeast: 1 }
+    ]
   }),
   workload({
     id: "S3",
@@ -256,7 +266,10 @@ export const workloads: ReadonlyArray<Workload> = [
     warm: 300,
     checksum: (count) => count * batchRows,
     written: { table: "entry", rows: (count) => count * batchRows },
-    goals: [{ peer: "dblive-sqlite", of: "ratio", atLeast: 0.25 }]
+    goals: [
+      { peer: "dblive-sqlite", of: "ratio", atLeast: 0.25 },
+      { peer: "dblive-sqlite", of: "ratio", than: "effect-sql-sqlite", atLeast: 2 }
+    ]
   }),
   workload({
     id: "S3.list",
@@ -267,7 +280,8 @@ export const workloads: ReadonlyArray<Workload> = [
     quick: 200,
     warm: 300,
     checksum: (count) => count * batchRows,
-    written: { table: "entry", rows: (count) => count * batchRows }
+    written: { table: "entry", rows: (count) => count * batchRows },
+    goals: [{ peer: "dblive-sqlite-worker", of: "ratio", than: "better-sqlite3-worker", atLeast: 1 }]
   }),
   workload({
     id: "S4",
@@ -279,7 +293,10 @@ export const workloads: ReadonlyArray<Workload> = [
     warm: 30_000,
     fresh: true,
     checksum: sumTo,
-    goals: [{ peer: "dblive-sqlite", of: "ratio", atLeast: 0.7 }]
+    goals: [
+      { peer: "dblive-sqlite", of: "ratio", atLeast: 0.7 },
+      { peer: "dblive-sqlite-worker", of: "ratio", than: "better-sqlite3-worker", atLeast: 1 }
+    ]
   }),
   workload({
     id: "S5",
