@@ -77,10 +77,15 @@ const transaction: Driver.TransactionSql = {
   release: (name) => `RELEASE ${name}`
 }
 
-const loadConstructor = (database: string): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
-  Effect.tryPromise({
+let constructor: Constructor | undefined
+
+const loadConstructor = (
+  database: string
+): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
+  // Kept: programs that transform modules while they load ask for each import anew.
+  constructor !== undefined ? Effect.succeed(constructor) : Effect.tryPromise({
     // `Constructor` names what is used of the package, also what its published types leave out.
-    try: () => import("better-sqlite3").then((module) => module.default as unknown as Constructor),
+    try: async () => constructor = (await import("better-sqlite3")).default as unknown as Constructor,
     catch: (cause) =>
       toOpenError(connectionFault({ database }, {
         reason: "Unsupported",
@@ -91,14 +96,15 @@ const loadConstructor = (database: string): Effect.Effect<Constructor, Connectio
       }))
   })
 
-const specOf = (config: DbConfig): Spec => ({
+const specOf = (config: DbConfig, image: Uint8Array | undefined): Spec => ({
   database: config.name,
   filename: config.filename ?? ":memory:",
   readOnly: config.access === "read-only",
   settings: config.settings,
   prepareCacheSize: config.prepareCacheSize,
   lockTimeout: config.limits.lockTimeout,
-  connectTimeout: config.pool.connectTimeout
+  connectTimeout: config.pool.connectTimeout,
+  image
 })
 
 /** The services of the connections of this driver, beyond the contract. */
@@ -219,52 +225,64 @@ const unsupported = (spec: Spec, what: string, advice: string) =>
  * @since 0.1.0
  * @category constructors
  */
-export const make: Driver.Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
-  const spec = specOf(config)
-  const inMemory = spec.filename === ":memory:"
-  const elsewhere = config.threads > 0
-  if (config.limits.statementTimeout > 0 && !elsewhere) {
-    return yield* unsupported(
-      spec,
-      "a statement limit cannot be kept while SQLite runs in this process",
-      "set threads to 1 or more, or limits.statementTimeout to 0"
-    )
-  }
-  if (config.limits.statementTimeout > 0 && inMemory) {
-    return yield* unsupported(
-      spec,
-      `the statement limit of ${config.limits.statementTimeout} ms cannot be kept for an in-memory database: to ` +
-        "stop a statement is to end its process, and the database would be lost with it",
-      "use a file, set threads to 0, or set limits.statementTimeout to 0"
-    )
-  }
-  const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
-  yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
-  const driver: Driver.Driver = {
-    dialect: "sqlite",
-    target: {
-      system: "sqlite",
-      namespace: spec.filename,
-      address: undefined,
-      port: undefined,
-      uri: inMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
-    },
-    capabilities: capabilities(elsewhere, inMemory),
-    compiler: Statement.makeCompilerSqlite(config.transformQueryNames),
-    transformRows: config.transformResultNames === undefined
-      ? undefined
-      : Statement.defaultTransforms(config.transformResultNames).array,
-    transaction,
-    open: elsewhere
-      ? openElsewhere(spec, shared)
-      : openHere(spec, shared, yield* loadConstructor(config.name)),
-    maxConnections: inMemory ? 1 : elsewhere ? config.threads : undefined,
-    transactionId: undefined,
-    commitStatus: undefined,
-    services: services(config, spec)
-  }
-  return driver
-})
+export const make: Driver.Make<DbConfig> = (config) => makeFrom(undefined)(config)
+
+/**
+ * {@link make}, with a database in memory that begins as a copy: of the bytes of a file, as `SqliteClient.export` gives them. A
+ * database in a file begins as that file.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeFrom = (
+  image: Uint8Array | undefined
+): Driver.Make<DbConfig> =>
+  Effect.fnUntraced(function*(config: DbConfig) {
+    const spec = specOf(config, image)
+    const inMemory = spec.filename === ":memory:"
+    const elsewhere = config.threads > 0
+    if (config.limits.statementTimeout > 0 && !elsewhere) {
+      return yield* unsupported(
+        spec,
+        "a statement limit cannot be kept while SQLite runs in this process",
+        "set threads to 1 or more, or limits.statementTimeout to 0"
+      )
+    }
+    if (config.limits.statementTimeout > 0 && inMemory) {
+      return yield* unsupported(
+        spec,
+        `the statement limit of ${config.limits.statementTimeout} ms cannot be kept for an in-memory database: to ` +
+          "stop a statement is to end its process, and the database would be lost with it",
+        "use a file, set threads to 0, or set limits.statementTimeout to 0"
+      )
+    }
+    const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
+    yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
+    const driver: Driver.Driver = {
+      dialect: "sqlite",
+      target: {
+        system: "sqlite",
+        namespace: spec.filename,
+        address: undefined,
+        port: undefined,
+        uri: inMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
+      },
+      capabilities: capabilities(elsewhere, inMemory),
+      compiler: Statement.makeCompilerSqlite(config.transformQueryNames),
+      transformRows: config.transformResultNames === undefined
+        ? undefined
+        : Statement.defaultTransforms(config.transformResultNames).array,
+      transaction,
+      open: elsewhere
+        ? openElsewhere(spec, shared)
+        : openHere(spec, shared, yield* loadConstructor(config.name)),
+      maxConnections: inMemory ? 1 : elsewhere ? config.threads : undefined,
+      transactionId: undefined,
+      commitStatus: undefined,
+      services: services(config, spec)
+    }
+    return driver
+  })
 
 /**
  * Says in the type of a layer that its database is SQLite, so that `SqliteClient` may be asked for. Fails with

@@ -2,30 +2,27 @@
  * PostgreSQL in this process.
  */
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { createRequire } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
-import { currentOpening, type Db } from "../Db.js"
+import type { Db } from "../Db.js"
 import type * as DbConfig from "../DbConfig.js"
 import { ConnectionError } from "../DbError.js"
 import type * as Pglite from "../driver/Pglite.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,
-  migrate,
   pool,
   type Preparation,
+  prepared,
   type Provides,
   type Rest,
-  seed,
   targetOf,
-  thenRun
+  template
 } from "./prepare.js"
-import { watched } from "./watch.js"
 
 /**
  * Options of a PostgreSQL database in this process.
@@ -36,11 +33,6 @@ import { watched } from "./watch.js"
 export interface PgliteOptions<Self = Db, Provided = Provides, E = never, R = never, E2 = never, R2 = never>
   extends Preparation<Self, Provided, E, R, E2, R2>
 {
-  /**
-   * Names what `migrations` makes, where that is an effect, so that it can be made once and copied. Defaults to nothing: an
-   * effect is run in each new database. Migrations of `DbMigrator` name themselves.
-   */
-  readonly hash?: string | undefined
   /** Extensions of PGlite, by their names. Defaults to none. */
   readonly extensions?: Readonly<Record<string, object>> | undefined
   /** Further options of the database. */
@@ -158,8 +150,7 @@ export const pglite = <Self = Db, Provided = Provides, E = never, R = never, E2 
     const make = Effect.scoped(Effect.gen(function*() {
       const instance = yield* driver.start(target.key, { extensions: options.extensions })
       if (isMigrated) {
-        // A copy is for everybody: nothing that stands between this test and its database changes it.
-        yield* Effect.locally(Effect.provide(migrate(options), open(driver, instance)), currentOpening, identity)
+        yield* template(options, open(driver, instance), Effect.void)
       }
       const copy = yield* Effect.promise(() => instance.dumpDataDir("none"))
       yield* writeCopy(file, copy)
@@ -175,10 +166,7 @@ export const pglite = <Self = Db, Provided = Provides, E = never, R = never, E2 
     const extensions = Object.keys(options.extensions ?? {}).sort()
     const loadDataDir = yield* copyOf(driver, JSON.stringify([version(), extensions, hash ?? ""]), hash !== undefined)
     const instance = yield* driver.start(target.key, { extensions: options.extensions, loadDataDir })
-    const prepared = Effect.zipRight(hash === undefined ? migrate(options) : Effect.void, seed(options))
-    return watched(thenRun(open(driver, instance), prepared))
+    return prepared(options, open(driver, instance), hash !== undefined)
   })
-  // `Provided` holds `Self`, because a tag's layer provides the tag; and TypeScript cannot compute Exclude of a union
-  // with the type parameter R.
-  return Layer.unwrapScoped(made) as unknown as Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>>
+  return Layer.unwrapScoped(made)
 }

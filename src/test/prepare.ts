@@ -6,15 +6,17 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import { type Database, Db, type Members } from "../Db.js"
+import { currentOpening, type Database, Db, type Members } from "../Db.js"
 import type * as DbConfig from "../DbConfig.js"
 import type { DbError } from "../DbError.js"
 import type { DbMetrics } from "../DbMetrics.js"
 import * as DbMigrator from "../DbMigrator.js"
 import type * as Driver from "../driver/Driver.js"
+import { watched } from "./watch.js"
 
 /**
  * A database's tag, with the layers it makes: `Db`, or a class made by `Db.Tag`.
@@ -47,6 +49,11 @@ export interface Preparation<Self, Provided, E, R, E2, R2> {
    * to none.
    */
   readonly migrations?: DbMigrator.Source<R> | Effect.Effect<unknown, E, R> | undefined
+  /**
+   * Names what `migrations` makes, where that cannot be known (an effect in their place, or one among them without a
+   * checksum), so that it can be made once and copied. Defaults to nothing: such migrations run in each new database.
+   */
+  readonly hash?: string | undefined
   /** Runs in one session of each new database, after the migrations. Defaults to nothing. */
   readonly seed?: Effect.Effect<unknown, E2, R2> | undefined
 }
@@ -68,7 +75,7 @@ export const isSource = <E, R>(
 ): migrations is DbMigrator.Source<R> => !Effect.isEffect(migrations)
 
 /** Runs the migrations on the open database of the context. */
-export const migrate = <Self, Provided, E, R, E2, R2>(
+const migrate = <Self, Provided, E, R, E2, R2>(
   preparation: Preparation<Self, Provided, E, R, E2, R2>
 ): Effect.Effect<void, Failure<E>, Self | Rest<Self, R>> => {
   const { migrations } = preparation
@@ -83,7 +90,7 @@ export const migrate = <Self, Provided, E, R, E2, R2>(
 }
 
 /** Runs the seed on the open database of the context. */
-export const seed = <Self, Provided, E, R, E2, R2>(
+const seed = <Self, Provided, E, R, E2, R2>(
   preparation: Preparation<Self, Provided, E, R, E2, R2>
 ): Effect.Effect<void, Failure<E2>, Self | Rest<Self, R2>> =>
   preparation.seed === undefined
@@ -91,12 +98,34 @@ export const seed = <Self, Provided, E, R, E2, R2>(
     // As above.
     : targetOf(preparation).session(preparation.seed) as never
 
-/** A layer, with something done to what it opened before anybody else gets it. */
-export const thenRun = <A, E, R, E2, R2>(
-  layer: Layer.Layer<A, E, R>,
-  effect: Effect.Effect<void, E2, R2>
-): Layer.Layer<A, E | E2, R | Exclude<R2, A>> =>
-  Layer.flatMap(layer, (context) => Layer.effectContext(Effect.as(Effect.provide(effect, context), context)))
+/**
+ * Runs the migrations in a database that is to be copied, and then `finish`. Copies are for everybody: nothing that stands
+ * between this test and its database changes them.
+ */
+export const template = <Self, Provided, E, R, E2, R2, A, E3>(
+  preparation: Preparation<Self, Provided, E, R, E2, R2>,
+  opened: Layer.Layer<Provided, DbError | ConfigError>,
+  finish: Effect.Effect<A, E3, Self>
+): Effect.Effect<A, Failure<E> | E3, Rest<Self, R>> =>
+  Effect.zipRight(migrate(preparation), finish).pipe(
+    Effect.provide(opened),
+    Effect.locally(currentOpening, identity)
+    // `Provided` holds `Self`, because a tag's layer provides the tag.
+  ) as Effect.Effect<A, Failure<E> | E3, Rest<Self, R>>
+
+/** A test's own database: migrated, unless it is a copy of one that is, seeded, and watched. `begin` comes first. */
+export const prepared = <Self, Provided, E, R, E2, R2>(
+  preparation: Preparation<Self, Provided, E, R, E2, R2>,
+  opened: Layer.Layer<Provided, DbError | ConfigError>,
+  isCopy: boolean,
+  begin: Effect.Effect<void, never, Self> = Effect.void
+): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
+  const prepare = Effect.all([begin, isCopy ? Effect.void : migrate(preparation), seed(preparation)], { discard: true })
+  return watched(
+    Layer.flatMap(opened, (context) => Layer.effectContext(Effect.as(Effect.provide(prepare, context), context)))
+    // As above; and TypeScript cannot compute Exclude of a union with the type parameter R.
+  ) as unknown as Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>>
+}
 
 /** The pool of a test's database: small, and without anything that happens by itself. */
 export const pool = (given: DbConfig.PoolOptions | undefined): DbConfig.PoolOptions => ({

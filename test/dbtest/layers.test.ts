@@ -62,6 +62,59 @@ describe("sqlite", () => {
       ).toEqual([])
     }).pipe(Effect.scoped))
 
+  for (const options of [{}, { file: true }, { options: { threads: 1 } }, { file: true, options: { threads: 1 } }]) {
+    it.live(`runs the migrations once, and copies what they made: ${JSON.stringify(options)}`, () =>
+      Effect.gen(function*() {
+        let [runs, seeds] = [0, 0]
+        const migrations = Effect.flatMap(
+          SqlClient.SqlClient,
+          (sql) => Effect.zipRight(sql`CREATE TABLE note (body TEXT)`, sql`INSERT INTO note VALUES (${String(++runs)})`)
+        )
+        const seed = Effect.suspend(() => Db.query("INSERT INTO note VALUES (:seed)", { seed: `seed ${++seeds}` }))
+        const database = DbTest.sqlite({ migrations, seed, hash: JSON.stringify(options), ...options })
+        const once = Effect.gen(function*() {
+          const found = yield* bodies
+          yield* Db.query("INSERT INTO note VALUES ('mine')")
+          // Another connection has the same content, where there is one.
+          expect(yield* bodies).toEqual([...found.slice(0, 1), "mine", ...found.slice(1)])
+          return found
+        }).pipe(Effect.provide(database))
+        expect([yield* once, yield* once]).toEqual([["1", "seed 1"], ["1", "seed 2"]])
+      }))
+  }
+
+  it.effect("copies nothing that was made another way", () =>
+    Effect.gen(function*() {
+      const names = Effect.map(
+        Db.query<{ name: string }>("SELECT name FROM sqlite_schema WHERE name LIKE 'my%'"),
+        (rows) => rows.map(({ name }) => name)
+      )
+      // Nothing tells two effects of one name apart.
+      const made = (body: string) =>
+        DbTest.sqlite({ migrations: DbMigrator.fromRecord({ V1__my: Db.query(`CREATE TABLE ${body} (x)`) }) })
+      expect([yield* Effect.provide(names, made("my1")), yield* Effect.provide(names, made("my2"))])
+        .toEqual([["my1"], ["my2"]])
+      const named = (options: DbTest.SqliteOptions["options"]) =>
+        DbTest.sqlite({
+          migrations: Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE ${sql("myTable")} (x)`),
+          hash: "the same",
+          options
+        })
+      expect([
+        yield* Effect.provide(names, named({})),
+        yield* Effect.provide(names, named({ transformQueryNames: (name) => name.replace(/[A-Z]/, (c) => `_${c}`) }))
+      ]).toEqual([["myTable"], ["my_Table"]])
+    }))
+
+  it.effect("migrates a named database, in whose place faults strike only the test", () =>
+    Effect.gen(function*() {
+      const database = DbTest.sqlite({ database: Other, migrations })
+      const faulty = DbTest.flaky(database, [{ on: "statement", nth: 1, times: 100, fault: "Deadlock" }])
+      expect(yield* Effect.flip(Effect.provide(Other.query("SELECT * FROM note"), faulty)))
+        .toMatchObject({ reason: "Deadlock" })
+      expect(yield* Effect.provide(Other.query("SELECT * FROM note"), database)).toEqual([{ body: "migrated" }])
+    }))
+
   it.effect("fails where the migrations fail", () =>
     Effect.gen(function*() {
       const exit = yield* Effect.exit(
@@ -333,14 +386,17 @@ describePostgres("postgres", () => {
 })
 
 describePrivatePostgres("postgres without a server", () => {
-  it.live("starts one for the run, which ends with it", () =>
+  it.scopedLive("starts one for the run, which ends with it", () =>
     Effect.gen(function*() {
       // What a run has left that was killed together with its server's keeper. No process has such a number.
       const [memory, prefix] = ["/dev/shm", `dblive-postgres-${process.getuid?.() ?? 0}-`]
       const left = [os.tmpdir(), memory].filter(fs.existsSync).map((parent) => path.join(parent, `${prefix}9999999`))
       left.forEach((folder) => fs.mkdirSync(path.join(folder, "data"), { recursive: true }))
       // The run is a process; two of its workers ask at the same moment.
-      const owner = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" })
+      const owner = yield* Effect.acquireRelease(
+        Effect.sync(() => spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" })),
+        (owner) => Effect.sync(() => owner.kill("SIGKILL"))
+      )
       const ask = Effect.promise(() =>
         new Promise<string>((resolve, reject) => {
           const child = spawn(

@@ -22,6 +22,8 @@ export interface Spec {
   readonly lockTimeout: number
   /** The longest opening, in milliseconds; 0: no limit. */
   readonly connectTimeout: number
+  /** The bytes of a database that one in memory begins as. */
+  readonly image?: Uint8Array | undefined
   /** When the opening began, in milliseconds of the epoch, where that was in another process. */
   readonly since?: number | undefined
 }
@@ -153,7 +155,7 @@ const prepareFile = (spec: Spec): Fault | undefined => {
 }
 
 /** The constructor of better-sqlite3, loaded when the first database is opened. */
-export type Constructor = new(filename: string, options: Sqlite.Options) => Sqlite.Database
+export type Constructor = new(filename: string | Buffer, options: Sqlite.Options) => Sqlite.Database
 
 /** Opens and sets up one handle. Throws what better-sqlite3 throws, or a typed error. */
 const openNow = (Database: Constructor, spec: Spec): Sqlite.Database => {
@@ -163,7 +165,8 @@ const openNow = (Database: Constructor, spec: Spec): Sqlite.Database => {
   }
   const inMemory = spec.filename === ":memory:"
   // SQLite's own waiting for locks would stop the event loop; connections repeat the statement instead.
-  const db = new Database(spec.filename, { timeout: 0, readonly: spec.readOnly && !inMemory })
+  const content = inMemory && spec.image !== undefined ? Buffer.from(spec.image) : spec.filename
+  const db = new Database(content, { timeout: 0, readonly: spec.readOnly && !inMemory })
   try {
     const wrong = checkSettings(db, spec)
     if (wrong !== undefined) {
