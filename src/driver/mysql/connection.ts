@@ -54,6 +54,8 @@ export class MysqlConnection implements Connection {
   /** The limits the server has for this connection; `undefined` where that is not known. */
   #limits: Limits | undefined
   #leaving = false
+  /** Why the link is lost, where nobody asked for that. */
+  #lostBy: RawError | undefined
   /** Those who wait for the cancel that is under way. */
   #cancelling: Array<Done<void>> | undefined
 
@@ -208,11 +210,14 @@ export class MysqlConnection implements Connection {
   #start(text: string | undefined, traits: Traits, begins: boolean, end: Done<unknown>): Job | undefined {
     if (this.lost) {
       end(
-        connectionError("Lost", {
-          database: this.#endpoint.config.name,
-          what: `the connection to ${this.#endpoint.where} is gone`,
-          outcome: "NotSent"
-        }),
+        this.#lostBy === undefined
+          ? connectionError("Lost", {
+            database: this.#endpoint.config.name,
+            what: `the connection to ${this.#endpoint.where} is gone`,
+            outcome: "NotSent"
+          })
+          // With the link the server has rolled back what was open on it.
+          : this.#linkError(this.#lostBy, this.transaction === "open" ? "RolledBack" : "NotSent"),
         undefined
       )
       return undefined
@@ -444,6 +449,7 @@ export class MysqlConnection implements Connection {
   #broken(error: RawError): void {
     if (this.lost) return
     this.lost = true
+    if (!this.#leaving) this.#lostBy = error
     this.#link.socket.destroy()
     const job = this.#job
     if (job !== undefined) this.#finish(job, job.verdict ?? this.#lostError(job, error))
