@@ -10,9 +10,7 @@ import {
   QueryError,
   type QueryReason,
   queryReasons,
-  TimeoutError,
-  type TimeoutPhase,
-  timeoutPhases
+  TimeoutError
 } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import * as Mssql from "../driver/mssql/codes.js"
@@ -20,6 +18,7 @@ import * as Mysql from "../driver/mysql/codes.js"
 import * as Pg from "../driver/pg/codes.js"
 import * as Sqlite from "../driver/sqlite/codes.js"
 import { toError } from "../driver/sqlite/errors.js"
+import { excerpt } from "../engine/Work.js"
 
 /**
  * What can go wrong when a connection is opened. `Timeout`: the server does not answer until `connectTimeout` is over.
@@ -50,8 +49,11 @@ export type StatementFault =
   | "LockTimeout"
   | "Timeout"
 
-/** Those by which a server answers. */
-export type Answered = Exclude<StatementFault, "LostBefore" | "LostDuring" | "LostAfter">
+/** Those by which a statement is answered. */
+type Answered = Exclude<StatementFault, "LostBefore" | "LostDuring" | "LostAfter">
+
+/** Those by which a server answers of itself. */
+type Said = Exclude<Answered, "Timeout">
 
 /** In force where nothing is configured, in milliseconds. */
 const limitByDefault = 30_000
@@ -71,6 +73,11 @@ export interface Errors {
   readonly answered: (fault: Answered, at: Circumstances) => DbError
   /** The statement was stopped by whoever sent it. */
   readonly cancelled: (statement: string, outcome: Outcome) => DbError
+}
+
+/** Those that differ from database to database. */
+interface Own extends Omit<Errors, "answered"> {
+  readonly answered: (fault: Said, at: Circumstances) => DbError
 }
 
 const raw = (message: string, fields: object): Error => Object.assign(new Error(message), fields)
@@ -108,9 +115,8 @@ const limits = (config: DbConfig.DbConfig, request: Driver.Request) => ({
 const pgAnswers = {
   Deadlock: ["40P01", "deadlock detected", "DeadLockReport"],
   Serialization: ["40001", "could not serialize access due to concurrent update", "ExecUpdate"],
-  LockTimeout: ["55P03", "canceling statement due to lock timeout", "ProcessInterrupts"],
-  Timeout: ["57014", "canceling statement due to statement timeout", "ProcessInterrupts"]
-} as const satisfies Record<Answered, readonly [code: string, message: string, routine: string]>
+  LockTimeout: ["55P03", "canceling statement due to lock timeout", "ProcessInterrupts"]
+} as const satisfies Record<Said, readonly [code: string, message: string, routine: string]>
 
 const deadlock = "Process 1001 waits for ShareLock on transaction 1001; blocked by process 1002.\n" +
   "Process 1002 waits for ShareLock on transaction 1002; blocked by process 1001."
@@ -118,7 +124,7 @@ const deadlock = "Process 1001 waits for ShareLock on transaction 1001; blocked 
 const pgError = (code: string, message: string, routine: string, severity = "ERROR"): Pg.ServerError =>
   raw(message, { name: "error", severity, code, routine }) as Pg.ServerError
 
-const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
   const database = config.name
   const link = (cause: Error, outcome: Outcome) =>
     Pg.classifyLink(cause, { database, where: whereOf(config), outcome, otherwise: "Lost" })
@@ -181,15 +187,6 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Errors =>
 /** What a database that knows no such fault is made to say all the same: a stand-in for one that does. */
 const generic = (target: Driver.Target, config: DbConfig.DbConfig) => {
   const database = config.name
-  const timeout = (phase: TimeoutPhase, limitMillis: number, circumstances: Circumstances) =>
-    new TimeoutError({
-      message: `database "${database}": ${timeoutPhases[phase].meaning}. ${timeoutPhases[phase].advice}`,
-      phase,
-      outcome: circumstances.outcome,
-      database,
-      limitMillis,
-      statement: circumstances.statement
-    })
   const query = (reason: QueryReason, circumstances: Pick<Circumstances, "outcome" | "statement">) =>
     new QueryError({
       message: `database "${database}": ${queryReasons[reason].meaning}. ${queryReasons[reason].advice}`,
@@ -207,12 +204,12 @@ const generic = (target: Driver.Target, config: DbConfig.DbConfig) => {
         outcome: "NotSent",
         database
       })
-  return { timeout, query, connect }
+  return { query, connect }
 }
 
-const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
   const database = config.name
-  const { connect, query, timeout } = generic(target, config)
+  const { connect, query } = generic(target, config)
   const failed = (code: string, message: string) => raw(message, { name: "SqliteError", code })
   return {
     // It has no server: where such a fault is asked for, it stands in for a database that has one.
@@ -222,7 +219,7 @@ const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
     answered: (fault, circumstances) => {
       const { outcome, request, statement } = circumstances
       const place = { database, text: statement, outcome }
-      const { lockTimeout, statementTimeout } = limits(config, request)
+      const { lockTimeout } = limits(config, request)
       switch (fault) {
         case "Deadlock":
           return query("Deadlock", circumstances)
@@ -230,8 +227,6 @@ const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
           return toError(Sqlite.classify(place, failed("SQLITE_BUSY_SNAPSHOT", "database is locked")))
         case "LockTimeout":
           return toError(Sqlite.lockTimeout(place, lockTimeout, failed("SQLITE_BUSY", "database is locked")))
-        case "Timeout":
-          return timeout("Statement", statementTimeout, circumstances)
       }
     },
     cancelled: (text, outcome) =>
@@ -239,70 +234,17 @@ const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
   }
 }
 
-const mysqlAnswers = {
-  Deadlock: ["ER_LOCK_DEADLOCK", 1213, "Deadlock found when trying to get lock; try restarting transaction"],
-  Serialization: ["ER_CHECKREAD", 1020, "Record has changed since last read in table"],
-  LockTimeout: ["ER_LOCK_WAIT_TIMEOUT", 1205, "Lock wait timeout exceeded; try restarting transaction"],
-  Timeout: [
-    "ER_QUERY_TIMEOUT",
-    3024,
-    "Query execution was interrupted, maximum statement execution time exceeded"
-  ]
-} as const satisfies Record<Answered, readonly [code: string, errno: number, message: string]>
-
-const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+/** What the tables of MySQL and SQL Server both make of a link, of its end, and of one too many, by the error for that. */
+const remote = (
+  { classifyLink, queryError }: Pick<typeof Mysql, "classifyLink" | "queryError">,
+  tooMany: Error,
+  target: Driver.Target,
+  config: DbConfig.DbConfig
+): Pick<Own, "connect" | "lost"> => {
   const database = config.name
-  const { connect, query } = generic(target, config)
+  const { connect } = generic(target, config)
   const link = (cause: Error, outcome: Outcome, where: string) =>
-    Mysql.classifyLink(cause, { database, where, outcome, otherwise: "Lost" })
-  const unreachable = `cannot connect to ${whereOf(config)}`
-  const broken = `the connection to ${whereOf(config)} broke`
-  return {
-    connect: (fault) => {
-      switch (fault) {
-        case "Refused":
-          return link(refused(target), "NotSent", unreachable)
-        case "TooManyConnections":
-          return link(raw("Too many connections", { code: "ER_CON_COUNT_ERROR", errno: 1040 }), "NotSent", unreachable)
-        default:
-          return connect(fault)
-      }
-    },
-    lost: ({ commit, outcome, statement }) =>
-      commit
-        ? Mysql.queryError("CommitUnknown", {
-          database,
-          what: `${broken} during COMMIT`,
-          outcome: "Unknown",
-          statement,
-          cause: reset()
-        })
-        : link(reset(), outcome, broken),
-    answered: (fault, { commit, outcome, request, statement }) => {
-      const [code, errno, message] = mysqlAnswers[fault]
-      return Mysql.classify(raw(message, { code, errno }) as Mysql.RawError, {
-        database,
-        statement,
-        commit,
-        outcome,
-        ...limits(config, request)
-      })
-    },
-    cancelled: (statement, outcome) => query("Unknown", { statement, outcome })
-  }
-}
-
-const mssqlAnswers = {
-  Deadlock: [1205, "Transaction was deadlocked on lock resources and has been chosen as the deadlock victim"],
-  Serialization: [3960, "Snapshot isolation transaction aborted due to update conflict"],
-  LockTimeout: [1222, "Lock request time out period exceeded."]
-} as const satisfies Record<Exclude<Answered, "Timeout">, readonly [number: number, message: string]>
-
-const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
-  const database = config.name
-  const { connect, query, timeout } = generic(target, config)
-  const link = (cause: Error, outcome: Outcome, where: string) =>
-    Mssql.classifyLink(cause, { database, where, outcome, otherwise: "Lost" })
+    classifyLink(cause, { database, where, outcome, otherwise: "Lost" })
   const unreachable = `cannot connect to ${whereOf(config)}`
   const broken = `the connection to ${whereOf(config)} broke`
   return {
@@ -310,33 +252,79 @@ const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
       fault === "Refused"
         ? link(refused(target), "NotSent", unreachable)
         : fault === "TooManyConnections"
-        ? link(raw("The maximum number of connections has been reached", { number: 10928 }), "NotSent", unreachable)
+        ? link(tooMany, "NotSent", unreachable)
         : connect(fault),
     lost: ({ commit, outcome, statement }) =>
       commit
-        ? Mssql.queryError("CommitUnknown", {
+        ? queryError("CommitUnknown", {
           database,
           what: `${broken} during COMMIT`,
           outcome: "Unknown",
           statement,
           cause: reset()
         })
-        : link(reset(), outcome, broken),
-    answered: (fault, circumstances) => {
-      const { commit, outcome, request, statement } = circumstances
-      const { lockTimeout, statementTimeout } = limits(config, request)
-      if (fault === "Timeout") {
-        return timeout("Statement", statementTimeout, circumstances)
-      }
+        : link(reset(), outcome, broken)
+  }
+}
+
+const mysqlAnswers = {
+  Deadlock: ["ER_LOCK_DEADLOCK", 1213, "40001", "Deadlock found when trying to get lock; try restarting transaction"],
+  Serialization: [
+    "ER_CHECKREAD",
+    1020,
+    "HY000",
+    "Record has changed since last read in table; try restarting transaction"
+  ],
+  LockTimeout: ["ER_LOCK_WAIT_TIMEOUT", 1205, "HY000", "Lock wait timeout exceeded; try restarting transaction"],
+  Cancelled: ["ER_QUERY_INTERRUPTED", 1317, "70100", "Query execution was interrupted"],
+  TooMany: ["ER_CON_COUNT_ERROR", 1040, "08004", "Too many connections"]
+} as const satisfies Record<
+  Said | "Cancelled" | "TooMany",
+  readonly [code: string, errno: number, sqlState: string, message: string]
+>
+
+const mysqlError = ([code, errno, sqlState, message]: typeof mysqlAnswers[keyof typeof mysqlAnswers]) =>
+  raw(message, { code, errno, sqlState }) as Mysql.RawError
+
+const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
+  const answer = (error: keyof typeof mysqlAnswers, at: Omit<Mysql.Circumstances, "database">) =>
+    Mysql.classify(mysqlError(mysqlAnswers[error]), { ...at, database: config.name })
+  return {
+    ...remote(Mysql, mysqlError(mysqlAnswers.TooMany), target, config),
+    answered: (fault, { commit, outcome, request, statement }) =>
+      answer(fault, { statement, commit, outcome, ...limits(config, request) }),
+    cancelled: (statement, outcome) =>
+      answer("Cancelled", { statement, outcome, commit: false, statementTimeout: 0, lockTimeout: 0 })
+  }
+}
+
+const mssqlAnswers = {
+  Deadlock: [1205, "Transaction was deadlocked on lock resources and has been chosen as the deadlock victim"],
+  Serialization: [3960, "Snapshot isolation transaction aborted due to update conflict"],
+  LockTimeout: [1222, "Lock request time out period exceeded."]
+} as const satisfies Record<Said, readonly [number: number, message: string]>
+
+const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
+  const { query } = generic(target, config)
+  const tooMany = raw("The maximum number of connections has been reached", { number: 10928 })
+  return {
+    ...remote(Mssql, tooMany, target, config),
+    answered: (fault, { commit, outcome, request, statement }) => {
       const [number, message] = mssqlAnswers[fault]
-      return Mssql.classify(raw(message, { number }), { database, statement, commit, outcome, lockTimeout })
+      const { lockTimeout } = limits(config, request)
+      return Mssql.classify(raw(message, { number }), {
+        database: config.name,
+        statement,
+        commit,
+        outcome,
+        lockTimeout
+      })
     },
     cancelled: (statement, outcome) => query("Unknown", { statement, outcome })
   }
 }
 
-/** The errors of the database that a driver speaks to. */
-export const errorsOf = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+const ownErrorsOf = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
   switch (target.system) {
     case "sqlite":
       return sqlite(target, config)
@@ -347,5 +335,31 @@ export const errorsOf = (target: Driver.Target, config: DbConfig.DbConfig): Erro
       return mssql(target, config)
     default:
       return postgresql(target, config)
+  }
+}
+
+/** The errors of the database that a driver speaks to. */
+export const errorsOf = (target: Driver.Target, config: DbConfig.DbConfig): Errors => {
+  const own = ownErrorsOf(target, config)
+  return {
+    ...own,
+    answered: (fault, at) => {
+      if (fault !== "Timeout") {
+        return own.answered(fault, at)
+      }
+      // The engine stops a statement at its limit, whatever the database, a little before the server would.
+      const { outcome, request, statement } = at
+      const { statementTimeout } = limits(config, request)
+      return new TimeoutError({
+        message: `database "${config.name}": a statement ran longer than its limit of ${statementTimeout} ms and was ` +
+          `stopped: ${excerpt(statement)}`,
+        phase: "Statement",
+        outcome,
+        database: config.name,
+        limitMillis: statementTimeout,
+        statement,
+        cause: own.cancelled(statement, outcome).cause
+      })
+    }
   }
 }

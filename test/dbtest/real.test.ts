@@ -1,33 +1,25 @@
 /** The faults of DbTest.flaky beside those of a real server: no program can tell them apart. */
 import { expect, it } from "@effect/vitest"
-import { Duration, Effect, type Layer, type Scope } from "effect"
+import { Duration, Effect, type Scope } from "effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { Db } from "../../src/Db.js"
 import type { DbError } from "../../src/DbError.js"
 import * as DbTest from "../../src/DbTest.js"
-import { describePostgres, freshDatabase, query } from "../kit/postgres.js"
+import {
+  describePostgres,
+  describePrivatePostgres,
+  eventually,
+  freshDatabase,
+  observer,
+  PrivatePostgres,
+  query
+} from "../kit/postgres.js"
 import { afterStatement, makeProxy, type Proxy } from "../kit/proxy.js"
+import { face, inTransaction, on, refusal, update, updateRow } from "./face.js"
 
 const limits = { lockTimeout: "150 millis", statementTimeout: "1 second" } as const
 const pool = { connectTimeout: "400 millis", acquireTimeout: "5 seconds" } as const
-
-const update = Db.query("UPDATE note SET body = body WHERE id = 1")
-const updateRow = (id: number) => Db.query("UPDATE note SET body = body WHERE id = :id", { id })
-
-/** Everything of an error that a program can go by, and what a person reads. */
-const face = (error: DbError) => ({
-  ...error,
-  tag: error._tag,
-  isTransient: error.isTransient,
-  // Without the numbers of ports, processes and transactions.
-  message: error.message.replace(/\b\d{4,}\b/g, "N"),
-  detail: "detail" in error ? error.detail?.replace(/\d+/g, "N") : undefined,
-  stack: undefined,
-  cause: Object.fromEntries(
-    ["name", "severity", "code", "errno", "syscall"].map((
-      key
-    ) => [key, (error.cause as Record<string, unknown>)?.[key]])
-  )
-})
 
 interface Server {
   readonly proxy: Proxy
@@ -43,7 +35,8 @@ type Case = {
   readonly real: (server: Server) => Effect.Effect<DbError, unknown, Db | Scope.Scope>
 }
 
-const inTransaction = Effect.flip(update.pipe(Db.transaction()))
+/** Takes longer than the limit. */
+const slow = Effect.flip(Db.query("SELECT pg_sleep(10)"))
 
 const cases: Readonly<Record<string, Case>> = {
   "a serialization failure": {
@@ -93,6 +86,16 @@ const cases: Readonly<Record<string, Case>> = {
         return yield* inTransaction
       })
   },
+  "a statement that takes too long": {
+    plan: [{ on: "statement", fault: "Timeout" }],
+    program: slow,
+    real: () => slow
+  },
+  "a statement of a transaction that takes too long": {
+    plan: [{ on: "statement", fault: "Timeout" }],
+    program: slow.pipe(Effect.flip, Db.transaction(), Effect.flip),
+    real: () => slow.pipe(Effect.flip, Db.transaction(), Effect.flip)
+  },
   "a statement that is cut": {
     plan: [{ on: "statement", fault: "LostAfter" }],
     program: Effect.flip(update),
@@ -136,11 +139,9 @@ const cases: Readonly<Record<string, Case>> = {
 }
 
 /** What goes wrong when a database is opened, by the fault's name. */
-const openings: Readonly<Record<DbTest.ConnectFault, ((server: Server) => Effect.Effect<unknown>) | undefined>> = {
+const openings: Readonly<Partial<Record<DbTest.ConnectFault, (server: Server) => Effect.Effect<unknown>>>> = {
   Refused: ({ proxy }) => proxy.refuse,
-  Timeout: ({ proxy }) => Effect.sync(() => proxy.blackHole()),
-  TooManyConnections: undefined,
-  ServerStarting: undefined
+  Timeout: ({ proxy }) => Effect.sync(() => proxy.blackHole())
 }
 
 describePostgres("injected faults beside real ones", () => {
@@ -153,9 +154,6 @@ describePostgres("injected faults beside real ones", () => {
     return { proxy, direct: url, url: proxy.url(url) }
   })
   const database = ({ url }: Server) => Db.layer({ url, limits, pool, ssl: "disable" })
-  const on = <A, E, LE>(layer: Layer.Layer<Db, LE>, effect: Effect.Effect<A, E, Db | Scope.Scope>) =>
-    Effect.scoped(effect).pipe(Effect.provide(layer))
-
   for (const [name, { plan, program, real }] of Object.entries(cases)) {
     it.scopedLive(name, () =>
       Effect.gen(function*() {
@@ -166,19 +164,50 @@ describePostgres("injected faults beside real ones", () => {
   }
 
   for (const [fault, spoil] of Object.entries(openings)) {
-    if (spoil !== undefined) {
-      it.scopedLive(`an opening that fails: ${fault}`, () =>
-        Effect.gen(function*() {
-          const place = yield* server
-          const fail = (layer: Layer.Layer<Db, unknown>) => Effect.flip(on(layer, Db.query("SELECT 1")))
-          const [took, injected] = yield* Effect.timed(
-            fail(DbTest.flaky(database(place), [{ on: "connect", times: 100, fault: fault as DbTest.ConnectFault }]))
-          )
-          yield* spoil(place)
-          const real = yield* fail(database(place))
-          expect(face(injected as DbError)).toEqual(face(real as DbError))
-          expect(Duration.toMillis(took)).toBeLessThan(10_000)
-        }))
-    }
+    it.scopedLive(`an opening that fails: ${fault}`, () =>
+      Effect.gen(function*() {
+        const place = yield* server
+        const [took, injected] = yield* Effect.timed(
+          refusal(DbTest.flaky(database(place), [{ on: "connect", times: 100, fault: fault as DbTest.ConnectFault }]))
+        )
+        yield* spoil(place)
+        expect(face(injected)).toEqual(face(yield* refusal(database(place))))
+        expect(Duration.toMillis(took)).toBeLessThan(10_000)
+      }))
   }
+})
+
+describePrivatePostgres("injected refusals beside those of a server", () => {
+  const injected = (url: string, fault: DbTest.ConnectFault) =>
+    refusal(DbTest.flaky(Db.layer({ url, ssl: "disable" }), [{ on: "connect", times: 100, fault }]))
+
+  it.scopedLive("too many connections", () =>
+    Effect.gen(function*() {
+      const { url } = yield* PrivatePostgres.make({
+        settings: { max_connections: "3", superuser_reserved_connections: "0", max_wal_senders: "0" }
+      })
+      const expected = yield* injected(url, "TooManyConnections")
+      yield* Effect.replicateEffect(observer(url), 3)
+      expect(face(yield* refusal(Db.layer({ url, ssl: "disable" })))).toEqual(face(expected))
+    }), 30_000)
+
+  it.scopedLive("a server that is starting", () =>
+    Effect.gen(function*() {
+      const server = yield* PrivatePostgres.make()
+      const expected = yield* injected(server.url, "ServerStarting")
+      // It asks for each piece of an archive before it says more than that it is starting.
+      yield* query(server.url, "ALTER SYSTEM SET restore_command = 'sleep 1; false'")
+      const [row] = yield* query(server.url, "SHOW data_directory")
+      yield* server.stop()
+      const signal = path.join(row!["data_directory"], "recovery.signal")
+      fs.writeFileSync(signal, "")
+      const { gid, uid } = fs.statSync(path.dirname(signal))
+      fs.chownSync(signal, uid, gid)
+      yield* Effect.fork(server.start)
+      const real = yield* eventually(
+        refusal(Db.layer({ url: server.url, ssl: "disable", pool: { acquireTimeout: "50 millis" } })),
+        (error) => !(error._tag === "ConnectionError" && error.reason === "Refused")
+      )
+      expect(face(real)).toEqual(face(expected))
+    }), 30_000)
 })
