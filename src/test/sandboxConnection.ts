@@ -39,6 +39,8 @@ const kindOf = (text: string): Kind => {
   }
 }
 
+const readOnly = /read\s+only/i
+
 /** One text, several of which an engine may send in one go. */
 const isSingle = (text: string): boolean => !/;\s*\S/.test(text)
 
@@ -191,10 +193,16 @@ export class SandboxConnection extends Delegate {
 
   private perform(request: Driver.Request, end: Driver.Done<unknown>): void {
     if (request.begin !== undefined) {
-      return this.begin(
-        request.begin,
-        (error) => error === undefined ? this.perform({ ...request, begin: undefined }, end) : end(error, undefined)
-      )
+      const first = { ...request, begin: undefined }
+      return this.isPipelined && kindOf(request.text) === "other" && !readOnly.test(request.begin)
+        ? this.behind(asTransaction, first, (error, value, isThere) => {
+          this.isInside = isThere
+          end(error, value)
+        })
+        : this.begin(
+          request.begin,
+          (error) => error === undefined ? this.perform(first, end) : end(error, undefined)
+        )
     }
     const settled = (error: DbError | undefined) => end(error, [])
     switch (isSingle(request.text) ? kindOf(request.text) : "other") {
@@ -224,17 +232,38 @@ export class SandboxConnection extends Delegate {
     })
   }
 
+  /** A savepoint can go with the statement behind it, and what became of the transaction tells whether it is there. */
+  private get isPipelined(): boolean {
+    return this.ground.driver.target.system === "postgresql" && this.inner.transaction === "open"
+  }
+
+  /** Runs a request behind a savepoint, and says whether that is there: what is refused before it is sent makes none. */
+  private behind(
+    name: string,
+    request: Driver.Request,
+    done: (error: DbError | undefined, value: unknown, isThere: boolean) => void
+  ): void {
+    const begin = this.ground.driver.transaction.savepoint(name)
+    if (this.isPipelined) {
+      return this.send(
+        { ...request, begin },
+        (error, value) => done(error, value, error === undefined || this.inner.transaction !== "open")
+      )
+    }
+    this.ask(begin, (error) =>
+      error === undefined
+        ? this.send(request, (error, value) => done(error, value, true))
+        : done(error, undefined, false))
+  }
+
   /** A statement outside any transaction is one of its own: it must not leave half of itself, nor fail the sandbox. */
   private autocommit(request: Driver.Request, end: Driver.Done<unknown>): void {
-    this.within(
-      aroundStatement,
-      (leave) =>
-        this.send(request, (error, value) =>
-          error !== undefined || !mayWrite(this.inner, request.text)
-            ? leave(error, (left) => end(error ?? left, value))
-            : this.commitSavepoint(aroundStatement, request.text, (violation) => end(violation, value))),
-      (error) => end(error, undefined)
-    )
+    this.behind(aroundStatement, request, (error, value, isThere) =>
+      error !== undefined
+        ? isThere ? this.undo(aroundStatement, () => end(error, undefined)) : end(error, undefined)
+        : mayWrite(this.inner, request.text)
+        ? this.commitSavepoint(aroundStatement, request.text, (violation) => end(violation, value))
+        : this.release(aroundStatement, (left) => end(left, value)))
   }
 
   /** Runs something behind a savepoint, and leaves it by going back to it where it failed. */
@@ -281,7 +310,7 @@ export class SandboxConnection extends Delegate {
   private begin(text: string, done: (error: DbError | undefined) => void): void {
     const { driver } = this.ground
     const isSqlite = driver.target.system === "sqlite"
-    this.isReadOnly = /read\s+only/i.test(text) || (isSqlite && /^\s*begin\s*(?:deferred)?\s*$/i.test(text))
+    this.isReadOnly = readOnly.test(text) || (isSqlite && /^\s*begin\s*(?:deferred)?\s*$/i.test(text))
     this.ask(driver.transaction.savepoint(asTransaction), (error) => {
       if (error !== undefined) {
         return done(error)

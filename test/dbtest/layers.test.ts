@@ -1,7 +1,7 @@
 import { NodeContext } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { afterEach, describe, expect, it, layer, vi } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Redacted, Stream, TestClock } from "effect"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
@@ -176,6 +176,29 @@ describe("assertions", () => {
       const exit = yield* Effect.exit(Effect.provide(borrowed, DbTest.sqlite()))
       expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toContain("held by borrower")
     }))
+})
+
+describe("what is held for long", () => {
+  const inMemory = Db.layer({ url: "sqlite::memory:" })
+  const layers = {
+    sqlite: DbTest.sqlite(),
+    mock: DbTest.mock([{ statement: "SELECT 1" }]),
+    recorded: DbTest.recorded(inMemory),
+    rollback: DbTest.rollback(inMemory),
+    flaky: DbTest.flaky(inMemory, [])
+  }
+  for (const [name, database] of Object.entries(layers)) {
+    it.effect(`is not warned of: ${name}`, () =>
+      Effect.gen(function*() {
+        const lines: Array<unknown> = []
+        const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => lines.push(message)))
+        yield* Effect.gen(function*() {
+          yield* Db.query("SELECT 1")
+          yield* Effect.repeatN(TestClock.adjust("10 seconds"), 10)
+        }).pipe(Db.session, Effect.provide(database), Effect.provide(logger))
+        expect(lines).toEqual([])
+      }))
+  }
 })
 
 describe("what stands still", () => {

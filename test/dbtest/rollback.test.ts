@@ -113,6 +113,22 @@ const suite = (
         expect(exit).toEqual(Exit.succeed(["UniqueViolation", ["a", "b"]]))
       }))
 
+    it.effect("what is refused before it is sent does what it does without a sandbox", () =>
+      Effect.gen(function*() {
+        const work = Effect.gen(function*() {
+          const refused = Effect.flip(Db.query("SELECT :x", { x: "\ud800" }))
+          const alone = yield* refused
+          const inside = yield* Effect.zipRight(refused, add("a")).pipe(Db.transaction(), Effect.exit)
+          yield* add("b")
+          return { alone: alone.reason, inside: Exit.isSuccess(inside), bodies: yield* bodies }
+        })
+        const { exit } = yield* sandboxed(work)
+        const outside = yield* Effect.provide(work, database())
+        expect(exit).toEqual(Exit.succeed(outside))
+        expect(outside).toMatchObject({ alone: "Parameter" })
+        expect(outside.bodies).toContain("b")
+      }))
+
     it.effect("a transaction whose statement failed cannot be committed after the error was swallowed", () =>
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(Effect.gen(function*() {
