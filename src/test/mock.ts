@@ -336,12 +336,39 @@ class MockConnection implements Driver.Connection {
   }
 }
 
-const begin = (options: Driver.BeginOptions): string =>
-  [
-    "BEGIN",
-    ...(options.isolation === undefined ? [] : [`ISOLATION LEVEL ${options.isolation.toUpperCase()}`]),
-    ...(options.readOnly === true ? ["READ ONLY"] : [])
-  ].join(" ")
+/** What a database can do that is not there: everything, and at once. */
+export const capabilities: Driver.Capabilities = {
+  synchronous: true,
+  singleWriter: false,
+  cancel: true,
+  serverLimits: false,
+  pipelinedBegin: true,
+  resolveCommit: false,
+  savepoints: true,
+  transactionalDdl: true,
+  isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
+  readOnlyTransactions: "database",
+  deferrable: true,
+  deferredConstraints: true,
+  createDatabase: true,
+  listen: false
+}
+
+/** How one is told of transactions. */
+export const transaction: Driver.TransactionSql = {
+  begin: ({ deferrable, isolation, readOnly }) =>
+    [
+      "BEGIN",
+      ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
+      ...(readOnly === undefined ? [] : [readOnly ? "READ ONLY" : "READ WRITE"]),
+      ...(deferrable === undefined ? [] : [deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"])
+    ].join(" "),
+  commit: "COMMIT",
+  rollback: "ROLLBACK",
+  savepoint: (name) => `SAVEPOINT ${name}`,
+  rollbackTo: (name) => `ROLLBACK TO ${name}`,
+  release: (name) => `RELEASE ${name}`
+}
 
 const makeDriver = (
   config: DbConfig.DbConfig,
@@ -359,36 +386,14 @@ const makeDriver = (
       port: undefined,
       uri: "mock:"
     },
-    capabilities: {
-      synchronous: true,
-      singleWriter: false,
-      cancel: true,
-      serverLimits: false,
-      pipelinedBegin: true,
-      resolveCommit: false,
-      savepoints: true,
-      transactionalDdl: true,
-      isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
-      readOnlyTransactions: "database",
-      deferrable: true,
-      deferredConstraints: true,
-      createDatabase: true,
-      listen: false
-    },
+    capabilities,
     compiler: dialect === "pg"
       ? compilerPg(config.transformQueryNames, config.transformJson)
       : Statement.makeCompilerSqlite(config.transformQueryNames),
     transformRows: config.transformResultNames === undefined
       ? undefined
       : Statement.defaultTransforms(config.transformResultNames).array,
-    transaction: {
-      begin,
-      commit: "COMMIT",
-      rollback: "ROLLBACK",
-      savepoint: (name) => `SAVEPOINT ${name}`,
-      rollbackTo: (name) => `ROLLBACK TO ${name}`,
-      release: (name) => `RELEASE ${name}`
-    },
+    transaction,
     open: Effect.sync(() => new Delegate(new MockConnection(() => driver, config.name, script, isHealthy))),
     maxConnections: undefined,
     answersCommits: true,

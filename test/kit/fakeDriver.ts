@@ -19,7 +19,6 @@ import * as Runtime from "effect/Runtime"
 import type { TimeoutError } from "../../src/DbError.js"
 import { ConnectionError, type DbError, QueryError } from "../../src/DbError.js"
 import type {
-  BeginOptions,
   Capabilities,
   Connection,
   Cursor,
@@ -29,6 +28,7 @@ import type {
   ResetPolicy,
   TransactionStatus
 } from "../../src/driver/Driver.js"
+import { capabilities, transaction } from "../../src/test/mock.js"
 import { makePlayer, MutableScript, type Script, type Step } from "./script.js"
 
 export type { Script, Step } from "./script.js"
@@ -139,31 +139,6 @@ export const fakeErrors = {
     database: "default"
   })
 } as const
-
-const capabilitiesDefault: Capabilities = {
-  synchronous: false,
-  singleWriter: false,
-  cancel: true,
-  serverLimits: false,
-  pipelinedBegin: true,
-  resolveCommit: false,
-  savepoints: true,
-  transactionalDdl: true,
-  isolationLevels: ["read uncommitted", "read committed", "repeatable read", "serializable"],
-  readOnlyTransactions: "database",
-  deferrable: true,
-  deferredConstraints: true,
-  createDatabase: true,
-  listen: false
-}
-
-const begin = ({ deferrable, isolation, readOnly }: BeginOptions): string =>
-  [
-    "BEGIN",
-    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
-    ...(readOnly === undefined ? [] : [readOnly ? "READ ONLY" : "READ WRITE"]),
-    ...(deferrable === undefined ? [] : [deferrable ? "DEFERRABLE" : "NOT DEFERRABLE"])
-  ].join(" ")
 
 /** Makes a driver whose connections are pretended. */
 export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDriver> =>
@@ -515,17 +490,10 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
     const driver: Driver = {
       dialect: "sqlite",
       target: { system: "fake", namespace: "fake", address: undefined, port: undefined, uri: "fake:" },
-      capabilities: { ...capabilitiesDefault, synchronous, ...options.capabilities },
+      capabilities: { ...capabilities, synchronous, ...options.capabilities },
       compiler: makeCompilerSqlite(),
       transformRows: undefined,
-      transaction: {
-        begin,
-        commit: "COMMIT",
-        rollback: "ROLLBACK",
-        savepoint: (name) => `SAVEPOINT ${name}`,
-        rollbackTo: (name) => `ROLLBACK TO ${name}`,
-        release: (name) => `RELEASE ${name}`
-      },
+      transaction,
       open,
       maxConnections: options.maxConnections,
       transactionId: undefined,
