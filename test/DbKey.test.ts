@@ -3,7 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Db } from "../src/Db.js"
 import * as DbKey from "../src/DbKey.js"
-import { describePostgres, freshDatabase } from "./kit/postgres.js"
+import * as DbTest from "../src/DbTest.js"
+import { describePostgres, sharedPostgres } from "./kit/postgres.js"
 
 /** Tables whose key is what `Db.info` says; keys go in and come back equal. */
 const roundTrip = Effect.gen(function*() {
@@ -36,13 +37,12 @@ describe("DbKey", () => {
   it.live("are text on SQLite", () =>
     Effect.gen(function*() {
       assert.strictEqual(yield* roundTrip, "text")
-    }).pipe(Effect.provide(Db.layer({ url: "sqlite://:memory:" }))))
+    }).pipe(Effect.provide(DbTest.sqlite())))
 
   describePostgres("on PostgreSQL", () => {
-    it.scopedLive("are uuid", () =>
+    it.live("are uuid", () =>
       Effect.gen(function*() {
-        const { url } = yield* freshDatabase
-        assert.strictEqual(yield* Effect.provide(roundTrip, Db.layer({ url })), "uuid")
-      }))
+        assert.strictEqual(yield* roundTrip, "uuid")
+      }).pipe(Effect.provide(DbTest.postgres({ url: sharedPostgres().url }))))
   })
 })

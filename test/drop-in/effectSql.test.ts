@@ -11,10 +11,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Db } from "../../src/Db.js"
+import * as DbTest from "../../src/DbTest.js"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
 
-const Memory = Db.layer({ url: "sqlite://:memory:", environment: "production" })
+const Memory = DbTest.sqlite()
 
 class Person extends Schema.Class<Person>("Person")({ id: Schema.Number, name: Schema.String }) {}
 

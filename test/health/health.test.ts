@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
 import * as DbHealth from "../../src/DbHealth.js"
+import * as DbTest from "../../src/DbTest.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 import { describePostgres, describePrivatePostgres, eventually, PrivatePostgres } from "../kit/postgres.js"
@@ -190,14 +191,14 @@ describe("the state of migrations", () => {
           migration_status: status,
           error: expected === "healthy" ? null : `migrations: ${status}`
         })
-      }).pipe(Effect.provide(Db.layer({ url: "sqlite://:memory:", health: fresh }))))
+      }).pipe(Effect.provide(DbTest.sqlite({ options: { health: fresh } }))))
   }
 
   it.live("one that never answers keeps nobody waiting", () =>
     Effect.gen(function*() {
       yield* Db.watchMigrations(Effect.never)
       assert.deepInclude(yield* Db.health, { status: "healthy", migration_status: null })
-    }).pipe(Effect.provide(Db.layer({ url: "sqlite://:memory:", health: { ...fresh, timeout: "100 millis" } }))))
+    }).pipe(Effect.provide(DbTest.sqlite({ options: { health: { ...fresh, timeout: "100 millis" } } }))))
 })
 
 describe("the probe", () => {
