@@ -93,10 +93,26 @@ const isReachable = (directory: string): boolean => {
   }
 }
 
+/**
+ * Where Linux keeps files in memory, if there is room for the databases of a whole run. A new database is three hundred new
+ * files, which take a disk up to half a second, and memory a hundredth of one.
+ */
+const inMemory = (): ReadonlyArray<string> => {
+  const folder = "/dev/shm"
+  try {
+    const { bavail, bsize } = fs.statfsSync(folder)
+    const room = 4 * 2 ** 30
+    return bavail * bsize >= room && os.freemem() >= room ? [folder] : []
+  } catch {
+    return []
+  }
+}
+
 const temporaryFolder = (identity: Identity | undefined): string => {
+  const candidates = [...inMemory(), os.tmpdir()]
   const parents = identity === undefined
-    ? [os.tmpdir()]
-    : [os.tmpdir(), "/tmp", "/var/tmp"].filter((parent) => fs.existsSync(parent) && isReachable(parent))
+    ? candidates
+    : [...candidates, "/tmp", "/var/tmp"].filter((parent) => fs.existsSync(parent) && isReachable(parent))
   if (parents[0] === undefined) throw new Error("no temporary folder that another user can reach")
   const directory = fs.mkdtempSync(path.join(parents[0], "dblive-pg-"))
   if (identity !== undefined) fs.chownSync(directory, identity.uid, identity.gid)
