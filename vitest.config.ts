@@ -1,7 +1,9 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import { sqliteProcess } from "./test/kit/sqliteProcess.js"
 
 export default defineConfig({
+  plugins: [sqliteProcess(import.meta.dirname)],
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["./test/kit/globalSetup.ts"],
