@@ -1,4 +1,4 @@
-/** Every example runs, and prints what it promises. */
+/** Every example runs, and prints what it promises: bundled, and one of them also as its source, as `npm run` starts it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
@@ -6,21 +6,27 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { bundleAll } from "./kit/bundle.js"
 import { describeMssql, freshMssqlDatabase, type MssqlDatabase } from "./kit/mssql.js"
 import { describeMysql, freshMysqlDatabase } from "./kit/mysql.js"
 import { describePostgres, freshDatabase } from "./kit/postgres.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** Runs an example in a folder of its own, with nothing of this test's environment but the variables given. */
-const run = (name: string, env: Record<string, string> = {}) =>
+const names = readdirSync(join(root, "examples")).filter((name) => name.endsWith(".ts")).map((name) =>
+  name.slice(0, -3)
+)
+const bundled = bundleAll(names.map((name) => new URL(`../examples/${name}.ts`, import.meta.url)))
+
+/** Runs a program in a folder of its own, with nothing of this test's environment but the variables given. */
+const run = (program: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   Effect.acquireUseRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "dblive-example-"))),
     (folder) =>
       Effect.async<{ readonly code: number; readonly output: string }>((resume) => {
         execFile(
           process.execPath,
-          ["--import", join(root, "node_modules/tsx/dist/esm/index.mjs"), join(root, "examples", `${name}.ts`)],
+          program,
           {
             cwd: folder,
             env: { PATH: process.env["PATH"], HOME: folder, NODE_ENV: "development", ...env },
@@ -32,14 +38,21 @@ const run = (name: string, env: Record<string, string> = {}) =>
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
 
-const prints = (name: string, lines: ReadonlyArray<string | RegExp>, env?: Record<string, string>) =>
+const programPrints = (
+  program: ReadonlyArray<string>,
+  lines: ReadonlyArray<string | RegExp>,
+  env?: Record<string, string>
+) =>
   Effect.gen(function*() {
-    const { code, output } = yield* run(name, env)
+    const { code, output } = yield* run(program, env)
     for (const line of lines) {
       assert.match(output, typeof line === "string" ? new RegExp(line.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")) : line)
     }
     assert.strictEqual(code, 0, output)
   })
+
+const prints = (name: string, lines: ReadonlyArray<string | RegExp>, env?: Record<string, string>) =>
+  programPrints([bundled[names.indexOf(name)]!], lines, env)
 
 describe("examples", () => {
   const embedded: Record<string, ReadonlyArray<string | RegExp>> = {
@@ -78,13 +91,18 @@ describe("examples", () => {
   const others = ["postgres", "drop-in", "mysql", "mssql", "two-families", "http-server"]
 
   it("are all run here", () => {
-    const files = readdirSync(join(root, "examples")).filter((name) => name.endsWith(".ts"))
-    assert.deepStrictEqual(files.sort(), [...Object.keys(embedded), ...others].map((name) => `${name}.ts`).sort())
+    assert.deepStrictEqual(names.toSorted(), [...Object.keys(embedded), ...others].sort())
   })
 
   for (const [name, lines] of Object.entries(embedded)) {
     it.live(name, () => prints(name, lines), 90_000)
   }
+
+  it.live("quickstart, from its source", () =>
+    programPrints(
+      ["--import", join(root, "node_modules/tsx/dist/esm/index.mjs"), join(root, "examples/quickstart.ts")],
+      embedded["quickstart"]!
+    ), 90_000)
 
   describePostgres("on PostgreSQL", () => {
     it.scopedLive(

@@ -5,12 +5,11 @@ import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { request } from "node:http"
 import { createServer } from "node:net"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { folder } from "../databases/folder.js"
+import { bundle } from "../kit/bundle.js"
 import { send } from "./serve.js"
 
-const root = fileURLToPath(new URL("../..", import.meta.url))
+const main = bundle(new URL("../../examples/http-server.ts", import.meta.url))
 
 const freePort = Effect.promise(() =>
   new Promise<number>((resolve) => {
@@ -40,7 +39,7 @@ const program = (seconds: number) =>
       Effect.sync(() =>
         spawn(
           process.execPath,
-          ["--import", join(root, "node_modules/tsx/dist/esm/index.mjs"), join(root, "examples/http-server.ts")],
+          [main],
           {
             cwd,
             env: {
