@@ -63,11 +63,24 @@ export const surroundings = (
     : Either.right({ environment, worker: find(["DBLIVE_WORKER", "VITEST_POOL_ID", "VITEST_WORKER_ID"])?.value })
 }
 
+type Variable = readonly [name: string, value: Option.Option<string>]
+
+/** By halves: there are hundreds, and `Config.all` copies for each what it has found so far. */
+const entries = (names: ReadonlyArray<string>): Config.Config<ReadonlyArray<Variable>> =>
+  names.length <= 1
+    ? Config.all(
+      names.map((name) => Config.map(Config.option(Config.string(name)), (value): Variable => [name, value]))
+    )
+    : Config.zipWith(
+      entries(names.slice(0, names.length >> 1)),
+      entries(names.slice(names.length >> 1)),
+      (some, others) => [...some, ...others]
+    )
+
 /** Reads variables, each of which may be missing. */
 export const variables = (
   names: ReadonlyArray<string>
-): Config.Config<Readonly<Record<string, Option.Option<string>>>> =>
-  Config.all(Object.fromEntries(names.map((name) => [name, Config.option(Config.string(name))])))
+): Config.Config<Readonly<Record<string, Option.Option<string>>>> => Config.map(entries(names), Object.fromEntries)
 
 /** Looks an option up by its dotted name. */
 const lookup = (options: Options, option: string): unknown => {
