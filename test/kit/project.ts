@@ -14,6 +14,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { afterAll } from "vitest"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const compiler = path.join(root, "node_modules/typescript/bin/tsc")
@@ -55,6 +56,22 @@ const node = (args: ReadonlyArray<string>, cwd: string, env: Readonly<Record<str
 const temporaryFolder = (): string => fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "dblive-project-")))
 
 const remove = (directory: string) => fs.rmSync(directory, { recursive: true, force: true })
+
+/**
+ * The copy of the package that goes from one project of a test file to the next. It must be a copy, since a link would find
+ * the packages of this repository; and to copy it takes longer than most of what is done with it.
+ */
+const spare = path.join(os.tmpdir(), `dblive-spare-${process.pid}`)
+afterAll(() => remove(spare))
+
+const putPackage = (build: Build, place: string) => {
+  if (fs.existsSync(spare)) fs.renameSync(spare, place)
+  else fs.cpSync(build.directory, place, { recursive: true })
+}
+
+const takePackage = (place: string) => {
+  if (!fs.existsSync(spare)) fs.renameSync(place, spare)
+}
 
 /** The package as `npm publish` would send it. */
 export interface Build {
@@ -186,11 +203,22 @@ export const Project = {
   /** Makes one, in a temporary folder that the scope removes. */
   make: (build: Build, packages: ReadonlyArray<string>): Effect.Effect<Project, never, Scope.Scope> =>
     Effect.map(
-      Effect.acquireRelease(Effect.sync(temporaryFolder), (directory) => Effect.sync(() => remove(directory))),
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const directory = temporaryFolder()
+          const modulesFolder = path.join(directory, "node_modules")
+          fs.mkdirSync(modulesFolder)
+          putPackage(build, path.join(modulesFolder, "dblive"))
+          return directory
+        }),
+        (directory) =>
+          Effect.sync(() => {
+            takePackage(path.join(directory, "node_modules/dblive"))
+            remove(directory)
+          })
+      ),
       (directory): Project => {
         const modulesFolder = path.join(directory, "node_modules")
-        // A copy, not a link: a link would find the packages of this repository.
-        fs.cpSync(build.directory, path.join(modulesFolder, "dblive"), { recursive: true })
         for (const name of new Set([...requiredPeers, ...Object.keys(manifest.dependencies), ...packages])) {
           const place = path.join(modulesFolder, name)
           fs.mkdirSync(path.dirname(place), { recursive: true })
