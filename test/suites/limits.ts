@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Db } from "../../src/Db.js"
 import { isWhole } from "./sessions.js"
-import { describe, type Target, test } from "./target.js"
+import { describe, heldTest, type Target, test } from "./target.js"
 
 /** How long an effect takes, in milliseconds of real time. */
 const took = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<readonly [number, A], E, R> =>
@@ -30,9 +30,7 @@ export const limits = (target: Target): void => {
     const insert = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`INSERT INTO t ${sql.insert({ body: "a" })}`)
     const rows = Effect.map(Db.query("SELECT body FROM t"), (rows) => rows.length)
 
-    test(
-      target,
-      "acquire: ends at its limit, or at the deadline around it",
+    heldTest(target, "acquire: ends at its limit, or at the deadline around it", (time) =>
       Effect.gen(function*() {
         const { capacity } = yield* Db.pool
         const gate = yield* Deferred.make<void>()
@@ -42,48 +40,49 @@ export const limits = (target: Target): void => {
             Effect.gen(function*() {
               const entered = yield* Deferred.make<void>()
               const fiber = yield* Effect.fork(
-                Db.session(Effect.zipRight(Deferred.succeed(entered, undefined), Deferred.await(gate))).pipe(
-                  // To open a connection may take longer than this test lets anybody wait for one.
-                  Effect.retry({ times: 50 })
-                )
+                Db.session(Effect.zipRight(Deferred.succeed(entered, undefined), Deferred.await(gate)))
               )
               yield* Deferred.await(entered)
               return fiber
             })
         )
+        yield* time.run()
         const [millis, error] = yield* took(Effect.flip(Db.session(Effect.void)))
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Acquire", limitMillis: 300, outcome: "NotSent" })
         assert.isTrue(millis > 290 && millis < 1500, `${millis}`)
         const sooner = yield* Effect.flip(Db.query("SELECT 1 AS one").pipe(Db.withTimeout("100 millis")))
         assert.deepInclude(sooner, { _tag: "TimeoutError", phase: "Acquire", limitMillis: 100, outcome: "NotSent" })
+        yield* time.hold
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.joinAll(holders)
         yield* isWhole
-      }),
-      { pool: { size: 2, acquireTimeout: "300 millis" } }
-    )
+      }), { pool: { size: 2, acquireTimeout: "300 millis" } })
 
-    test(
+    heldTest(
       target,
       "transaction: rolled back at its limit, and at the deadline around it",
-      Effect.gen(function*() {
-        yield* table
-        const body = Effect.zipRight(insert, Effect.never)
-        const error = yield* Effect.flip(body.pipe(Db.transaction({ timeout: "100 millis" })))
-        assert.deepInclude(error, {
-          _tag: "TimeoutError",
-          phase: "Transaction",
-          limitMillis: 100,
-          outcome: "RolledBack"
+      (time) =>
+        Effect.gen(function*() {
+          yield* table
+          // The limit runs while the transaction waits, however long its statement took.
+          const body = insert.pipe(Effect.zipRight(time.run()), Effect.zipRight(Effect.never))
+          const error = yield* Effect.flip(body.pipe(Db.transaction({ timeout: "100 millis" })))
+          assert.deepInclude(error, {
+            _tag: "TimeoutError",
+            phase: "Transaction",
+            limitMillis: 100,
+            outcome: "RolledBack"
+          })
+          yield* time.hold
+          const around = yield* Effect.flip(body.pipe(Db.transaction(), Db.withTimeout("150 millis")))
+          assert.deepInclude(around, { _tag: "TimeoutError", phase: "Transaction", limitMillis: 150 })
+          yield* time.hold
+          assert.strictEqual(yield* rows, 0)
+          // Nobody is kept waiting by what was rolled back.
+          yield* insert.pipe(Db.transaction())
+          assert.strictEqual(yield* rows, 1)
+          yield* isWhole
         })
-        const around = yield* Effect.flip(body.pipe(Db.transaction(), Db.withTimeout("150 millis")))
-        assert.deepInclude(around, { _tag: "TimeoutError", phase: "Transaction", limitMillis: 150 })
-        assert.strictEqual(yield* rows, 0)
-        // Nobody is kept waiting by what was rolled back.
-        yield* insert.pipe(Db.transaction())
-        assert.strictEqual(yield* rows, 1)
-        yield* isWhole
-      })
     )
 
     test(

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
+import { HeldClock } from "../kit/heldClock.js"
 
 export interface Target {
   readonly name: string
@@ -39,26 +40,44 @@ export interface Target {
   readonly connections: ((options: DbConfig.Options) => Effect.Effect<number>) | undefined
 }
 
+type Body = Effect.Effect<unknown, unknown, Db | SqlClient | Scope.Scope>
+
+const onDatabase = (target: Target, body: Body, options: DbConfig.Options = {}) =>
+  Effect.flatMap(target.fresh, (fresh) =>
+    Effect.provide(
+      body,
+      Db.layer({
+        // The presets of a test worker commit what is left open; what is promised is production's.
+        environment: "production",
+        ...fresh,
+        ...options,
+        pool: { size: 4, overflow: 0, acquireTimeout: "5 seconds", ...fresh.pool, ...options.pool }
+      })
+    ))
+
 /** Runs a test on a fresh database, in real time. */
 export const test = (
   target: Target,
   name: string,
-  body: Effect.Effect<unknown, unknown, Db | SqlClient | Scope.Scope>,
+  body: Body,
   options: DbConfig.Options = {},
   timeout = 30_000
 ): void => {
-  it.scopedLive(name, () =>
-    Effect.flatMap(target.fresh, (fresh) =>
-      Effect.provide(
-        body,
-        Db.layer({
-          // The presets of a test worker commit what is left open; what is promised is production's.
-          environment: "production",
-          ...fresh,
-          ...options,
-          pool: { size: 4, overflow: 0, acquireTimeout: "5 seconds", ...fresh.pool, ...options.pool }
-        })
-      )), timeout)
+  it.scopedLive(name, () => onDatabase(target, body, options), timeout)
+}
+
+/** Runs a test on a fresh database, in time that stands still until the test has it run. */
+export const heldTest = (
+  target: Target,
+  name: string,
+  body: (time: HeldClock) => Body,
+  options: DbConfig.Options = {}
+): void => {
+  it.scopedLive(name, () => {
+    const time = new HeldClock()
+    // What ends the test is to go on.
+    return Effect.withClock(onDatabase(target, Effect.ensuring(body(time), time.run()), options), time)
+  })
 }
 
 export { describe }

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import { describe } from "vitest"
 import { Db } from "../../src/Db.js"
 import { DbError } from "../../src/DbError.js"
+import { HeldClock } from "../kit/heldClock.js"
 import { describePostgres, eventually } from "../kit/postgres.js"
 import { afterStatement, beforeMessage, beforeStatement, type Point } from "../kit/proxy.js"
 import { isWhole } from "../suites/sessions.js"
@@ -18,7 +19,7 @@ const insert = Db.query("INSERT INTO t VALUES (1)")
 interface Case {
   /** Where the network goes silent; by itself where this is missing. */
   readonly at?: () => Point
-  readonly run: (server: Server) => Effect.Effect<unknown, unknown, Db>
+  readonly run: (server: Server, time: HeldClock) => Effect.Effect<unknown, unknown, Db>
   /** What it ends with: an error of ours, by tag and reason; else as it is. */
   readonly ends: ReadonlyArray<string>
 }
@@ -37,19 +38,19 @@ const nth = (pattern: RegExp, n: number) => (): Point => {
 
 const cases: Readonly<Record<string, Case>> = {
   "opening": {
-    run: (server) =>
+    run: (server, time) =>
       Effect.suspend(() => {
         server.proxy.cutAll()
         server.proxy.blackHole()
-        return Effect.zipRight(Effect.sleep(20), insert)
+        return time.run().pipe(Effect.zipRight(Effect.sleep(20)), Effect.zipRight(insert))
       }),
     ends: acquires
   },
   "validating": {
-    run: (server) =>
+    run: (server, time) =>
       Effect.suspend(() => {
         server.proxy.blackHole()
-        return Effect.zipRight(Effect.sleep(60), insert)
+        return time.run().pipe(Effect.zipRight(Effect.sleep(60)), Effect.zipRight(insert))
       }),
     ends: acquires
   },
@@ -136,29 +137,39 @@ describePostgres("a server that stops answering", () => {
         Effect.gen(function*() {
           const server = yield* withServer
           yield* server.ask("CREATE TABLE t (id int)")
+          // What a healthy server takes its time for is nothing to these limits.
+          const time = new HeldClock()
           yield* Effect.gen(function*() {
             yield* Db.query("SELECT 1")
             if (at !== undefined) {
-              server.proxy.at(at(), "blackHole")
+              const { fired } = server.proxy.at(at(), "blackHole")
+              yield* Effect.fork(Effect.zipRight(fired, time.run()))
             }
-            const [millis, error] = yield* took(Effect.flip(run(server)))
+            const [millis, error] = yield* time.took(Effect.flip(run(server, time)))
             assert.include(ends, Schema.is(DbError)(error) ? `${error._tag}.${error.reason}` : error, String(error))
             // The limit of the statement, two seconds for its cancel; and the same for the ROLLBACK behind it.
             assert.isBelow(millis, 6000)
             server.proxy.heal()
-            const [back] = yield* took(Effect.retry(Db.query("SELECT 1"), { times: 2 }))
+            // To connect anew has the time that its limit leaves, and that is short: four times as much of the machine's.
+            yield* time.run(0.25)
+            const [back] = yield* time.took(Effect.retry(Db.query("SELECT 1"), { times: 2 }))
             assert.isBelow(back, 4000)
+            yield* time.hold
             yield* isWhole
-          }).pipe(Effect.provide(Db.layer(optionsFor(server, {
-            pool: {
-              size: 1,
-              connectTimeout: "400 millis",
-              acquireTimeout: "1200 millis",
-              validateAfter: "50 millis",
-              closeTimeout: "500 millis"
-            },
-            limits: { statementTimeout: "300 millis" }
-          }, "proxied"))))
+            yield* time.run()
+          }).pipe(
+            Effect.provide(Db.layer(optionsFor(server, {
+              pool: {
+                size: 1,
+                connectTimeout: "400 millis",
+                acquireTimeout: "1200 millis",
+                validateAfter: "50 millis",
+                closeTimeout: "500 millis"
+              },
+              limits: { statementTimeout: "300 millis" }
+            }, "proxied"))),
+            Effect.withClock(time)
+          )
           yield* eventually(server.connections, (n) => n === 0)
         }))
     }
