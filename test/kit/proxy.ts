@@ -198,7 +198,11 @@ class PipedLink implements Link {
   private finish(how: "fin" | "reset"): void {
     if (this.gone) return
     this.gone = true
-    for (const direction of both) clearTimeout(this.timers[direction])
+    for (const direction of both) {
+      clearTimeout(this.timers[direction])
+      // What has passed is on its way.
+      this.sockets[direction].uncork()
+    }
     if (how === "reset") this.sockets.frontend.resetAndDestroy()
     else this.sockets.frontend.destroySoon()
     // A reset could overtake what the server has still to read: it gets all that has passed, then the end.
@@ -229,7 +233,15 @@ class PipedLink implements Link {
     return this.held[direction] || this.network.hole[direction]
   }
 
+  /** In one piece, as it came: who reads a part of it alone may be gone when the rest is written. */
   private pump(direction: Direction): void {
+    const target = this.sockets[other[direction]]
+    target.cork()
+    this.pumpAll(direction)
+    target.uncork()
+  }
+
+  private pumpAll(direction: Direction): void {
     const queue = this.queues[direction]
     while (!this.gone && queue[0] !== undefined && !this.isHeld(direction)) {
       const item = queue[0]

@@ -23,10 +23,11 @@ const cut = (point: Point, effect: Effect.Effect<unknown, DbError, Db>) => (serv
 const terminated = (effect: Effect.Effect<unknown, DbError, Db>) => (server: Server) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(effect)
-    // Not whatever runs at the moment: what came before it in the transaction may be running still.
+    // Not whatever runs at the moment: what came before it in the transaction may be running still, or the server may not
+    // have read all of the request.
     yield* eventually(
       server.ask(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query ~ 'pg_sleep|COMMIT' " +
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' " +
           "AND application_name = 'dblive test' AND datname = current_database()"
       ),
       (rows) => rows.length > 0
