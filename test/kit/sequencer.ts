@@ -1,0 +1,29 @@
+/**
+ * The order of the test files: those that take longest come first, so that none of them is left to run alone at the end. A
+ * machine that has run the tests before knows by itself.
+ */
+import { BaseSequencer, type TestSpecification } from "vitest/node"
+
+const longest = [
+  "migrator/processes",
+  "package/drivers",
+  "package/package",
+  "driver/sqlite/conformance",
+  "conformance/pg",
+  "service",
+  "examples",
+  "driver/pg/connection",
+  "dbtest/layers",
+  "http/page"
+]
+
+const rank = ({ moduleId }: TestSpecification): number => {
+  const index = longest.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`))
+  return index < 0 ? longest.length : index
+}
+
+export default class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
+  }
+}
