@@ -1,9 +1,10 @@
 /** Chromium for tests: `describeBrowser(name, body)` is skipped, with the reason, where there is none. */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import type { Browser, Page } from "playwright-core"
 import { chromium } from "playwright-core"
-import { describe } from "vitest"
+import { afterAll, describe } from "vitest"
 
 const executable = [
   process.env["TEST_CHROMIUM"],
@@ -20,16 +21,16 @@ export const describeBrowser = (name: string, body: () => void): void => {
   }
 }
 
-/** A browser that ends with the scope. */
-export const browser = Effect.acquireRelease(
-  Effect.promise((): Promise<Browser> =>
-    chromium.launch({
-      executablePath: executable!,
-      // In a container there is no user namespace to put its own sandbox in; what it opens here is ours.
-      args: ["--no-sandbox", "--disable-dev-shm-usage"]
-    })
-  ),
-  (browser) => Effect.promise(() => browser.close())
+let launched: Promise<Browser> | undefined
+afterAll(() => launched?.then((browser) => browser.close()))
+
+/** One browser for all tests of a file; each has a page, and a context, of its own. */
+export const browser = Effect.promise(() =>
+  launched ??= chromium.launch({
+    executablePath: executable!,
+    // In a container there is no user namespace to put its own sandbox in; what it opens here is ours.
+    args: ["--no-sandbox", "--disable-dev-shm-usage"]
+  })
 )
 
 /** What a page did besides showing something. */
@@ -40,24 +41,28 @@ export interface Traces {
   readonly errors: Array<string>
 }
 
-/** A page, and what it does. */
+/** A page, and what it does. The scope closes it. */
 export const openPage = (
   browser: Browser,
   options: Parameters<Browser["newPage"]>[0] = {}
-): Effect.Effect<{ readonly page: Page; readonly traces: Traces }> =>
-  Effect.promise(async () => {
-    const page = await browser.newPage(options)
-    page.setDefaultTimeout(15_000)
-    const traces: Traces = { requests: [], errors: [] }
-    page.on("request", (request) => traces.requests.push(request.url()))
-    page.on("pageerror", (error) => traces.errors.push(String(error)))
-    page.on("console", (message) => {
-      if (message.type() === "error" || /content.security.policy/i.test(message.text())) {
-        traces.errors.push(message.text())
-      }
+): Effect.Effect<{ readonly page: Page; readonly traces: Traces }, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() => browser.newPage(options)),
+    (page) => Effect.promise(() => page.close())
+  ).pipe(Effect.flatMap((page) =>
+    Effect.promise(async () => {
+      page.setDefaultTimeout(15_000)
+      const traces: Traces = { requests: [], errors: [] }
+      page.on("request", (request) => traces.requests.push(request.url()))
+      page.on("pageerror", (error) => traces.errors.push(String(error)))
+      page.on("console", (message) => {
+        if (message.type() === "error" || /content.security.policy/i.test(message.text())) {
+          traces.errors.push(message.text())
+        }
+      })
+      await page.addInitScript(
+        "addEventListener('securitypolicyviolation', (event) => console.error('content security policy', event.blockedURI))"
+      )
+      return { page, traces }
     })
-    await page.addInitScript(
-      "addEventListener('securitypolicyviolation', (event) => console.error('content security policy', event.blockedURI))"
-    )
-    return { page, traces }
-  })
+  ))
