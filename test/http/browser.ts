@@ -37,6 +37,8 @@ export const browser = Effect.promise(() =>
 export interface Traces {
   /** Addresses of everything it asked for. */
   readonly requests: Array<string>
+  /** How many of them have been answered, or have failed. */
+  answered: number
   /** Of scripts, and of the policy that it is under. */
   readonly errors: Array<string>
 }
@@ -52,8 +54,10 @@ export const openPage = (
   ).pipe(Effect.flatMap((page) =>
     Effect.promise(async () => {
       page.setDefaultTimeout(15_000)
-      const traces: Traces = { requests: [], errors: [] }
+      const traces: Traces = { requests: [], answered: 0, errors: [] }
       page.on("request", (request) => traces.requests.push(request.url()))
+      page.on("requestfinished", () => traces.answered++)
+      page.on("requestfailed", () => traces.answered++)
       page.on("pageerror", (error) => traces.errors.push(String(error)))
       page.on("console", (message) => {
         if (message.type() === "error" || /content.security.policy/i.test(message.text())) {

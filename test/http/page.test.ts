@@ -11,6 +11,7 @@ import { Db } from "../../src/Db.js"
 import * as DbHttp from "../../src/DbHttp.js"
 import { script } from "../../src/http/page/script.js"
 import { folder } from "../databases/folder.js"
+import { eventually } from "../kit/postgres.js"
 import { browser, describeBrowser, openPage } from "./browser.js"
 import { serve } from "./serve.js"
 
@@ -130,13 +131,17 @@ describeBrowser("the status page", () => {
       const url = yield* serve(
         DbHttp.layer([Db], { debug: check }).pipe(Layer.provide(Layer.succeedContext(context)))
       )
-      const { page } = yield* openPage(yield* browser)
+      const { page, traces } = yield* openPage(yield* browser)
+      yield* Effect.promise(() => page.clock.install())
       yield* show(page, url)
       yield* sees(page, ".database h2", "default")
       guard.open = false
       yield* sees(page, "#lost", /Not connected.*does not let this page pass/s)
       yield* sees(page, "#link", /next attempt in|trying/)
       assert.match(yield* text(page, "#news"), /Not connected/)
+      // From here on the page does nothing by itself: what comes is the button's doing.
+      yield* Effect.promise(async () => page.clock.pauseAt(await page.evaluate(() => Date.now()) + 1000))
+      yield* eventually(Effect.sync(() => traces.answered - traces.requests.length), (waiting) => waiting === 0)
       guard.open = true
       yield* Effect.promise(() => page.getByRole("button", { name: "Try now" }).click())
       yield* sees(page, "#link", /live/)
