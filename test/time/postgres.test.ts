@@ -190,26 +190,27 @@ describePostgres("limits on PostgreSQL", () => {
     Effect.gen(function*() {
       const server = yield* withServer
       const options = optionsFor(server, { pool: { size: 2, closeTimeout: "300 millis" } })
-      const [millis, [single, idle]] = yield* took(
-        Effect.gen(function*() {
-          const single = yield* Effect.forkDaemon(Effect.flip(Db.query(endless)))
-          const begun = yield* Deferred.make<void>()
-          const idle = yield* Effect.forkDaemon(
-            Effect.flip(
-              Db.query("SELECT 1").pipe(
-                Effect.zipRight(Deferred.succeed(begun, undefined)),
-                Effect.zipRight(Effect.sleep("500 millis")),
-                Effect.zipRight(Db.query("SELECT 2")),
-                Db.transaction()
-              )
+      const closing = yield* Deferred.make<number>()
+      const [single, idle] = yield* Effect.gen(function*() {
+        const single = yield* Effect.forkDaemon(Effect.flip(Db.query(endless)))
+        const begun = yield* Deferred.make<void>()
+        const idle = yield* Effect.forkDaemon(
+          Effect.flip(
+            Db.query("SELECT 1").pipe(
+              Effect.zipRight(Deferred.succeed(begun, undefined)),
+              Effect.zipRight(Deferred.await(closing)),
+              Effect.zipRight(Effect.sleep("500 millis")),
+              Effect.zipRight(Db.query("SELECT 2")),
+              Db.transaction()
             )
           )
-          yield* Deferred.await(begun)
-          yield* runs(server, 1)
-          return [single, idle] as const
-        }).pipe(Effect.provide(Db.layer(options)))
-      )
-      assert.isBelow(millis, 1500)
+        )
+        yield* Deferred.await(begun)
+        yield* runs(server, 1)
+        yield* Deferred.succeed(closing, performance.now())
+        return [single, idle] as const
+      }).pipe(Effect.provide(Db.layer(options)))
+      assert.isBelow(performance.now() - (yield* Deferred.await(closing)), 1500)
       yield* eventually(server.connections, (n) => n === 0, 1000)
       assert.deepInclude(yield* Fiber.join(single), { _tag: "TimeoutError", phase: "Close", limitMillis: 300 })
       assert.deepInclude(yield* Fiber.join(idle), { phase: "Close", limitMillis: 300, outcome: "RolledBack" })
