@@ -56,9 +56,19 @@ describePostgres("a bank under SERIALIZABLE", () => {
               }),
               { numRuns: fibers * transfers, seed }
             )
+            let attempts = 0
+            let seen = 0
+            /** Kills follow one another no faster than what they are to hit: where all is slow, something gets through, too. */
+            const turn: Effect.Effect<void> = Effect.flatMap(pause(30), () => {
+              if (attempts < seen + 4) {
+                return turn
+              }
+              seen = attempts
+              return Effect.void
+            })
             const killer = yield* Effect.fork(Effect.forever(
               Effect.zipRight(
-                pause(30),
+                turn,
                 server.ask(
                   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dblive test' " +
                     "AND datname = current_database() ORDER BY random() LIMIT 1"
@@ -66,7 +76,10 @@ describePostgres("a bank under SERIALIZABLE", () => {
               )
             ))
             const exits = yield* Effect.forEach(plans, ({ amount, from, hop }, i) =>
-              transfer(from, (from + hop - 1) % accounts + 1, amount, `${i}`).pipe(
+              Effect.suspend(() => {
+                attempts++
+                return transfer(from, (from + hop - 1) % accounts + 1, amount, `${i}`)
+              }).pipe(
                 Db.transaction({
                   isolation: "serializable",
                   retry: DbRetry.attempts(60, "2 millis", "60 millis"),
