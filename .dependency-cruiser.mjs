@@ -23,6 +23,13 @@ export default {
       to: { path: "^src/driver/", pathNot: "^src/driver/Driver\\.ts$" }
     },
     {
+      name: "databases-through-the-front-door",
+      comment: "database/ is the inside of Db.ts, which shows what others may use of it",
+      severity: "error",
+      from: { pathNot: "^src/(Db\\.ts$|database/)" },
+      to: { path: "^src/database/" }
+    },
+    {
       name: "nobody-imports-the-index",
       comment: "index.ts is for users only",
       severity: "error",

@@ -1,0 +1,34 @@
+/**
+ * An open database, as it stands in the context under its tag.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type * as Effect from "effect/Effect"
+import type * as DbHealth from "../DbHealth.js"
+import type { Engine } from "../engine/Engine.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("dblive/Db")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * An open database: what a tag stands for in the context. Everything is done through the tag's members.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Database {
+  readonly [TypeId]: Engine
+  readonly name: string
+  readonly sql: SqlClient.SqlClient
+  readonly health: Effect.Effect<DbHealth.Report>
+  /** How its migrations stand, asked by `health`; set by {@link Members.watchMigrations}. */
+  migrations: Effect.Effect<DbHealth.MigrationStatus | null>
+}

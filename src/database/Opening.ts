@@ -1,0 +1,184 @@
+/**
+ * Opening a database: with which driver, and what runs from then on until its scope ends.
+ */
+import type * as Reactivity from "@effect/experimental/Reactivity"
+import { SqlError } from "@effect/sql/SqlError"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
+import { identity } from "effect/Function"
+import { globalValue } from "effect/GlobalValue"
+import * as LogLevel from "effect/LogLevel"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+import type * as DbConfig from "../DbConfig.js"
+import { ConnectionError, type DbError } from "../DbError.js"
+import * as DbHealth from "../DbHealth.js"
+import { register } from "../DbMetrics.js"
+import * as DbRetry from "../DbRetry.js"
+import { creating } from "../driver/Creation.js"
+import type * as Driver from "../driver/Driver.js"
+import * as Client from "../engine/Client.js"
+import { Engine } from "../engine/Engine.js"
+import * as Gauges from "../engine/Gauges.js"
+import { reserveSession } from "../engine/Transaction.js"
+import { type Database, TypeId } from "./Database.js"
+
+const missing = (database: string, packages: string) => (cause: unknown): ConnectionError =>
+  new ConnectionError({
+    message: `database "${database}": its driver could not be loaded. Install it: npm install ${packages}`,
+    reason: "Unsupported",
+    outcome: "NotSent",
+    database,
+    cause
+  })
+
+/** A driver's module is loaded when its database is opened, so that nobody needs the packages of the others. */
+export const loadDriver = (
+  config: DbConfig.DbConfig
+): Effect.Effect<Driver.Make<DbConfig.DbConfig>, ConnectionError> => {
+  switch (config.type) {
+    case "sqlite":
+      return Effect.tryPromise({
+        try: () => import("../driver/Sqlite.js").then((_) => _.make),
+        catch: missing(config.name, "better-sqlite3 @effect/sql-sqlite-node")
+      })
+    case "postgresql":
+      return Effect.tryPromise({
+        try: () => import("../driver/Pg.js").then((_) => _.make),
+        catch: missing(config.name, "pg @effect/sql-pg")
+      })
+    case "mysql":
+    case "mariadb":
+      return Effect.tryPromise({
+        try: () => import("../driver/Mysql.js").then((_) => _.make),
+        catch: missing(config.name, "mysql2 @effect/sql-mysql2")
+      })
+    case "mssql":
+      return Effect.tryPromise({
+        try: () => import("../driver/Mssql.js").then((_) => _.make),
+        catch: missing(config.name, "tedious @effect/sql-mssql")
+      })
+  }
+}
+
+/**
+ * What a database is opened from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Opening {
+  readonly config: DbConfig.DbConfig
+  readonly makeDriver: Driver.Make<DbConfig.DbConfig>
+}
+
+/**
+ * Changes what every database is opened from, while its layer is built: how test layers put themselves between an
+ * engine and its driver.
+ *
+ * @since 0.1.0
+ * @category fiber refs
+ */
+export const currentOpening: FiberRef.FiberRef<(opening: Opening) => Opening> = globalValue(
+  "dblive/Db/currentOpening",
+  () => FiberRef.unsafeMake<(opening: Opening) => Opening>(identity)
+)
+
+const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ?? error, message: error.message })
+
+/**
+ * Opens a database with a driver: everything behind the layers. It is closed with the scope: new sessions are refused,
+ * running ones are waited for up to `closeTimeout`, then cut.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  given: DbConfig.DbConfig,
+  makeGivenDriver: Driver.Make<DbConfig.DbConfig>
+): Effect.Effect<
+  { readonly database: Database; readonly services: Context.Context<never> },
+  DbError,
+  Scope.Scope | Reactivity.Reactivity
+> =>
+  Effect.gen(function*() {
+    const change = yield* FiberRef.get(currentOpening)
+    const { config, makeDriver } = change({ config: given, makeDriver: makeGivenDriver })
+    const driver = creating(yield* makeDriver(config), config)
+    const runtime = yield* Effect.runtime<never>()
+    const clock = yield* Effect.clock
+    const started = clock.unsafeCurrentTimeMillis()
+    const random = yield* Effect.random
+    const runFork = Runtime.runFork(runtime)
+    const engine = new Engine(
+      config,
+      driver,
+      clock,
+      // Layers are built where interruption is masked; what runs beside them must not inherit that.
+      (effect) => runFork(Effect.interruptible(effect)),
+      () => Effect.runSync(random.next),
+      { openSchedule: DbRetry.connection }
+    )
+    engine.client = yield* Client.make(engine)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => [register(config.name, () => engine.snapshot), Gauges.watch(config.name, engine)]),
+      (registered) => Effect.sync(() => registered.forEach((unregister) => unregister()))
+    )
+    yield* Effect.addFinalizer(() => engine.close)
+    if (config.connectOnStart) {
+      yield* engine.pool.openOne
+    }
+    engine.metrics.engineCreated()
+    const { acquireTimeout, maxLifetime, overflow, size, validateAfter } = config.pool
+    // Tests open a database every moment.
+    yield* engine.log.line(config.environment === "test" ? LogLevel.Debug : LogLevel.Info, "database opened", {
+      operation: "open",
+      engine: engine.metrics.engineCreations,
+      durationMillis: clock.unsafeCurrentTimeMillis() - started,
+      type: config.type,
+      uri: driver.target.uri,
+      "pool.size": size,
+      "pool.overflow": overflow,
+      "pool.acquireTimeout": acquireTimeout,
+      "pool.validateAfter": validateAfter,
+      "pool.maxLifetime": maxLifetime
+    })
+    const services = yield* driver.services({
+      client: engine.client,
+      database: config.name,
+      connection: reserveSession(engine).pipe(
+        Effect.map((session) => session.connection),
+        Effect.mapError(toSql)
+      )
+    })
+    const database: Database = {
+      [TypeId]: engine,
+      name: config.name,
+      sql: engine.client,
+      health: DbHealth.make(
+        {
+          name: config.name,
+          type: config.type,
+          probe: engine.probe,
+          pool: () => engine.pool.figures,
+          timedOutAt: () => engine.pool.timedOutAt,
+          migrations: Effect.suspend(() => database.migrations)
+        },
+        config.health,
+        clock,
+        engine.fork
+      ),
+      migrations: Effect.succeed(null)
+    }
+    return { database, services }
+  })
+
+/**
+ * Opens a database as its layers do, in a scope: with the driver of its type.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const open = (config: DbConfig.DbConfig): ReturnType<typeof make> =>
+  Effect.flatMap(loadDriver(config), (makeDriver) => make(config, makeDriver))
