@@ -20,20 +20,22 @@ const notesLike = (pattern: string) =>
 // #endregion
 
 // #region scoped
-/** Every note that can be written is; those that cannot are told. */
+const importNote = (session: Db.Session, body: string | null) =>
+  Effect.gen(function*() {
+    yield* session.begin() // a savepoint
+    return yield* session.sql`INSERT INTO session_note (body) VALUES (${body})`.pipe(
+      Effect.zipRight(session.commit),
+      Effect.as(1),
+      Effect.catchAll(() => Effect.as(session.rollback, 0))
+    )
+  })
+
+/** Writes every note that can be written, and gives their number. */
 const importNotes = (bodies: ReadonlyArray<string | null>) =>
   Effect.gen(function*() {
     const session = yield* Db.scoped
     yield* session.begin()
-    const written = yield* Effect.forEach(bodies, (body) =>
-      Effect.gen(function*() {
-        yield* session.begin() // a savepoint
-        return yield* session.sql`INSERT INTO session_note (body) VALUES (${body})`.pipe(
-          Effect.zipRight(session.commit),
-          Effect.as(1),
-          Effect.catchAll(() => Effect.as(session.rollback, 0))
-        )
-      }))
+    const written = yield* Effect.forEach(bodies, (body) => importNote(session, body))
     yield* session.commit
     return Number.sumAll(written)
   }).pipe(Effect.scoped) // here the connection goes back; what was not committed is rolled back

@@ -19,6 +19,7 @@ export const reports = (names: ReadonlyArray<PublicName>): ReadonlyMap<string, s
       .map(({ declaration, name }) => ({ name, text: `// ${name}\n${declaration}` }))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .map(({ text }) => text)
+    const behind = [...new Set(own.flatMap((name) => name.behind).map(({ declaration }) => declaration))].sort()
     files.set(
       `${entry.replaceAll("/", "-")}.api.md`,
       [
@@ -34,7 +35,10 @@ export const reports = (names: ReadonlyArray<PublicName>): ReadonlyMap<string, s
         "```ts",
         lines.join("\n\n"),
         "```",
-        ""
+        "",
+        ...(behind.length === 0
+          ? []
+          : ["The types behind them, which have no name of their own:", "", "```ts", behind.join("\n\n"), "```", ""])
       ].join("\n")
     )
   }

@@ -21,6 +21,8 @@ export interface PublicName {
   readonly tags: ReadonlyArray<{ readonly name: string; readonly text: string }>
   /** Members without a word of documentation. */
   readonly silentMembers: ReadonlyArray<string>
+  /** The package's types it is written with and that have no name of their own for users, and those behind them. */
+  readonly behind: ReadonlyArray<{ readonly name: string; readonly declaration: string }>
 }
 
 const packageOf = (file: string): string =>
@@ -54,19 +56,39 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
     types: []
   })
   const checker = program.getTypeChecker()
+  const reachable = new Set<ts.Symbol>()
 
-  const namesOf = (entry: string, prefix: string, module: ts.Symbol): ReadonlyArray<PublicName> =>
+  const namesOf = (
+    entry: string,
+    prefix: string,
+    module: ts.Symbol,
+    isCounted: (node: ts.Node) => boolean = () => true
+  ): ReadonlyArray<PublicName> =>
     checker.getExportsOfModule(module).flatMap((exported) => {
       const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
       const name = prefix + exported.name
-      const declarations = symbol.declarations ?? []
+      const declarations = (symbol.declarations ?? []).filter((node) =>
+        isCounted(node) && !ts.isModuleDeclaration(node)
+      )
       const own = declarations.filter((node) => node.getSourceFile().fileName.startsWith(join(directory, "dist")))
       if (declarations.length > 0 && own.length === 0) {
         const origin = packageOf(declarations[0]!.getSourceFile().fileName)
-        return [{ entry, name, origin, declaration: `// from ${origin}`, summary: "", tags: [], silentMembers: [] }]
+        return [{
+          entry,
+          name,
+          origin,
+          declaration: `// from ${origin}`,
+          summary: "",
+          tags: [],
+          silentMembers: [],
+          behind: []
+        }]
       }
       if (symbol.flags & ts.SymbolFlags.ValueModule) {
         return namesOf(entry, `${name}.`, symbol)
+      }
+      if (declarations.length === 0) {
+        return []
       }
       const tags = symbol.getJsDocTags(checker).map((tag) => ({
         name: tag.name,
@@ -76,20 +98,27 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
       if (tags.some((tag) => tag.name === "internal")) {
         return []
       }
+      // A class may have types in a namespace of its name; its other exports are its static members.
+      const types = symbol.flags & ts.SymbolFlags.NamespaceModule
+        ? namesOf(
+          entry,
+          `${name}.`,
+          symbol,
+          (node) => ts.isTypeAliasDeclaration(node) || ts.isInterfaceDeclaration(node)
+        )
+        : []
       return [{
         entry,
         name,
         origin: undefined,
-        declaration: own.flatMap((node) => [...basesOf(node), statementOf(node)])
-          .map((node) => printer.printNode(ts.EmitHint.Unspecified, node, node.getSourceFile()))
-          .sort()
-          .join("\n"),
+        declaration: printed(own),
         summary: ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim(),
         tags,
         silentMembers: own.flatMap((node) => membersOf(node)).filter((node) =>
           !hasWords(checker, checker.getSymbolAtLocation(node))
-        ).map((node) => node.getText())
-      }]
+        ).map((node) => node.getText()),
+        behind: behind(own, new Set())
+      }, ...types]
     })
 
   /** The compiler writes `class A extends A_base` and the base beside it. */
@@ -101,17 +130,62 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
     return declared === undefined ? [] : [statementOf(declared)]
   }
 
+  const printed = (nodes: ReadonlyArray<ts.Declaration>): string =>
+    nodes.flatMap((node) => [...basesOf(node), statementOf(node)])
+      .map((node) => printer.printNode(ts.EmitHint.Unspecified, node, node.getSourceFile()))
+      .sort()
+      .join("\n")
+
+  const behind = (nodes: ReadonlyArray<ts.Node>, seen: Set<ts.Symbol>): PublicName["behind"] => {
+    const found: Array<PublicName["behind"][number]> = []
+    const visit = (node: ts.Node): void => {
+      ts.forEachChild(node, visit)
+      if (!ts.isIdentifier(node)) {
+        return
+      }
+      const used = checker.getSymbolAtLocation(node)
+      const symbol = used !== undefined && used.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(used) : used
+      // Of a class users see what its public declarations say; what it is made of is its own affair.
+      const declarations =
+        symbol?.declarations?.filter((node) =>
+          (ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node)) &&
+          node.getSourceFile().fileName.startsWith(join(directory, "dist"))
+        ) ?? []
+      if (symbol === undefined || declarations.length === 0 || seen.has(symbol)) {
+        return
+      }
+      seen.add(symbol)
+      if (!reachable.has(symbol)) {
+        found.push({ name: symbol.name, declaration: printed(declarations) })
+        declarations.forEach(visit)
+      }
+    }
+    nodes.flatMap((node) => [node, ...(ts.isClassDeclaration(node) ? basesOf(node) : [])]).forEach(visit)
+    return found
+  }
+
   const membersOf = (node: ts.Declaration): ReadonlyArray<ts.Node> =>
     ts.isInterfaceDeclaration(node)
       ? node.members.flatMap((member) => member.name !== undefined && ts.isIdentifier(member.name) ? [member.name] : [])
       : []
 
-  return entries.flatMap(({ entry, file }) => {
+  const modules = entries.map(({ entry, file }) => {
     const source = program.getSourceFile(file)
     const module = source === undefined ? undefined : checker.getSymbolAtLocation(source)
     if (module === undefined) {
       throw new Error(`${file} is not a module`)
     }
-    return namesOf(entry, "", module)
+    return { entry, module }
   })
+  const reach = (module: ts.Symbol): void => {
+    for (const exported of checker.getExportsOfModule(module)) {
+      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
+      reachable.add(symbol)
+      if (symbol.flags & ts.SymbolFlags.Module) {
+        reach(symbol)
+      }
+    }
+  }
+  modules.forEach(({ module }) => reach(module))
+  return modules.flatMap(({ entry, module }) => namesOf(entry, "", module))
 }

@@ -10,9 +10,12 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Database } from "./database/Database.js"
+import type * as Database from "./database/Database.js"
 import * as Members from "./database/Members.js"
 import { loadDriver, make } from "./database/Opening.js"
+import type * as Query from "./database/Query.js"
+import type { Session as SessionHandle } from "./database/Session.js"
+import type * as Transaction from "./database/Transaction.js"
 import * as DbConfig from "./DbConfig.js"
 import type { ConnectionError, DbError } from "./DbError.js"
 import { DbMetrics, registry } from "./DbMetrics.js"
@@ -35,7 +38,7 @@ type LayerError = DbError | ConfigError
  * @category models
  */
 export interface TagClass<Self, Name extends string, Provided = Self | DbMetrics>
-  extends Context.TagClass<Self, `dblive/Db/${Name}`, Database>, Members.Members<Self>
+  extends Context.TagClass<Self, `dblive/Db/${Name}`, Database.Database>, Members.Members<Self>
 {
   /** Opens the database with these options. */
   readonly layer: (options: DbConfig.Options) => Layer.Layer<Provided, LayerError>
@@ -51,7 +54,7 @@ export interface TagClass<Self, Name extends string, Provided = Self | DbMetrics
 }
 
 /** What the layers of one tag provide. */
-const layers = <Self>(tag: Context.Tag<Self, Database>, name: string, isDefault: boolean) => {
+const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, isDefault: boolean) => {
   const open = (
     config: Effect.Effect<DbConfig.DbConfig, ConfigError>,
     load: (config: DbConfig.DbConfig) => Effect.Effect<Driver.Make<DbConfig.DbConfig>, ConnectionError> = loadDriver
@@ -97,7 +100,7 @@ const makeTag = <Self, Name extends string, Provided>(
   name: Name,
   isDefault: boolean
 ): TagClass<Self, Name, Provided> => {
-  const tag = Context.Tag(`dblive/Db/${name}`)<Self, Database>()
+  const tag = Context.Tag(`dblive/Db/${name}`)<Self, Database.Database>()
   // The members and layers complete the tag to what `TagClass` says; a class's static side cannot be written as a type.
   return Object.assign(tag, Members.make(tag), layers(tag, name, isDefault)) as unknown as TagClass<
     Self,
@@ -131,6 +134,81 @@ export class Db extends makeTag<Db, "default", Db | SqlClient.SqlClient | DbMetr
    * @since 0.1.0
    */
   static readonly Tag = Tag
+}
+
+/**
+ * The types of what a tag's members take and give, for whoever writes them down: `(session: Db.Session) => ...`.
+ *
+ * @since 0.1.0
+ */
+export declare namespace Db {
+  /**
+   * An open database: the service of a tag.
+   *
+   * @since 0.1.0
+   * @category models
+   * @interface
+   */
+  export type Database = Database.Database
+
+  /**
+   * A session in your hands, as `Db.scoped` gives it.
+   *
+   * @since 0.1.0
+   * @category models
+   * @interface
+   */
+  export type Session = SessionHandle
+
+  /**
+   * How a transaction is to run.
+   *
+   * @since 0.1.0
+   * @category models
+   * @interface
+   */
+  export type TransactionOptions = Transaction.TransactionOptions
+
+  /**
+   * How much of what others do at the same time a transaction may see.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type IsolationLevel = Driver.IsolationLevel
+
+  /**
+   * What `Db.transaction` gives: an effect that is applied wholly or not at all, as `Db.retry` takes it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Atomic<A, E = never, R = never> = Transaction.Atomic<A, E, R>
+
+  /**
+   * Values of a statement's parameters: by name, or in the order of the driver's own placeholders.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Params = Query.Params
+
+  /**
+   * Options of one statement.
+   *
+   * @since 0.1.0
+   * @category models
+   * @interface
+   */
+  export type QueryOptions = Query.QueryOptions
+
+  /**
+   * A database's tag, for a function that takes `Db` or a named one.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Tag<Self> = Context.Tag<Self, Database> & Members.Members<Self>
 }
 
 /**

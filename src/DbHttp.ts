@@ -11,11 +11,10 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Database, Members, TransactionOptions } from "./Db.js"
+import type { Db } from "./Db.js"
 import type { DbError } from "./DbError.js"
 import type { DbRegistry } from "./DbRegistry.js"
 import { ofRegistry, ofTags } from "./http/databases.js"
@@ -24,14 +23,6 @@ import { Group as GroupClass, groupLayer } from "./http/group.js"
 import * as HealthBody from "./http/health.js"
 import { routes } from "./http/routes.js"
 import { defaultMaxStream, inSession, inTransaction } from "./http/work.js"
-
-/**
- * The tag of a database: `Db`, or one made by `Db.Tag`.
- *
- * @since 0.1.0
- * @category models
- */
-export type Tag<Self> = Context.Tag<Self, Database> & Members<Self>
 
 // -----------------------------------------------------------------------------
 // a request as a unit of work
@@ -43,7 +34,7 @@ export type Tag<Self> = Context.Tag<Self, Database> & Members<Self>
  * @since 0.1.0
  * @category models
  */
-export interface RequestTransactionOptions extends TransactionOptions {
+export interface RequestTransactionOptions extends Db.TransactionOptions {
   /**
    * The largest streamed body of a response, in bytes. What it streams is read in the transaction and kept until that has
    * been committed. A larger one is a defect: answered with 500, and rolled back. Defaults to 8 MiB.
@@ -63,7 +54,7 @@ export interface RequestTransactionOptions extends TransactionOptions {
  * @since 0.1.0
  * @category combinators
  */
-export const withTransaction = <Self>(database: Tag<Self>, options: RequestTransactionOptions = {}) =>
+export const withTransaction = <Self>(database: Db.Tag<Self>, options: RequestTransactionOptions = {}) =>
 <E, R>(
   app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ): Effect.Effect<
@@ -85,7 +76,7 @@ export const withTransaction = <Self>(database: Tag<Self>, options: RequestTrans
  * @since 0.1.0
  * @category combinators
  */
-export const withSession = <Self>(database: Tag<Self>) =>
+export const withSession = <Self>(database: Db.Tag<Self>) =>
 <E, R>(
   app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 ): Effect.Effect<
@@ -115,7 +106,7 @@ export const withSession = <Self>(database: Tag<Self>) =>
  * @since 0.1.0
  * @category middleware
  */
-export const transaction = <Self>(database: Tag<Self>, options?: RequestTransactionOptions) =>
+export const transaction = <Self>(database: Db.Tag<Self>, options?: RequestTransactionOptions) =>
   HttpLayerRouter.middleware<{ provides: Self | SqlClient; handles: DbError | SqlError }>()(
     Effect.map(
       database,
@@ -129,7 +120,7 @@ export const transaction = <Self>(database: Tag<Self>, options?: RequestTransact
  * @since 0.1.0
  * @category middleware
  */
-export const session = <Self>(database: Tag<Self>) =>
+export const session = <Self>(database: Db.Tag<Self>) =>
   HttpLayerRouter.middleware<{ provides: Self | SqlClient; handles: DbError | SqlError }>()(
     Effect.map(
       database,
@@ -219,7 +210,7 @@ type Requirements<E, R> =
  * @category layers
  */
 export const layer = <const Selves extends ReadonlyArray<unknown>, E = never, R = never>(
-  databases: { readonly [K in keyof Selves]: Tag<Selves[K]> },
+  databases: { readonly [K in keyof Selves]: Db.Tag<Selves[K]> },
   options: RoutesOptions<E, R> = {}
 ): Layer.Layer<never, never, Selves[number] | Requirements<E, R>> => routes(ofTags<Selves[number]>(databases), options)
 
@@ -285,7 +276,7 @@ export const layerGroup = <
   const Selves extends ReadonlyArray<unknown>
 >(
   api: HttpApi.HttpApi<Id, Groups | typeof Group, E, R>,
-  databases: { readonly [K in keyof Selves]: Tag<Selves[K]> }
+  databases: { readonly [K in keyof Selves]: Db.Tag<Selves[K]> }
 ): Layer.Layer<HttpApiGroup.ApiGroup<Id, "databases">, never, Selves[number]> =>
   groupLayer(api, ofTags<Selves[number]>(databases))
 

@@ -26,9 +26,12 @@ export type TypeId = typeof TypeId
  */
 export interface Database {
   readonly [TypeId]: Engine
+  /** The name of its tag. */
   readonly name: string
+  /** Its client. */
   readonly sql: SqlClient.SqlClient
+  /** Whether it is well. */
   readonly health: Effect.Effect<DbHealth.Report>
-  /** How its migrations stand, asked by `health`; set by {@link Members.watchMigrations}. */
+  /** How its migrations stand, asked by `health`; set by `watchMigrations`. */
   migrations: Effect.Effect<DbHealth.MigrationStatus | null>
 }

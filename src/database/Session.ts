@@ -22,6 +22,7 @@ import { type Typed, typed } from "./Typed.js"
  * @category models
  */
 export interface Session {
+  /** Its number in this process, as logs and spans tell it. */
   readonly number: number
   /** A client whose statements all run on this session's connection. */
   readonly sql: SqlClient.SqlClient
@@ -31,6 +32,7 @@ export interface Session {
   readonly begin: (options?: Omit<TransactionOptions, "retry" | "timeout">) => Effect.Effect<void, DbError>
   /** Ends what was begun last. Succeeds only when the database says that it is committed. */
   readonly commit: Effect.Effect<void, DbError>
+  /** Undoes what was begun last. */
   readonly rollback: Effect.Effect<void, DbError>
 }
 

@@ -1,9 +1,8 @@
 /**
  * The databases that the routes tell about: those of some tags, or all of a registry.
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { type Database, Db, type Members } from "../Db.js"
+import { Db, type Members } from "../Db.js"
 import type * as DbHealth from "../DbHealth.js"
 import { DbRegistry } from "../DbRegistry.js"
 
@@ -45,7 +44,7 @@ const spelling = (name: string): string => name.replace(/[^A-Za-z\d]+/g, "").toU
 
 /** The database of a tag. */
 const ofTag = <Self>(
-  tag: Context.Tag<Self, Database> & Members<Self>
+  tag: Db.Tag<Self>
 ): Effect.Effect<Watched, never, Self> =>
   Effect.map(tag, (database): Watched => ({
     name: database.name,
@@ -55,7 +54,7 @@ const ofTag = <Self>(
 
 /** The databases of tags. */
 export const ofTags = <Self>(
-  tags: ReadonlyArray<Context.Tag<Self, Database> & Members<Self>>
+  tags: ReadonlyArray<Db.Tag<Self>>
 ): Effect.Effect<Databases, never, Self> => Effect.map(Effect.forEach(tags, ofTag), make)
 
 /** The databases of a registry: opened when they are looked at. */

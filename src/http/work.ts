@@ -11,7 +11,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Members, TransactionOptions } from "../Db.js"
+import type { Db, Members } from "../Db.js"
 import type { DbError } from "../DbError.js"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -58,7 +58,7 @@ const collected = (response: Response, limit: number): Effect.Effect<Response, u
 export const inTransaction = <Self, E, R>(
   database: Members<Self>,
   app: Effect.Effect<Response, E, R>,
-  options: TransactionOptions,
+  options: Db.TransactionOptions,
   maxStream: number
 ): Effect.Effect<Response, Exclude<E, SqlError> | DbError, Exclude<R, SqlClient> | Self> =>
   app.pipe(

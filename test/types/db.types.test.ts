@@ -11,7 +11,7 @@ import { Effect as Program } from "effect"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
 import type { DbHealth, DbMetrics } from "../../src/index.js"
-import { Db, type DbError, DbLive, DbRegistry } from "../../src/index.js"
+import { Db, type DbError, DbLive, DbRegistry, DbRetry } from "../../src/index.js"
 
 class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
 
@@ -93,6 +93,30 @@ export const faces = () => {
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | SqliteClient, LayerError, never>()(
     DbLive.pipe(Sqlite.withClient)
   )
+}
+
+/** What users can write down: the types of members under `Db`, without another import. */
+export const named = {
+  options: { isolation: "serializable", retry: DbRetry.conflicts, timeout: "1 second" } satisfies Db.TransactionOptions,
+  isolation: "snapshot" satisfies Db.IsolationLevel,
+  manual: (session: Db.Session) => Program.zipRight(session.begin({ isolation: "serializable" }), session.commit),
+  handle: (): Program.Effect<Db.Session, DbError.DbError, Db | Scope.Scope> => Db.scoped,
+  ask: (text: string, params?: Db.Params, options?: Db.QueryOptions) => Db.query(text, params, options),
+  whole: (): Db.Atomic<ReadonlyArray<Row>, DbError.DbError, Db> => Db.query("SELECT 1").pipe(Db.transaction()),
+  again: (effect: Db.Atomic<number, "wrong", Db>) => effect.pipe(Db.retry()),
+  sql: (database: Db.Database) => database.sql,
+  count: <Self>(tag: Db.Tag<Self>): Program.Effect<ReadonlyArray<{ readonly n: number }>, DbError.DbError, Self> =>
+    tag.query<{ readonly n: number }>("SELECT count(*) AS n FROM note")
+}
+
+export const namedOf = () => {
+  exactly<ReadonlyArray<{ readonly n: number }>, DbError.DbError, SurveyHub>()(named.count(SurveyHub))
+  exactly<ReadonlyArray<{ readonly n: number }>, DbError.DbError, Db>()(named.count(Db))
+  named.sql(null as unknown as Effect.Effect.Success<typeof Db>)
+  // @ts-expect-error a session takes no retry: it cannot run again what its user did
+  named.manual(null as unknown as Db.Session).pipe(Db.retry())
+  // @ts-expect-error no option of a statement
+  named.ask("SELECT 1", [], { retry: DbRetry.conflicts })
 }
 
 /** Runs what needs nothing any more. */
