@@ -1,21 +1,31 @@
 /**
  * Writes docs/capabilities.md from what the drivers say of themselves: npm run docs:capabilities
  */
+import * as Effect from "effect/Effect"
 import { writeFileSync } from "node:fs"
 import { argv } from "node:process"
 import { fileURLToPath } from "node:url"
-import type { Capabilities } from "../src/driver/Driver.js"
-import * as Mssql from "../src/driver/Mssql.js"
-import * as Mysql from "../src/driver/Mysql.js"
-import * as Pg from "../src/driver/Pg.js"
-import * as Sqlite from "../src/driver/Sqlite.js"
+import * as DbConfig from "../src/DbConfig.js"
+import type { Capabilities, Make } from "../src/driver/Driver.js"
+import { make as mssql } from "../src/driver/Mssql.js"
+import { make as mysql } from "../src/driver/Mysql.js"
+import { make as pg } from "../src/driver/Pg.js"
+import { make as sqlite } from "../src/driver/Sqlite.js"
+
+/** What a driver says of itself: it is made, and opens nothing. */
+const said = (make: Make<DbConfig.DbConfig>, options: DbConfig.Options): Promise<Capabilities> =>
+  Effect.runPromise(
+    Effect.scoped(
+      Effect.map(Effect.flatMap(DbConfig.resolve("default", options), make), (driver) => driver.capabilities)
+    )
+  )
 
 const databases: ReadonlyArray<readonly [string, Capabilities]> = [
-  ["SQLite", Sqlite.capabilities(false)],
-  ["SQLite, `threads: n`", Sqlite.capabilities(true)],
-  ["PostgreSQL", Pg.capabilities],
-  ["MySQL, MariaDB", Mysql.capabilities],
-  ["SQL Server", Mssql.capabilities]
+  ["SQLite", await said(sqlite, { url: "sqlite:///app.db" })],
+  ["SQLite, `threads: n`", await said(sqlite, { url: "sqlite:///app.db", threads: 2 })],
+  ["PostgreSQL", await said(pg, { url: "postgres://localhost/app" })],
+  ["MySQL, MariaDB", await said(mysql, { url: "mysql://localhost/app" })],
+  ["SQL Server", await said(mssql, { url: "mssql://localhost/app" })]
 ]
 
 const says = (answer: boolean): string => answer ? "yes" : "no"

@@ -4,7 +4,7 @@
 import { writeFileSync } from "node:fs"
 import { argv } from "node:process"
 import { fileURLToPath } from "node:url"
-import * as DbConfig from "../src/DbConfig.js"
+import { markdown } from "../src/config/settings.js"
 
 /** The page, as it is written. */
 export const page = `<!-- Written by npm run docs:settings from src/config/settings.ts: change it there. -->
@@ -31,7 +31,7 @@ with \`DBLIVE_WORKER\`, or one of Vitest's. Lengths of time have a unit: \`500ms
 
 \`DbConfig.dotenv(folder)\` adds the files \`.env.{environment}\` and \`.env\` of a folder below the process's variables.
 
-${DbConfig.settingsTable}
+${markdown}
 `
 
 if (argv[1] === fileURLToPath(import.meta.url)) {

@@ -44,7 +44,10 @@ export interface TagClass<Self, Name extends string, Provided = Self | DbMetrics
   readonly layer: (options: DbConfig.Options) => Layer.Layer<Provided, LayerError>
   /** Opens the database with options that come from the environment. */
   readonly layerConfig: (options: Config.Config.Wrap<DbConfig.Options>) => Layer.Layer<Provided, LayerError>
-  /** Opens the database with a driver of your own. */
+  /**
+   * Opens the database with this driver, rather than with the one that its type loads: `make` of `dblive/pg` and the others,
+   * where a bundler is not to follow `import()`.
+   */
   readonly layerDriver: (
     options: DbConfig.Options,
     driver: Driver.Make<DbConfig.DbConfig>
@@ -201,6 +204,14 @@ export declare namespace Db {
    * @interface
    */
   export type QueryOptions = Query.QueryOptions
+
+  /**
+   * How a driver is made: `make` of `dblive/pg` and the others, as `Db.layerDriver` takes it.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type MakeDriver = Driver.Make<DbConfig.DbConfig>
 
   /**
    * A database's tag, for a function that takes `Db` or a named one.

@@ -15,7 +15,6 @@ import * as environment from "./config/environment.js"
 import { all, fault } from "./config/faults.js"
 import * as internalResolve from "./config/resolve.js"
 import * as internalSettings from "./config/settings.js"
-import * as internalTypos from "./config/typos.js"
 import * as internalUri from "./config/uri.js"
 import * as url from "./config/url.js"
 
@@ -509,18 +508,6 @@ export const fromEnv = (name: string): Effect.Effect<DbConfig, ConfigError.Confi
 export const dotenv: (folder: string) => Layer.Layer<never, ConfigError.ConfigError> = internalDotenv.dotenv
 
 /**
- * The variables among `variables` that look like typos of those that configure the database `name`, each with the known
- * one it comes nearest to.
- *
- * @since 0.1.0
- * @category diagnostics
- */
-export const typos: (
-  name: string,
-  variables: Iterable<string>
-) => ReadonlyArray<{ readonly variable: string; readonly meant: string }> = internalTypos.typos
-
-/**
  * What names the database, as a URI without password and parameters. {@link parseUrl} reads it.
  *
  * @since 0.1.0
@@ -556,11 +543,3 @@ export interface Setting {
  * @category diagnostics
  */
 export const settings: ReadonlyArray<Setting> = internalSettings.table
-
-/**
- * {@link settings} as a table in Markdown.
- *
- * @since 0.1.0
- * @category diagnostics
- */
-export const settingsTable: string = internalSettings.markdown

@@ -142,13 +142,8 @@ interface Evidence {
   readonly migrations: MigrationStatus | null
 }
 
-/**
- * The status of a database that answered or not, and why it is not healthy.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const judge = (
+/** The status of a database that answered or not, and why it is not healthy. */
+const judge = (
   { answered, migrations, pool, responseTime, sinceTimeout }: Evidence,
   options: DbConfig.Health
 ): { readonly status: Status; readonly why: string | null } => {
@@ -179,8 +174,7 @@ export const judge = (
 /**
  * What a health check looks at.
  *
- * @since 0.1.0
- * @category models
+ * @internal
  */
 export interface Subject {
   readonly name: string
@@ -254,8 +248,7 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
  * others, and its report is given again for `options.cache`. It never fails and ends within `options.timeout`. The probe
  * has a connection of its own, so a busy pool is not taken for a dead database.
  *
- * @since 0.1.0
- * @category constructors
+ * @internal
  */
 export const make = (
   subject: Subject,

@@ -10,6 +10,8 @@ import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { markdown } from "../src/config/settings.js"
+import { typos } from "../src/config/typos.js"
 import * as DbConfig from "../src/DbConfig.js"
 
 type Variables = Readonly<Record<string, string>>
@@ -454,7 +456,7 @@ describe("DbConfig.config", () => {
     }).pipe(withVariables({ DATABASE_URL: "postgresql://u:hunter2", DATABASE_POOL_SIZE: "x" })))
 })
 
-describe("DbConfig.typos", () => {
+describe("typos of variables", () => {
   it("finds what comes near to a known variable, and nothing else", () => {
     const cases: ReadonlyArray<readonly [variable: string, meant: string | undefined]> = [
       ["DATABASE_POOLSIZE", "DATABASE_POOL_SIZE"],
@@ -474,14 +476,14 @@ describe("DbConfig.typos", () => {
       ["HOST", undefined]
     ]
     deepStrictEqual(
-      DbConfig.typos("default", cases.map(([variable]) => variable)),
+      typos("default", cases.map(([variable]) => variable)),
       cases.flatMap(([variable, meant]) => meant === undefined ? [] : [{ variable, meant }])
     )
   })
 
   it("of a named database: its own only", () => {
     deepStrictEqual(
-      DbConfig.typos("SurveyHub", [
+      typos("SurveyHub", [
         "SURVEY_HUB_DATABASE_URI",
         "SURVEYHUB_DATABASE_HOSTT",
         "DATABASE_URI",
@@ -606,7 +608,7 @@ describe("DbConfig.dotenv", () => {
 
 describe("DbConfig.settings", () => {
   it("the table has one row per setting, with its variable and default", () => {
-    const rows = DbConfig.settingsTable.split("\n")
+    const rows = markdown.split("\n")
     strictEqual(rows.length, DbConfig.settings.length + 2)
     for (
       const row of [

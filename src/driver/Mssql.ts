@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
-import * as MssqlClient from "@effect/sql-mssql/MssqlClient"
+import * as Published from "@effect/sql-mssql/MssqlClient"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
+import type { ConnectionError } from "../DbError.js"
 import type { Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
 import { connectionError } from "./Failure.js"
 import * as FamilyClient from "./FamilyClient.js"
@@ -20,16 +22,6 @@ import { unreadable } from "./mssql/wire.js"
 
 export {
   /**
-   * Every number of the server and code of a socket that is told apart, and what it means.
-   *
-   * @since 0.1.0
-   * @category codes
-   */
-  codes
-} from "./mssql/codes.js"
-
-export {
-  /**
    * A `Date` with everything that `datetime2` and `datetimeoffset` have beyond it.
    *
    * @since 0.1.0
@@ -39,12 +31,21 @@ export {
 } from "./mssql/moment.js"
 
 /**
- * What SQL Server can do.
+ * `MssqlClient` of `@effect/sql-mssql`, which the layers of such a database provide: by {@link withClient} in their type, too.
  *
  * @since 0.1.0
- * @category models
+ * @category services
  */
-export const capabilities: Capabilities = {
+export const MssqlClient: Context.Tag<Published.MssqlClient, Published.MssqlClient> = Published.MssqlClient
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export type MssqlClient = Published.MssqlClient
+
+/** What SQL Server can do. */
+const capabilities: Capabilities = {
   synchronous: false,
   singleWriter: false,
   cancel: true,
@@ -83,8 +84,8 @@ const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effec
     const host = config.hosts[0]!
     const param = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
     const mssqlClient = FamilyClient.extend(client, {
-      [MssqlClient.TypeId]: MssqlClient.TypeId as MssqlClient.TypeId,
-      param: ((type, value, options = {}) => param(type, value, options)) as MssqlClient.MssqlClient["param"],
+      [Published.TypeId]: Published.TypeId as Published.TypeId,
+      param: ((type, value, options = {}) => param(type, value, options)) as Published.MssqlClient["param"],
       call: makeCall(client),
       config: {
         server: host.host,
@@ -100,7 +101,7 @@ const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effec
       }
     })
     // `Driver` does not name the services, so that the engine need not know them.
-    return Context.make(MssqlClient.MssqlClient, mssqlClient) as Context.Context<never>
+    return Context.make(Published.MssqlClient, mssqlClient) as Context.Context<never>
   })
 
 /**
@@ -123,7 +124,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     dialect: "mssql",
     target: targetOf(config),
     capabilities,
-    compiler: MssqlClient.makeCompiler(config.transformQueryNames),
+    compiler: Published.makeCompiler(config.transformQueryNames),
     transformRows: config.transformResultNames === undefined
       ? undefined
       : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array,
@@ -137,3 +138,17 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
   }
   return driver
 })
+
+/**
+ * Says in the type of a layer that its database is SQL Server, so that `MssqlClient` may be asked for. Fails with
+ * `ConnectionError` reason `Unsupported` when the database turns out to be another.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const withClient: <ROut, E, RIn>(
+  layer: Layer.Layer<ROut, E, RIn>
+) => Layer.Layer<ROut | MssqlClient, E | ConnectionError, RIn> = FamilyClient.withClient(
+  MssqlClient,
+  "Mssql.withClient"
+)

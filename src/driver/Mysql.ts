@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
-import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
+import * as Published from "@effect/sql-mysql2/MysqlClient"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
+import type { ConnectionError } from "../DbError.js"
 import { maintenance, runAlone } from "./Creation.js"
 import type { BeginOptions, Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
 import { connectionError } from "./Failure.js"
@@ -17,21 +19,30 @@ import { quoteName, unsupported } from "./mysql/settings.js"
 
 export {
   /**
-   * Every number of the server and code of a socket that is told apart, and what it means.
+   * A point in time with microseconds, as `DATETIME(6)` and `TIMESTAMP(6)` are read when they have any.
    *
    * @since 0.1.0
-   * @category codes
+   * @category models
    */
-  codes
-} from "./mysql/codes.js"
+  Timestamp
+} from "./Timestamp.js"
 
 /**
- * What MySQL and MariaDB can do.
+ * `MysqlClient` of `@effect/sql-mysql2`, which the layers of such a database provide: by {@link withClient} in their type, too.
  *
  * @since 0.1.0
- * @category models
+ * @category services
  */
-export const capabilities: Capabilities = {
+export const MysqlClient: Context.Tag<Published.MysqlClient, Published.MysqlClient> = Published.MysqlClient
+
+/**
+ * @since 0.1.0
+ * @category services
+ */
+export type MysqlClient = Published.MysqlClient
+
+/** What MySQL and MariaDB can do. */
+const capabilities: Capabilities = {
   synchronous: false,
   singleWriter: false,
   cancel: true,
@@ -77,8 +88,8 @@ const targetOf = (config: DbConfig): Target => {
 const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effect<Context.Context<never>> =>
   Effect.sync(() => {
     const host = config.hosts[0]!
-    const mysqlClient: MysqlClient.MysqlClient = FamilyClient.extend(client, {
-      [MysqlClient.TypeId]: MysqlClient.TypeId as MysqlClient.TypeId,
+    const mysqlClient: Published.MysqlClient = FamilyClient.extend(client, {
+      [Published.TypeId]: Published.TypeId as Published.TypeId,
       config: {
         host: host.host,
         port: host.port,
@@ -90,7 +101,7 @@ const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effec
       }
     })
     // `Driver` does not name the services, so that the engine need not know them.
-    return Context.make(MysqlClient.MysqlClient, mysqlClient) as Context.Context<never>
+    return Context.make(Published.MysqlClient, mysqlClient) as Context.Context<never>
   })
 
 /**
@@ -109,7 +120,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     dialect: "mysql",
     target: targetOf(config),
     capabilities,
-    compiler: MysqlClient.makeCompiler(config.transformQueryNames),
+    compiler: Published.makeCompiler(config.transformQueryNames),
     transformRows: config.transformResultNames === undefined
       ? undefined
       : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array,
@@ -134,3 +145,17 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
   }
   return driver
 })
+
+/**
+ * Says in the type of a layer that its database is MySQL or MariaDB, so that `MysqlClient` may be asked for. Fails with
+ * `ConnectionError` reason `Unsupported` when the database turns out to be another.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const withClient: <ROut, E, RIn>(
+  layer: Layer.Layer<ROut, E, RIn>
+) => Layer.Layer<ROut | MysqlClient, E | ConnectionError, RIn> = FamilyClient.withClient(
+  MysqlClient,
+  "Mysql.withClient"
+)

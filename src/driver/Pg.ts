@@ -31,16 +31,6 @@ export {
 
 export {
   /**
-   * Every SQLSTATE and socket code that is told apart, and what it means.
-   *
-   * @since 0.1.0
-   * @category codes
-   */
-  codes
-} from "./pg/codes.js"
-
-export {
-  /**
    * Counts how often a connection that listens was lost and made again.
    *
    * @since 0.1.0
@@ -59,13 +49,8 @@ export {
   Timestamp
 } from "./pg/timestamp.js"
 
-/**
- * What PostgreSQL can do.
- *
- * @since 0.1.0
- * @category models
- */
-export const capabilities: Capabilities = {
+/** What PostgreSQL can do. */
+const capabilities: Capabilities = {
   synchronous: false,
   singleWriter: false,
   cancel: true,

@@ -55,8 +55,6 @@ import { Handle, type Shared } from "./sqlite/handle.js"
 import { type Constructor, open, type Spec } from "./sqlite/open.js"
 import { RemoteConnection } from "./sqlite/remote.js"
 
-export { codes } from "./sqlite/codes.js"
-
 /** SQLite knows one level, which is at least as strict as each of these. */
 const isolationLevels: ReadonlyArray<Driver.IsolationLevel> = [
   "read uncommitted",
@@ -186,13 +184,8 @@ const openElsewhere = (spec: Spec, shared: Shared): Driver.Driver["open"] =>
     return Effect.sync(abandon)
   })
 
-/**
- * What SQLite can do, in this process or in processes of its own.
- *
- * @since 0.1.0
- * @category models
- */
-export const capabilities = (elsewhere: boolean, inMemory = false): Driver.Capabilities => ({
+/** What SQLite can do, in this process or in processes of its own. */
+const capabilities = (elsewhere: boolean, inMemory = false): Driver.Capabilities => ({
   synchronous: !elsewhere,
   singleWriter: true,
   cancel: elsewhere && !inMemory,

@@ -3,8 +3,10 @@ import type { PgClient as Published } from "@effect/sql-pg/PgClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import { Db } from "../../src/Db.js"
 import { connectionError, queryError, timeoutError } from "../../src/driver/Failure.js"
+import * as Mssql from "../../src/driver/Mssql.js"
 import * as Mysql from "../../src/driver/Mysql.js"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
@@ -49,6 +51,21 @@ describe("an in-memory database with threads", () => {
     }))
 })
 
+describe("withClient", () => {
+  it.scoped.each([
+    ["PostgreSQL", Pg.withClient],
+    ["MySQL or MariaDB", Mysql.withClient],
+    ["SQL Server", Mssql.withClient]
+  ])("of %s fails on SQLite, and says so", ([family, withClient]) =>
+    Effect.gen(function*() {
+      // Three functions of one shape, of which each gives another client: here it does not matter which.
+      const around = withClient as typeof Pg.withClient
+      const error = yield* Effect.flip(Layer.build(Db.layer({ url: "sqlite://:memory:" }).pipe(around)))
+      assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported" })
+      assert.include(error.message, `needs a database of ${family}, and the one that is configured is SQLite`)
+    }))
+})
+
 describe("Pg.withClient", () => {
   it.effect("says which family was found instead, and what to do", () =>
     Effect.gen(function*() {
@@ -86,6 +103,18 @@ describePostgres("PgClient without transforms", () => {
             )
         )
       )
+    }))
+})
+
+describeMysql("Mysql.withClient", () => {
+  it.scopedLive("gives the client of @effect/sql-mysql2", () =>
+    Effect.gen(function*() {
+      const { url } = yield* freshMysqlDatabase
+      yield* Effect.gen(function*() {
+        const sql = yield* Mysql.MysqlClient
+        assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+        assert.isString(sql.config.host)
+      }).pipe(Effect.provide(Db.layer({ url }).pipe(Mysql.withClient)))
     }))
 })
 

@@ -8,6 +8,8 @@ import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
 import type { Config, ConfigError, Effect, Layer, Redacted, Scope } from "effect"
 import { Effect as Program } from "effect"
+import * as Mssql from "../../src/driver/Mssql.js"
+import * as Mysql from "../../src/driver/Mysql.js"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
 import type { DbHealth, DbMetrics } from "../../src/index.js"
@@ -93,6 +95,15 @@ export const faces = () => {
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | SqliteClient, LayerError, never>()(
     DbLive.pipe(Sqlite.withClient)
   )
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | Mysql.MysqlClient, LayerError, never>()(
+    DbLive.pipe(Mysql.withClient)
+  )
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | Mssql.MssqlClient, LayerError, never>()(
+    DbLive.pipe(Mssql.withClient)
+  )
+  // The drivers that are given are of the type that has a name.
+  const given: ReadonlyArray<Db.MakeDriver> = [Pg.make, Sqlite.make, Mysql.make, Mssql.make]
+  exactLayer<SurveyHub | DbMetrics.DbMetrics, LayerError, never>()(SurveyHub.layerDriver({}, given[0] ?? Pg.make))
 }
 
 /** What users can write down: the types of members under `Db`, without another import. */

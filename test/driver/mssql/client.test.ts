@@ -6,7 +6,7 @@ import * as Tedious from "tedious"
 import { expect } from "vitest"
 import { Db } from "../../../src/Db.js"
 import type * as DbConfig from "../../../src/DbConfig.js"
-import { make } from "../../../src/driver/Mssql.js"
+import { make, withClient } from "../../../src/driver/Mssql.js"
 import { describeStandIn, standIn } from "../../kit/mssql.js"
 
 /** `@effect/sql-mssql` is compiled against another version of tedious: its types are the same, but not to TypeScript. */
@@ -23,9 +23,10 @@ const withDb = <A, E>(
 ) =>
   Effect.flatMap(standIn(), ({ caCert, url }) =>
     Effect.provide(
-      // The service of the driver's family is there at run time; the layer's type cannot know which.
-      body as Effect.Effect<A, E, Db>,
-      Db.layerDriver({ url, ...(caCert === undefined ? {} : { sslRootCert: caCert }), ...options }, make)
+      body,
+      Db.layerDriver({ url, ...(caCert === undefined ? {} : { sslRootCert: caCert }), ...options }, make).pipe(
+        withClient
+      )
     ))
 
 describeStandIn("MssqlClient of a SQL Server database", () => {
