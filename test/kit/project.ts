@@ -4,6 +4,8 @@
  * - `buildPackage()`: compiles `src` as `npm run build` does, packs it with `npm pack` and unpacks that.
  * - `Project.make(build, packages)`: `Effect<Project, never, Scope>`; a folder whose `node_modules` holds `dblive`, its required peers and
  *   the named packages, nothing else. `project.run(code, env?)` runs a module there: `{ code, stdout, stderr }`. `project.check(code, options?)` type-checks one.
+ * - `Project.install(build, packages)`: the same by `npm install` of the archive and the named packages, in this repository's versions; or
+ *   why npm could not get them.
  */
 import { createPackageFromTarballData } from "@arethetypeswrong/core"
 import * as Effect from "effect/Effect"
@@ -87,7 +89,10 @@ export interface Build {
 
 /** Builds that others of the same sources have made are used again: they are named after what they are made of. */
 const builds = path.join(root, "node_modules/.cache/dblive")
-const sources = ["src", "package.json", "tsconfig.json", "tsconfig.build.json", "README.md", "CHANGELOG.md", "LICENSE"]
+const sources = [
+  ...["src", "docs", "examples", "package.json", "tsconfig.json", "tsconfig.build.json"],
+  ...["README.md", "CHANGELOG.md", "LICENSE"]
+]
 
 const fingerprint = (): string => {
   const hash = createHash("sha256")
@@ -102,6 +107,15 @@ const fingerprint = (): string => {
   return hash.digest("hex").slice(0, 16)
 }
 
+const npmBeside = (execPath: string): string => {
+  const places = ["../lib/node_modules/npm/bin/npm-cli.js", "node_modules/npm/bin/npm-cli.js"]
+  return places.map((place) => path.join(path.dirname(execPath), place)).find((place) => fs.existsSync(place)) ??
+    places[0]!
+}
+
+/** npm's own files stand beside node or where the running npm says. */
+const npm = process.env["npm_execpath"] ?? npmBeside(process.execPath)
+
 const packageIn = async (directory: string): Promise<void> => {
   const stage = path.join(directory, "stage")
   for (const source of sources) fs.cpSync(path.join(root, source), path.join(stage, source), { recursive: true })
@@ -109,8 +123,6 @@ const packageIn = async (directory: string): Promise<void> => {
     [compiler, "-p", path.join(root, "tsconfig.build.json"), "--outDir", path.join(stage, "dist")],
     root
   )
-  // npm's own files stand beside node or where the running npm says.
-  const npm = process.env["npm_execpath"] ?? npmBeside(process.execPath)
   const packed = await node(
     [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", directory],
     stage
@@ -128,12 +140,6 @@ const packageIn = async (directory: string): Promise<void> => {
     fs.writeFileSync(place, archive.readFile(file))
   }
   fs.writeFileSync(path.join(directory, "output.txt"), stdout)
-}
-
-const npmBeside = (execPath: string): string => {
-  const places = ["../lib/node_modules/npm/bin/npm-cli.js", "node_modules/npm/bin/npm-cli.js"]
-  return places.map((place) => path.join(path.dirname(execPath), place)).find((place) => fs.existsSync(place)) ??
-    places[0]!
 }
 
 const ageOf = (file: string): number => {
@@ -196,72 +202,129 @@ export interface Project {
   readonly checkAll: (
     modules: ReadonlyArray<{ readonly file: string; readonly text: string }>
   ) => Effect.Effect<Ended>
+  /** Runs npm there. */
+  readonly npm: (...args: ReadonlyArray<string>) => Effect.Effect<Ended>
+}
+
+/** The settings of npm that say where packages come from, without those of the run that this is part of. */
+const npmSettings = (): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || /^npm_(?!config_(cache|registry|userconfig)$)/i.test(name) ? [] : [[name, value]]
+    )
+  )
+
+/** What npm says when it cannot reach a registry, or is not let in. */
+const unreachable =
+  /\b(ENOTCACHED|EAI_AGAIN|ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|E40[13])\b/
+
+const versionHere = (name: string): string => {
+  const { version }: { readonly version: string } = JSON.parse(
+    fs.readFileSync(path.join(root, "node_modules", name, "package.json"), "utf8")
+  )
+  return version
+}
+
+const emptyFolder = Effect.acquireRelease(
+  Effect.sync(() => {
+    const directory = temporaryFolder()
+    fs.writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type: "module", private: true }))
+    return directory
+  }),
+  (directory) => Effect.sync(() => remove(directory))
+)
+
+const projectIn = (directory: string): Project => {
+  const compile = (files: ReadonlyArray<string>, compilerOptions: Record<string, unknown>) => {
+    const options = {
+      noEmit: true,
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      target: "es2022",
+      ...compilerOptions
+    }
+    fs.writeFileSync(path.join(directory, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }))
+    return node([compiler, "-p", "."], directory)
+  }
+  return {
+    directory,
+    run: (code, env) =>
+      Effect.promise(() => {
+        fs.writeFileSync(path.join(directory, "main.js"), code)
+        return node(["main.js"], directory, env)
+      }),
+    check: (code, { libraries = false, module }) =>
+      Effect.promise(() => {
+        fs.writeFileSync(path.join(directory, "main.ts"), code)
+        return compile(["main.ts"], {
+          ...(module === "nodenext" ? { module } : { module: "esnext", moduleResolution: module }),
+          skipLibCheck: !libraries,
+          types: []
+        })
+      }),
+    checkAll: (modules) =>
+      Effect.promise(() => {
+        for (const { file, text } of modules) fs.writeFileSync(path.join(directory, file), text)
+        return compile(modules.map(({ file }) => file), {
+          module: "nodenext",
+          skipLibCheck: true,
+          types: fs.existsSync(path.join(directory, "node_modules/@types/node")) ? ["node"] : []
+        })
+      }),
+    npm: (...args) => Effect.promise(() => node([npm, ...args], directory, npmSettings()))
+  }
 }
 
 /** A project that uses the package. */
 export const Project = {
   /** Makes one, in a temporary folder that the scope removes. */
   make: (build: Build, packages: ReadonlyArray<string>): Effect.Effect<Project, never, Scope.Scope> =>
-    Effect.map(
-      Effect.acquireRelease(
+    Effect.gen(function*() {
+      const directory = yield* emptyFolder
+      const modulesFolder = path.join(directory, "node_modules")
+      const place = path.join(modulesFolder, "dblive")
+      yield* Effect.acquireRelease(
         Effect.sync(() => {
-          const directory = temporaryFolder()
-          const modulesFolder = path.join(directory, "node_modules")
           fs.mkdirSync(modulesFolder)
-          putPackage(build, path.join(modulesFolder, "dblive"))
-          return directory
+          putPackage(build, place)
         }),
-        (directory) =>
-          Effect.sync(() => {
-            takePackage(path.join(directory, "node_modules/dblive"))
-            remove(directory)
-          })
-      ),
-      (directory): Project => {
-        const modulesFolder = path.join(directory, "node_modules")
-        for (const name of new Set([...requiredPeers, ...Object.keys(manifest.dependencies), ...packages])) {
-          const place = path.join(modulesFolder, name)
+        () => Effect.sync(() => takePackage(place))
+      )
+      for (const name of new Set([...requiredPeers, ...Object.keys(manifest.dependencies), ...packages])) {
+        const place = path.join(modulesFolder, name)
+        fs.mkdirSync(path.dirname(place), { recursive: true })
+        fs.symlinkSync(path.join(root, "node_modules", name), place, "junction")
+      }
+      return projectIn(directory)
+    }),
+
+  /**
+   * Makes one by `npm install` of the archive and the packages, in the versions that this repository has, which lie in npm's
+   * cache since `npm ci`. Without scripts: a native module's binary is the one that was compiled here. Gives what npm said
+   * where it could reach no registry; any other fault of npm is a defect.
+   */
+  install: (build: Build, packages: ReadonlyArray<string>): Effect.Effect<Project | string, never, Scope.Scope> =>
+    Effect.gen(function*() {
+      const project = projectIn(yield* emptyFolder)
+      const { code, stderr, stdout } = yield* project.npm(
+        "install",
+        "--prefer-offline",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        build.tarball,
+        ...packages.map((name) => `${name}@${versionHere(name)}`)
+      )
+      if (code !== 0) {
+        return unreachable.test(stderr) ? stderr : yield* Effect.dieMessage(`npm install: ${stdout}${stderr}`)
+      }
+      for (const binary of ["better-sqlite3/build/Release/better_sqlite3.node"]) {
+        const place = path.join(project.directory, "node_modules", binary)
+        if (packages.some((name) => binary.startsWith(`${name}/`))) {
           fs.mkdirSync(path.dirname(place), { recursive: true })
-          fs.symlinkSync(path.join(root, "node_modules", name), place, "junction")
-        }
-        fs.writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type: "module", private: true }))
-        const compile = (files: ReadonlyArray<string>, compilerOptions: Record<string, unknown>) => {
-          const options = {
-            noEmit: true,
-            strict: true,
-            exactOptionalPropertyTypes: true,
-            target: "es2022",
-            ...compilerOptions
-          }
-          fs.writeFileSync(path.join(directory, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }))
-          return node([compiler, "-p", "."], directory)
-        }
-        return {
-          directory,
-          run: (code, env) =>
-            Effect.promise(() => {
-              fs.writeFileSync(path.join(directory, "main.js"), code)
-              return node(["main.js"], directory, env)
-            }),
-          check: (code, { libraries = false, module }) =>
-            Effect.promise(() => {
-              fs.writeFileSync(path.join(directory, "main.ts"), code)
-              return compile(["main.ts"], {
-                ...(module === "nodenext" ? { module } : { module: "esnext", moduleResolution: module }),
-                skipLibCheck: !libraries,
-                types: []
-              })
-            }),
-          checkAll: (modules) =>
-            Effect.promise(() => {
-              for (const { file, text } of modules) fs.writeFileSync(path.join(directory, file), text)
-              return compile(modules.map(({ file }) => file), {
-                module: "nodenext",
-                skipLibCheck: true,
-                types: fs.existsSync(path.join(modulesFolder, "@types/node")) ? ["node"] : []
-              })
-            })
+          fs.copyFileSync(path.join(root, "node_modules", binary), place)
         }
       }
-    )
+      return project
+    })
 }

@@ -28,20 +28,45 @@ beforeAll(async () => {
 const own = () => names.filter(({ origin }) => origin === undefined)
 
 describe("the tarball", () => {
-  it("holds the modules, their types, maps and sources, and nothing else", () => {
+  it("holds the modules, their types, maps and sources, the documents and their examples, and nothing else", () => {
     const expected = [
       /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
-      /^src\/.*\.(ts|sql)$/,
+      /^(src|examples)\/.*\.(ts|sql)$/,
+      /^docs\/\w+\.md$/,
       /^dist\/.*\.(js|d\.ts)(\.map)?$/
     ]
     assert.deepStrictEqual(build.files.filter((file) => !expected.some((glob) => glob.test(file))), [])
-    for (const file of ["README.md", "CHANGELOG.md", "LICENSE", "dist/index.js", "dist/cli/main.js", "src/index.ts"]) {
+    for (
+      const file of [
+        ...["README.md", "CHANGELOG.md", "LICENSE", "dist/index.js", "dist/cli/main.js", "src/index.ts"],
+        ...["docs/errors.md", "examples/first.ts"]
+      ]
+    ) {
       assert.include(build.files, file)
     }
   })
 
+  it("has what its documents link to, but for what the README says is in the repository alone", () => {
+    const readme = fs.readFileSync(path.join(build.directory, "README.md"), "utf8")
+    const [, said = ""] = /In the repository alone: (.*)/.exec(readme) ?? []
+    const elsewhere = [...said.matchAll(/`(.+?)\/?`/g)].map(([, name]) => name!)
+    assert.isAbove(elsewhere.length, 0)
+    const missing = build.files.filter((file) => file.endsWith(".md")).flatMap((file) =>
+      [...fs.readFileSync(path.join(build.directory, file), "utf8").matchAll(/\]\((?!https?:)([^)#]+)/g)]
+        .map(([, target]) => path.posix.join(path.posix.dirname(file), target!))
+        .filter((target) =>
+          !elsewhere.some((place) => target === place || target.startsWith(`${place}/`)) &&
+          !build.files.some((file) => file === target || file.startsWith(`${target.replace(/\/$/, "")}/`))
+        )
+        .map((target) => `${file}: ${target}`)
+    )
+    assert.deepStrictEqual(missing, [])
+  })
+
   it("tells nothing of the machine that made it", () => {
-    const homes = [root, process.env["HOME"]].flatMap((home) => home === undefined || home.length < 4 ? [] : [home])
+    const homes = [root, process.env["HOME"]].flatMap((home) =>
+      home === undefined || home.length < 4 ? [] : [path.join(home, path.sep)]
+    )
     for (const file of build.files) {
       const text = fs.readFileSync(path.join(build.directory, file), "utf8")
       for (const home of homes) assert.notInclude(text, home, file)
