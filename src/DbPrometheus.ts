@@ -163,5 +163,5 @@ export const render: Effect.Effect<string, PrometheusError> = Effect.tryPromise(
     return await registry.metrics()
   },
   catch: (cause) =>
-    new PrometheusError({ message: "metrics for Prometheus need prom-client: npm install prom-client", cause })
+    new PrometheusError({ message: "metrics for Prometheus need prom-client: npm install prom-client@15", cause })
 })

@@ -7,6 +7,7 @@ import { documents, unmarked, written } from "../scripts/blocks.js"
 import { page as capabilities } from "../scripts/capabilities.js"
 import { page as errors } from "../scripts/errors.js"
 import { page as settings } from "../scripts/settings.js"
+import { packages } from "../src/driver/Packages.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n")
@@ -68,6 +69,10 @@ describe("the README", () => {
       const [, name = "", version] = /^(@?[^@]+)(?:@(.+))?$/.exec(word) ?? []
       assert.match(peerDependencies[name] ?? "none", new RegExp(`^\\^${version?.replaceAll(".", "\\.")}\\.`), word)
     }
+  })
+
+  it("tells the same commands as the errors where a package is missing", () => {
+    for (const command of Object.values(packages)) assert.include(readme, `npm install ${command} `)
   })
 
   it("has a true map of src/", () => {

@@ -5,18 +5,25 @@
  *
  * @since 0.1.0
  */
-const packages = ["@effect/cli", "@effect/platform-node", "@effect/printer", "@effect/printer-ansi"]
+const packages = {
+  "@effect/cli": "0.77",
+  "@effect/platform-node": "0.108",
+  "@effect/printer": "0.51",
+  "@effect/printer-ansi": "0.51"
+}
 
 try {
   const { main } = await import("./app.js")
   main(process.argv)
 } catch (error) {
   const missing = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"
-  const name = packages.find((name) => missing && error.message.includes(`'${name}`))
+  const name = Object.keys(packages).find((name) => missing && error.message.includes(`'${name}`))
   if (name === undefined) {
     throw error
   }
-  process.stderr.write(`the dblive command needs ${name}: npm install ${packages.join(" ")}\n`)
+  // With versions: the latest may be of Effect 4.
+  const told = Object.entries(packages).map(([name, version]) => `${name}@${version}`).join(" ")
+  process.stderr.write(`the dblive command needs ${name}: npm install ${told}\n`)
   process.exitCode = 1
 }
 

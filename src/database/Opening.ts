@@ -12,26 +12,18 @@ import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as DbConfig from "../DbConfig.js"
-import { ConnectionError, type DbError } from "../DbError.js"
+import type { ConnectionError, DbError } from "../DbError.js"
 import * as DbHealth from "../DbHealth.js"
 import { register } from "../DbMetrics.js"
 import * as DbRetry from "../DbRetry.js"
 import { creating } from "../driver/Creation.js"
 import type * as Driver from "../driver/Driver.js"
+import { notLoaded } from "../driver/Packages.js"
 import * as Client from "../engine/Client.js"
 import { Engine } from "../engine/Engine.js"
 import * as Gauges from "../engine/Gauges.js"
 import { reserveSession } from "../engine/Transaction.js"
 import { type Database, TypeId } from "./Database.js"
-
-const missing = (database: string, packages: string) => (cause: unknown): ConnectionError =>
-  new ConnectionError({
-    message: `database "${database}": its driver could not be loaded. Install it: npm install ${packages}`,
-    reason: "Unsupported",
-    outcome: "NotSent",
-    database,
-    cause
-  })
 
 /** A driver's module is loaded when its database is opened, so that nobody needs the packages of the others. */
 export const loadDriver = (
@@ -41,23 +33,23 @@ export const loadDriver = (
     case "sqlite":
       return Effect.tryPromise({
         try: () => import("../driver/Sqlite.js").then((_) => _.make),
-        catch: missing(config.name, "better-sqlite3 @effect/sql-sqlite-node")
+        catch: notLoaded(config.name, "sqlite")
       })
     case "postgresql":
       return Effect.tryPromise({
         try: () => import("../driver/Pg.js").then((_) => _.make),
-        catch: missing(config.name, "pg @effect/sql-pg")
+        catch: notLoaded(config.name, "postgresql")
       })
     case "mysql":
     case "mariadb":
       return Effect.tryPromise({
         try: () => import("../driver/Mysql.js").then((_) => _.make),
-        catch: missing(config.name, "mysql2 @effect/sql-mysql2")
+        catch: notLoaded(config.name, "mysql")
       })
     case "mssql":
       return Effect.tryPromise({
         try: () => import("../driver/Mssql.js").then((_) => _.make),
-        catch: missing(config.name, "tedious @effect/sql-mssql")
+        catch: notLoaded(config.name, "mssql")
       })
   }
 }

@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import type { DbConfig } from "../DbConfig.js"
 import { ConnectionError, type DbError, TimeoutError } from "../DbError.js"
 import type { Connection, Driver } from "./Driver.js"
+import { timeoutError } from "./Failure.js"
 
 /** In milliseconds. Creating one copies a template: seconds on slow storage, and more when others create theirs. */
 const createLimit = 30_000
@@ -57,19 +58,19 @@ export const maintenance = (config: DbConfig, database: string | undefined): DbC
 })
 
 const failed = (config: DbConfig) => (error: DbError): ConnectionError | TimeoutError => {
-  const what = `the database ${JSON.stringify(config.database)} is missing and could not be created: ${error.message}`
+  // What went wrong is said in the words of the error, which names the database, too.
+  const said = error.message.replace(`database "${config.name}": `, "")
+  const about = {
+    message: `database "${config.name}": the database ${JSON.stringify(config.database)} is missing and could not be ` +
+      `created: ${said}`,
+    database: config.name,
+    cause: error
+  }
   if (error._tag === "TimeoutError") {
-    return new TimeoutError({
-      message: what,
-      phase: "Connect",
-      outcome: error.outcome,
-      database: config.name,
-      limitMillis: error.limitMillis,
-      cause: error
-    })
+    return new TimeoutError({ ...about, phase: "Connect", outcome: error.outcome, limitMillis: error.limitMillis })
   }
   return new ConnectionError({
-    message: what,
+    ...about,
     reason: error._tag === "ConnectionError"
       ? error.reason
       : error.reason === "Authorization"
@@ -77,9 +78,7 @@ const failed = (config: DbConfig) => (error: DbError): ConnectionError | Timeout
       : "UnknownDatabase",
     // Of the connection that was asked for. A database that was created after all does no harm.
     outcome: "NotSent",
-    database: config.name,
-    ...(error.code === undefined ? {} : { code: error.code }),
-    cause: error
+    ...(error.code === undefined ? {} : { code: error.code })
   })
 }
 
@@ -106,12 +105,11 @@ export const creating = (driver: Driver, config: DbConfig): Driver => {
     Effect.timeoutFail({
       duration: createLimit,
       onTimeout: () =>
-        new TimeoutError({
-          message: `it took longer than ${createLimit} ms`,
-          phase: "Connect",
+        timeoutError("Connect", createLimit, {
+          what: "CREATE DATABASE did not end",
+          advice: "look at what the server is doing, or create the database yourself",
           outcome: "Unknown",
-          database: config.name,
-          limitMillis: createLimit
+          database: config.name
         })
     }),
     Effect.mapError(failed(config)),

@@ -17,6 +17,7 @@ import * as path from "node:path"
 import type { DbConfig } from "../DbConfig.js"
 import { ConnectionError } from "../DbError.js"
 import type { Make } from "./Driver.js"
+import { packages } from "./Packages.js"
 import { make as makePg } from "./Pg.js"
 
 /**
@@ -70,7 +71,7 @@ export const start = (
       catch: (cause) =>
         failure(
           database,
-          "PGlite could not be loaded. Install it: npm install --save-dev @electric-sql/pglite pg @effect/sql-pg",
+          `PGlite could not be loaded. Run \`npm install --save-dev @electric-sql/pglite@0.5 ${packages.postgresql}\`.`,
           cause
         )
     }),

@@ -44,10 +44,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
-import type { ConnectionError, DbError, TimeoutError } from "../DbError.js"
+import type { ConnectionError, DbError } from "../DbError.js"
 import { toSqlError } from "../DbError.js"
 import type * as Driver from "./Driver.js"
 import * as FamilyClient from "./FamilyClient.js"
+import { notLoaded } from "./Packages.js"
 import { connectionFault } from "./sqlite/codes.js"
 import { SqliteConnection } from "./sqlite/connection.js"
 import { toError, toOpenError } from "./sqlite/errors.js"
@@ -77,21 +78,12 @@ const transaction: Driver.TransactionSql = {
 
 let constructor: Constructor | undefined
 
-const loadConstructor = (
-  database: string
-): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
+const loadConstructor = (database: string): Effect.Effect<Constructor, ConnectionError> =>
   // Kept: programs that transform modules while they load ask for each import anew.
   constructor !== undefined ? Effect.succeed(constructor) : Effect.tryPromise({
     // `Constructor` names what is used of the package, also what its published types leave out.
     try: async () => constructor = (await import("better-sqlite3")).default as unknown as Constructor,
-    catch: (cause) =>
-      toOpenError(connectionFault({ database }, {
-        reason: "Unsupported",
-        outcome: "NotSent",
-        what: "the package better-sqlite3 cannot be loaded",
-        advice: "install it: npm install better-sqlite3",
-        cause
-      }))
+    catch: notLoaded(database, "sqlite")
   })
 
 const specOf = (config: DbConfig, image: Uint8Array | undefined): Spec => ({

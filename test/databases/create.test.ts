@@ -129,9 +129,11 @@ describePostgres("createDatabase, postgresql", () => {
       const error = yield* Effect.flip(Effect.provide(current, layer))
       assert.strictEqual(error._tag === "ConnectionError" && error.reason, "Authorization")
       assert.strictEqual(error._tag === "ConnectionError" && error.code, "42501")
-      assert.include(
+      assert.match(
         error._tag === "ConnectionError" ? error.message : "",
-        `"${name}" is missing and could not be created`
+        new RegExp(
+          `^database "\\w+": the database "${name}" is missing and could not be created: permission denied.* \\(Authorization, 42501\\)\\. [A-Z].*\\.$`
+        )
       )
       assert.isFalse(yield* exists(name))
     }))

@@ -148,7 +148,10 @@ describe("where only SQLite is installed", () => {
       assert.strictEqual(loaded.stdout.trim(), "ERR_MODULE_NOT_FOUND", loaded.stderr)
       const { left } = yield* output(project, "postgres://someone:secret-word@127.0.0.1:1/none")
       assert.deepInclude(left, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
-      assert.match(left.message, /npm install .*\bpg\b/)
+      assert.match(
+        left.message,
+        /^database "default": the package \S*pg is not installed \(Unsupported\)\. Run `npm install pg@8 @effect\/sql-pg@0\.53`\.$/
+      )
       assert.notInclude(JSON.stringify(left), "secret-word")
     }))
 })
@@ -175,7 +178,11 @@ describePostgres("where only PostgreSQL is installed", () => {
       assert.strictEqual(loaded.stdout.trim(), "ERR_MODULE_NOT_FOUND", loaded.stderr)
       const { left } = yield* output(project, `sqlite:${path.join(project.directory, "notes.db")}`)
       assert.deepInclude(left, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
-      assert.match(left.message, /npm install .*\bbetter-sqlite3\b/)
+      assert.strictEqual(
+        left.message,
+        "database \"default\": the package better-sqlite3 is not installed (Unsupported). " +
+          "Run `npm install better-sqlite3@12 @effect/sql-sqlite-node@0.53`."
+      )
     }))
 })
 
