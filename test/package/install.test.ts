@@ -56,6 +56,15 @@ const works = (
     assert.strictEqual(ran.code, 0, ran.stderr)
     assert.include(ran.stdout, "[ { body: 'hello' } ]")
 
+    const binary = path.join(project.directory, "node_modules/better-sqlite3/build")
+    if (fs.existsSync(binary)) {
+      // What npm leaves behind where it may not run install scripts.
+      fs.rmSync(binary, { recursive: true })
+      const failed = yield* project.run(first, { NODE_ENV: "development" })
+      assert.strictEqual(failed.code, 1)
+      assert.include(failed.stdout, "the binary of better-sqlite3 is missing, or made for another version of Node")
+    }
+
     const typed = `
       import { Db, DbLive } from "dblive"
       import { withClient } from "${family.entry}"

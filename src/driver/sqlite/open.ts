@@ -186,12 +186,26 @@ const openNow = (Database: Constructor, spec: Spec): Sqlite.Database => {
   }
 }
 
+/** better-sqlite3 loads its binary when the first handle is made, and lists the dozen places where it looked. */
+const isWithoutBinary = (cause: unknown): boolean =>
+  cause instanceof Error &&
+  (cause.message.startsWith("Could not locate the bindings file") || codeOf(cause) === "ERR_DLOPEN_FAILED")
+
 /** Whatever goes wrong while a file is opened is a matter of the connection, not of a statement. */
 const failure = (spec: Spec, cause: unknown): Fault => {
   if (cause instanceof Fault) {
     return cause
   }
   const place = { database: spec.database }
+  if (isWithoutBinary(cause)) {
+    return connectionFault(place, {
+      reason: "Unsupported",
+      outcome: "NotSent",
+      what: "the binary of better-sqlite3 is missing, or made for another version of Node",
+      advice: "let npm run its install script: `npm rebuild better-sqlite3`",
+      cause
+    })
+  }
   const { fields } = classify(place, cause)
   return connectionFault(place, {
     reason: fields._tag === "ConnectionError"
