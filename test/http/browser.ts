@@ -50,7 +50,12 @@ export const openPage = (
 ): Effect.Effect<{ readonly page: Page; readonly traces: Traces }, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() => browser.newPage(options)),
-    (page) => Effect.promise(() => page.close())
+    (page) =>
+      Effect.promise(async () => {
+        // An answer that a test was changing would find no page.
+        await page.unrouteAll({ behavior: "wait" })
+        await page.close()
+      })
   ).pipe(Effect.flatMap((page) =>
     Effect.promise(async () => {
       page.setDefaultTimeout(15_000)
