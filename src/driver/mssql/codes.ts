@@ -7,6 +7,7 @@ import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbErro
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../DbError.js"
 import * as Failure from "../Failure.js"
 import { connectionError, type Parts, timeoutError } from "../Failure.js"
+import { socketCodes } from "../socketCodes.js"
 import { namesIn } from "./names.js"
 
 /**
@@ -216,22 +217,7 @@ export const codes = {
   49918: { link: "TooManyConnections" },
   49919: { link: "TooManyConnections" },
   49920: { link: "TooManyConnections" },
-  ECONNREFUSED: { link: "Refused" },
-  ENOTFOUND: { link: "HostNotFound" },
-  EAI_AGAIN: { link: "HostNotFound" },
-  EAI_FAIL: { link: "HostNotFound" },
-  EAI_NODATA: { link: "HostNotFound" },
-  EAI_NONAME: { link: "HostNotFound" },
-  EHOSTUNREACH: { link: "Unreachable" },
-  EHOSTDOWN: { link: "Unreachable" },
-  ENETUNREACH: { link: "Unreachable" },
-  ENETDOWN: { link: "Unreachable" },
-  EADDRNOTAVAIL: { link: "Unreachable" },
-  ETIMEDOUT: { link: "Unreachable" },
-  ECONNRESET: { link: "Lost" },
-  ECONNABORTED: { link: "Lost" },
-  EPIPE: { link: "Lost" },
-  EPROTO: { link: "Tls" },
+  ...socketCodes,
   // tedious's own.
   ECLOSE: { link: "Lost" },
   EENCRYPT: { link: "Tls" },

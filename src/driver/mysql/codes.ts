@@ -7,6 +7,7 @@ import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbErro
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../DbError.js"
 import * as Failure from "../Failure.js"
 import { connectionError, type Parts, timeoutError } from "../Failure.js"
+import { socketCodes } from "../socketCodes.js"
 import { namesIn } from "./names.js"
 
 /**
@@ -164,25 +165,7 @@ export const codes = {
   4031: { link: "Lost" },
   4038: { statement: "DataError", ...failed },
   4151: { link: "Authentication" },
-  ECONNREFUSED: { link: "Refused" },
-  // A unix socket: nobody has made it, or it may not be opened.
-  ENOENT: { link: "Refused" },
-  EACCES: { link: "Refused" },
-  EPERM: { link: "Refused" },
-  ENOTFOUND: { link: "HostNotFound" },
-  EAI_AGAIN: { link: "HostNotFound" },
-  EAI_FAIL: { link: "HostNotFound" },
-  EAI_NODATA: { link: "HostNotFound" },
-  EAI_NONAME: { link: "HostNotFound" },
-  EHOSTUNREACH: { link: "Unreachable" },
-  EHOSTDOWN: { link: "Unreachable" },
-  ENETUNREACH: { link: "Unreachable" },
-  ENETDOWN: { link: "Unreachable" },
-  EADDRNOTAVAIL: { link: "Unreachable" },
-  ETIMEDOUT: { link: "Unreachable" },
-  ECONNRESET: { link: "Lost" },
-  ECONNABORTED: { link: "Lost" },
-  EPIPE: { link: "Lost" },
+  ...socketCodes,
   PROTOCOL_CONNECTION_LOST: { link: "Lost" },
   HANDSHAKE_NO_SSL_SUPPORT: { link: "Tls" },
   HANDSHAKE_SSL_ERROR: { link: "Tls" },

@@ -16,6 +16,7 @@ import type {
 import { connectionReasons } from "../../DbError.js"
 import * as Failure from "../Failure.js"
 import type { Parts } from "../Failure.js"
+import { socketCodes } from "../socketCodes.js"
 
 /**
  * What one code means: as the reason why there is no link (any more), and as the answer to a statement. `timeout`
@@ -85,26 +86,7 @@ export const codes = {
   "57P03": { link: "ServerStarting" },
   "57P04": { link: "UnknownDatabase" },
   "57P05": { link: "ServerShutdown" },
-  ECONNREFUSED: { link: "Refused" },
-  // A unix socket: nobody has made it, or it may not be opened.
-  ENOENT: { link: "Refused" },
-  EACCES: { link: "Refused" },
-  EPERM: { link: "Refused" },
-  ENOTFOUND: { link: "HostNotFound" },
-  EAI_AGAIN: { link: "HostNotFound" },
-  EAI_FAIL: { link: "HostNotFound" },
-  EAI_NODATA: { link: "HostNotFound" },
-  EAI_NONAME: { link: "HostNotFound" },
-  EHOSTUNREACH: { link: "Unreachable" },
-  EHOSTDOWN: { link: "Unreachable" },
-  ENETUNREACH: { link: "Unreachable" },
-  ENETDOWN: { link: "Unreachable" },
-  EADDRNOTAVAIL: { link: "Unreachable" },
-  ETIMEDOUT: { link: "Unreachable" },
-  ECONNRESET: { link: "Lost" },
-  ECONNABORTED: { link: "Lost" },
-  EPIPE: { link: "Lost" },
-  EPROTO: { link: "Tls" },
+  ...socketCodes,
   ERR_TLS: { link: "Tls" },
   ERR_SSL: { link: "Tls" },
   ERR_OSSL: { link: "Tls" },
