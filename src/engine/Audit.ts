@@ -22,7 +22,7 @@ export const audited = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.suspend(() => {
     const started = engine.clock.unsafeCurrentTimeMillis()
-    return Effect.onExit(statement(), (exit) =>
+    return Effect.onExit(Effect.suspend(statement), (exit) =>
       engine.log.line(LogLevel.Info, "statement", {
         operation: "statement",
         ...(frame === undefined ? {} : { session: frame.session.number }),

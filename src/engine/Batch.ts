@@ -43,7 +43,7 @@ export const run = (
     const requests = list.slice(answers.length, answers.length + mostTogether)
       .map(([text, params]) => makeRequest(engine, fiber, text, params, ask))
     session.usedBy(fiber)
-    return answer(engine, (resume) => {
+    return answer(engine, fiber, (resume) => {
       const job: Job = new Job(
         frame,
         "statement",

@@ -6,6 +6,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
@@ -15,7 +17,7 @@ import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { type AnyFiber, deadlineOf, isTraced } from "./Origin.js"
-import { frameOf } from "./Place.js"
+import { frameOf, type Restore } from "./Place.js"
 import { SingleStatement } from "./SingleStatement.js"
 import { describeStatement, inStatementSpan } from "./Trace.js"
 
@@ -136,48 +138,75 @@ const send = <E>(
   fail: (error: DbError) => E
 ): Effect.Effect<unknown, E> => {
   const request = makeRequest(engine, fiber, text, params, ask)
-  return answer(engine, (resume) => prepareRun(engine, fiber, frame, request, ask.limit, resume), fail)
+  return answer(engine, fiber, (resume) => prepareRun(engine, fiber, frame, request, ask.limit, resume), fail)
 }
 
-/** Starts a piece of work and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. */
+/** What Effect's fibers have, and their type does not tell. */
+interface Flags {
+  currentRuntimeFlags: RuntimeFlags.RuntimeFlags
+}
+
+/**
+ * Starts a piece of work and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. To be
+ * called by the fiber that is to wait, which has to run the effect next.
+ */
 export const answer = <E>(
   engine: Engine,
+  fiber: AnyFiber,
   prepare: (resume: (error: DbError | undefined, value: unknown) => void) => Started,
   fail: (error: DbError) => E
 ): Effect.Effect<unknown, E> => {
-  if (engine.driver.capabilities.synchronous) {
-    // An answer that is there at once needs no suspension of the fiber.
-    let exit: Exit.Exit<unknown, E> | undefined = undefined
-    const work = prepare((error, value) => {
-      exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
-    })
-    work.start()
-    if (exit !== undefined) {
-      return exit
-    }
-    // It has to wait after all. Nobody would tell the work of an interrupt that comes before the wait begins; so it is
-    // taken back and begun again where interruption is masked.
-    work.withdraw(() => {})
-    if (exit !== undefined && (exit as Exit.Exit<unknown, E>)._tag === "Success") {
-      return exit
-    }
+  const begin = () => new Answer(prepare, fail)
+  if (!engine.driver.capabilities.synchronous) {
+    return Effect.uninterruptibleMask((restore) => begin().wait(restore))
   }
-  return Effect.uninterruptibleMask((restore) => {
-    let exit: Exit.Exit<unknown, E> | undefined = undefined
-    let resume: ((exit: Exit.Exit<unknown, E>) => void) | undefined = undefined
-    const work = prepare((error, value) => {
-      exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
-      resume?.(exit)
+  const answer = begin()
+  if (answer.exit !== undefined) {
+    // It was there at once, and needs no suspension of the fiber.
+    return answer.exit
+  }
+  // It has to wait after all, and a part of it may have been run: it must not begin again. Nobody would tell it of an interrupt
+  // that comes before the wait begins, so there must be none.
+  const flags = fiber as unknown as Flags
+  if (!RuntimeFlags.isEnabled(flags.currentRuntimeFlags, RuntimeFlags.Interruption)) {
+    return answer.wait(identity)
+  }
+  flags.currentRuntimeFlags = RuntimeFlags.disable(flags.currentRuntimeFlags, RuntimeFlags.Interruption)
+  return Effect.flatMap(
+    Effect.exit(answer.wait(Effect.interruptible)),
+    (exit) => Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)
+  )
+}
+
+const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
+
+/** The answer to a piece of work, which begins with it. */
+class Answer<E> {
+  exit: Exit.Exit<unknown, E> | undefined = undefined
+  private resume: ((exit: Exit.Exit<unknown, E>) => void) | undefined = undefined
+  private readonly work: Started
+
+  constructor(
+    prepare: (resume: (error: DbError | undefined, value: unknown) => void) => Started,
+    fail: (error: DbError) => E
+  ) {
+    this.work = prepare((error, value) => {
+      const exit = this.exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
+      this.resume?.(exit)
     })
-    work.start()
-    if (exit !== undefined) {
-      return exit
+    this.work.start()
+  }
+
+  /** To be run where interruption is masked. */
+  wait(restore: Restore): Effect.Effect<unknown, E> {
+    if (this.exit !== undefined) {
+      return this.exit
     }
-    const wait = Effect.async<unknown, E>((resume_) => {
-      if (exit !== undefined) {
-        resume_(exit)
+    const wait = Effect.async<unknown, E>((resume) => {
+      if (this.exit !== undefined) {
+        resume(this.exit)
       } else {
-        resume = resume_
+        this.resume = resume
       }
     })
     // Not by a canceller of `async`: a fiber may be interrupted after that has begun the work and before it knows it.
@@ -185,13 +214,13 @@ export const answer = <E>(
       onFailure: (cause) =>
         Cause.isInterruptedOnly(cause)
           ? Effect.flatMap(
-            Effect.async<void>((done) => work.withdraw(() => done(Effect.void))),
+            Effect.async<void>((done) => this.work.withdraw(() => done(Effect.void))),
             () => Exit.failCause(cause)
           )
           : Exit.failCause(cause),
       onSuccess: Exit.succeed
     })
-  })
+  }
 }
 
 /** Runs a text of `Db.query`, in a span of its own where somebody traces. */

@@ -54,5 +54,7 @@ export const inStatementSpan = <A, E, R>(
   Effect.useSpan(
     "sql.execute",
     { kind: "client", captureStackTrace: false },
-    (span) => Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
+    (span) =>
+      Effect.tapError(Effect.suspend(() => f(span)), (error) =>
+        Effect.sync(() => describeError(span, error, engine.name)))
   )
