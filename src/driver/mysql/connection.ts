@@ -12,6 +12,7 @@ import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus 
 import { connectionError, timeoutError } from "../Failure.js"
 import { stop } from "./cancel.js"
 import { classify, classifyLink, lookup, queryError, type RawError } from "./codes.js"
+import { disguise } from "./columns.js"
 import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
 import type { Endpoint, Link, Raw } from "./link.js"
@@ -29,6 +30,9 @@ const goodbyeMillis = 1000
 
 /** What the driver sends on its own account: nothing of it writes, nothing of it stays. */
 const ownTraits = traitsOf("DO 0")
+
+/** A command whose columns may have any name. */
+const named = (command: Query): Query => command.on("fields", disguise)
 
 type Answer = (error: RawError | null, results: Results, fields: Fields) => void
 
@@ -319,7 +323,7 @@ export class MysqlConnection implements Connection {
         return this.#finish(job, this.#parameterError(job, what, "give one parameter for each ?"))
       }
       // The types of mysql2 want to know the shape of the rows.
-      go((answer) => prepared.info.execute(params, answer as never))
+      go((answer) => named(prepared.info.execute(params, answer as never) as unknown as Query))
     }
     if (cached !== undefined) return use(cached)
     const prepare = (again: boolean) => {
@@ -352,7 +356,7 @@ export class MysqlConnection implements Connection {
   /** A text in the text protocol. */
   #query(text: string, answer: Answer | undefined, onResult?: () => void): Query {
     // The types of mysql2 want to know the shape of the rows.
-    const query = this.#raw.query(textOptions(text), answer as never) as Query
+    const query = named(this.#raw.query(textOptions(text), answer as never) as Query)
     if (onResult !== undefined) query.on("fields", onResult)
     return query
   }

@@ -81,8 +81,7 @@ export class RowCursor implements Cursor {
       // A header is no row: what a procedure ends with, or the answer of a statement without rows.
       if (this.#state !== "flowing" || this.#decoder === undefined || isHeader(row)) return
       // An array or an object, as mysql2 was told to give.
-      this.#decoder.row(row as Record<string, unknown>)
-      this.#rows.push(row)
+      this.#rows.push(this.#decoder.row(row as Record<string, unknown>))
       if (this.#rows.length >= (this.#waiting?.count ?? 0)) {
         this.#owner.raw.pause()
         this.#serveSoon()

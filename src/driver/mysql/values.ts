@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import type { FieldPacket } from "mysql2"
 import Mysql from "mysql2"
 import { microsecondsOf, Timestamp } from "../Timestamp.js"
+import { undisguise } from "./columns.js"
 
 // Of the default import: mysql2 makes these two by getters, which Node does not see as named exports.
 const { TypedParameter, Types } = Mysql
@@ -204,6 +205,7 @@ interface Column {
 export class RowDecoder {
   /** Only those whose values change. */
   private readonly columns: ReadonlyArray<Column>
+  private readonly named: ((row: Record<string, unknown>) => Record<string, unknown>) | undefined
 
   constructor(fields: ReadonlyArray<FieldPacket>, asArrays: boolean, safeIntegers: boolean) {
     const columns: Array<Column> = []
@@ -218,19 +220,22 @@ export class RowDecoder {
       }
     }
     this.columns = columns
+    this.named = asArrays ? undefined : undisguise(fields)
   }
 
-  /** Changes the row in place. */
-  row(row: Record<string | number, unknown>): void {
+  /** Changes the row in place, as long as it can keep its names. */
+  row(row: Record<string | number, unknown>): unknown {
     for (const { decode, key } of this.columns) {
       const value = row[key]
       // Each decoder takes what mysql2 gives for its column type, which TypeScript cannot follow.
       if (value !== null) row[key] = decode(value as never)
     }
+    return this.named === undefined ? row : this.named(row)
   }
 
-  /** Changes the rows in place. */
+  /** Changes the rows in place, as long as they can keep their names. */
   rows(rows: ReadonlyArray<unknown>): ReadonlyArray<unknown> {
+    if (this.named !== undefined) return rows.map((row) => this.row(row as Record<string, unknown>))
     if (this.columns.length > 0) {
       // Arrays or objects, as mysql2 was told to give.
       for (const row of rows) this.row(row as Record<string | number, unknown>)

@@ -191,6 +191,26 @@ describeMariadb("MySQL values", () => {
       }
     }).pipe(Effect.scoped))
 
+  it.live("are found under any name a column can have", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const text = "SELECT 1 AS `__proto__`, 2 AS `constructor`, CAST(3 AS INT) AS `__defineGetter__`, 4 AS ``"
+      const expected = [["__proto__", 1], ["constructor", 2], ["__defineGetter__", 3], ["", 4]]
+      for (const options of [{}, { prepare: false }, { mode: "raw" }] as const) {
+        const [row] = yield* db.run(text, [], options)
+        expect(Object.entries(row)).toEqual(expected)
+        expect(Object.getPrototypeOf(row)).toBe(Object.prototype)
+        expect(yield* db.run(text, [], { ...options, mode: "values" })).toEqual([[1, 2, 3, 4]])
+      }
+      expect(yield* db.run("SELECT 1; SELECT 2 AS `__proto__`", [], { prepare: false, mode: "values" })).toEqual(
+        [[[1]], [[2]]]
+      )
+      const cursor = yield* db.cursor(text, [], { safeIntegers: true })
+      const { rows } = yield* call<{ readonly rows: ReadonlyArray<any> }>((done) => cursor.fetch(5, done))
+      expect(Object.keys(rows[0])).toEqual(expected.map(([name]) => name))
+      expect(db.connection.lost).toBe(false)
+    }).pipe(Effect.scoped))
+
   it.live("keep their types in streams", () =>
     Effect.gen(function*() {
       const db = yield* open()
