@@ -240,8 +240,15 @@ export class MysqlConnection implements Connection {
     const traits = this.#statements.get(request.text)?.traits ?? traitsOf(request.text)
     const job = this.#start(request.text, traits, request.begin !== undefined, end)
     if (job === undefined) return
+    const params = encode(request.params)
+    if (params instanceof Refused) {
+      return this.#finish(
+        job,
+        this.#parameterError(job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
+      )
+    }
     const limit = this.#facts!.maxPacket
-    if (exceeds(request.text, request.params, limit)) {
+    if (exceeds(request.text, params, limit)) {
       return this.#finish(
         job,
         queryError("DataError", {
@@ -251,13 +258,6 @@ export class MysqlConnection implements Connection {
           advice: "send it in parts, or raise max_allowed_packet on the server",
           outcome: "NotSent"
         })
-      )
-    }
-    const params = encode(request.params)
-    if (params instanceof Refused) {
-      return this.#finish(
-        job,
-        this.#parameterError(job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
       )
     }
     const ahead: Array<string> = []

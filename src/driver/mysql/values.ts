@@ -249,16 +249,22 @@ const bytesPerUnit = 3
 /** What surrounds a value in a packet, at most. */
 const overhead = 16
 
-const bytesOf = (value: unknown, exactly: boolean): number =>
-  overhead + (typeof value === "string"
-    ? exactly ? Buffer.byteLength(value) : value.length * bytesPerUnit
-    : ArrayBuffer.isView(value) || value instanceof ArrayBuffer
-    ? value.byteLength
+/** What is as long as somebody made it; JSON is text within a value of mysql2's. */
+const contentOf = (value: unknown): unknown =>
+  typeof value === "object" && value !== null && "value" in value ? value.value : value
+
+const bytesOf = (value: unknown, exactly: boolean): number => {
+  const content = contentOf(value)
+  return overhead + (typeof content === "string"
+    ? exactly ? Buffer.byteLength(content) : content.length * bytesPerUnit
+    : Buffer.isBuffer(content)
+    ? content.byteLength
     : 0)
+}
 
 /**
  * Whether a statement is larger than the server takes. It would hang up, and nothing would say what became of the
- * statement. Objects are not counted.
+ * statement. The parameters are those that `encode` gives.
  *
  * @since 0.1.0
  * @category encoding
