@@ -6,7 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { Query } from "mysql2"
+import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import { connectionError, timeoutError } from "../Failure.js"
@@ -30,6 +30,11 @@ const goodbyeMillis = 1000
 
 /** What the driver sends on its own account: nothing of it writes, nothing of it stays. */
 const ownTraits = traitsOf("DO 0")
+
+/** The character set that a statement has chosen. mysql2's types do not tell of it. */
+const charsetIn = (header: ResultSetHeader): string | undefined =>
+  (header as { readonly stateChanges?: { readonly systemVariables: Readonly<Record<string, string>> } | null })
+    .stateChanges?.systemVariables["character_set_client"]
 
 /** A command whose columns may have any name. */
 const named = (command: Query): Query => command.on("fields", disguise)
@@ -57,6 +62,8 @@ export class MysqlConnection implements Connection {
   #job: Job | undefined
   /** The limits the server has for this connection; `undefined` where that is not known. */
   #limits: Limits | undefined
+  /** What the server takes texts for. mysql2 follows where it is changed, and drops the characters that are not in it. */
+  #charset = "utf8mb4"
   #leaving = false
   /** Why the link is lost, where nobody asked for that. */
   #lostBy: RawError | undefined
@@ -240,6 +247,18 @@ export class MysqlConnection implements Connection {
     const traits = this.#statements.get(request.text)?.traits ?? traitsOf(request.text)
     const job = this.#start(request.text, traits, request.begin !== undefined, end)
     if (job === undefined) return
+    if (!this.#charset.startsWith("utf8") && !traits.control && !/^\s*set\b/i.test(request.text)) {
+      return this.#finish(
+        job,
+        queryError("DataError", {
+          database: this.#endpoint.config.name,
+          statement: request.text,
+          what: `the character set was set to ${this.#charset}, which cannot hold every text`,
+          advice: "leave the character set alone: SET NAMES utf8mb4",
+          outcome: "NotSent"
+        })
+      )
+    }
     const params = encode(request.params)
     if (params instanceof Refused) {
       return this.#finish(
@@ -366,6 +385,9 @@ export class MysqlConnection implements Connection {
     const all: ReadonlyArray<unknown> = isSeveral(results, fields) ? results : [results]
     const last = all.at(-1)
     this.#flags = isHeader(last) ? last.serverStatus : this.#link.flags.last
+    for (const result of all) {
+      if (isHeader(result)) this.#charset = charsetIn(result) ?? this.#charset
+    }
     if (job.text === undefined || job.phase !== "run") return
     for (const result of all) {
       if (isHeader(result) && (result.serverStatus & stateChangedFlag) !== 0) this.dirty = true

@@ -111,6 +111,8 @@ export class PgConnection implements Connection {
     const known = this.prepared.get(request.text)
     const text = known === undefined ? this.texts.of(request.text) : known.text
     if (text.fault !== undefined) return done(this.failures.text(text.fault, request.text), undefined)
+    const encoding = this.foreignEncoding(request.text, text)
+    if (encoding !== undefined) return done(this.failures.encoding(encoding, request.text), undefined)
     if (
       !text.plain && !text.controls && this.transaction === "idle" && request.begin === undefined &&
       (request.statementTimeout !== undefined || request.lockTimeout !== undefined)
@@ -132,6 +134,8 @@ export class PgConnection implements Connection {
     if (unusable !== undefined) return fail(unusable)
     const text = this.texts.of(request.text)
     if (text.fault !== undefined) return fail(this.failures.text(text.fault, request.text))
+    const encoding = this.foreignEncoding(request.text, text)
+    if (encoding !== undefined) return fail(this.failures.encoding(encoding, request.text))
     const params = this.encode(request)
     if (!(params instanceof Params)) return fail(params)
     done(undefined, new PortalCursor(this, request, text, params))
@@ -480,6 +484,12 @@ export class PgConnection implements Connection {
   unusable(statement: string | undefined): DbError | undefined {
     if (this.lost) return this.broken(this.failure, { outcome: this.outcomeWhenIdle, statement, commit: false })
     return this.current === undefined ? undefined : this.failures.busy()
+  }
+
+  /** The encoding that somebody has set in place of ours, unless the statement may be what sets it back. */
+  private foreignEncoding(statement: string, text: Text): string | undefined {
+    const encoding = this.parameters.get("client_encoding") ?? "UTF8"
+    return encoding === "UTF8" || text.controls || /^\s*(?:set|reset|discard)\b/i.test(statement) ? undefined : encoding
   }
 
   private encode({ params, text }: Request): Params | DbError {

@@ -167,6 +167,18 @@ export class Failures {
     return queryError({ reason: "SqlSyntax", what: fault, outcome: "NotSent", database: this.database, statement })
   }
 
+  /** Text would be taken for other text, and be kept as that. */
+  encoding(encoding: string, statement: string): QueryError {
+    return queryError({
+      reason: "DataError",
+      what: `client_encoding was set to ${encoding}, and text is sent and read as UTF-8 only`,
+      advice: "leave client_encoding alone: RESET client_encoding",
+      outcome: "NotSent",
+      database: this.database,
+      statement
+    })
+  }
+
   /** A parameter that cannot be sent without changing it. */
   parameter({ at, cause }: Fault, statement: string): QueryError {
     const kind = cause instanceof Unsendable

@@ -191,6 +191,23 @@ describeMariadb("MySQL values", () => {
       }
     }).pipe(Effect.scoped))
 
+  it.live("are not sent in a character set that would change them", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const text = "ü€世"
+      for (const back of [db.script("SET NAMES utf8mb4"), db.reset()]) {
+        yield* db.script("SET NAMES latin1")
+        for (const prepare of [true, false]) {
+          const error = yield* Effect.flip(db.run("SELECT 1", [], { prepare }))
+          expect(error).toMatchObject({ _tag: "QueryError", reason: "DataError", outcome: "NotSent" })
+          expect(error.message).toContain("latin1")
+        }
+        expect(yield* Effect.flip(Effect.asVoid(db.cursor("SELECT 1")))).toMatchObject({ reason: "DataError" })
+        yield* back
+        expect(yield* db.run("SELECT ? AS v, HEX(?) AS h", [text, text])).toEqual([{ v: text, h: "C3BCE282ACE4B896" }])
+      }
+    }).pipe(Effect.scoped))
+
   it.live("are found under any name a column can have", () =>
     Effect.gen(function*() {
       const db = yield* open()

@@ -10,7 +10,7 @@ import { Json } from "../../../src/driver/pg/json.js"
 import * as Timestamp from "../../../src/driver/pg/timestamp.js"
 import { encode } from "../../../src/driver/pg/values.js"
 import { describePostgres } from "../../kit/postgres.js"
-import { connected, execute, value } from "./fixture.js"
+import { connected, execute, openCursor, reset, value } from "./fixture.js"
 
 const ownZone = process.env["TZ"]
 afterEach(() => {
@@ -304,6 +304,26 @@ describePostgres("values of PostgreSQL", () => {
       const error = yield* Effect.flip(execute(connection, "SELECT 1", Array.from({ length: 65536 }, () => 1)))
       assert.strictEqual((error as QueryError).reason, "Parameter")
       assert.strictEqual(yield* value(connection, "SELECT 1"), 1)
+    }))
+
+  it.scoped("another client_encoding would change texts on their way, so nothing is sent under it", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      const text = "ü€"
+      for (const begin of [undefined, "BEGIN"]) {
+        yield* execute(connection, "SET client_encoding = 'LATIN1'", [], { begin })
+        for (const prepare of [true, false]) {
+          const error = yield* Effect.flip(execute(connection, "SELECT $1::text", [text], { prepare }))
+          assert.deepInclude(error, { _tag: "QueryError", reason: "DataError", outcome: "NotSent" })
+          assert.include(error.message, "LATIN1")
+        }
+        assert.include((yield* Effect.flip(openCursor(connection, "SELECT 1"))).message, "LATIN1")
+        yield* execute(connection, begin === undefined ? "RESET client_encoding" : "ROLLBACK")
+        assert.strictEqual(yield* value(connection, "SELECT $1::text", [text]), text)
+      }
+      yield* execute(connection, "SET client_encoding = 'LATIN1'")
+      yield* reset(connection)
+      assert.strictEqual(yield* value(connection, "SELECT $1::text", [text]), text)
     }))
 
   it.scoped("columns: duplicates, __proto__ and the empty name", () =>
