@@ -257,10 +257,12 @@ export abstract class StatementQueue implements Writer {
     const isRolledBack = boundary === undefined
       ? error !== undefined && error.outcome !== "Unknown"
       : boundary.how === "rollback"
+    // Of a list, the error knows which one it was.
+    const culprit = (error?._tag === "QueryError" ? error.statement : undefined) ?? text ?? ""
     this.closeFrame(
       this.root.child!,
       this.aborted(
-        `a statement in the transaction ended it (${excerpt(text ?? "")})${
+        `a statement in the transaction ended it (${excerpt(culprit)})${
           isRolledBack ? "" : ", so that what was done before it may be applied"
         }; nothing was run behind it. Leave COMMIT and ROLLBACK to whoever began the transaction`,
         undefined,
