@@ -142,8 +142,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     },
     open: opened,
     createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),
-    // Its cursors ask for fewer where rows are large.
-    fetchSize: 4096,
+    // Its cursors ask for fewer where rows have been large; where they become so, this bounds what one fetch may bring.
+    fetchSize: 1024,
     maxConnections: undefined,
     transactionId,
     commitStatus,
