@@ -161,7 +161,12 @@ describePrivateMysql("injected refusals beside those of MariaDB", () => {
       const database = Db.layer({ url: plain, ...options, pool: { acquireTimeout: "50 millis" } })
       const injected = (fault: DbTest.ConnectFault) =>
         refusal(DbTest.flaky(database, [{ on: "connect", times: 100, fault }]))
-      const expected = [yield* injected("TooManyConnections"), yield* injected("Refused")].map(face)
+      // A server that refuses before it has greeted does not always say the SQLSTATE.
+      const seen = (error: DbError) => ({
+        ...face(error),
+        cause: { ...face(error).cause as object, sqlState: undefined }
+      })
+      const expected = [yield* injected("TooManyConnections"), yield* injected("Refused")].map(seen)
       const connect = Effect.acquireRelease(
         Effect.tryPromise(async () => {
           const other = await Mysql.createConnection(plain)
@@ -174,6 +179,6 @@ describePrivateMysql("injected refusals beside those of MariaDB", () => {
       yield* Effect.flip(Effect.forever(connect))
       const full = yield* refusal(database)
       yield* Effect.promise(() => server.kill())
-      expect([face(full), face(yield* refusal(database))]).toEqual(expected)
+      expect([seen(full), seen(yield* refusal(database))]).toEqual(expected)
     }), 30_000)
 })
