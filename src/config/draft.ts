@@ -8,7 +8,7 @@ import type { DatabaseType, LimitOptions, Options, PoolOptions } from "../DbConf
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** A host as it stands in the URL (IPv6 in brackets), with the port beside it. */
-export interface HostPart {
+interface HostPart {
   readonly host: string
   readonly port: number | undefined
 }

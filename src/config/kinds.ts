@@ -34,7 +34,7 @@ const spellings: Record<string, string> = Object.fromEntries(
 const longest = 24 * units.d!
 
 /** Milliseconds from a text such as `10s`, `1.5 min` or `0`; `undefined` without a unit. */
-export const millisFromText = (text: string): number | undefined => {
+const millisFromText = (text: string): number | undefined => {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim())
   if (match === null) {
     return undefined
@@ -59,7 +59,7 @@ const millisFromOption = (value: unknown): number | undefined => {
 }
 
 /** The text of a number of milliseconds, such as `10 s`. */
-export const showMillis = (millis: number): string => {
+const showMillis = (millis: number): string => {
   for (const unit of ["d", "h", "min", "s"]) {
     if (millis >= units[unit]! && millis % units[unit]! === 0) {
       return `${millis / units[unit]!} ${unit}`

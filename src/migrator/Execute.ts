@@ -44,7 +44,7 @@ export interface Frame {
 }
 
 /** The wait for a lock in a transaction when nothing was chosen: a DDL that waits makes everybody behind it wait. */
-export const defaultLockTimeout = Duration.seconds(10)
+const defaultLockTimeout = Duration.seconds(10)
 
 /**
  * A migration that was read and may run.

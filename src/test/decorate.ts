@@ -95,7 +95,7 @@ const unwrap = (connection: Driver.Connection): Driver.Connection =>
   connection instanceof Delegate ? connection.inner : connection
 
 /** What a decoration makes of a driver, and of the configuration that the engine works by. */
-export interface Decoration {
+interface Decoration {
   readonly config?: (config: DbConfig.DbConfig) => DbConfig.DbConfig
   readonly driver: (
     make: Driver.Make<DbConfig.DbConfig>

@@ -250,4 +250,23 @@ describe("an HttpApi", () => {
       assert.match(yield* client.databases.metrics(), /dblive_/)
       assert.includeMembers(Object.keys(OpenApi.fromApi(Api).paths), ["/health/live", "/health/db", "/metrics"])
     }))
+
+  it.scopedLive("its client gets the reports of a registry's databases", () =>
+    Effect.gen(function*() {
+      const registry = DbRegistry.layer({ survey_hub: { filename: `${yield* folder}/survey.db` } })
+      const url = yield* serve(
+        HttpLayerRouter.addHttpApi(Api).pipe(
+          Layer.provide(DbHttp.layerGroupRegistry(Api)),
+          Layer.provide(registry),
+          Layer.provide([NodeHttpPlatform.layer, NodeFileSystem.layer, NodePath.layer, Etag.layer])
+        )
+      )
+      const client = yield* HttpApiClient.make(Api, { baseUrl: url }).pipe(Effect.provide(NodeHttpClient.layer))
+      const report = yield* client.databases.health({ urlParams: { name: "survey_hub" } })
+      assert.strictEqual(report.status, "healthy")
+      assert.deepStrictEqual(report.databases.map((_) => _.database_name), ["survey_hub"])
+      assert.deepStrictEqual(yield* client.databases.ready(), { status: "ready" })
+      const unknown = yield* Effect.flip(client.databases.health({ urlParams: { name: "default" } }))
+      assert.deepInclude(unknown, { status: 404, known: ["survey_hub"] })
+    }))
 })

@@ -6,7 +6,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { ResultSetHeader } from "mysql2"
 import Mysql from "mysql2"
 import * as net from "node:net"
 import type { DbConfig, Host } from "../../DbConfig.js"
@@ -62,9 +61,6 @@ export interface Endpoint {
   /** Bounds what must not take longer than connecting may. */
   readonly within: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | TimeoutError>
 }
-
-/** What mysql2's `result` is where there are no rows. */
-export type Header = ResultSetHeader
 
 /**
  * Who connects. Asked again for every link.

@@ -130,13 +130,8 @@ export const encode = (params: ReadonlyArray<unknown>): Array<unknown> | Refused
   return encoded
 }
 
-/**
- * `YYYY-MM-DD[ hh:mm:ss[.ffffff]]` as a date in UTC. What is no date (`0000-00-00`, `2024-00-15`) stays the text it is.
- *
- * @since 0.1.0
- * @category decoding
- */
-export const decodeDate = (text: string): Date | string => {
+/** `YYYY-MM-DD[ hh:mm:ss[.ffffff]]` as a date in UTC. What is no date (`0000-00-00`, `2024-00-15`) stays the text it is. */
+const decodeDate = (text: string): Date | string => {
   const year = Number(text.slice(0, 4))
   const month = Number(text.slice(5, 7))
   const day = Number(text.slice(8, 10))

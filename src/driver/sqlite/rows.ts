@@ -26,7 +26,7 @@ const isDoubtful = (value: unknown): boolean =>
  * Whether rows read without `safeIntegers` may hold an integer that was rounded. `arrays` says which of two shapes the
  * rows have, so the casts follow it.
  */
-export const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
+const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
   for (let i = 0; i < rows.length; i++) {
     if (arrays) {
       const row = rows[i] as ReadonlyArray<unknown>
@@ -49,7 +49,7 @@ export const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): bo
 }
 
 /** Narrows rows read with `safeIntegers`, in place. The casts follow `arrays`. */
-export const narrowRows = (rows: ReadonlyArray<unknown>, arrays: boolean): ReadonlyArray<unknown> => {
+const narrowRows = (rows: ReadonlyArray<unknown>, arrays: boolean): ReadonlyArray<unknown> => {
   for (let i = 0; i < rows.length; i++) {
     if (arrays) {
       const row = rows[i] as Array<unknown>
