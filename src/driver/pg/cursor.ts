@@ -68,7 +68,7 @@ export class PortalCursor extends Extended implements Cursor {
       this.compose(this.portal, rows)
       this.state = "open"
     } else {
-      this.rows = []
+      this.clearRows()
       writer.execute(this.portal, rows)
       this.end()
     }
