@@ -81,6 +81,18 @@ export type TransactionStatus = "idle" | "open" | "failed"
 export type ResetPolicy = "rollback" | "commit" | "discard"
 
 /**
+ * What a fetch gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Fetched {
+  readonly rows: ReadonlyArray<unknown>
+  /** There are no more; the cursor is closed already. */
+  readonly done: boolean
+}
+
+/**
  * Rows that arrive as they are asked for.
  *
  * @since 0.1.0
@@ -89,8 +101,8 @@ export type ResetPolicy = "rollback" | "commit" | "discard"
 export interface Cursor {
   /** Whether other statements may run on the connection between two fetches. Where not, the session reads the rest ahead. */
   readonly interleaves: boolean
-  /** Up to `count` further rows. `value.done` when there are no more; then the cursor is closed already. One fetch at a time. */
-  readonly fetch: (count: number, done: Done<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>) => void
+  /** Up to `count` further rows. One fetch at a time. */
+  readonly fetch: (count: number, done: Done<Fetched>) => void
   /** Frees the cursor on the server. Idempotent; after an error or the last row it does nothing. */
   readonly close: (done: Done<void>) => void
 }

@@ -1,6 +1,23 @@
 /**
- * Rows as objects.
+ * Rows as objects, and what they are gathered and handed over in. That is never a literal: V8 soon makes the literals of one
+ * place in its old space, where a dead one keeps the rows that were put into it alive until the next full collection.
  */
+import type { Fetched } from "./Driver.js"
+
+const none: ReadonlyArray<never> = []
+
+/** An array to gather rows in. */
+export const emptyRows = <Row = unknown>(): Array<Row> => none.slice()
+
+class SomeRows implements Fetched {
+  constructor(readonly rows: ReadonlyArray<unknown>, readonly done: boolean) {}
+}
+
+/** What a fetch has given. */
+export const fetched = (rows: ReadonlyArray<unknown>, done: boolean): Fetched => new SomeRows(rows, done)
+
+/** What a fetch gives behind the last row, or beside an error. */
+export const noMore = fetched(none, true)
 
 /**
  * Puts the values of a row into an object under these names, the last of which counts where a name comes twice. Copying an

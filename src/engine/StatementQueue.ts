@@ -365,10 +365,7 @@ export abstract class StatementQueue implements Writer {
   fetchJob(
     cursor: SessionCursor,
     count: number,
-    done: (
-      error: DbError | undefined,
-      value: { readonly rows: ReadonlyArray<unknown>; readonly done: boolean }
-    ) => void,
+    done: Driver.Done<Driver.Fetched>,
     deadline: Deadline | undefined
   ): Job {
     return new Job(
@@ -378,7 +375,7 @@ export abstract class StatementQueue implements Writer {
       undefined,
       (_, __, answer) => cursor.cursor.fetch(count, answer),
       // `fetch` answers with this type; `Work` carries it as unknown.
-      (error, value) => done(error, value as { readonly rows: ReadonlyArray<unknown>; readonly done: boolean }),
+      (error, value) => done(error, value as Driver.Fetched),
       this.ground.config.limits.statementTimeout,
       deadline
     )

@@ -6,18 +6,12 @@
  */
 import type { Request } from "tedious"
 import type { DbError } from "../../DbError.js"
-import type { Cursor, Done } from "../Driver.js"
+import type { Cursor, Done, Fetched } from "../Driver.js"
+import { emptyRows, fetched, noMore } from "../row.js"
 import type { RowBuilder } from "./wire.js"
 
 /** A cursor that is closed lets the rest arrive for so long; then the statement is stopped. */
 const drainMillis = 50
-
-interface Fetched {
-  readonly rows: ReadonlyArray<unknown>
-  readonly done: boolean
-}
-
-const nothing: Fetched = { rows: [], done: true }
 
 /**
  * @since 0.1.0
@@ -28,7 +22,7 @@ export class RowCursor implements Cursor {
   #opened: Done<Cursor> | undefined
   #request: Request | undefined
   #builder: RowBuilder | undefined
-  #rows: Array<unknown> = []
+  #rows: Array<unknown> = emptyRows()
   #waiting: { readonly count: number; readonly done: Done<Fetched> } | undefined
   #state: "flowing" | "discarding" | "ended" = "flowing"
   #error: DbError | undefined
@@ -87,7 +81,7 @@ export class RowCursor implements Cursor {
   readonly discard = (): void => {
     if (this.#state !== "flowing") return
     this.#state = "discarding"
-    this.#rows = []
+    this.#rows = emptyRows()
     this.#request?.resume()
   }
 
@@ -99,7 +93,7 @@ export class RowCursor implements Cursor {
 
   readonly close = (done: Done<void>): void => {
     this.#closed = true
-    this.#rows = []
+    this.#rows = emptyRows()
     this.#error = undefined
     if (this.#state === "ended") return done(undefined, undefined)
     this.#closers.push(done)
@@ -116,11 +110,11 @@ export class RowCursor implements Cursor {
     if (ended && this.#error !== undefined) {
       const error = this.#error
       this.#error = undefined
-      this.#rows = []
-      return waiting.done(error, nothing)
+      this.#rows = emptyRows()
+      return waiting.done(error, noMore)
     }
     const rows = this.#rows.length <= waiting.count ? this.#rows : this.#rows.slice(0, waiting.count)
-    this.#rows = this.#rows.length <= waiting.count ? [] : this.#rows.slice(waiting.count)
-    waiting.done(undefined, { rows, done: ended && this.#rows.length === 0 })
+    this.#rows = this.#rows.length <= waiting.count ? emptyRows() : this.#rows.slice(waiting.count)
+    waiting.done(undefined, fetched(rows, ended && this.#rows.length === 0))
   }
 }

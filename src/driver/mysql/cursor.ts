@@ -6,7 +6,8 @@
  */
 import type { FieldPacket, Query } from "mysql2"
 import type { DbError } from "../../DbError.js"
-import type { Cursor, Done } from "../Driver.js"
+import type { Cursor, Done, Fetched } from "../Driver.js"
+import { emptyRows, fetched, noMore } from "../row.js"
 import type { RawError } from "./codes.js"
 import type { Raw } from "./link.js"
 import { isHeader } from "./results.js"
@@ -15,17 +16,10 @@ import type { RowDecoder } from "./values.js"
 /** A cursor that is closed lets the rest arrive for so long; then the statement is stopped. */
 const drainMillis = 50
 
-interface Fetched {
-  readonly rows: ReadonlyArray<unknown>
-  readonly done: boolean
-}
-
 interface Waiting {
   readonly count: number
   readonly done: Done<Fetched>
 }
-
-const nothing: Fetched = { rows: [], done: true }
 
 /**
  * What a cursor needs of its connection.
@@ -52,7 +46,7 @@ export class RowCursor implements Cursor {
   #owner: CursorOwner
   #opened: Done<Cursor> | undefined
   #decoder: RowDecoder | undefined
-  #rows: Array<unknown> = []
+  #rows: Array<unknown> = emptyRows()
   #waiting: Waiting | undefined
   #state: "flowing" | "discarding" | "ended" = "flowing"
   #error: DbError | undefined
@@ -117,7 +111,7 @@ export class RowCursor implements Cursor {
   readonly discard = (): void => {
     if (this.#state !== "flowing") return
     this.#state = "discarding"
-    this.#rows = []
+    this.#rows = emptyRows()
     this.#resume()
   }
 
@@ -129,7 +123,7 @@ export class RowCursor implements Cursor {
 
   readonly close = (done: Done<void>): void => {
     this.#closed = true
-    this.#rows = []
+    this.#rows = emptyRows()
     this.#error = undefined
     if (this.#state === "ended") return done(undefined, undefined)
     this.#closers.push(done)
@@ -169,11 +163,11 @@ export class RowCursor implements Cursor {
     if (ended && this.#error !== undefined) {
       const error = this.#error
       this.#error = undefined
-      this.#rows = []
-      return waiting.done(error, nothing)
+      this.#rows = emptyRows()
+      return waiting.done(error, noMore)
     }
     const rows = this.#rows.length <= waiting.count ? this.#rows : this.#rows.slice(0, waiting.count)
-    this.#rows = this.#rows.length <= waiting.count ? [] : this.#rows.slice(waiting.count)
-    waiting.done(undefined, { rows, done: ended && this.#rows.length === 0 })
+    this.#rows = this.#rows.length <= waiting.count ? emptyRows() : this.#rows.slice(waiting.count)
+    waiting.done(undefined, fetched(rows, ended && this.#rows.length === 0))
   }
 }

@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import type { DbError } from "../../DbError.js"
-import type { Cursor, Done, Request } from "../Driver.js"
+import type { Cursor, Done, Fetched, Request } from "../Driver.js"
+import { emptyRows, fetched, noMore } from "../row.js"
 import type { ServerError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
 import { Extended } from "./extended.js"
@@ -13,19 +14,11 @@ import type { Values } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
-/** What a fetch gives. */
-interface Batch {
-  readonly rows: ReadonlyArray<unknown>
-  readonly done: boolean
-}
-
 /** Rows of the first fetch: as nothing is known of their size. */
 const firstRows = 64
 
 /** What a further fetch is to bring, in bytes: enough that the round trip does not count, and memory stays flat. */
 const fetchBytes = 256 * 1024
-
-const noMore: Batch = { rows: [], done: true }
 
 /**
  * A statement whose rows are fetched bit by bit, through a portal of its own. In a transaction other statements may
@@ -44,7 +37,7 @@ export class PortalCursor extends Extended implements Cursor {
   /** The rows that a fetch asks the server for, and the bytes that have come of them. */
   private most = firstRows
   private received = 0
-  private onFetched: Done<Batch> | undefined
+  private onFetched: Done<Fetched> | undefined
   private onClosed: Done<void> | undefined
 
   constructor(connection: PgConnection, request: Request, text: Text, params: Params) {
@@ -52,7 +45,7 @@ export class PortalCursor extends Extended implements Cursor {
     this.interleaves = request.begin !== undefined || connection.transaction !== "idle"
   }
 
-  fetch(count: number, done: Done<Batch>): void {
+  fetch(count: number, done: Done<Fetched>): void {
     const connection = this.connection
     if (this.state === "closed") return done(undefined, noMore)
     const unusable = connection.unusable(this.request.text)
@@ -68,7 +61,7 @@ export class PortalCursor extends Extended implements Cursor {
       this.compose(this.portal, rows)
       this.state = "open"
     } else {
-      this.clearRows()
+      this.rows = emptyRows()
       writer.execute(this.portal, rows)
       this.end()
     }
@@ -113,7 +106,7 @@ export class PortalCursor extends Extended implements Cursor {
   private fetched(): void {
     const done = this.onFetched
     this.onFetched = undefined
-    done?.(undefined, { rows: this.rows, done: this.isFinished })
+    done?.(undefined, fetched(this.rows, this.isFinished))
   }
 
   ready(): void {
@@ -152,11 +145,11 @@ export class PortalCursor extends Extended implements Cursor {
       statement: this.request.text,
       commit: false
     })
-    const fetched = this.onFetched
+    const onFetched = this.onFetched
     const closed = this.onClosed
     this.onFetched = undefined
     this.onClosed = undefined
-    fetched?.(error, noMore)
+    onFetched?.(error, noMore)
     closed?.(error)
   }
 

@@ -6,6 +6,7 @@
  */
 import type { DbError } from "../../DbError.js"
 import type { Done, Request } from "../Driver.js"
+import { emptyRows } from "../row.js"
 import type { ServerError } from "./codes.js"
 import { queryError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
@@ -108,7 +109,7 @@ export const copyError = (connection: PgConnection, statement: string): DbError 
  */
 export class Script extends Exchange {
   private readonly results: Array<Result> = []
-  private rows: Array<unknown> = []
+  private rows: Array<unknown> = emptyRows()
   private shape: Shape = noColumns
   private read: ReadRow | undefined
   private fault: DbError | undefined
@@ -147,7 +148,7 @@ export class Script extends Exchange {
   override complete(tag: string | undefined): void {
     this.committed ||= tag === "COMMIT"
     this.results.push(result(tag, this.rows, this.shape))
-    this.rows = []
+    this.rows = emptyRows()
     this.shape = noColumns
     this.read = undefined
   }

@@ -5,6 +5,7 @@
  */
 import type { DbError, Outcome } from "../../DbError.js"
 import type { Done, Request } from "../Driver.js"
+import { emptyRows } from "../row.js"
 import type { ServerError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
 import { copyError, Exchange, readError } from "./exchange.js"
@@ -21,7 +22,6 @@ const lockLimit = "SELECT set_config('lock_timeout', $1, true)"
 const noStatementLimit = "SET LOCAL statement_timeout TO DEFAULT"
 const noLockLimit = "SET LOCAL lock_timeout TO DEFAULT"
 const noParams: ReadonlyArray<Encoded> = []
-const noRows: ReadonlyArray<unknown> = []
 
 /** For a value that was refused where the type it was refused for may be a thing of the past. */
 const doubt =
@@ -69,7 +69,7 @@ export abstract class Extended extends Exchange {
   protected compose(portal: string, limit: number): void {
     const connection = this.connection
     const request = this.request
-    this.clearRows()
+    this.rows = emptyRows()
     this.error = undefined
     this.fault = undefined
     this.bound = false
@@ -112,14 +112,6 @@ export abstract class Extended extends Exchange {
     if (this.params.areMany) writer.describePortal(portal)
     writer.execute(portal, limit)
     this.end()
-  }
-
-  /**
-   * Not by a literal: V8 would soon make those of one place in its old space, where a dead one keeps the rows that were put into
-   * it alive until the next full collection.
-   */
-  protected clearRows(): void {
-    this.rows = noRows.slice()
   }
 
   /** Asks for the answers: by a Sync, or by a Flush. */

@@ -1,7 +1,8 @@
 /**
  * A running SELECT whose rows are read as they are asked for.
  */
-import { rowMaker } from "../row.js"
+import type { Fetched } from "../Driver.js"
+import { emptyRows, fetched, noMore, rowMaker } from "../row.js"
 import { namesOf, narrow, type Shape, type Table } from "./rows.js"
 import type { Prepared } from "./statements.js"
 
@@ -11,12 +12,6 @@ export interface Reply<E, A> {
 }
 
 const asIs = (value: unknown): unknown => value
-
-/** Rows, and whether they are the last. */
-export interface Batch {
-  readonly rows: ReadonlyArray<unknown>
-  readonly done: boolean
-}
 
 /**
  * While it is open, SQLite's statement holds its place in the file's snapshot. Statements that only read may run beside
@@ -148,10 +143,10 @@ export class SqliteCursor<E> {
     this.read(this.ahead, Number.POSITIVE_INFINITY)
   }
 
-  fetch(count: number, done: Reply<E, Batch>): void {
+  fetch(count: number, done: Reply<E, Fetched>): void {
     let rows: Array<unknown>
     if (this.ahead.length === this.at) {
-      rows = []
+      rows = emptyRows()
     } else {
       rows = this.ahead.slice(this.at, this.at + count)
       this.at += rows.length
@@ -165,12 +160,12 @@ export class SqliteCursor<E> {
     if (failure !== undefined && this.ahead.length === 0) {
       if (rows.length === 0) {
         this.failure = undefined
-        return done(failure, { rows: [], done: true })
+        return done(failure, noMore)
       }
       // The rows before the fault first; the fault with the next fetch.
-      return done(undefined, { rows, done: false })
+      return done(undefined, fetched(rows, false))
     }
-    done(undefined, { rows, done: this.iterator === undefined && this.ahead.length === 0 })
+    done(undefined, fetched(rows, this.iterator === undefined && this.ahead.length === 0))
   }
 
   close(done: Reply<E, void>): void {

@@ -9,6 +9,7 @@
  */
 import type { ConnectionError, DbError, Outcome, TimeoutError } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
+import { fetched, noMore } from "../row.js"
 import type { BackupMetadata } from "./backup.js"
 import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
 import { toError, toOpenError } from "./errors.js"
@@ -278,16 +279,16 @@ export class RemoteConnection implements Connection {
       interleaves: true,
       fetch: (count, done) => {
         if (ended) {
-          return done(undefined, { rows: [], done: true })
+          return done(undefined, noMore)
         }
         this.send(["fetch", id, count], undefined, (fault, value) => {
           if (fault !== undefined) {
             ended = true
-            return done(toError(fault), { rows: [], done: true })
+            return done(toError(fault), noMore)
           }
           const [table, isLast] = value as readonly [Table, boolean]
           ended = isLast
-          done(undefined, { rows: fromTable(table), done: isLast })
+          done(undefined, fetched(fromTable(table), isLast))
         })
       },
       close: (done) => {

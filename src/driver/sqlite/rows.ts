@@ -1,7 +1,7 @@
 /**
  * Rows: integers as JavaScript's (a number where it is exact, a bigint beyond 2^53), and rows as tables.
  */
-import { rowMaker } from "../row.js"
+import { emptyRows, rowMaker } from "../row.js"
 import type { Prepared } from "./statements.js"
 
 /** How rows are given. */
@@ -87,7 +87,7 @@ export const toTable = (
   const width = rows[0]?.length ?? 0
   const columns: Array<Array<unknown>> = []
   for (let j = 0; j < width; j++) {
-    const column: Array<unknown> = []
+    const column: Array<unknown> = emptyRows()
     for (let i = 0; i < rows.length; i++) {
       column.push(rows[i]![j])
     }
@@ -102,7 +102,7 @@ const own = (value: unknown): unknown =>
 
 export const fromTable = ({ columns, length, names }: Table): ReadonlyArray<unknown> => {
   const make = names && rowMaker(names, own)
-  const rows: Array<unknown> = []
+  const rows: Array<unknown> = emptyRows()
   for (let i = 0; i < length; i++) {
     const values = columns.map((column) => column[i])
     rows.push(make === undefined ? values.map(own) : make(values))

@@ -8,7 +8,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import type { DbConfig } from "../../../src/DbConfig.js"
 import type { DbError } from "../../../src/DbError.js"
-import type { Connection, Cursor, Done, Driver, Request, ResetPolicy } from "../../../src/driver/Driver.js"
+import type { Connection, Cursor, Done, Driver, Fetched, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
 
 /** Of a configuration, what these tests vary. */
@@ -135,8 +135,9 @@ export const openCursor = (
   more: Partial<Request> = {}
 ): Effect.Effect<Cursor, DbError> => once<Cursor>((done) => connection.openCursor(request(text, params, more), done))
 
+/** As a plain object, to be compared with one. */
 export const fetch = (cursor: Cursor, count: number) =>
-  once<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) => cursor.fetch(count, done))
+  Effect.map(once<Fetched>((done) => cursor.fetch(count, done)), ({ done, rows }) => ({ rows, done }))
 
 /** All that is left of a cursor. */
 export const drain = (cursor: Cursor, count = 100): Effect.Effect<ReadonlyArray<unknown>, DbError> =>
