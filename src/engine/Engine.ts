@@ -18,6 +18,7 @@ import { Claim } from "./Claim.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { Log } from "./Log.js"
+import { matched } from "./Match.js"
 import { type AnyFiber, deadlineOf, originOf } from "./Origin.js"
 import { Pool } from "./Pool.js"
 import { Recorder } from "./Recorder.js"
@@ -254,21 +255,18 @@ export class Engine implements Ground {
     const wait = Effect.async<void, DbError>((resume) => {
       claim.start(() => resume(Exit.void), (error) => resume(Exit.fail(error)))
     })
-    return Effect.matchCauseEffect(restore(wait), {
-      onSuccess: () => {
-        const session = this.session(claim.slot!, fiber, options.inside, options.reserved === true)
-        claim.transferTo(session)
-        return Effect.succeed(session)
-      },
-      onFailure: (cause) => {
-        // Interrupted, perhaps at the very moment the connection came: what came goes back.
-        claim.abandon()
-        const error = Cause.failureOption(cause)
-        if (error._tag === "Some" && options.reserved !== true) {
-          this.failed(error.value, fiber)
-        }
-        return Exit.failCause(cause)
+    return matched(restore(wait), (cause) => {
+      // Interrupted, perhaps at the very moment the connection came: what came goes back.
+      claim.abandon()
+      const error = Cause.failureOption(cause)
+      if (error._tag === "Some" && options.reserved !== true) {
+        this.failed(error.value, fiber)
       }
+      return Exit.failCause(cause)
+    }, () => {
+      const session = this.session(claim.slot!, fiber, options.inside, options.reserved === true)
+      claim.transferTo(session)
+      return Effect.succeed(session)
     })
   }
 

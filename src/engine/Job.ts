@@ -37,6 +37,14 @@ export class Job extends Work {
     return this.frame.session
   }
 
+  start(): void {
+    this.session.submit(this)
+  }
+
+  withdraw(settled: () => void): void {
+    this.session.withdraw(this, settled)
+  }
+
   /** A BEGIN that travels with it. */
   begin: string | undefined = undefined
 

@@ -13,6 +13,7 @@ import * as Tracer from "effect/Tracer"
 import { amended } from "./Amended.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
+import { matched } from "./Match.js"
 import type { AnyFiber } from "./Origin.js"
 
 /** The frame in which a fiber runs on this engine's database, if any. */
@@ -91,16 +92,18 @@ export const during = <A, E, R, B, E2>(
     }
     return end(exit)
   }
-  return Effect.matchCauseEffect(restore(effect), {
-    onFailure: (cause) => ended(Exit.failCause(cause)),
-    onSuccess: (value) => ended(Exit.succeed(value))
-  })
+  return matched(
+    restore(effect),
+    (cause) => ended(Exit.failCause(cause)),
+    (value) => ended(Exit.succeed(value))
+  )
 }
 
-type Stack = readonly [
-  readonly [FiberId.Single, unknown],
-  ...ReadonlyArray<readonly [FiberId.Single, unknown]>
-]
+type Entry = readonly [FiberId.Single, unknown]
+type Stack = readonly [Entry, ...ReadonlyArray<Entry>]
+
+const noEntry: ReadonlyArray<unknown> = [undefined, undefined]
+const noValue: ReadonlyArray<unknown> = [undefined]
 
 /** The values of the context, the last one first, each with the fiber that has set it. */
 const pushed = (
@@ -110,9 +113,15 @@ const pushed = (
 ): Stack => {
   const stack = refs.locals.get(FiberRef.currentContext)
   const id = fiber.id()
-  return stack === undefined
-    ? [[id, context]]
+  // Copies that are filled, not literals, for the reason told in Match.ts. So the types do not see that both hold what they are to.
+  const entry = noEntry.slice()
+  entry[0] = id
+  entry[1] = context
+  const values: Array<unknown> = stack === undefined
+    ? noValue.slice()
     : stack[0][0] === id
-    ? [[id, context], ...stack.slice(1)]
-    : [[id, context], ...stack]
+    ? stack.slice()
+    : noValue.concat(stack)
+  values[0] = entry
+  return values as unknown as Stack
 }

@@ -4,7 +4,7 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -16,6 +16,7 @@ import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { Job, type SessionCursor } from "./Job.js"
 import { type AnyFiber, deadlineOf } from "./Origin.js"
+import { answer } from "./Sending.js"
 import { reserveSession } from "./Transaction.js"
 
 export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
@@ -39,12 +40,14 @@ export const makeStream = (
     const deadline = deadlineOf(fiber)
     const request = makeRequest()
     const inLine = <A>(make: (done: (error: DbError | undefined, value: A) => void) => Job) =>
-      Effect.async<A, DbError>((resume) => {
-        const job = make((error, value) => resume(error === undefined ? Exit.succeed(value) : Exit.fail(error)))
-        job.fiber = fiber
-        session.submit(job)
-        return Effect.async<void>((done) => session.withdraw(job, () => done(Effect.void)))
-      })
+      // Whoever pulls need not be the fiber that has made the stream. The job answers with what it is made for.
+      Effect.withFiberRuntime<A, DbError>((puller) =>
+        answer(engine, puller, (resume) => {
+          const job = make(resume)
+          job.fiber = fiber
+          return job
+        }, identity) as Effect.Effect<A, DbError>
+      )
     const state: { cursor: SessionCursor | undefined } = { cursor: undefined }
     yield* Effect.addFinalizer(() =>
       Effect.async<void>((resume) => {
@@ -100,7 +103,7 @@ export const makeStream = (
         if (cursor.done) {
           return Effect.fail(Option.none())
         }
-        return inLine<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) =>
+        return inLine<Driver.Fetched>((done) =>
           session.fetchJob(cursor, fetchSize, (error, value) => {
             if (error !== undefined || value.done) {
               cursor.done = true

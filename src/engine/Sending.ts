@@ -16,6 +16,7 @@ import { commented } from "./Comment.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
+import { matched } from "./Match.js"
 import { type AnyFiber, deadlineOf, isTraced } from "./Origin.js"
 import { frameOf, type Restore } from "./Place.js"
 import { SingleStatement } from "./SingleStatement.js"
@@ -95,7 +96,7 @@ const prepareRun = (
     deadlineOf(fiber)
   )
   job.fiber = fiber
-  return { start: () => session.submit(job), withdraw: (settled) => session.withdraw(job, settled) }
+  return job
 }
 
 /** What is sent: the text with its comment. One with a `traceparent` differs each time, and cannot be prepared. */
@@ -183,7 +184,7 @@ const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
 /** The answer to a piece of work, which begins with it. */
 class Answer<E> {
   exit: Exit.Exit<unknown, E> | undefined = undefined
-  private resume: ((exit: Exit.Exit<unknown, E>) => void) | undefined = undefined
+  private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
   private readonly work: Started
 
   constructor(
@@ -191,8 +192,8 @@ class Answer<E> {
     fail: (error: DbError) => E
   ) {
     this.work = prepare((error, value) => {
-      const exit = this.exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
-      this.resume?.(exit)
+      this.exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
+      this.resume?.(Exit.void)
     })
     this.work.start()
   }
@@ -202,24 +203,22 @@ class Answer<E> {
     if (this.exit !== undefined) {
       return this.exit
     }
-    const wait = Effect.async<unknown, E>((resume) => {
+    // The answer itself stays here: what is resumed with passes through an object literal of Effect's, of which Match.ts tells.
+    const wait = Effect.async<void>((resume) => {
       if (this.exit !== undefined) {
-        resume(this.exit)
+        resume(Exit.void)
       } else {
         this.resume = resume
       }
     })
     // Not by a canceller of `async`: a fiber may be interrupted after that has begun the work and before it knows it.
-    return Effect.matchCauseEffect(restore(wait), {
-      onFailure: (cause) =>
-        Cause.isInterruptedOnly(cause)
-          ? Effect.flatMap(
-            Effect.async<void>((done) => this.work.withdraw(() => done(Effect.void))),
-            () => Exit.failCause(cause)
-          )
-          : Exit.failCause(cause),
-      onSuccess: Exit.succeed
-    })
+    return matched(restore(wait), (cause) =>
+      Cause.isInterruptedOnly(cause)
+        ? Effect.flatMap(
+          Effect.async<void>((done) => this.work.withdraw(() => done(Effect.void))),
+          () => Exit.failCause(cause)
+        )
+        : Exit.failCause(cause), () => this.exit!)
   }
 }
 

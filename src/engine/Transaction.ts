@@ -14,6 +14,7 @@ import { auditEnd } from "./Audit.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
+import { matched } from "./Match.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "./Origin.js"
 import { during, frameOf, inFrame, type Restore } from "./Place.js"
 import { transactionTimeout, unsupportedOption } from "./Refusal.js"
@@ -175,10 +176,11 @@ const attempt = <A, E, R, E2>(
       const session = engine.trySession(fiber, writes, undefined)
       return session !== undefined
         ? use(session)
-        : Effect.matchCauseEffect(engine.openSession(fiber, restore, { writes, inside: undefined }), {
-          onFailure: (cause) => failed(cause, fail),
-          onSuccess: use
-        })
+        : matched(
+          engine.openSession(fiber, restore, { writes, inside: undefined }),
+          (cause) => failed(cause, fail),
+          use
+        )
     })
   )
 
@@ -225,19 +227,21 @@ const within = <A, E, R, E2>(
       limited(engine, session, effect, guarded, fail),
       (exit) =>
         exit._tag === "Failure"
-          ? Effect.matchCauseEffect(leave(engine, restore, session, frame, "rollback"), {
-            onFailure: () => ended("rolled_back", exit),
-            onSuccess: () => ended("rolled_back", exit)
-          })
-          : Effect.matchCauseEffect(committed(engine, restore, session, frame, options, limit), {
-            onFailure: refused,
-            onSuccess: () => ended("committed", exit)
-          })
+          ? matched(
+            leave(engine, restore, session, frame, "rollback"),
+            () => ended("rolled_back", exit),
+            () => ended("rolled_back", exit)
+          )
+          : matched(
+            committed(engine, restore, session, frame, options, limit),
+            refused,
+            () => ended("committed", exit)
+          )
     )
   const entered = enter(session, outer, begin, options, limit, restore)
   return "value" in entered
     ? use(entered.value)
-    : Effect.matchCauseEffect(entered, { onFailure: refused, onSuccess: use })
+    : matched(entered, refused, use)
 }
 
 /**
@@ -256,32 +260,31 @@ const enter = (
   if (problem !== undefined) {
     return Effect.fail(unsupportedOption(session.ground.name, problem))
   }
-  const state: { frame: Frame | undefined; exit: Exit.Exit<Frame, DbError> | undefined } = {
-    frame: undefined,
-    exit: undefined
-  }
+  // Widened by hand: only a callback sets them.
+  let begun = undefined as Frame | undefined
+  let exit = undefined as Exit.Exit<Frame, DbError> | undefined
   let notify: (() => void) | undefined = undefined
   const job = session.begin(outer, begin, (error, frame) => {
-    state.frame = frame
-    state.exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
+    begun = frame
+    exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
     notify?.()
   }, { begin: options, now: options.now, deadline })
-  if (state.exit !== undefined) {
-    return state.exit
+  if (exit !== undefined) {
+    return exit
   }
   const wait = Effect.async<Frame, DbError>((resume) => {
-    if (state.exit !== undefined) {
-      return resume(state.exit)
+    if (exit !== undefined) {
+      return resume(exit)
     }
-    notify = () => resume(state.exit!)
+    notify = () => resume(exit!)
   })
   return Effect.onInterrupt(restore(wait), () =>
     Effect.async<void>((done) => {
       const undo = () =>
-        state.frame === undefined
+        begun === undefined
           ? done(Effect.void)
-          : session.end(state.frame, "rollback", () => done(Effect.void))
-      if (job === undefined || state.exit !== undefined) {
+          : session.end(begun, "rollback", () => done(Effect.void))
+      if (job === undefined || exit !== undefined) {
         undo()
       } else {
         session.withdraw(job, undo)
@@ -401,19 +404,13 @@ const leave = (
       resume = resume_
     }
   })
-  return how === "rollback" ? wait : Effect.matchCauseEffect(restore(wait), {
-    onFailure: (cause) => {
-      if (!Cause.isInterruptedOnly(cause)) {
-        return Exit.failCause(cause)
-      }
-      session.hurry()
-      return Effect.matchCauseEffect(wait, {
-        onFailure: () => Exit.failCause(cause),
-        onSuccess: () => Exit.failCause(cause)
-      })
-    },
-    onSuccess: () => Exit.void
-  })
+  return how === "rollback" ? wait : matched(restore(wait), (cause) => {
+    if (!Cause.isInterruptedOnly(cause)) {
+      return Exit.failCause(cause)
+    }
+    session.hurry()
+    return matched(wait, () => Exit.failCause(cause), () => Exit.failCause(cause))
+  }, () => Exit.void)
 }
 
 /** Bounds the body by the transaction's limit and the deadline around it. */

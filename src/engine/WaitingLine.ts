@@ -56,6 +56,9 @@ export class WaitingLine<W extends Waiting> {
     } else {
       place.next.line!.previous = place.previous
     }
+    // A place that is left leads nowhere: one that is collected late would keep alive those who stood beside it.
+    place.previous = undefined
+    place.next = undefined
     waiter.line = undefined
     this.size--
   }
