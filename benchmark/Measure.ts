@@ -73,15 +73,21 @@ const status = (key: string): number | undefined => {
 
 const resident = (): number => status("VmRSS") ?? process.memoryUsage.rss() / 2 ** 20
 
-/** Frees what is not used any more, so that runs begin alike. */
+/** What was resident after the last collection: memory is told as what came on top. */
+let atRest = 0
+
+/**
+ * Frees what is not used any more, so that runs begin alike. It takes compiled code along: what V8 has optimized of a closure is
+ * dropped when no such closure lives, and between two runs none does. A warm-up belongs behind it.
+ */
 export const collect = (): void => {
   globalThis.gc?.()
   globalThis.gc?.()
+  atRest = resident()
 }
 
 /** The highest resident memory above the start: from the kernel's high-water mark, elsewhere sampled. */
 const withMemory = async <A>(run: () => Promise<A>): Promise<readonly [A, number]> => {
-  collect()
   let kernel = false
   try {
     writeFileSync("/proc/self/clear_refs", "5")
@@ -89,14 +95,13 @@ const withMemory = async <A>(run: () => Promise<A>): Promise<readonly [A, number
   } catch {
     // not Linux, or not allowed: sampled below
   }
-  const before = resident()
-  let highest = before
+  let highest = resident()
   const sampler = setInterval(() => {
     highest = Math.max(highest, resident())
   }, 20)
   try {
     const answer = await run()
-    return [answer, (kernel ? status("VmHWM") ?? highest : Math.max(highest, resident())) - before]
+    return [answer, (kernel ? status("VmHWM") ?? highest : Math.max(highest, resident())) - atRest]
   } finally {
     clearInterval(sampler)
   }
@@ -204,7 +209,6 @@ const besideWriter = async <Op>(
 export const measure = async <Op>(peer: Peer<Op>, workload: Workload, size: Size): Promise<Measured | undefined> => {
   const { kind, operations } = peer
   const { batch, bulk, checkout, heavy, insert, list, select, session, stream, transaction } = operations
-  collect()
   switch (workload.id) {
     case "W1":
     case "S1":

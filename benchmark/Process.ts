@@ -13,6 +13,8 @@ export interface PeerProcess {
   readonly leftOut: string | undefined
   /** Runs the workload once; `seconds`: longer than the run should take, then the peer has failed. */
   readonly run: (size: Size, seconds?: number) => Promise<Measured>
+  /** Frees what is not used any more. A warm-up belongs behind it. */
+  readonly collect: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -68,6 +70,11 @@ export const startProcess = async (
       const measured = answer("Measured", seconds)
       child.send(size)
       return (await measured).measured
+    },
+    collect: async () => {
+      const collected = answer("Collected")
+      child.send("collect")
+      await collected
     },
     close: async () => {
       if (child.connected) child.send("close")

@@ -2,7 +2,7 @@
  * The process of one peer: opens it for one workload, and runs that as often as it is told.
  */
 import { grow } from "./Growth.js"
-import { measure, type Measured } from "./Measure.js"
+import { collect, measure, type Measured } from "./Measure.js"
 import type { Open, Target } from "./Peer.js"
 import { growth, type Size, type Workload, workloads } from "./Workload.js"
 
@@ -16,6 +16,7 @@ export interface Job {
 export type Message =
   | { readonly _tag: "Ready"; readonly leftOut: string | undefined }
   | { readonly _tag: "Measured"; readonly measured: Measured }
+  | { readonly _tag: "Collected" }
   | { readonly _tag: "Failed"; readonly message: string }
 
 const send = (message: Message): void => {
@@ -41,7 +42,11 @@ const main = async (): Promise<void> => {
 
   const run = (size: Size) => growth.includes(workload) ? grow(peer, workload, size) : measure(peer, workload, size)
 
-  process.on("message", (size: Size | "close") => {
+  process.on("message", (size: Size | "collect" | "close") => {
+    if (size === "collect") {
+      collect()
+      return send({ _tag: "Collected" })
+    }
     if (size === "close") {
       peer.close().then(() => process.disconnect?.(), failed)
       return

@@ -22,7 +22,7 @@ export interface Workload {
   /** Whether a larger value is the better one. */
   readonly better: "more" | "less"
   readonly fibers: number
-  /** `count` of a full run, of a quick one, and of the warm-up before the first round. */
+  /** `count` of a full run, of a quick one, and of the warm-up before each round. */
   readonly full: number
   readonly quick: number
   readonly warm: number
@@ -196,7 +196,7 @@ export const workloads: ReadonlyArray<Workload> = [
     better: "less",
     full: 100_000,
     quick: 10_000,
-    warm: 20_000,
+    warm: 100_000,
     checksum: (count) => count,
     goals: [{ peer: "dblive", of: "value", atMost: 2 }]
   }),

@@ -140,10 +140,10 @@ const runWorkload = async (place: Place, workload: Workload): Promise<WorkloadRe
             await drop(peer)
             continue
           }
-          if (!workload.fresh) {
-            // pools that close idle connections did so while the others ran; opening them again is not what is measured
-            await started.run({ count: Math.max(1, Math.round(workload.warm / 4)), fibers: workload.fibers })
-          }
+          // Each round begins collected and warm: pools that close idle connections did so while the others ran, and what the
+          // collection took along of the compiled code is compiled again. Neither is what is measured.
+          await started.collect()
+          await started.run({ count: workload.warm, fibers: workload.fibers })
           const result = await checked(place, peer, workload, started, countOf(workload))
           measured.set(peer.name, [...measured.get(peer.name) ?? [], result])
           if (workload.fresh) {
