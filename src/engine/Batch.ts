@@ -59,7 +59,7 @@ export const run = (
         deadlineOf(fiber)
       )
       job.fiber = fiber
-      return { start: () => session.submit(job), withdraw: (settled) => session.withdraw(job, settled) }
+      return job
     }, identity)
   })
   return Effect.as(

@@ -36,6 +36,9 @@ const watchLifeline = () => {
 
 const frames = new Frames()
 
+/** Read into again and again: to make such a large one for each message costs more than to copy what came. */
+const chunk = Buffer.allocUnsafeSlow(65536)
+
 /** The next message; the process ends with the channel. */
 const read = (): Message => {
   for (;;) {
@@ -44,13 +47,12 @@ const read = (): Message => {
       // The program writes nothing else.
       return message as Message
     }
-    // Not one buffer for all: values refer to the bytes they were read from.
-    const chunk = Buffer.allocUnsafe(65536)
     const length = Fs.readSync(channel, chunk, 0, chunk.length, null)
     if (length === 0) {
       process.exit(0)
     }
-    frames.push(chunk.subarray(0, length))
+    // A copy: values refer to the bytes they were read from.
+    frames.push(Buffer.from(chunk.subarray(0, length)))
   }
 }
 
@@ -93,9 +95,9 @@ const toRequest = ([text, params, mode, prepare, begin, lockTimeout, safeInteger
   params,
   mode,
   prepare,
-  begin,
+  begin: begin ?? undefined,
   statementTimeout: undefined,
-  lockTimeout,
+  lockTimeout: lockTimeout ?? undefined,
   safeIntegers
 })
 
@@ -179,8 +181,8 @@ const serve = () => {
     dispatch(read(), (fault, value) => {
       answered = true
       write([
-        fault && toPlain(fault),
-        value,
+        fault === undefined ? null : toPlain(fault),
+        value ?? null,
         connection?.transaction === "open",
         connection?.dirty === true,
         connection?.lost === true

@@ -45,7 +45,7 @@ const isAlike = (one: Request, other: Request): boolean =>
 
 const sent = (request: Request, params: ReadonlyArray<unknown>): Sent => {
   const { begin, lockTimeout, mode, prepare, safeIntegers, text } = request
-  return [text, params, mode, prepare, begin, lockTimeout, safeIntegers]
+  return [text, params, mode, prepare, begin ?? null, lockTimeout ?? null, safeIntegers]
 }
 
 export class RemoteConnection implements Connection {
@@ -105,7 +105,7 @@ export class RemoteConnection implements Connection {
     }
     process.onGone = (cause) => fail(cause === undefined ? died(spec, process) : cannotStart(spec, cause))
     const answered = ([plain, version]: Answer) => {
-      if (plain !== undefined) {
+      if (plain !== null) {
         return fail(fromPlain(plain))
       }
       if (give()) {
@@ -162,7 +162,7 @@ export class RemoteConnection implements Connection {
     this.pending = undefined
     this.transaction = open ? "open" : "idle"
     this.dirty = dirty
-    const fault = plain && fromPlain(plain)
+    const fault = plain === null ? undefined : fromPlain(plain)
     if (lost && fault !== undefined && this.ended === undefined) {
       this.ended = fault
       queueMicrotask(() => this.tellLost(fault))

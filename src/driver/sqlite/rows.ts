@@ -103,8 +103,11 @@ const own = (value: unknown): unknown =>
 export const fromTable = ({ columns, length, names }: Table): ReadonlyArray<unknown> => {
   const make = names && rowMaker(names, own)
   const rows: Array<unknown> = emptyRows()
+  const values: Array<unknown> = []
   for (let i = 0; i < length; i++) {
-    const values = columns.map((column) => column[i])
+    for (let j = 0; j < columns.length; j++) {
+      values[j] = columns[j]![i]
+    }
     rows.push(make === undefined ? values.map(own) : make(values))
   }
   return rows
