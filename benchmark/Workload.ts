@@ -183,7 +183,7 @@ export const workloads: ReadonlyArray<Workload> = [
     unit: "rows/s",
     full: 1_000_000,
     quick: 100_000,
-    warm: 30_000,
+    warm: 300_000,
     fresh: true,
     checksum: sumTo,
     goals: [{ peer: "dblive", of: "ratio", atLeast: 0.9 }, { peer: "dblive", of: "memory", atMost: 64 }]
@@ -290,7 +290,7 @@ export const workloads: ReadonlyArray<Workload> = [
     unit: "rows/s",
     full: 1_000_000,
     quick: 100_000,
-    warm: 30_000,
+    warm: 300_000,
     fresh: true,
     checksum: sumTo,
     goals: [
