@@ -162,9 +162,10 @@ export const answer = <E>(
     return Effect.uninterruptibleMask((restore) => begin().wait(restore))
   }
   const answer = begin()
-  if (answer.exit !== undefined) {
+  const exit = answer.take()
+  if (exit !== undefined) {
     // It was there at once, and needs no suspension of the fiber.
-    return answer.exit
+    return exit
   }
   // It has to wait after all, and a part of it may have been run: it must not begin again. Nobody would tell it of an interrupt
   // that comes before the wait begins, so there must be none.
@@ -183,7 +184,7 @@ const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
 
 /** The answer to a piece of work, which begins with it. */
 class Answer<E> {
-  exit: Exit.Exit<unknown, E> | undefined = undefined
+  private exit: Exit.Exit<unknown, E> | undefined = undefined
   private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
   private readonly work: Started
 
@@ -198,12 +199,20 @@ class Answer<E> {
     this.work.start()
   }
 
+  /** The answer, when it has come. It is given away: rows must not live as long as the last that remembers their statement. */
+  take(): Exit.Exit<unknown, E> | undefined {
+    const { exit } = this
+    this.exit = undefined
+    return exit
+  }
+
   /** To be run where interruption is masked. */
   wait(restore: Restore): Effect.Effect<unknown, E> {
-    if (this.exit !== undefined) {
-      return this.exit
+    const exit = this.take()
+    if (exit !== undefined) {
+      return exit
     }
-    // The answer itself stays here: what is resumed with passes through an object literal of Effect's, of which Match.ts tells.
+    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which Match.ts tells.
     const wait = Effect.async<void>((resume) => {
       if (this.exit !== undefined) {
         resume(Exit.void)
@@ -218,7 +227,7 @@ class Answer<E> {
           Effect.async<void>((done) => this.work.withdraw(() => done(Effect.void))),
           () => Exit.failCause(cause)
         )
-        : Exit.failCause(cause), () => this.exit!)
+        : Exit.failCause(cause), () => this.take()!)
   }
 }
 
