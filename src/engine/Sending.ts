@@ -14,6 +14,7 @@ import type * as Driver from "../driver/Driver.js"
 import { audited } from "./Audit.js"
 import { commented } from "./Comment.js"
 import type { Engine } from "./Engine.js"
+import { disableInterruption } from "./FiberState.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { matched } from "./Match.js"
@@ -142,11 +143,6 @@ const send = <E>(
   return answer(engine, fiber, (resume) => prepareRun(engine, fiber, frame, request, ask.limit, resume), fail)
 }
 
-/** What Effect's fibers have, and their type does not tell. */
-interface Flags {
-  currentRuntimeFlags: RuntimeFlags.RuntimeFlags
-}
-
 /**
  * Starts a piece of work and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. To be
  * called by the fiber that is to wait, which has to run the effect next.
@@ -169,11 +165,9 @@ export const answer = <E>(
   }
   // It has to wait after all, and a part of it may have been run: it must not begin again. Nobody would tell it of an interrupt
   // that comes before the wait begins, so there must be none.
-  const flags = fiber as unknown as Flags
-  if (!RuntimeFlags.isEnabled(flags.currentRuntimeFlags, RuntimeFlags.Interruption)) {
+  if (!disableInterruption(fiber)) {
     return answer.wait(identity)
   }
-  flags.currentRuntimeFlags = RuntimeFlags.disable(flags.currentRuntimeFlags, RuntimeFlags.Interruption)
   return Effect.flatMap(
     Effect.exit(answer.wait(Effect.interruptible)),
     (exit) => Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)

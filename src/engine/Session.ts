@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { type DbError, type Holder, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
+import { hasChildren } from "./FiberState.js"
 import { Frame } from "./Frame.js"
 import type { Job } from "./Job.js"
 import type { AnyFiber, Origin } from "./Origin.js"
@@ -80,9 +81,7 @@ export class Session extends StatementQueue implements Borrower {
 
   /** Whether this fiber alone holds it in its hands: nobody else has used it, and there is nobody it could be with. */
   isHeldBy(fiber: AnyFiber): boolean {
-    // Effect tells a fiber's children only to an effect of that fiber, which waits here.
-    const { _children } = fiber as unknown as { readonly _children: ReadonlySet<unknown> | null }
-    return this.hands === fiber && (_children === null || _children.size === 0)
+    return this.hands === fiber && !hasChildren(fiber)
   }
 
   /** A fiber runs a statement in it: in two pairs of hands, either can give it back. */
