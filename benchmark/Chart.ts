@@ -19,6 +19,7 @@ const colors: Record<string, string> = {
   "effect-sql-pg": "#6741d9",
   "effect-sql-sqlite": "#6741d9",
   "effect-pool": "#9c36b5",
+  "effect-floor": "#cc8ddb",
   "better-sqlite3-worker": "#1971c2",
   kysely: "#0c8599",
   "kysely-sqlite": "#0c8599",

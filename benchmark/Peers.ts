@@ -27,6 +27,7 @@ export const peers: ReadonlyArray<PeerEntry> = [
   { name: "postgres", family: "postgresql", package: "postgres" },
   { name: "effect-sql-pg", family: "postgresql", package: "@effect/sql-pg" },
   { name: "effect-pool", family: "postgresql", package: "effect", only: ["W6.free", "W6.contended"] },
+  { name: "effect-floor", family: "postgresql", package: "effect", only: ["W6.free", "W6.contended"] },
   { name: "kysely", family: "postgresql", package: "kysely" },
   { name: "drizzle", family: "postgresql", package: "drizzle-orm" },
   { name: "knex", family: "postgresql", package: "knex" },
