@@ -111,7 +111,7 @@ const outcomes: {
     DiskFull: undone,
     OutOfMemory: undone,
     CommitUnknown: "`Unknown`, always: that is what it says",
-    Parameter: "`NotSent`: the driver refuses it",
+    Parameter: "`NotSent`: the driver refuses it, or the server before it runs the statement",
     Unknown: "`RolledBack` where the database answered; `Unknown` for a `SqlError` that is not of dblive's making"
   },
   TimeoutError: {

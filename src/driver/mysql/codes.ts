@@ -78,6 +78,10 @@ export const codes = {
   1110: { statement: "SqlSyntax", ...refused },
   1111: { statement: "SqlSyntax", ...refused },
   1114: { statement: "DiskFull" },
+  1116: { statement: "SqlSyntax", ...refused },
+  1117: { statement: "SqlSyntax", ...refused },
+  // A thread's stack, here and as 1436: too deep an expression, or a routine that calls itself too often.
+  1119: { statement: "OutOfMemory" },
   1129: { link: "Authorization" },
   1130: { link: "Authorization" },
   1136: { statement: "SqlSyntax", ...refused },
@@ -85,6 +89,8 @@ export const codes = {
   1142: { statement: "Authorization", ...refused },
   1143: { statement: "Authorization", ...refused },
   1146: { statement: "UndefinedObject", ...refused },
+  // LOAD DATA LOCAL, here and as 3948 and 4166: the driver does not offer files of the client to the server.
+  1148: { statement: "Authorization", ...refused },
   1149: { statement: "SqlSyntax", ...refused },
   1152: { link: "Lost" },
   // The statement is larger than max_allowed_packet: it was not read, and the server hangs up.
@@ -126,9 +132,11 @@ export const codes = {
   1366: { statement: "DataError", ...failed },
   1367: { statement: "DataError", ...failed },
   1370: { statement: "Authorization", ...refused },
+  1390: { statement: "Parameter", ...refused },
   1406: { statement: "DataError", goesOn: true },
   1411: { statement: "DataError", ...failed },
   1426: { statement: "SqlSyntax", ...refused },
+  1436: { statement: "OutOfMemory" },
   1451: { statement: "ForeignKeyViolation", goesOn: true },
   1452: { statement: "ForeignKeyViolation", goesOn: true },
   1461: { statement: "OutOfMemory", ...refused },
@@ -138,6 +146,8 @@ export const codes = {
   1586: { statement: "UniqueViolation", ...failed },
   1613: { statement: "TransactionAborted" },
   1614: { statement: "Deadlock" },
+  // SIGNAL without an error number of its own: what it means only the program knows that raised it, and its words are
+  // `detail`. With MYSQL_ERRNO it is classified by that (https://dev.mysql.com/doc/refman/8.4/en/signal.html).
   1644: { statement: "Unknown", quotes: true },
   1690: { statement: "DataError", ...failed },
   1698: { link: "Authentication", statement: "Authorization", ...refused },
@@ -161,10 +171,12 @@ export const codes = {
   3169: { link: "ServerShutdown" },
   3572: { statement: "LockConflict", goesOn: true },
   3819: { statement: "CheckViolation", goesOn: true },
+  3948: { statement: "Authorization", ...refused },
   4025: { statement: "CheckViolation", goesOn: true },
   4031: { link: "Lost" },
   4038: { statement: "DataError", ...failed },
   4151: { link: "Authentication" },
+  4166: { statement: "Authorization", ...refused },
   ...socketCodes,
   PROTOCOL_CONNECTION_LOST: { link: "Lost" },
   HANDSHAKE_NO_SSL_SUPPORT: { link: "Tls" },

@@ -78,7 +78,12 @@ export const codes = {
   "53100": { link: "Unknown", statement: "DiskFull" },
   "53200": { link: "Unknown", statement: "OutOfMemory" },
   "53300": { link: "TooManyConnections" },
-  "54000": { statement: "DataError" },
+  // Limits of the server: what is too large is most often a value (an index row, a row, an array) ...
+  "54": { statement: "DataError" },
+  // ... but a stack is memory, and columns and arguments are counted in the text of the statement.
+  "54001": { statement: "OutOfMemory" },
+  "54011": { statement: "SqlSyntax" },
+  "54023": { statement: "SqlSyntax" },
   "55006": { statement: "LockConflict" },
   "55P03": { statement: "LockConflict" },
   "57P01": { link: "ServerShutdown" },

@@ -108,7 +108,48 @@ describeMariadb("MySQL errors", () => {
       const signal = yield* Effect.flip(db.run("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'hidden said so'"))
       expect(signal).toMatchObject({ reason: "Unknown", code: "1644", detail: "hidden said so" })
       expect(signal.message).not.toContain("hidden")
+      expect(yield* Effect.flip(db.run("SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'mine', MYSQL_ERRNO = 1452")))
+        .toMatchObject({ reason: "ForeignKeyViolation", code: "1452" })
       expect(yield* db.run("SELECT COUNT(*) AS n FROM child")).toEqual([{ n: 1 }])
+    }).pipe(Effect.scoped))
+
+  it.live("name the limit of the server that a statement exceeds", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script("CREATE TABLE t (a INT); CREATE PROCEDURE deep(n INT) IF n > 0 THEN CALL deep(n - 1); END IF")
+      yield* db.script("SET SESSION max_sp_recursion_depth = 255")
+      const many = Array.from({ length: 65_536 }, (_, i) => i)
+      const limits: ReadonlyArray<readonly [text: string, params: ReadonlyArray<unknown>, expected: object]> = [
+        [`INSERT INTO t VALUES ${many.map(() => "(?)").join(",")}`, many, {
+          reason: "Parameter",
+          code: "1390",
+          outcome: "NotSent"
+        }],
+        [`SELECT ${many.join("+")}`, [], { reason: "OutOfMemory", code: "1436", outcome: "NotSent" }],
+        ["CALL deep(255)", [], { reason: "OutOfMemory", code: "1436", outcome: "RolledBack" }],
+        [`SELECT 1 FROM ${many.slice(0, 62).map((i) => `t AS t${i}`).join(",")}`, [], {
+          reason: "SqlSyntax",
+          code: "1116",
+          outcome: "NotSent"
+        }],
+        [`CREATE TABLE wide (${many.slice(0, 5000).map((i) => `c${i} INT`).join(",")})`, [], {
+          reason: "SqlSyntax",
+          code: "1117",
+          outcome: "NotSent"
+        }],
+        ["LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE t", [], {
+          reason: "Authorization",
+          code: "4166",
+          outcome: "NotSent"
+        }]
+      ]
+      for (const [text, params, expected] of limits) {
+        const error = yield* Effect.flip(db.run(text, params))
+        expect(error, text.slice(0, 40)).toMatchObject({ _tag: "QueryError", ...expected })
+        // The server's own words, which name the limit, and no value.
+        expect(error.message).toContain((error.cause as Error).message.replace(/\.$/, ""))
+      }
+      expect(yield* db.run("SELECT COUNT(*) AS n FROM t")).toEqual([{ n: 0 }])
     }).pipe(Effect.scoped))
 
   it.live("tell who may not do what", () =>

@@ -276,11 +276,9 @@ describePostgres("values of PostgreSQL", () => {
       assert.strictEqual(
         yield* value(connection, `SELECT ${many.map((i) => `$${i + 1}::int4`).join("+")}`, many.map(() => 1), {
           prepare: false
-        }).pipe(
-          Effect.catchAll((error) => Effect.succeed((error as QueryError).code))
-        ),
+        }).pipe(Effect.flip, Effect.map(({ code, reason }: any) => `${reason} ${code}`)),
         // The server's own limit of stack depth, not a broken protocol.
-        "54001"
+        "OutOfMemory 54001"
       )
       assert.strictEqual(
         yield* value(
@@ -296,6 +294,23 @@ describePostgres("values of PostgreSQL", () => {
         `SELECT ${Array.from({ length: 1600 }, (_, i) => `${i} AS c${i}`).join(",")}`
       )
       assert.strictEqual(wide[0].c1599, 1599)
+    }))
+
+  it.scoped("the server's limits are told apart: too large a value, and too many columns or arguments", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      const list = (count: number, one: (i: number) => string) => Array.from({ length: count }, (_, i) => one(i)).join()
+      for (
+        const [text, params, reason, code] of [
+          ["SELECT repeat('x', $1)", [2_000_000_000], "DataError", "54000"],
+          [`CREATE TABLE wide (${list(1601, (i) => `c${i} int`)})`, [], "SqlSyntax", "54011"],
+          [`SELECT ${list(1665, String)}`, [], "SqlSyntax", "54011"],
+          [`SELECT abs(${list(101, String)})`, [], "SqlSyntax", "54023"]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(execute(connection, text, params))
+        assert.deepInclude(error, { _tag: "QueryError", reason, code }, text.slice(0, 40))
+      }
     }))
 
   it.scoped("too many parameters are refused, and the connection goes on", () =>
