@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { DbError } from "../../DbError.js"
+import type { DbError, Outcome } from "../../DbError.js"
 import type { Done, Request } from "../Driver.js"
 import { emptyRows } from "../row.js"
 import type { ServerError } from "./codes.js"
@@ -89,14 +89,17 @@ export const readError = (connection: PgConnection, cause: unknown, statement: s
 /**
  * What a COPY from or to the client is answered with.
  *
+ * @param outcome `Unknown` for a COPY to the client: it has done what stands in it (an INSERT with RETURNING, perhaps), and
+ * its transaction can be committed
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const copyError = (connection: PgConnection, statement: string): DbError =>
+export const copyError = (connection: PgConnection, statement: string, outcome: Outcome): DbError =>
   queryError({
     reason: "Unknown",
     what: "COPY from STDIN or to STDOUT is not spoken here: its data would be lost",
-    outcome: "Unknown",
+    outcome,
     database: connection.failures.database,
     statement
   })
@@ -154,13 +157,18 @@ export class Script extends Exchange {
   }
 
   override copyIn(): void {
-    this.fault ??= copyError(this.connection, this.request.text)
+    // The server fails it then, and with it what has not been committed.
+    this.fault ??= copyError(this.connection, this.request.text, this.outcomeWhenRefused)
     writer.copyFail("not supported")
     this.connection.write()
   }
 
   override copyOut(): void {
-    this.fault ??= copyError(this.connection, this.request.text)
+    this.fault ??= copyError(this.connection, this.request.text, "Unknown")
+  }
+
+  private get outcomeWhenRefused(): Outcome {
+    return this.committed || (!this.wasOpen && this.text.partial) ? "Unknown" : "RolledBack"
   }
 
   ready(): void {
@@ -168,9 +176,12 @@ export class Script extends Exchange {
     connection.statementEnded(this.text)
     if (this.fault !== undefined) return this.done(this.fault, undefined)
     if (this.error !== undefined) {
-      const outcome = this.committed || (!this.wasOpen && this.text.partial) ? "Unknown" : "RolledBack"
       return this.done(
-        connection.refused(this.error, { outcome, statement: this.request.text, commit: this.text.commits }),
+        connection.refused(this.error, {
+          outcome: this.outcomeWhenRefused,
+          statement: this.request.text,
+          commit: this.text.commits
+        }),
         undefined
       )
     }

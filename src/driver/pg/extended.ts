@@ -214,15 +214,16 @@ export abstract class Extended extends Exchange {
   protected abstract finished(tag: string | undefined): void
 
   override copyIn(): void {
-    this.fault ??= copyError(this.connection, this.request.text)
-    // The Sync that was sent already is swallowed by the server's copy mode.
+    // The server fails it then, and with it the transaction it is in.
+    this.fault ??= copyError(this.connection, this.request.text, "RolledBack")
+    // What was sent to ask for the answers is swallowed by the server's copy mode.
     writer.copyFail("not supported")
-    writer.sync()
+    this.end()
     this.connection.write()
   }
 
   override copyOut(): void {
-    this.fault ??= copyError(this.connection, this.request.text)
+    this.fault ??= copyError(this.connection, this.request.text, "Unknown")
   }
 
   /** What is known when the server has refused the statement and lives on. */

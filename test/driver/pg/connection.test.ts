@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { ConnectionError, TimeoutError } from "../../../src/DbError.js"
 import type { DbError, QueryError } from "../../../src/DbError.js"
-import type { Connection } from "../../../src/driver/Driver.js"
+import type { Connection, Request } from "../../../src/driver/Driver.js"
 import { describePostgres, eventually, freshDatabase, observer, query } from "../../kit/postgres.js"
 import { afterStatement, beforeReply, beforeStatement, makeProxy } from "../../kit/proxy.js"
 import {
@@ -637,18 +637,43 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.deepStrictEqual(ended.map((error) => reasonOf(error!)), [["ConnectionError", "Lost", "Unknown"]])
     }))
 
-  it.scoped("COPY from or to the client is refused, and the connection goes on", () =>
+  it.scoped("COPY from or to the client is refused, with what became of it, and the connection goes on", () =>
     Effect.gen(function*() {
       const connection = yield* connected()
       yield* table(connection)
-      yield* execute(connection, "INSERT INTO t VALUES (1, 'a')")
-      for (const prepare of [true, false]) {
-        for (const text of ["COPY t FROM STDIN", "COPY t TO STDOUT"]) {
-          const error = yield* Effect.flip(execute(connection, text, [], { prepare }))
-          assert.include(error.message, "COPY")
-          assert.strictEqual(yield* value(connection, "SELECT count(*)::int4 FROM t"), 1)
+      const copying = "COPY (INSERT INTO t VALUES (2, 'b') RETURNING id) TO STDOUT"
+      const left = value(connection, "SELECT count(*)::int4 FROM t")
+      const ways: ReadonlyArray<(text: string, more?: Partial<Request>) => Effect.Effect<unknown, DbError>> = [
+        (text, more) => execute(connection, text, [], more),
+        (text, more) => execute(connection, text, [], { ...more, prepare: false }),
+        (text, more) => Effect.flatMap(openCursor(connection, text, [], more), (cursor) => fetch(cursor, 10))
+      ]
+      for (const run of ways) {
+        // The server has said that it undid it, outside a transaction too.
+        const refused = yield* Effect.flip(run("COPY t FROM STDIN"))
+        assert.deepStrictEqual(reasonOf(refused), ["QueryError", "Unknown", "RolledBack"])
+        assert.include(refused.message, "COPY")
+        assert.strictEqual(yield* left, 0)
+        // It has sent what it read, and done what stands in it.
+        assert.strictEqual((yield* Effect.flip(run(copying))).outcome, "Unknown")
+        assert.strictEqual(yield* left, 1)
+
+        for (const [begin, text] of [["BEGIN", "SELECT 1"], [undefined, "BEGIN"]] as const) {
+          if (begin === undefined) yield* execute(connection, text)
+          assert.strictEqual((yield* Effect.flip(run("COPY t FROM STDIN", { begin }))).outcome, "RolledBack")
+          assert.strictEqual(connection.transaction, "failed")
+          yield* execute(connection, "ROLLBACK")
         }
+        // This one is not failed, and can be committed.
+        assert.strictEqual((yield* Effect.flip(run("COPY t TO STDOUT", { begin: "BEGIN" }))).outcome, "Unknown")
+        assert.strictEqual(connection.transaction, "open")
+        yield* execute(connection, "ROLLBACK")
+        yield* execute(connection, "DELETE FROM t")
+        assert.strictEqual(yield* left, 0)
       }
+      const script = "INSERT INTO t VALUES (3, 'c'); COMMIT; COPY t FROM STDIN"
+      assert.strictEqual((yield* Effect.flip(execute(connection, script))).outcome, "Unknown")
+      assert.strictEqual(yield* left, 1)
     }))
 
   it.scoped("a text that cannot be sent as it is is refused", () =>
