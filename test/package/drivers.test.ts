@@ -2,6 +2,7 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { packages } from "../../src/driver/Packages.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import { type Build, buildPackage, manifest, Project } from "../kit/project.js"
 
@@ -106,8 +107,9 @@ describe("the built package", () => {
       const [rows, ...errors] = stdout.trim().split("\n")
       assert.strictEqual(rows, `[{"x":1}]`)
       assert.lengthOf(errors, 3, stdout)
-      for (const error of errors) {
-        assert.match(error, /^ConnectionError: .*npm install/)
+      for (const [i, family] of (["sqlite", "embedded", "pglite"] as const).entries()) {
+        assert.match(errors[i]!, /^ConnectionError: database "default": /)
+        assert.include(errors[i], `npm install ${packages[family]}\``)
       }
     }))
 
