@@ -1,6 +1,6 @@
 /**
  * The names that users of the package can reach, read from the built declarations: `publicNames(directory)` gives each with
- * its declaration and its documentation. The API report, the check of the documentation and the test of the examples in
+ * its declaration and its documentation, under the first entry point that shows it. The API report, the check of the documentation and the test of the examples in
  * it are made from this.
  */
 import { existsSync, readFileSync } from "node:fs"
@@ -57,6 +57,7 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
   })
   const checker = program.getTypeChecker()
   const reachable = new Set<ts.Symbol>()
+  const shown = new Map<ts.Symbol, string>()
 
   const namesOf = (
     entry: string,
@@ -67,6 +68,11 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
     checker.getExportsOfModule(module).flatMap((exported) => {
       const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
       const name = prefix + exported.name
+      // A module of the index is an entry point, too.
+      if ((shown.get(symbol) ?? entry) !== entry) {
+        return []
+      }
+      shown.set(symbol, entry)
       const declarations = (symbol.declarations ?? []).filter((node) =>
         isCounted(node) && !ts.isModuleDeclaration(node)
       )

@@ -27,6 +27,8 @@ export { currentOpening, make, open, type Opening } from "./database/Opening.js"
 export type { Params, QueryOptions } from "./database/Query.js"
 export type { Session } from "./database/Session.js"
 export type { Atomic, TransactionOptions } from "./database/Transaction.js"
+export type { Typed } from "./database/Typed.js"
+export type { Make } from "./driver/Driver.js"
 
 /** What goes wrong when a layer is built. */
 type LayerError = DbError | ConfigError
@@ -55,6 +57,9 @@ export interface TagClass<Self, Name extends string, Provided = Self | DbMetrics
   /** Opens the database as the environment says. */
   readonly live: Layer.Layer<Provided, LayerError>
 }
+
+/** The same, by a name that `Db.TagClass` does not hide. */
+type ClassOf<Self, Name extends string> = TagClass<Self, Name>
 
 /** What the layers of one tag provide. */
 const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, isDefault: boolean) => {
@@ -220,6 +225,17 @@ export declare namespace Db {
    * @category models
    */
   export type Tag<Self> = Context.Tag<Self, Database> & Members.Members<Self>
+
+  /**
+   * What `Db.Tag(name)<Self>()` gives, where it has to be written down (with `isolatedDeclarations`):
+   *
+   *     const base: Db.TagClass<SurveyHub, "SurveyHub"> = Db.Tag("SurveyHub")<SurveyHub>()
+   *     export class SurveyHub extends base {}
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type TagClass<Self, Name extends string> = ClassOf<Self, Name>
 }
 
 /**

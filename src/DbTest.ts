@@ -4,9 +4,17 @@
  *
  * @since 0.1.0
  */
-export { countQueries, noLeaks, record, recorded, statements, statementsOf } from "./test/assertions.js"
+export {
+  type AssertionOptions,
+  countQueries,
+  noLeaks,
+  record,
+  recorded,
+  statements,
+  statementsOf
+} from "./test/assertions.js"
 
-export { type Preparation, type Target } from "./test/prepare.js"
+export { type Failure, type Preparation, type Provides, type Rest, type Target } from "./test/prepare.js"
 
 export { pglite, type PgliteOptions } from "./test/pglite.js"
 

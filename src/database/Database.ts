@@ -9,6 +9,7 @@ import type { Engine } from "../engine/Engine.js"
 /**
  * @since 0.1.0
  * @category type ids
+ * @internal
  */
 export const TypeId: unique symbol = Symbol.for("dblive/Db")
 

@@ -59,6 +59,7 @@ export const loadDriver = (
  *
  * @since 0.1.0
  * @category models
+ * @internal
  */
 export interface Opening {
   readonly config: DbConfig.DbConfig
@@ -71,6 +72,7 @@ export interface Opening {
  *
  * @since 0.1.0
  * @category fiber refs
+ * @internal
  */
 export const currentOpening: FiberRef.FiberRef<(opening: Opening) => Opening> = globalValue(
   "dblive/Db/currentOpening",
@@ -85,6 +87,7 @@ const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ??
  *
  * @since 0.1.0
  * @category constructors
+ * @internal
  */
 export const make = (
   given: DbConfig.DbConfig,
@@ -171,6 +174,7 @@ export const make = (
  *
  * @since 0.1.0
  * @category constructors
+ * @internal
  */
 export const open = (config: DbConfig.DbConfig): ReturnType<typeof make> =>
   Effect.flatMap(loadDriver(config), (makeDriver) => make(config, makeDriver))

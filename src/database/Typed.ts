@@ -4,7 +4,12 @@
 import { SqlError } from "@effect/sql/SqlError"
 import { type DbError, fromSqlError } from "../DbError.js"
 
-/** The error channel behind a session's boundary: every `SqlError` has become one of the three. */
+/**
+ * The error channel behind a session's boundary: every `SqlError` has become one of the three.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Typed<E> = Exclude<E, SqlError> | DbError
 
 export const typed = (database: string) => <E>(error: E): Typed<E> =>

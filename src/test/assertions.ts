@@ -64,13 +64,18 @@ export const statementsOf = <Self>(
  */
 export const statements: Effect.Effect<ReadonlyArray<RecordedStatement>, never, Db> = statementsOf(Db)
 
-/** Which database is meant. */
-interface Options<Self> {
+/**
+ * Which database is meant.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AssertionOptions<Self> {
   /** Its tag. Defaults to `Db`. */
   readonly database: Context.Tag<Self, Database>
 }
 
-const tagOf = <Self>(options: Options<Self> | undefined): Context.Tag<Self, Database> =>
+const tagOf = <Self>(options: AssertionOptions<Self> | undefined): Context.Tag<Self, Database> =>
   // Without options `Self` is `Db`: nothing else it could be inferred from.
   options?.database ?? (Db as unknown as Context.Tag<Self, Database>)
 
@@ -92,7 +97,7 @@ const tagOf = <Self>(options: Options<Self> | undefined): Context.Tag<Self, Data
  */
 export const record = <A, E, R, Self = Db>(
   effect: Effect.Effect<A, E, R>,
-  options?: Options<Self>
+  options?: AssertionOptions<Self>
 ): Effect.Effect<readonly [A, ReadonlyArray<RecordedStatement>], E, R | Self> =>
   Effect.flatMap(watchUnder(tagOf(options)), (watch) => {
     const before = watch.total
@@ -121,7 +126,7 @@ export const record = <A, E, R, Self = Db>(
  */
 export const countQueries = <A, E, R, Self = Db>(
   effect: Effect.Effect<A, E, R>,
-  options?: Options<Self>
+  options?: AssertionOptions<Self>
 ): Effect.Effect<readonly [A, number], E, R | Self> =>
   Effect.map(
     record(effect, options),
@@ -146,7 +151,7 @@ export const countQueries = <A, E, R, Self = Db>(
  */
 export const noLeaks = <A, E, R, Self = Db>(
   effect: Effect.Effect<A, E, R>,
-  options?: Options<Self>
+  options?: AssertionOptions<Self>
 ): Effect.Effect<A, E, R | Self> =>
   Effect.flatMap(tagOf(options), (database) => {
     const engine = database[TypeId]

@@ -32,7 +32,12 @@ export interface Target<Self, Provided> extends Context.Tag<Self, Database>, Mem
   ) => Layer.Layer<Provided, DbError | ConfigError>
 }
 
-/** What the layers of the default database provide. */
+/**
+ * What the layers of the default database provide.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Provides = Db | SqlClient.SqlClient | DbMetrics
 
 /**
@@ -58,10 +63,20 @@ export interface Preparation<Self, Provided, E, R, E2, R2> {
   readonly seed?: Effect.Effect<unknown, E2, R2> | undefined
 }
 
-/** What is left to be provided to the layer of a prepared database. */
+/**
+ * What is left to be provided to the layer of a prepared database.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Rest<Self, R> = Exclude<Exclude<R, SqlClient.SqlClient>, Self>
 
-/** What can go wrong when a test's database is made. */
+/**
+ * What can go wrong when a test's database is made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Failure<E> = DbError | ConfigError | DbMigrator.MigrationError | Exclude<E, SqlError>
 
 export const targetOf = <Self, Provided>(

@@ -238,6 +238,8 @@ const projectIn = (directory: string): Project => {
   const compile = (files: ReadonlyArray<string>, compilerOptions: Record<string, unknown>) => {
     const options = {
       noEmit: true,
+      // Nothing is written, but it is said where a declaration could not be: a type without a name for users.
+      declaration: true,
       strict: true,
       exactOptionalPropertyTypes: true,
       target: "es2022",

@@ -197,6 +197,33 @@ export const main: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(D
 // @ts-expect-error: without the layer, the database is still required
 export const open: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction())
 `
+
+  const tags = `
+import { Db } from "dblive"
+
+export class Inferred extends Db.Tag("Inferred")<Inferred>() {}
+
+const base: Db.TagClass<SurveyHub, "SurveyHub"> = Db.Tag("SurveyHub")<SurveyHub>()
+export class SurveyHub extends base {}
+`
+
+  /** Without an import of its own from "dblive", which TypeScript could take names from. */
+  const exporting = `
+import * as DbHttp from "dblive/http"
+import * as Pg from "dblive/pg"
+import * as Sqlite from "dblive/sqlite"
+import * as DbTest from "dblive/test"
+import { Inferred, SurveyHub } from "./tags.js"
+
+export const { batch, health, info, layer, layerConfig, layerDriver, live, metrics, ping, pool } = SurveyHub
+export const { query, retry, scoped, session, sql, transaction, watchMigrations, withLimits, withTimeout } = SurveyHub
+export const inferred = Inferred.query("SELECT 1").pipe(Inferred.transaction({ isolation: "serializable" }))
+export const makers = [Pg.make, Sqlite.make, Sqlite.makeFrom] as const
+export const routes = [DbHttp.layer([SurveyHub]), DbHttp.session(SurveyHub), DbHttp.transaction(SurveyHub)] as const
+export const tested = [DbTest.sqlite(), DbTest.postgres(), DbTest.mock([]), DbTest.rollback(live)] as const
+export const { countQueries, flaky, noLeaks, pglite, record, recorded, sandboxOf } = DbTest
+`
+
   for (const module of ["nodenext", "bundler"] as const) {
     it.scoped(`type-checks with ${module} where no driver is installed`, () =>
       Effect.gen(function*() {
@@ -206,4 +233,15 @@ export const open: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(D
         assert.strictEqual(exit, 0)
       }), 120_000)
   }
+
+  it.scoped("can write the declarations of what it exports, and name the type of a tag", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, [...postgresql, ...sqlite, "@types/pg", "@types/better-sqlite3"])
+      const { code, stdout } = yield* project.checkAll([
+        { file: "tags.ts", text: tags },
+        { file: "main.ts", text: exporting }
+      ])
+      assert.strictEqual(stdout, "")
+      assert.strictEqual(code, 0)
+    }), 120_000)
 })
