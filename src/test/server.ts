@@ -107,7 +107,7 @@ const settings: Readonly<Record<string, string>> = {
 }
 
 /** The folder that holds `bin`, `lib` and `share`; `undefined` where the package is not installed. */
-const installation = (): string | undefined => {
+export const installation = (): string | undefined => {
   const platform = `${os.platform() === "win32" ? "windows" : os.platform()}-${os.arch()}`
   for (const from of [import.meta.url, pathToFileURL(path.join(process.cwd(), "package.json")).href]) {
     try {
@@ -122,13 +122,14 @@ const installation = (): string | undefined => {
   return undefined
 }
 
-interface Identity {
+/** The account that the server runs as. */
+export interface Identity {
   readonly uid: number
   readonly gid: number
 }
 
 /** PostgreSQL refuses to run as root: another account that exists on every system is taken then. */
-const serverIdentity = (): Identity | undefined => {
+export const serverIdentity = (): Identity | undefined => {
   if (process.getuid?.() !== 0) {
     return undefined
   }
@@ -144,6 +145,7 @@ const serverIdentity = (): Identity | undefined => {
   throw new Error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it")
 }
 
+/** Gives a folder and all that is in it to an account. */
 const own = (directory: string, identity: Identity): void => {
   fs.chownSync(directory, identity.uid, identity.gid)
   for (const entry of fs.readdirSync(directory, { withFileTypes: true })) {
@@ -157,7 +159,7 @@ const own = (directory: string, identity: Identity): void => {
 }
 
 /** The programs, where the server's account can run them: a copy, when they are below another account's home. */
-const programs = (native: string, home: string, identity: Identity | undefined): string => {
+export const programs = (native: string, home: string, identity: Identity | undefined): string => {
   const bin = path.join(native, "bin")
   if (identity === undefined) {
     return bin

