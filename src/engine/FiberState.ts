@@ -38,6 +38,12 @@ export const disableInterruption = (fiber: AnyFiber): boolean => {
   return RuntimeFlags.isEnabled(flags, RuntimeFlags.Interruption)
 }
 
+/** Takes it back. Effect's own patch is not made where it finds the fiber interrupted, which could then go on for ever. */
+export const enableInterruption = (fiber: AnyFiber): void => {
+  const state = stateOf(fiber)
+  state.currentRuntimeFlags = RuntimeFlags.enable(state.currentRuntimeFlags, RuntimeFlags.Interruption)
+}
+
 // -----------------------------------------------------------------------------
 // the context
 // -----------------------------------------------------------------------------

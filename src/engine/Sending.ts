@@ -14,7 +14,7 @@ import type * as Driver from "../driver/Driver.js"
 import { audited } from "./Audit.js"
 import { commented } from "./Comment.js"
 import type { Engine } from "./Engine.js"
-import { disableInterruption } from "./FiberState.js"
+import { disableInterruption, enableInterruption } from "./FiberState.js"
 import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { matched } from "./Match.js"
@@ -170,7 +170,11 @@ export const answer = <E>(
   }
   return Effect.flatMap(
     Effect.exit(answer.wait(Effect.interruptible)),
-    (exit) => Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)
+    (exit) => {
+      enableInterruption(fiber)
+      // Ends the fiber here if it was interrupted.
+      return Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)
+    }
   )
 }
 

@@ -1,5 +1,6 @@
 /** Limits on SQLite: kept in processes of its own, refused where they cannot be. */
 import { assert, describe, it } from "@effect/vitest"
+import Database from "better-sqlite3"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -56,6 +57,34 @@ describe("a stream in this process", () => {
         yield* isWhole
       })
     ))
+})
+
+describe("a statement in this process that waits for another program's lock", () => {
+  it.scopedLive("ends its fiber when it is interrupted, whatever would follow it", () =>
+    Effect.flatMap(folder, (folder) =>
+      Effect.gen(function*() {
+        yield* Db.query("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        const other = yield* Effect.acquireRelease(
+          Effect.sync(() => new Database(`${folder}/test.db`)),
+          (other) => Effect.sync(() => other.close())
+        )
+        other.exec("BEGIN IMMEDIATE")
+        let wentOn = false
+        const fiber = yield* Db.query("INSERT INTO t VALUES (1)").pipe(
+          Effect.exit,
+          Effect.tap(Effect.sync(() => {
+            wentOn = true
+          })),
+          Effect.fork
+        )
+        // It waits with the first turn that it is given.
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(fiber)
+        assert.isFalse(wentOn)
+        other.exec("ROLLBACK")
+        assert.deepStrictEqual(yield* Db.query("SELECT count(*) AS n FROM t"), [{ n: 0 }])
+        yield* isWhole
+      }).pipe(Effect.provide(Db.layer({ type: "sqlite", filename: `${folder}/test.db`, environment: "production" })))))
 })
 
 const elsewhere: Target = {
