@@ -73,8 +73,10 @@ export class Job extends Work {
 export interface SessionCursor {
   readonly cursor: Driver.Cursor
   readonly frame: Frame
-  /** Rows read ahead because somebody else needed the connection. */
-  buffer: Array<unknown>
+  /** What fetches have brought and nobody has taken yet. */
+  readonly unread: Array<ReadonlyArray<unknown>>
+  /** It is closed already. */
   done: boolean
+  /** Why there is no more. */
   failed: DbError | undefined
 }

@@ -79,7 +79,7 @@ export const makeStream = (
         (error, value) => {
           if (error === undefined) {
             // Registered here, not by the fiber, which may be interrupted before it sees the answer.
-            state.cursor = { cursor: value as Driver.Cursor, frame: at, buffer: [], done: false, failed: undefined }
+            state.cursor = { cursor: value as Driver.Cursor, frame: at, unread: [], done: false, failed: undefined }
             session.attach(state.cursor)
           }
           done(error, value as Driver.Cursor)
@@ -91,34 +91,26 @@ export const makeStream = (
     const cursor = state.cursor!
     const breathe = breathing(engine)
     const { fetchSize = usualFetch } = engine.driver
-    const pull = Effect.zipRight(
-      breathe,
-      Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
-        if (cursor.buffer.length > 0) {
-          return Effect.succeed(cursor.buffer.splice(0))
-        }
-        if (cursor.failed !== undefined) {
-          return Effect.fail(Option.some(cursor.failed))
-        }
-        if (cursor.done) {
-          return Effect.fail(Option.none())
-        }
-        return inLine<Driver.Fetched>((done) =>
-          session.fetchJob(cursor, fetchSize, (error, value) => {
-            if (error !== undefined || value.done) {
-              cursor.done = true
-              session.detach(cursor)
-            }
-            done(error, value)
-          }, deadline)
-        ).pipe(
+    const next = (): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
+      const rows = cursor.unread.shift()
+      if (rows !== undefined) {
+        return Effect.succeed(rows)
+      }
+      if (cursor.failed !== undefined) {
+        return Effect.fail(Option.some(cursor.failed))
+      }
+      if (cursor.done) {
+        return Effect.fail(Option.none())
+      }
+      // What comes belongs to the cursor: should this fiber be interrupted, whoever pulls next takes it, or is told why there
+      // is no more. The stream would otherwise go on behind a gap, or end as if that had been all.
+      return inLine<void>((done) => session.fetchJob(cursor, fetchSize, (error) => done(error, undefined), deadline))
+        .pipe(
           Effect.mapError(Option.some),
-          Effect.flatMap(({ rows }) =>
-            rows.length > 0 || !cursor.done ? Effect.succeed(rows) : Effect.fail(Option.none())
-          )
+          Effect.flatMap(next)
         )
-      })
-    )
+    }
+    const pull = Effect.zipRight(breathe, Effect.suspend(next))
     return Stream.repeatEffectChunkOption(
       Effect.mapBoth(pull, {
         onFailure: Option.map(toSqlError),

@@ -343,18 +343,7 @@ export abstract class StatementQueue implements Writer {
   // ---------------------------------------------------------------------------
 
   protected readAhead(cursor: SessionCursor): void {
-    this.submitFirst(this.fetchJob(cursor, 1024, (error, value) => {
-      if (error !== undefined) {
-        cursor.failed = error
-        cursor.done = true
-      } else {
-        cursor.buffer.push(...value.rows)
-        cursor.done = value.done
-      }
-      if (cursor.done) {
-        this.detach(cursor)
-      }
-    }, undefined))
+    this.submitFirst(this.fetchJob(cursor, 1024, () => {}, undefined))
   }
 
   protected submitFirst(job: Job): void {
@@ -362,23 +351,53 @@ export abstract class StatementQueue implements Writer {
     this.pump()
   }
 
+  /** Has the cursor bring more rows. */
   fetchJob(
     cursor: SessionCursor,
     count: number,
-    done: Driver.Done<Driver.Fetched>,
+    done: (error: DbError | undefined) => void,
     deadline: Deadline | undefined
   ): Job {
+    let sent = false
     return new Job(
       // Reading ahead happens for whoever is innermost.
       this.top,
       "cursor",
       undefined,
-      (_, __, answer) => cursor.cursor.fetch(count, answer),
-      // `fetch` answers with this type; `Work` carries it as unknown.
-      (error, value) => done(error, value as Driver.Fetched),
+      (_, __, answer) => {
+        sent = true
+        cursor.cursor.fetch(count, answer)
+      },
+      (error, value) => {
+        if (error === undefined) {
+          // `fetch` answers with this type; `Work` carries it as unknown.
+          this.fetched(cursor, value as Driver.Fetched)
+        } else {
+          cursor.failed = error
+          if (sent) {
+            this.ended(cursor)
+          }
+        }
+        done(error)
+      },
       this.ground.config.limits.statementTimeout,
       deadline
     )
+  }
+
+  private fetched(cursor: SessionCursor, { done, rows }: Driver.Fetched): void {
+    if (rows.length > 0) {
+      cursor.unread.push(rows)
+    }
+    if (done) {
+      this.ended(cursor)
+    }
+  }
+
+  /** The driver has closed it. One whose fetch was not even sent is still to be closed. */
+  private ended(cursor: SessionCursor): void {
+    cursor.done = true
+    this.detach(cursor)
   }
 
   // ---------------------------------------------------------------------------

@@ -2,14 +2,17 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { assert } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Db } from "../../src/Db.js"
 import { isWhole } from "./sessions.js"
-import { describe, type Target, test } from "./target.js"
+import { describe, heldTest, type Target, test } from "./target.js"
 
 export const streams = (target: Target): void => {
   describe("streams", () => {
@@ -77,6 +80,64 @@ export const streams = (target: Target): void => {
         }))
         yield* isWhole
       })
+    )
+
+    test(
+      target,
+      "go on without a gap when a pull was interrupted, or say that they cannot",
+      Effect.gen(function*() {
+        for (let turns = 0; turns < 12; turns++) {
+          const numbers: Array<number> = []
+          const isOver = (exit: Exit.Exit<Chunk.Chunk<{ readonly x: number | string }>, unknown>) => {
+            if (exit._tag === "Success") {
+              numbers.push(...Chunk.map(exit.value, (row) => Number(row.x)))
+            } else if (Option.contains(Cause.failureOption(exit.cause), Option.none())) {
+              assert.lengthOf(numbers, 5000, `cut short after ${turns} turns`)
+            }
+            numbers.forEach((x, i) => assert.strictEqual(x, i + 1, `a gap after ${turns} turns`))
+            return exit._tag === "Failure"
+          }
+          yield* Effect.gen(function*() {
+            const pull = yield* Stream.toPull(series(5000))
+            isOver(yield* Effect.exit(pull))
+            const fiber = yield* Effect.fork(pull)
+            for (let turn = 0; turn < turns; turn++) {
+              yield* Effect.promise(() => new Promise(setImmediate))
+            }
+            const interrupted = yield* Fiber.interrupt(fiber)
+            if (interrupted._tag === "Success") {
+              isOver(interrupted)
+            }
+            let over = false
+            while (!over) {
+              over = isOver(yield* Effect.exit(pull))
+            }
+          }).pipe(Effect.scoped, Db.session)
+        }
+        yield* isWhole
+      })
+    )
+
+    heldTest(
+      target,
+      "leave the session usable when a limit around them runs out between two fetches",
+      (time) =>
+        Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          for (const within of [Db.session, Db.transaction()]) {
+            yield* Effect.gen(function*() {
+              const late = Effect.zipRight(time.run(), Effect.zipRight(Effect.sleep("20 millis"), time.hold))
+              const error = yield* Stream.runForEach(
+                series(50_000),
+                (row) => Number(row.x) === 3000 ? late : Effect.void
+              )
+                .pipe(Db.withTimeout("10 millis"), Effect.flip)
+              assert.strictEqual(error._tag, "SqlError")
+              assert.lengthOf(yield* sql`SELECT 1 AS one`, 1)
+            }).pipe(within)
+          }
+          yield* isWhole
+        })
     )
 
     type Within = (effect: Effect.Effect<void, SqlError, SqlClient.SqlClient>) => Effect.Effect<void, unknown, Db>
