@@ -93,10 +93,14 @@ const headerBytes = 4
 /** Above so many values `v8.serialize`, which has the longer run-up, is as fast. */
 const mostInJson = 500
 
+/** A longer text is written faster by `v8.serialize`, and what JSON makes of many such could pass the length of a string. */
+const longestInJson = 16_384
+
 /** How many more values may go as JSON when this one does; negative when it must not. */
 const roomInJson = (value: unknown, room: number): number => {
   switch (typeof value) {
     case "string":
+      return value.length <= longestInJson ? room - 1 : -1
     case "boolean":
       return room - 1
     case "number":

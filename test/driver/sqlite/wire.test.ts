@@ -67,12 +67,22 @@ describe("frames", () => {
     )
   })
 
+  it("hold texts that JSON would make longer than a string can be", () => {
+    const text = "\u0001".repeat(90_000_000)
+    const [, value] = received([frame(answer(text))])[0] as Answer
+    // Not by an assertion that would print them.
+    assert.isTrue(value === text)
+  })
+
   it("go as JSON where it keeps the value and the value is small", () => {
     for (const value of [null, "text", 1.5, [1, "a", null, true], { names: ["a"], columns: [[1]], length: 1 }]) {
       assert.isTrue(isJson(frame(answer(value))), JSON.stringify(value))
     }
-    for (const value of [-0, Number.NaN, 1n, Buffer.of(1), undefined, new Date(0), [undefined], Array(1000).fill(1)]) {
-      assert.isFalse(isJson(frame(answer(value))), String(value))
+    const long = "a".repeat(20_000)
+    for (
+      const value of [-0, Number.NaN, 1n, Buffer.of(1), undefined, new Date(0), [undefined], Array(1000).fill(1), long]
+    ) {
+      assert.isFalse(isJson(frame(answer(value))), String(value).slice(0, 20))
     }
   })
 })
