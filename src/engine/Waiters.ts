@@ -46,7 +46,7 @@ export class Waiters<C> extends WaitingLine<Waiter<C>> {
         }
         waiter.onRefused(overloaded(this.database, shed))
       }
-      waiter = following
+      waiter = this.stillHere(following)
     }
     return undefined
   }
@@ -59,8 +59,13 @@ export class Waiters<C> extends WaitingLine<Waiter<C>> {
         this.leave(waiter)
         waiter.onRefused(why(waiter))
       }
-      waiter = following
+      waiter = this.stillHere(following)
     }
+  }
+
+  /** Whom to go on with: somebody who was told that he is refused may have let go of what the following one waited for. */
+  private stillHere(following: Waiter<C> | undefined): Waiter<C> | undefined {
+    return following === undefined || following.line !== undefined ? following : this.head
   }
 
   /** Whether no slot can come back: each is held by a fiber that waits here for another. */

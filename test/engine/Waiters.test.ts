@@ -1,0 +1,55 @@
+import { assert, it } from "@effect/vitest"
+import { Shedding } from "../../src/engine/Shedding.js"
+import type { Waiter } from "../../src/engine/Slot.js"
+import { Waiters } from "../../src/engine/Waiters.js"
+
+const makeWaiter = (onRefused: () => void, waitingSince = 0): Waiter<never> => ({
+  line: undefined,
+  waitingSince,
+  waitDeadline: Infinity,
+  waitLimit: 0,
+  reserved: false,
+  failFast: false,
+  holds: () => false,
+  onSlot: () => {},
+  onRefused
+})
+
+it("whoever is served while the one before him is refused is not served or refused once more", () => {
+  const line = new Waiters<never>("test", undefined)
+  const refused: Array<string> = []
+  const served = makeWaiter(() => refused.push("served"))
+  const last = makeWaiter(() => refused.push("last"))
+  // Being refused, the first lets go of what the second waits for.
+  const first = makeWaiter(() => {
+    refused.push("first")
+    line.leave(served)
+  })
+  const stays = makeWaiter(() => refused.push("stays"))
+  for (const waiter of [stays, first, served, last]) {
+    line.enter(waiter)
+  }
+  line.refuse((waiter) => waiter !== stays, () => undefined as never)
+  assert.deepStrictEqual(refused, ["first", "last"])
+  assert.strictEqual(line.head, stays)
+  assert.strictEqual(line.size, 1)
+})
+
+it("whoever is served while the one before him is shed is not the next", () => {
+  const shedding = new Shedding({ target: 10, interval: 100 })
+  // The shortest wait of an interval was too long.
+  shedding.judge(500, 900)
+  const line = new Waiters<never>("test", shedding)
+  let sheds = 0
+  const served = makeWaiter(() => {})
+  const last = makeWaiter(() => {}, 1000)
+  const first = makeWaiter(() => {
+    sheds++
+    line.leave(served)
+  })
+  for (const waiter of [first, served, last]) {
+    line.enter(waiter)
+  }
+  assert.strictEqual(line.next(1000, false), last)
+  assert.strictEqual(sheds, 1)
+})
