@@ -232,8 +232,9 @@ export abstract class StatementQueue implements Writer {
     if (this.top === this.root || !this.begun || job.kind === "control" || this.connection.transaction !== "idle") {
       return undefined
     }
-    if (this.connection.lost) {
-      // The driver says best why.
+    if (this.connection.lost || (job.kind === "cursor" && this.openCursor !== undefined)) {
+      // The driver says best why. A cursor that has the connection to itself was sent when it was opened: what came of it is
+      // read, so that the connection is free again.
       return undefined
     }
     return this.aborted("the transaction has ended on the server before this statement; it was not run", job.text)

@@ -1,7 +1,9 @@
 /** What a session does when its connection goes from under it, on the fake driver. */
+import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
 import { TimeoutError } from "../../src/DbError.js"
@@ -185,3 +187,26 @@ describe("a limit that the server keeps", () => {
       assert.strictEqual(error.message, "canceled (Statement timeout of 220 ms)")
     }))
 })
+
+it.effect("a cursor that has the connection to itself is read to its end when the server has ended the transaction", () =>
+  Effect.gen(function*() {
+    const { control, layer, log } = yield* fakeDb({}, { interleaves: false })
+    control.rows = () => Array.from({ length: 600 }, (_, id) => ({ id }))
+    let refused: unknown = undefined
+    let read = 0
+    const body = Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const pull = yield* Stream.toPull(sql`SELECT id FROM t`.stream)
+      read += (yield* pull).length
+      // As after a deadlock: nobody has asked for anything meanwhile.
+      Object.assign(control.connections[0]!, { transaction: "idle" })
+      refused = (yield* Effect.flip(sql`INSERT INTO t VALUES (1)`)).cause
+      read += (yield* pull).length
+    })
+    const end = yield* body.pipe(Effect.scoped, Db.transaction(), Effect.flip, Effect.provide(layer))
+    assert.include(String(refused), "has ended on the server")
+    assert.deepInclude(end, { _tag: "QueryError", reason: "TransactionAborted", outcome: "RolledBack" })
+    assert.strictEqual(read, 600)
+    assert.lengthOf(log.filter(({ what }) => what === "fetch"), 2)
+    assert.notInclude(control.executed(), "INSERT INTO t VALUES (1)")
+  }))

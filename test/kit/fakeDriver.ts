@@ -94,6 +94,8 @@ export interface FakeOptions {
   readonly synchronous?: boolean | undefined
   readonly capabilities?: Partial<Capabilities> | undefined
   readonly maxConnections?: number | undefined
+  /** Whether other statements may run between the fetches of a cursor. Defaults to true. */
+  readonly interleaves?: boolean | undefined
   /** Name of the database in errors. Defaults to `default`. */
   readonly database?: string | undefined
   /** Further members of the driver (`transactionId`, `commitStatus`, `services`, ...). */
@@ -346,7 +348,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
           let at = 0
           let closed = false
           return {
-            interleaves: true,
+            interleaves: options.interleaves ?? true,
             fetch: (size, fetched) => {
               if (closed) this.violation("fetch from a closed cursor")
               this.event("fetch", String(size))
