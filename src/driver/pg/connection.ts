@@ -434,6 +434,9 @@ export class PgConnection implements Connection {
       this.#stream.destroy()
       this.current?.failed(error)
       this.breakOff(error)
+    } else if (this.skipped > 0) {
+      // That of a cursor which nobody reads any more (its limit ran out, perhaps), not of what was sent behind it.
+      return
     } else if (this.current === undefined) {
       this.failure = error
     } else {

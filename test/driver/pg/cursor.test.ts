@@ -191,6 +191,17 @@ describePostgres("cursors of PostgreSQL", () => {
       }
     }))
 
+  it.scoped("a cursor left open whose limit runs out does not fail what comes next", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      const cursor = yield* openCursor(connection, series, [1000], { statementTimeout: 30 })
+      yield* fetch(cursor, 1)
+      // The server's word of it lies in the socket, unread, when the next statement is sent.
+      const until = performance.now() + 150
+      while (performance.now() < until);
+      assert.strictEqual(yield* value(connection, "SELECT 42"), 42)
+    }))
+
   it.scoped("one round trip opens and fetches; memory does not grow with the result", () =>
     Effect.gen(function*() {
       const database = yield* freshDatabase
