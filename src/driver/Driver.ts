@@ -101,6 +101,11 @@ export interface Fetched {
 export interface Cursor {
   /** Whether other statements may run on the connection between two fetches. Where not, the session reads the rest ahead. */
   readonly interleaves: boolean
+  /**
+   * Tells that nothing else will run on the connection until the cursor is closed: from then on rows may be read before they
+   * are fetched. `undefined` where the driver makes nothing of it.
+   */
+  readonly alone?: (() => void) | undefined
   /** Up to `count` further rows. One fetch at a time. */
   readonly fetch: (count: number, done: Done<Fetched>) => void
   /** Frees the cursor on the server. Idempotent; after an error or the last row it does nothing. */

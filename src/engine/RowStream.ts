@@ -81,6 +81,9 @@ export const makeStream = (
             // Registered here, not by the fiber, which may be interrupted before it sees the answer.
             state.cursor = { cursor: value as Driver.Cursor, frame: at, unread: [], done: false, failed: undefined }
             session.attach(state.cursor)
+            if (frame === undefined) {
+              state.cursor.cursor.alone?.()
+            }
           }
           done(error, value as Driver.Cursor)
         },

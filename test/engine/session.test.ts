@@ -210,3 +210,15 @@ it.effect("a cursor that has the connection to itself is read to its end when th
     assert.lengthOf(log.filter(({ what }) => what === "fetch"), 2)
     assert.notInclude(control.executed(), "INSERT INTO t VALUES (1)")
   }))
+
+it.effect("a cursor learns that nothing runs beside it, where its stream is in no session", () =>
+  Effect.gen(function*() {
+    const { control, layer, log } = yield* fakeDb({})
+    control.rows = () => [{ id: 1 }]
+    const read = Stream.runDrain(Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT id FROM t`.stream)))
+    yield* Effect.zipRight(
+      Effect.all([Db.session(read), Db.transaction()(read)]),
+      Effect.sync(() => assert.notInclude(log.map(({ what }) => what), "alone"))
+    ).pipe(Effect.zipRight(read), Effect.provide(layer))
+    assert.lengthOf(log.filter(({ what }) => what === "alone"), 1)
+  }))

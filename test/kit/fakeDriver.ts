@@ -36,7 +36,18 @@ export type { Script, Step } from "./script.js"
 /** One thing that happened, in order. */
 export interface Event {
   readonly connection: number
-  readonly what: "open" | "execute" | "cursor" | "fetch" | "ping" | "reset" | "cancel" | "close" | "destroy" | "lost"
+  readonly what:
+    | "open"
+    | "execute"
+    | "cursor"
+    | "alone"
+    | "fetch"
+    | "ping"
+    | "reset"
+    | "cancel"
+    | "close"
+    | "destroy"
+    | "lost"
   /** The statement's text, or the reset's policy. */
   readonly text: string
 }
@@ -349,6 +360,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
           let closed = false
           return {
             interleaves: options.interleaves ?? true,
+            alone: () => this.event("alone"),
             fetch: (size, fetched) => {
               if (closed) this.violation("fetch from a closed cursor")
               this.event("fetch", String(size))

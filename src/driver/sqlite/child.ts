@@ -122,10 +122,22 @@ const openCursor = (connection: SqliteConnection<Fault>, request: Request, reply
     reply(undefined, id)
   })
 
-const fetch = ({ cursor, names }: OpenCursor, count: number, reply: Reply) =>
-  cursor.fetch(count, (fault, { done, rows }) =>
+const fetch = (id: number, count: number, ahead: number, reply: Reply) => {
+  // The program closes a cursor, or reads it to its end, and then knows it no more.
+  const { cursor, names } = cursors.get(id)!
+  cursor.fetch(count, (fault, { done, rows }) => {
+    const isOver = done || fault !== undefined
+    if (isOver) {
+      cursors.delete(id)
+    }
     // A connection that is `tabular` gives rows as arrays.
-    reply(fault, [toTable(names, rows as ReadonlyArray<ReadonlyArray<unknown>>), done]))
+    reply(fault, [toTable(names, rows as ReadonlyArray<ReadonlyArray<unknown>>), done])
+    if (!isOver && ahead > 0) {
+      // While the program deals with these.
+      cursor.readAhead(ahead)
+    }
+  })
+}
 
 const dispatch = (message: Message, reply: Reply): void => {
   if (message[0] === "open") {
@@ -148,7 +160,7 @@ const dispatch = (message: Message, reply: Reply): void => {
       shared.extensions.push(...message[2])
       return openCursor(current, toRequest(message[1]), reply)
     case "fetch":
-      return fetch(cursors.get(message[1])!, message[2], reply)
+      return fetch(message[1], message[2], message[3], reply)
     case "free":
       cursors.get(message[1])?.cursor.stop()
       cursors.delete(message[1])

@@ -139,8 +139,9 @@ export class SqliteCursor<E> {
     }
   }
 
-  readAhead(): void {
-    this.read(this.ahead, Number.POSITIVE_INFINITY)
+  /** Reads up to `count` rows before they are fetched. */
+  readAhead(count: number): void {
+    this.read(this.ahead, count)
   }
 
   fetch(count: number, done: Reply<E, Fetched>): void {

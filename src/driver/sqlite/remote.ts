@@ -30,6 +30,12 @@ const openGrace = 250
  */
 const cancelGrace = 10
 
+/**
+ * Rows that were there within this time, in milliseconds, are followed by others that are read ahead of the next fetch. Slower
+ * ones are not: they may be large, and whoever wants no more of them had to wait.
+ */
+const soon = 10
+
 interface Pending {
   readonly request: Request | undefined
   readonly wasOpen: boolean
@@ -275,13 +281,24 @@ export class RemoteConnection implements Connection {
 
   private cursor(id: number): Cursor {
     let ended = false
+    let alone = false
+    let wasSoon = false
+    /** Whether the process was told to read rows that nobody has asked for yet. */
+    let ahead = false
     return {
       interleaves: true,
+      alone: () => {
+        // A process that holds a database in memory cannot be killed when such rows take long and nobody wants them any more.
+        alone = !isInMemory(this.spec)
+      },
       fetch: (count, done) => {
         if (ended) {
           return done(undefined, noMore)
         }
-        this.send(["fetch", id, count], undefined, (fault, value) => {
+        const asked = performance.now()
+        ahead = alone && wasSoon
+        this.send(["fetch", id, count, ahead ? count : 0], undefined, (fault, value) => {
+          wasSoon = performance.now() - asked < soon
           if (fault !== undefined) {
             ended = true
             return done(toError(fault), noMore)
@@ -297,7 +314,12 @@ export class RemoteConnection implements Connection {
           return done(undefined, undefined)
         }
         ended = true
-        this.send(["free", id], undefined, (fault) => done(fault && toError(fault), undefined))
+        // It may be reading ahead.
+        const timer = ahead ? this.killLater() : undefined
+        this.send(["free", id], undefined, (fault) => {
+          clearTimeout(timer)
+          done(fault && toError(fault), undefined)
+        })
       }
     }
   }
@@ -348,15 +370,7 @@ export class RemoteConnection implements Connection {
     if (pending === undefined) {
       return done(undefined, undefined)
     }
-    const timer = isInMemory(this.spec) ? undefined : setTimeout(() => {
-      this.ended ??= connectionFault(this.place(), {
-        reason: "Lost",
-        outcome: "RolledBack",
-        what: "the statement was stopped by ending the process that ran it",
-        advice: "a new connection is opened for the next statement"
-      })
-      this.process.kill()
-    }, cancelGrace)
+    const timer = isInMemory(this.spec) ? undefined : this.killLater()
     this.pending = {
       ...pending,
       reply: (fault, value) => {
@@ -365,6 +379,18 @@ export class RemoteConnection implements Connection {
         done(undefined, undefined)
       }
     }
+  }
+
+  private killLater(): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.ended ??= connectionFault(this.place(), {
+        reason: "Lost",
+        outcome: "RolledBack",
+        what: "the statement was stopped by ending the process that ran it",
+        advice: "a new connection is opened for the next statement"
+      })
+      this.process.kill()
+    }, cancelGrace)
   }
 
   close(done: Done<void>): void {

@@ -30,7 +30,8 @@ export type Message =
   | readonly ["execute", request: Sent, extensions: ReadonlyArray<string>]
   | readonly ["list", list: ReadonlyArray<Listed>, extensions: ReadonlyArray<string>]
   | readonly ["cursor", request: Sent, extensions: ReadonlyArray<string>]
-  | readonly ["fetch", cursor: number, count: number]
+  /** Then, unasked, `ahead` rows are read for the next one. */
+  | readonly ["fetch", cursor: number, count: number, ahead: number]
   | readonly ["free", cursor: number]
   | readonly ["ping"]
   | readonly ["reset", policy: ResetPolicy]

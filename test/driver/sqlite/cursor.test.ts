@@ -1,6 +1,7 @@
 import { describe, it } from "@effect/vitest"
 import { assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Effect from "effect/Effect"
+import { vi } from "vitest"
 import { connect, drain, execute, fetch, file, make, once, openCursor, places, reset, single } from "./harness.js"
 
 const numbers = (n: number) => Array.from({ length: n }, (_, i) => ({ n: i + 1 }))
@@ -149,5 +150,86 @@ describe("cursors in this process", () => {
       deepStrictEqual(yield* drain(cursors[1]!), numbers(3))
       deepStrictEqual(yield* execute(connection, count, [3]), numbers(3))
       deepStrictEqual(yield* drain(cursors[0]!), numbers(3).slice(1))
+    }))
+})
+
+/** However busy the machine is, what is fetched was there soon. */
+const noTimePasses = Effect.acquireRelease(
+  Effect.sync(() => vi.spyOn(performance, "now").mockReturnValue(0)),
+  (clock) => Effect.sync(() => clock.mockRestore())
+)
+
+/** Numbers up to a last one, behind which SQLite looks for another for ever. */
+const endless = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT n FROM r WHERE n <= ?"
+
+describe("a cursor that is alone, in a process", () => {
+  const alone = (filename: string, text: string, params: ReadonlyArray<unknown>) =>
+    Effect.gen(function*() {
+      yield* noTimePasses
+      const connection = yield* single({ filename, threads: 1 })
+      const cursor = yield* openCursor(connection, text, params)
+      cursor.alone!()
+      return { connection, cursor }
+    })
+
+  it.scoped("gives every row once, in order, whatever the batches", () =>
+    Effect.gen(function*() {
+      const { connection, cursor } = yield* alone(yield* file, count, [20])
+      for (const [from, to] of [[0, 4], [4, 8], [8, 9], [9, 15]] as const) {
+        deepStrictEqual(yield* fetch(cursor, to - from), { rows: numbers(20).slice(from, to), done: false })
+      }
+      deepStrictEqual(yield* execute(connection, "SELECT 1 AS n"), numbers(1))
+      deepStrictEqual(yield* fetch(cursor, 4), { rows: numbers(20).slice(15, 19), done: false })
+      deepStrictEqual(yield* drain(cursor), numbers(20).slice(19))
+    }))
+
+  it.scoped("has read the rest when its last rows are fetched", () =>
+    Effect.gen(function*() {
+      const { cursor } = yield* alone(yield* file, count, [6])
+      yield* fetch(cursor, 2)
+      yield* fetch(cursor, 2)
+      // Those that were read ahead were the last ones, and that they were was not known yet.
+      deepStrictEqual(yield* fetch(cursor, 2), { rows: numbers(6).slice(4), done: false })
+      deepStrictEqual(yield* fetch(cursor, 2), { rows: [], done: true })
+    }))
+
+  it.scoped("a fault among what is read ahead comes after the rows before it", () =>
+    Effect.gen(function*() {
+      const { connection, cursor } = yield* alone(
+        yield* file,
+        `SELECT abs(CASE WHEN n = 4 THEN -9223372036854775808 ELSE n END) AS n FROM (${count})`,
+        [5]
+      )
+      yield* fetch(cursor, 1)
+      deepStrictEqual(yield* fetch(cursor, 2), { rows: numbers(3).slice(1), done: false })
+      strictEqual((yield* Effect.flip(fetch(cursor, 2))).reason, "DataError")
+      deepStrictEqual(yield* fetch(cursor, 2), { rows: [], done: true })
+      deepStrictEqual(yield* execute(connection, "SELECT 1 AS n"), numbers(1))
+    }))
+
+  it.scoped("reads nothing ahead of its second fetch", () =>
+    Effect.gen(function*() {
+      const { connection, cursor } = yield* alone(yield* file, endless, [9])
+      deepStrictEqual(yield* fetch(cursor, 9), { rows: numbers(9), done: false })
+      yield* once<void>((done) => cursor.close(done))
+      assertTrue(!connection.lost)
+    }))
+
+  it.scoped("closes at once though what it reads ahead never comes", () =>
+    Effect.gen(function*() {
+      const { connection, cursor } = yield* alone(yield* file, endless, [9])
+      yield* fetch(cursor, 4)
+      deepStrictEqual(yield* fetch(cursor, 4), { rows: numbers(8).slice(4), done: false })
+      yield* Effect.ignore(once<void>((done) => cursor.close(done)))
+      assertTrue(connection.lost)
+    }))
+
+  it.scoped("reads nothing ahead of a database in memory, which would end with its process", () =>
+    Effect.gen(function*() {
+      const { connection, cursor } = yield* alone(":memory:", endless, [9])
+      yield* fetch(cursor, 4)
+      yield* fetch(cursor, 4)
+      yield* once<void>((done) => cursor.close(done))
+      deepStrictEqual(yield* execute(connection, "SELECT 1 AS n"), numbers(1))
     }))
 })
