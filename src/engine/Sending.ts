@@ -38,6 +38,12 @@ export const asValues: Omit<Ask, "limit"> = { mode: "values", prepare: true }
 export const asRaw: Omit<Ask, "limit"> = { mode: "raw", prepare: true }
 export const unprepared: Omit<Ask, "limit"> = { mode: "rows", prepare: false }
 
+/**
+ * A limit below this is kept here alone, in milliseconds: what sets it and what takes it back in a transaction is bound by it,
+ * too, and would fail in its stead on a busy server.
+ */
+const shortestOfServer = 100
+
 export const makeRequest = (
   engine: Engine,
   fiber: AnyFiber,
@@ -54,8 +60,12 @@ export const makeRequest = (
       ? Infinity
       : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
     const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
-    // 0 takes the configured limit away.
-    statementTimeout = limit === Infinity ? configured > 0 ? 0 : undefined : limit === configured ? undefined : limit
+    statementTimeout = limit === Infinity
+      // 0 takes the configured limit away.
+      ? configured > 0 ? 0 : undefined
+      : limit === configured || limit < shortestOfServer
+      ? undefined
+      : limit
   }
   return {
     text,

@@ -126,12 +126,12 @@ export const streams = (target: Target): void => {
           const sql = yield* SqlClient.SqlClient
           for (const within of [Db.session, Db.transaction()]) {
             yield* Effect.gen(function*() {
-              const late = Effect.zipRight(time.run(), Effect.zipRight(Effect.sleep("200 millis"), time.hold))
+              const late = Effect.zipRight(time.run(), Effect.zipRight(Effect.sleep("20 millis"), time.hold))
               const error = yield* Stream.runForEach(
                 series(50_000),
                 (row) => Number(row.x) === 3000 ? late : Effect.void
               )
-                .pipe(Db.withTimeout("100 millis"), Effect.flip)
+                .pipe(Db.withTimeout("10 millis"), Effect.flip)
               assert.strictEqual(error._tag, "SqlError")
               assert.lengthOf(yield* sql`SELECT 1 AS one`, 1)
             }).pipe(within)

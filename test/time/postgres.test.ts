@@ -93,8 +93,15 @@ describePostgres("limits on PostgreSQL", () => {
         assert.strictEqual(yield* of(show), "10s")
         const left = millis(yield* of(show.pipe(Db.withTimeout("5 seconds"))))
         assert.isTrue(left > 4000 && left <= 5000, `${left}`)
+        // What takes the limit back in a transaction would be bound by it, and end the transaction in its stead.
+        const short = Effect.gen(function*() {
+          assert.strictEqual(yield* of(Db.query(text, [], { timeout: 100 })), "100ms")
+          assert.strictEqual(yield* of(Db.query(text, [], { timeout: 99 })), "10s")
+        })
+        yield* short
         yield* Effect.gen(function*() {
           assert.strictEqual(yield* of(show), "10s")
+          yield* short
           assert.strictEqual(yield* of(Db.query(text, [], { timeout: 1234 })), "1234ms")
           const left = millis(yield* of(show.pipe(Db.withTimeout("5 seconds"))))
           assert.isTrue(left > 4000 && left <= 5000, `${left}`)
