@@ -1,14 +1,28 @@
 /**
  * The wait of a session for its connection, after one for the write lock where the session is to write.
  */
+import * as Exit from "effect/Exit"
 import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { type Deadline, earlier } from "./Deadline.js"
-import type { AnyFiber, Origin } from "./Origin.js"
+import type { Frame } from "./Frame.js"
+import { type AnyFiber, deadlineOf, type Origin, originOf } from "./Origin.js"
 import type { Session } from "./Session.js"
 import type { Slot, Waiter } from "./Slot.js"
 import type { Ground } from "./Work.js"
 import { limitLock, type WriteLock, type Writer } from "./WriteLock.js"
+
+/** What a session is asked for. */
+export interface Asked {
+  /** It is to begin with a writing transaction. */
+  readonly writes: boolean
+  /** Where the asking fiber is, when it asks for another session than the one it is in. */
+  readonly inside: Frame | undefined
+  /** For a question of dblive's own, which may have the reserved place. */
+  readonly reserved?: boolean
+  /** Fails with the first failing opening instead of outwaiting it. */
+  readonly failFast?: boolean
+}
 
 export class Claim implements Waiter<Driver.Connection>, Writer {
   line: Waiter<Driver.Connection>["line"] = undefined
@@ -20,51 +34,46 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
   slot: Slot<Driver.Connection> | undefined = undefined
   private holdsLock = false
   private state: "new" | "lock" | "connection" | "served" | "refused" = "new"
-  private served: () => void = () => {}
-  private refused: (error: DbError) => void = () => {}
+  private resume: (exit: Exit.Exit<void, DbError>) => void = () => {}
+  private readonly writeLock: WriteLock | undefined
+  private readonly around: Deadline | undefined
+  private readonly origin: Origin
 
   constructor(
     private readonly engine: Ground,
-    private readonly options: {
-      /** The write lock, where the session is to begin with a writing transaction. */
-      readonly writeLock: WriteLock | undefined
-      /** The session in which the asking fiber runs. */
-      readonly outer: Session | undefined
-      readonly reserved: boolean
-      /** Fails with the first failing opening instead of outwaiting it. */
-      readonly failFast: boolean
-      readonly around: Deadline | undefined
-      readonly origin: Origin
-      /** Who asks. */
-      readonly fiber: AnyFiber
-    }
-  ) {}
+    private readonly asked: Asked,
+    /** Who asks. */
+    private readonly fiber: AnyFiber
+  ) {
+    this.writeLock = asked.writes ? engine.writeLock : undefined
+    this.around = deadlineOf(fiber)
+    this.origin = originOf(fiber)
+  }
 
   get name(): string {
-    return this.options.origin.span ?? this.options.origin.fiber
+    return this.origin.span ?? this.origin.fiber
   }
 
   get reserved(): boolean {
-    return this.options.reserved || this.holdsLock
+    return this.asked.reserved === true || this.holdsLock
   }
 
   get failFast(): boolean {
-    return this.options.failFast
+    return this.asked.failFast === true
   }
 
   holds(slot: Slot<Driver.Connection>): boolean {
-    return this.options.outer?.isOn(slot) === true || slot.borrower?.isHeldBy?.(this.options.fiber) === true
+    return this.asked.inside?.session.isOn(slot) === true || slot.borrower?.isHeldBy?.(this.fiber) === true
   }
 
-  start(served: () => void, refused: (error: DbError) => void): void {
-    this.served = served
-    this.refused = refused
-    if (this.options.writeLock === undefined) {
+  start(resume: (exit: Exit.Exit<void, DbError>) => void): void {
+    this.resume = resume
+    if (this.writeLock === undefined) {
       return this.takeConnection()
     }
     this.state = "lock"
-    limitLock(this, this.engine, this.engine.config.limits.lockTimeout, this.options.around)
-    this.options.writeLock.take(this)
+    limitLock(this, this.engine, this.engine.config.limits.lockTimeout, this.around)
+    this.writeLock.take(this)
   }
 
   /** Only the outermost transaction takes the lock before its connection. */
@@ -79,13 +88,13 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
 
   onLockRefused(error: DbError): void {
     this.state = "refused"
-    this.refused(error)
+    this.resume(Exit.fail(error))
   }
 
   private takeConnection(): void {
     this.state = "connection"
     const now = this.engine.clock.unsafeCurrentTimeMillis()
-    const deadline = earlier(now, this.engine.config.pool.acquireTimeout, this.options.around)
+    const deadline = earlier(now, this.engine.config.pool.acquireTimeout, this.around)
     this.waitDeadline = deadline?.at ?? Infinity
     this.waitLimit = deadline?.limit ?? 0
     this.engine.pool.take(this)
@@ -94,28 +103,28 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
   onSlot(slot: Slot<Driver.Connection>): void {
     this.slot = slot
     this.state = "served"
-    this.engine.metrics.waited(this.engine.clock.unsafeCurrentTimeMillis() - this.waitingSince)
-    this.served()
+    this.engine.metrics.waited(slot.lentAt - this.waitingSince)
+    this.resume(Exit.void)
   }
 
   onRefused(error: DbError): void {
     this.state = "refused"
     this.releaseLock()
-    this.refused(error)
+    this.resume(Exit.fail(error))
   }
 
   /** The session now answers for the lock that was taken on its behalf. */
   transferTo(session: Session): void {
     if (this.holdsLock) {
       session.hasLock = true
-      this.options.writeLock!.transfer(this, session)
+      this.writeLock!.transfer(this, session)
     }
   }
 
   abandon(): void {
     switch (this.state) {
       case "lock":
-        this.options.writeLock!.leave(this)
+        this.writeLock!.leave(this)
         break
       case "connection":
         this.engine.pool.leave(this)
@@ -132,7 +141,7 @@ export class Claim implements Waiter<Driver.Connection>, Writer {
   private releaseLock(): void {
     if (this.holdsLock) {
       this.holdsLock = false
-      this.options.writeLock!.release(this)
+      this.writeLock!.release(this)
     }
   }
 }

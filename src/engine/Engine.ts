@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
@@ -14,12 +15,12 @@ import type { DbError } from "../DbError.js"
 import { errorType, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { Alarm, type Fork } from "./Alarm.js"
-import { Claim } from "./Claim.js"
-import type { Frame } from "./Frame.js"
+import { type Asked, Claim } from "./Claim.js"
 import { Job } from "./Job.js"
 import { Log } from "./Log.js"
 import { matched } from "./Match.js"
-import { type AnyFiber, deadlineOf, originOf } from "./Origin.js"
+import { type AnyFiber, originOf } from "./Origin.js"
+import type { Restore } from "./Place.js"
 import { Pool } from "./Pool.js"
 import { Recorder } from "./Recorder.js"
 import { closed } from "./Refusal.js"
@@ -218,84 +219,64 @@ export class Engine implements Ground {
   // ---------------------------------------------------------------------------
 
   /**
-   * A session for the calling fiber. To be called where interruption is masked; only the wait is restored, so that a
-   * connection that arrives together with an interrupt is not lost.
+   * A session for the calling fiber, and what is done with it. To be called where interruption is masked; only the wait is
+   * restored, so that a connection that arrives together with an interrupt is not lost.
    */
-  openSession(
+  openSession<A, E, R, E2>(
     fiber: AnyFiber,
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
-    options: {
-      readonly writes: boolean
-      /** Where the asking fiber is, when it asks for another session than the one it is in. */
-      readonly inside: Frame | undefined
-      readonly reserved?: boolean
-      readonly failFast?: boolean
-    }
-  ): Effect.Effect<Session, DbError> {
-    const refused = options.inside === undefined || options.inside.closed !== undefined
+    restore: Restore,
+    asked: Asked,
+    /** What an error of the wait is for the caller. */
+    fail: (error: DbError) => E2,
+    use: (session: Session) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | E2, R> {
+    const refused = asked.inside === undefined || asked.inside.closed !== undefined
       ? undefined
       : this.driver.refuseInner?.()
     if (refused !== undefined) {
       this.failed(refused, fiber)
-      return Effect.fail(refused)
+      return Effect.fail(fail(refused))
     }
-    const session = this.trySession(fiber, options.writes, options.inside, options.reserved)
+    const session = this.trySession(fiber, asked)
     if (session !== undefined) {
-      return Effect.succeed(session)
+      return use(session)
     }
-    const claim = new Claim(this, {
-      writeLock: options.writes ? this.writeLock : undefined,
-      outer: options.inside?.session,
-      reserved: options.reserved ?? false,
-      failFast: options.failFast ?? false,
-      around: deadlineOf(fiber),
-      origin: originOf(fiber),
-      fiber
-    })
-    const wait = Effect.async<void, DbError>((resume) => {
-      claim.start(() => resume(Exit.void), (error) => resume(Exit.fail(error)))
-    })
-    return matched(restore(wait), (cause) => {
+    const claim = new Claim(this, asked, fiber)
+    return matched(restore(Effect.async<void, DbError>((resume) => claim.start(resume))), (cause) => {
       // Interrupted, perhaps at the very moment the connection came: what came goes back.
       claim.abandon()
       const error = Cause.failureOption(cause)
-      if (error._tag === "Some" && options.reserved !== true) {
+      if (error._tag === "Some" && asked.reserved !== true) {
         this.failed(error.value, fiber)
       }
-      return Exit.failCause(cause)
+      return Exit.mapError(Exit.failCause(cause), fail)
     }, () => {
-      const session = this.session(claim.slot!, fiber, options.inside, options.reserved === true)
+      const session = this.session(claim.slot!, fiber, asked)
       claim.transferTo(session)
-      return Effect.succeed(session)
+      return use(session)
     })
   }
 
   private session(
     slot: Slot<Driver.Connection>,
     fiber: AnyFiber,
-    inside: Frame | undefined,
-    isOurs: boolean
+    { inside, reserved = false }: Asked
   ): Session {
-    const session = new Session(this, slot, originOf(fiber), inside, isOurs)
-    if (!isOurs) {
+    const session = new Session(this, slot, originOf(fiber), inside, reserved)
+    if (!reserved) {
       this.metrics.sessionOpened()
       this.log.sessionOpened(session, fiber)
     }
     return session
   }
 
-  /** A session for the calling fiber, when there is an idle connection that may be lent as it is. */
-  trySession(
-    fiber: AnyFiber,
-    writes: boolean,
-    inside: Frame | undefined,
-    isOurs = false
-  ): Session | undefined {
-    if (writes && this.writeLock !== undefined) {
+  /** When there is an idle connection that may be lent as it is. */
+  private trySession(fiber: AnyFiber, asked: Asked): Session | undefined {
+    if (asked.writes && this.writeLock !== undefined) {
       return undefined
     }
     const slot = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
-    return slot === undefined ? undefined : this.session(slot, fiber, inside, isOurs)
+    return slot === undefined ? undefined : this.session(slot, fiber, asked)
   }
 
   /** Ends a session now; `undefined` when nothing is to be waited for. */
@@ -395,8 +376,11 @@ export class Engine implements Ground {
       })
     return Effect.uninterruptibleMask((restore) =>
       Effect.withFiberRuntime<A, DbError>((fiber) =>
-        Effect.flatMap(
-          this.openSession(fiber, restore, { writes: false, inside: undefined, reserved: true, failFast }),
+        this.openSession(
+          fiber,
+          restore,
+          { writes: false, inside: undefined, reserved: true, failFast },
+          identity,
           (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
         )
       )

@@ -104,7 +104,7 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
   }
 
   onSlot(slot: Slot<Driver.Connection>): void {
-    this.ground.metrics.waited(this.ground.clock.unsafeCurrentTimeMillis() - this.waitingSince)
+    this.ground.metrics.waited(slot.lentAt - this.waitingSince)
     this.use(slot)
   }
 

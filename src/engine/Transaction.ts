@@ -11,6 +11,7 @@ import type * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, QueryError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { auditEnd } from "./Audit.js"
+import type { Asked } from "./Claim.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
@@ -48,17 +49,17 @@ const spanned = <A, E, R>(
     })
     : f(undefined)
 
+const forReading: Asked = { writes: false, inside: undefined }
+const forWriting: Asked = { writes: true, inside: undefined }
+
 /** A session that lasts as long as the scope, outside the fiber's own session. */
 export const reserveSession = (engine: Engine) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
-      Effect.tap(
-        engine.openSession(fiber, restore, { writes: false, inside: frameOf(engine, fiber) }),
-        (session) => {
-          session.hands = fiber
-          return Effect.addFinalizer(() => engine.closeSession(session))
-        }
-      )
+      engine.openSession(fiber, restore, { writes: false, inside: frameOf(engine, fiber) }, identity, (session) => {
+        session.hands = fiber
+        return Effect.as(Effect.addFinalizer(() => engine.closeSession(session)), session)
+      })
     )
   )
 
@@ -79,21 +80,12 @@ export const withSession = <A, E, R, E2>(
         // In a session of this database that lies around one of another, the client at hand is the other one's.
         return Effect.mapError(restore(inFrame(engine, frame, undefined, effect)), outside)
       }
-      const use = (session: Session, span: Tracer.Span | undefined) => {
-        span?.attribute("dblive.session", session.number)
-        return during(engine, fiber, restore, session.root, span, effect, (exit) =>
-          after(engine, session, Exit.mapError(exit, outside)))
-      }
-      return spanned(engine, fiber, "db.session", (span) => {
-        const session = engine.trySession(fiber, false, undefined)
-        return session !== undefined
-          ? use(session, span)
-          : Effect.flatMap(
-            engine.openSession(fiber, restore, { writes: false, inside: undefined }),
-            (session) =>
-              use(session, span)
-          )
-      })
+      return spanned(engine, fiber, "db.session", (span) =>
+        engine.openSession<A, DbError | E2, R, DbError>(fiber, restore, forReading, identity, (session) => {
+          span?.attribute("dblive.session", session.number)
+          return during(engine, fiber, restore, session.root, span, effect, (exit) =>
+            after(engine, session, Exit.mapError(exit, outside)))
+        }))
     })
   )
 
@@ -102,9 +94,6 @@ const after = <A, E>(engine: Engine, session: Session, exit: Exit.Exit<A, E>): E
   const ending = engine.endSession(session)
   return ending === undefined ? exit : Effect.zipRight(ending, exit)
 }
-
-const failed = <E2>(cause: Cause.Cause<DbError>, fail: (error: DbError) => E2): Effect.Effect<never, E2> =>
-  Effect.mapError(Effect.failCause(cause), fail)
 
 /** Whether it is asked what becomes of a COMMIT without an answer, of a database that could not say. */
 const cannotResolve = ({ driver }: Engine, { resolveCommit }: Options): boolean =>
@@ -159,8 +148,7 @@ const attempt = <A, E, R, E2>(
       if (outer !== undefined) {
         return within(engine, fiber, restore, effect, begin, options, outer, span, fail, identity)
       }
-      const writes = options.readOnly !== true
-      const use = (session: Session) =>
+      return engine.openSession(fiber, restore, options.readOnly === true ? forReading : forWriting, fail, (session) =>
         within(
           engine,
           fiber,
@@ -171,16 +159,9 @@ const attempt = <A, E, R, E2>(
           session.root,
           span,
           fail,
-          (exit) => after(engine, session, exit)
-        )
-      const session = engine.trySession(fiber, writes, undefined)
-      return session !== undefined
-        ? use(session)
-        : matched(
-          engine.openSession(fiber, restore, { writes, inside: undefined }),
-          (cause) => failed(cause, fail),
-          use
-        )
+          (exit) =>
+            after(engine, session, exit)
+        ))
     })
   )
 
