@@ -10,9 +10,11 @@ import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as net from "node:net"
 import { inspect } from "node:util"
+import PgClient from "pg"
 import { inject } from "vitest"
 import type { Options } from "../../../src/DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../src/DbError.js"
+import type { Driver } from "../../../src/driver/Driver.js"
 import { makeAuthority } from "../../kit/certificates.js"
 import {
   describePostgres,
@@ -21,9 +23,10 @@ import {
   freshDatabase,
   observer,
   PrivatePostgres,
-  query
+  query,
+  type TestDatabase
 } from "../../kit/postgres.js"
-import { makeProxy } from "../../kit/proxy.js"
+import { afterBytes, makeProxy, type Proxy } from "../../kit/proxy.js"
 import { driverAt, execute, opened, ping, value } from "./fixture.js"
 
 /** A server of the test's own on a free port: what it says to each socket is the test's business. */
@@ -55,6 +58,63 @@ const failure = (url: string, options: Options = {}) =>
   Effect.flatMap(driverAt(url, options), (driver) => Effect.flip(Effect.scoped(opened(driver))))
 
 const reasonOf = (error: DbError) => [error._tag, error.reason, error.outcome] as const
+
+interface Connecting extends PgClient.Connection {
+  connect(port: number, host: string): void
+}
+
+/**
+ * Tells every step of a start-up before and after it is taken: the call that connects, and what `pg` makes of it, which is
+ * the socket's connection and the messages of the server. After the last one the connection is the driver's.
+ */
+const startUp = (
+  onStep: (step: string, connection: PgClient.Connection) => void
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      // The types of `pg` leave out `connect`, which its client calls. `emit` is its base class's.
+      const prototype = PgClient.Connection.prototype as Connecting
+      const { connect, emit } = prototype
+      const counts = new Map<string, number>()
+      const around = <A>(connection: PgClient.Connection, what: string, go: () => A): A => {
+        const count = (counts.get(what) ?? 0) + 1
+        counts.set(what, count)
+        const step = count === 1 ? what : `${what} ${count}`
+        onStep(`before ${step}`, connection)
+        const result = go()
+        onStep(`after ${step}`, connection)
+        return result
+      }
+      prototype.connect = function(...args) {
+        counts.clear()
+        return around(this, "connect()", () => connect.apply(this, args))
+      }
+      prototype.emit = function(...args: Parameters<typeof emit>) {
+        const [event] = args
+        // The socket's end, and the emitter's own business, are no steps.
+        if (event === "end" || event === "newListener") return emit.apply(this, args)
+        return around(this, String(event), () => emit.apply(this, args))
+      }
+      return { prototype, connect }
+    }),
+    ({ connect, prototype }) =>
+      Effect.sync(() => {
+        prototype.connect = connect
+        Reflect.deleteProperty(prototype, "emit")
+      })
+  ).pipe(Effect.asVoid)
+
+/** Ends when neither a proxy nor the server knows of a connection any more. */
+const noneLeft = Effect.fnUntraced(function*(database: TestDatabase, proxy: Proxy) {
+  yield* eventually(Effect.sync(() => proxy.connections().map(({ bytes, id }) => ({ id, bytes }))), isEmpty)
+  const ask = yield* observer(database.url)
+  yield* eventually(
+    ask("SELECT pid, state FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()", [database.name]),
+    isEmpty
+  )
+})
+
+const isEmpty = (list: ReadonlyArray<unknown>): boolean => list.length === 0
 
 /** No form of the password in any form of the error. */
 const withoutSecret = (error: ConnectionError | TimeoutError, secret: string): void => {
@@ -283,38 +343,78 @@ describePostgres("opening a connection", () => {
       assert.strictEqual(asked, 3)
     }))
 
-  it.scoped("an interrupt at any moment leaves no connection on the server", () =>
+  for (const ssl of ["disable", "prefer"] as const) {
+    it.scoped(`an interrupt at any step of the start-up leaves no connection (ssl ${ssl})`, () =>
+      Effect.gen(function*() {
+        const database = yield* freshDatabase
+        const proxy = yield* makeProxy(database)
+        const steps: Array<string> = []
+        let wire: PgClient.Connection | undefined
+        let onStep = (step: string) => void steps.push(step)
+        yield* startUp((step, connection) => {
+          wire = connection
+          onStep(step)
+        })
+        const driver = yield* driverAt(proxy.url(database.url), { ssl })
+        ;(yield* driver.open).destroy()
+        assert.includeMembers(steps, ["before connect()", "after connect()", "before connect", "after readyForQuery"])
+        assert.strictEqual(new Set(steps).size, steps.length)
+        for (const step of steps) {
+          let reached = false
+          onStep = (now) => {
+            if (now !== step) return
+            reached = true
+            // The fiber hears of it when the step is done; of what the step has for it, in its order.
+            fiber.unsafeInterruptAsFork(FiberId.none)
+          }
+          const fiber = yield* Effect.fork(driver.open)
+          const exit = yield* Fiber.await(fiber)
+          if (exit._tag === "Success") exit.value.destroy()
+          assert.isTrue(reached, step)
+          assert.isTrue(Exit.isInterrupted(exit), step)
+          assert.isTrue(wire?.stream.destroyed, step)
+        }
+        yield* noneLeft(database, proxy)
+      }))
+
+    it.scoped(`an interrupt after any byte of the start-up leaves no connection (ssl ${ssl})`, () =>
+      Effect.gen(function*() {
+        const database = yield* freshDatabase
+        const proxy = yield* makeProxy(database)
+        const driver = yield* driverAt(proxy.url(database.url), { ssl })
+        ;(yield* driver.open).destroy()
+        yield* eventually(Effect.sync(() => proxy.connections().length), (n) => n === 0)
+        const { bytes } = proxy.counts()
+        for (const direction of ["frontend", "backend"] as const) {
+          const parts = Array.from({ length: 16 }, (_, part) => Math.floor(bytes[direction] * part / 16))
+          // The request for TLS has eight bytes, the answer to it one.
+          for (const count of new Set([0, 1, 8, ...parts])) {
+            const { fired } = proxy.at(afterBytes(direction, count), "hold")
+            const fiber = yield* Effect.fork(driver.open)
+            yield* fired
+            yield* Fiber.interrupt(fiber)
+            assert.isTrue(Exit.isInterrupted(yield* Fiber.await(fiber)), `${count} bytes of the ${direction}`)
+            proxy.heal()
+            yield* eventually(Effect.sync(() => proxy.connections().length), (n) => n === 0)
+          }
+        }
+        yield* noneLeft(database, proxy)
+      }))
+  }
+
+  it.scoped("an interrupt while it is looked who may connect opens nothing", () =>
     Effect.gen(function*() {
-      const { name, url } = yield* freshDatabase
-      const ask = yield* observer(url)
-      const driver = yield* driverAt(url)
-      const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-      let whole = 0
-      const first = yield* Effect.fork(opened(driver))
-      while ((yield* Fiber.poll(first))._tag === "None") {
-        whole++
-        yield* turn
-      }
-      ;(yield* Fiber.join(first)).destroy()
-      let opens = 0
-      for (let part = 0; part < 100; part++) {
-        const turns = whole * part / 60
-        const fiber = yield* Effect.fork(Effect.onExit(driver.open, (exit) =>
-          Effect.sync(() => {
-            if (exit._tag === "Success") {
-              opens++
-              exit.value.destroy()
-            }
-          })))
-        for (let i = 0; i < turns; i++) yield* turn
-        yield* Fiber.interrupt(fiber)
-      }
-      assert.isAbove(opens, 0)
-      assert.isBelow(opens, 100)
-      yield* eventually(
-        ask("SELECT count(*)::int4 AS n FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()", [name]),
-        ([row]) => row!["n"] === 0
-      )
+      const database = yield* freshDatabase
+      const proxy = yield* makeProxy(database)
+      const driver: Driver = yield* driverAt(proxy.url(database.url), {
+        password: Effect.sync(() => {
+          opening.unsafeInterruptAsFork(FiberId.none)
+          return Redacted.make(database.password)
+        })
+      })
+      const opening = yield* Effect.fork(driver.open)
+      assert.isTrue(Exit.isInterrupted(yield* Fiber.await(opening)))
+      assert.strictEqual(proxy.counts().connections, 0)
     }))
 
   it.scoped("an interrupt in the very moment in which the connection is there closes it", () =>
