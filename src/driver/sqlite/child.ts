@@ -39,7 +39,19 @@ const frames = new Frames()
 /** Read into again and again: to make such a large one for each message costs more than to copy what came. */
 const chunk = Buffer.allocUnsafeSlow(65536)
 
-/** The next message; the process ends with the channel. */
+/**
+ * What becomes of a call on the channel; the process ends with it. A program that was killed with an answer unread resets
+ * it, and one that was killed before the answer takes none: both are thrown here.
+ */
+const onChannel = (call: () => number): number => {
+  try {
+    return call()
+  } catch {
+    process.exit(0)
+  }
+}
+
+/** The next message. */
 const read = (): Message => {
   for (;;) {
     const message = frames.next()
@@ -47,7 +59,7 @@ const read = (): Message => {
       // The program writes nothing else.
       return message as Message
     }
-    const length = Fs.readSync(channel, chunk, 0, chunk.length, null)
+    const length = onChannel(() => Fs.readSync(channel, chunk, 0, chunk.length, null))
     if (length === 0) {
       process.exit(0)
     }
@@ -60,7 +72,8 @@ const write = (answer: Answer) => {
   const bytes = frame(answer)
   let written = 0
   while (written < bytes.length) {
-    written += Fs.writeSync(channel, bytes, written)
+    const from = written
+    written += onChannel(() => Fs.writeSync(channel, bytes, from))
   }
 }
 
