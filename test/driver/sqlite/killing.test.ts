@@ -51,7 +51,9 @@ const moments: ReadonlyArray<Moment> = [
   ...(["list", "COMMIT"] as const).flatMap((journey) =>
     (["before", "asked", "answered"] as const).map((when): Moment => ({ journey, when }))
   ),
-  ...Array.from({ length: 12 }, (_, part): Moment => ({ wal: (part + 0.5) / 12 })),
+  ...[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map((wal): Moment => ({ wal })),
+  // Its last frame makes the transaction count. A kill takes a moment itself, so it may come before that or after.
+  ...[0.96, 0.97, 0.98, 0.99, 0.995, 0.997].map((wal): Moment => ({ wal })),
   { committed: true }
 ]
 
@@ -139,8 +141,11 @@ describe("a list of statements whose process is killed", () => {
           current = connection
           watch(connection, (journey, when) => onJourney(connection.id, journey, when))
         })))
-        console.log(`${cache} cache: ${[...told.values()].join(", ")}`)
-        assert.deepStrictEqual(judge(filename, told).faults, [])
+        const { faults, kept } = judge(filename, told)
+        console.log(
+          `${cache} cache: ${[...told].map(([id, what]) => kept.has(id) ? `${what}, there` : what).join("; ")}`
+        )
+        assert.deepStrictEqual(faults, [])
       }))
   }
 })
@@ -205,7 +210,7 @@ describe("a program that is killed while it writes lists", () => {
         const { faults, kept } = judge(filename, told[i]!)
         assert.deepStrictEqual(faults, [])
         // The one that it was at may be there.
-        assert.include([0, 1], kept - told[i]!.size)
+        assert.include([0, 1], kept.size - told[i]!.size)
       })
     }))
 })

@@ -60,11 +60,11 @@ export const isCommitted = (filename: string, id: number): boolean => {
   }
 }
 
-/** What is wrong with a file, of whose lists the program was told this; and how many lists it holds. */
+/** What is wrong with a file, of whose lists the program was told this; and which lists it holds. */
 export const judge = (
   filename: string,
   told: ReadonlyMap<number, "done" | Outcome>
-): { readonly faults: ReadonlyArray<string>; readonly kept: number } => {
+): { readonly faults: ReadonlyArray<string>; readonly kept: ReadonlySet<number> } => {
   const db = new Database(filename)
   try {
     const rows: ReadonlyArray<{ readonly id: number; readonly n: number; readonly distinct: number }> = db
@@ -80,7 +80,7 @@ export const judge = (
         ...lists.filter(([id, what]) => (what === "RolledBack" || what === "NotSent") && kept.has(id))
           .map(([id, what]) => `list ${id}: ${what}, and there`)
       ],
-      kept: kept.size
+      kept
     }
   } finally {
     db.close()
