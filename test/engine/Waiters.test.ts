@@ -53,3 +53,17 @@ it("whoever is served while the one before him is shed is not the next", () => {
   assert.strictEqual(line.next(1000, false), last)
   assert.strictEqual(sheds, 1)
 })
+
+it("a place that was left leads nowhere, wherever in the line it was", () => {
+  const line = new Waiters<never>("test", undefined)
+  const waiters = Array.from({ length: 3 }, () => makeWaiter(() => {}))
+  for (const order of [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0]]) {
+    waiters.forEach((waiter) => line.enter(waiter))
+    for (const index of order) {
+      // Whoever was served lives on for a while, and V8 for a while believes so even of the dead.
+      const place = waiters[index]!.line
+      line.leave(waiters[index]!)
+      assert.deepStrictEqual(place, { previous: undefined, next: undefined })
+    }
+  }
+})
