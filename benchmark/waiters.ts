@@ -1,6 +1,6 @@
 /**
  * How the cost grows: throughput from 1 to 10,000 fibers on 10 connections, memory of a waiting fiber and of an open
- * connection, and, with `--soak <minutes>`, memory over time.
+ * connection, and, with `--soak <minutes>`, dblive's memory over time.
  *
  *     npx tsx benchmark/waiters.ts [--peers pg,dblive] [--quick] [--soak 10]
  */
@@ -17,7 +17,7 @@ import { connections, growth, type Size, type Workload, workloads } from "./Work
 
 const { values: options } = parseArgs({
   options: {
-    peers: { type: "string", default: "pg,effect-sql-pg,dblive" },
+    peers: { type: "string", default: "pg,effect-sql-pg,dblive,effect-floor" },
     quick: { type: "boolean", default: false },
     soak: { type: "string" }
   }
@@ -95,7 +95,7 @@ const main = async (): Promise<void> => {
         say(`  ${Math.round(perConnection.value)} bytes per open connection (${open} of them)`)
       }
 
-      if (options.soak !== undefined) {
+      if (options.soak !== undefined && peer === "dblive") {
         const seconds = Number(options.soak) * 60
         const soak = find("G.soak")
         const [grown] = await run(peer, soak, [{ count: seconds, fibers: soak.fibers }], {
