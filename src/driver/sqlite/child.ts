@@ -69,11 +69,18 @@ const read = (): Message => {
 }
 
 const write = (answer: Answer) => {
-  const bytes = frame(answer)
-  let written = 0
-  while (written < bytes.length) {
-    const from = written
-    written += onChannel(() => Fs.writeSync(channel, bytes, from))
+  const framed = frame(answer)
+  // Node's types do not say that both can be written in this way.
+  let written = onChannel(() =>
+    typeof framed === "string" ? Fs.writeSync(channel, framed) : Fs.writeSync(channel, framed)
+  )
+  const length = Buffer.byteLength(framed)
+  if (written < length) {
+    const bytes = Buffer.from(framed)
+    while (written < length) {
+      const from = written
+      written += onChannel(() => Fs.writeSync(channel, bytes, from))
+    }
   }
 }
 
