@@ -73,6 +73,8 @@ export class Job extends Work {
 export interface SessionCursor {
   readonly cursor: Driver.Cursor
   readonly frame: Frame
+  /** The longest that a fetch may take, in milliseconds; 0 for none. */
+  readonly limit: number
   /** What fetches have brought and nobody has taken yet. */
   readonly unread: Array<ReadonlyArray<unknown>>
   /** It is closed already. */

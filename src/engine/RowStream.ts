@@ -79,7 +79,14 @@ export const makeStream = (
         (error, value) => {
           if (error === undefined) {
             // Registered here, not by the fiber, which may be interrupted before it sees the answer.
-            state.cursor = { cursor: value as Driver.Cursor, frame: at, unread: [], done: false, failed: undefined }
+            state.cursor = {
+              cursor: value as Driver.Cursor,
+              frame: at,
+              limit,
+              unread: [],
+              done: false,
+              failed: undefined
+            }
             session.attach(state.cursor)
             if (frame === undefined) {
               state.cursor.cursor.alone?.()

@@ -60,10 +60,11 @@ export const makeRequest = (
       ? Infinity
       : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
     const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
-    statementTimeout = limit === Infinity
-      // 0 takes the configured limit away.
-      ? configured > 0 ? 0 : undefined
-      : limit === configured || limit < shortestOfServer
+    const isOurs = limit === Infinity || limit < shortestOfServer
+    statementTimeout = isOurs
+      // 0 takes a configured limit away that would come first.
+      ? configured > 0 && configured < limit ? 0 : undefined
+      : limit === configured
       ? undefined
       : limit
   }

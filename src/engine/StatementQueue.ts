@@ -381,7 +381,7 @@ export abstract class StatementQueue implements Writer {
         }
         done(error)
       },
-      this.ground.config.limits.statementTimeout,
+      cursor.limit,
       deadline
     )
   }

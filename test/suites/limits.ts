@@ -6,7 +6,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import { Db } from "../../src/Db.js"
+import * as DbError from "../../src/DbError.js"
 import { isWhole } from "./sessions.js"
 import { describe, heldTest, type Target, test } from "./target.js"
 
@@ -143,6 +145,16 @@ export const limits = (target: Target): void => {
             statement: endless
           })
           assert.isTrue(millis >= limit - 10 && millis < limit + 2000, `${millis} ms for ${limit}`)
+        }
+        const stream = Stream.unwrap(Effect.map(Db.sql, (sql) => sql.unsafe(endless).stream))
+        for (const statementTimeout of [60, 150]) {
+          const error = yield* Stream.runDrain(stream).pipe(Db.withLimits({ statementTimeout }), Effect.flip)
+          assert.deepInclude(DbError.fromSqlError(error, "default"), {
+            _tag: "TimeoutError",
+            phase: "Statement",
+            limitMillis: statementTimeout,
+            outcome: "RolledBack"
+          })
         }
         const error = yield* Effect.flip(
           insert.pipe(Effect.zipRight(Db.query(endless, [], { timeout: "200 millis" })), Db.transaction())

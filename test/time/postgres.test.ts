@@ -110,6 +110,16 @@ describePostgres("limits on PostgreSQL", () => {
         assert.strictEqual(yield* of(show), "10s")
       })))
 
+  it.scopedLive("statement: a shorter one that is configured gives way", () =>
+    onPostgres({ pool: { size: 1 }, limits: { statementTimeout: "50 millis" } }, () =>
+      Effect.gen(function*() {
+        const text = "SELECT current_setting('statement_timeout') AS v"
+        for (const [timeout, v] of [[0, "0"], [40, "50ms"], [95, "0"], [200, "200ms"]] as const) {
+          assert.deepStrictEqual(yield* Db.query(text, [], { timeout }), [{ v }])
+          assert.deepStrictEqual(yield* Db.query(text, [], { timeout }).pipe(Db.transaction()), [{ v }])
+        }
+      })))
+
   it.scopedLive("lock: by lock_timeout, while the holder goes on", () =>
     onPostgres({ limits: { lockTimeout: "200 millis" } }, () =>
       Effect.gen(function*() {
