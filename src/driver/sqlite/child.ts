@@ -8,7 +8,7 @@ import Database from "better-sqlite3"
 import * as Fs from "node:fs"
 import { Worker } from "node:worker_threads"
 import type { Request } from "../Driver.js"
-import type { Fault } from "./codes.js"
+import { codeOf, type Fault } from "./codes.js"
 import { SqliteConnection } from "./connection.js"
 import type { SqliteCursor } from "./cursor.js"
 import { Handle, type Shared } from "./handle.js"
@@ -41,13 +41,22 @@ const chunk = Buffer.allocUnsafeSlow(65536)
 
 /**
  * What becomes of a call on the channel; the process ends with it. A program that was killed with an answer unread resets
- * it, and one that was killed before the answer takes none: both are thrown here.
+ * it, and one that was killed before the answer takes none.
  */
 const onChannel = (call: () => number): number => {
-  try {
-    return call()
-  } catch {
-    process.exit(0)
+  for (;;) {
+    try {
+      return call()
+    } catch (cause) {
+      const code = codeOf(cause)
+      if (code === "ECONNRESET" || code === "EPIPE") {
+        process.exit(0)
+      }
+      // A signal came.
+      if (code !== "EINTR") {
+        throw cause
+      }
+    }
   }
 }
 
@@ -85,6 +94,10 @@ const write = (answer: Answer) => {
 }
 
 const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
+
+/** How long rows are read ahead that the program may not want, in milliseconds. */
+const longestAhead = 10
+
 interface OpenCursor {
   readonly cursor: SqliteCursor<Fault>
   /** `undefined` where rows are asked for as arrays. */
@@ -164,9 +177,16 @@ const fetch = (id: number, count: number, ahead: number, reply: Reply) => {
     reply(fault, [toTable(names, rows as ReadonlyArray<ReadonlyArray<unknown>>), done])
     if (!isOver && ahead > 0) {
       // While the program deals with these.
-      cursor.readAhead(ahead)
+      cursor.readAhead(ahead, longestAhead)
     }
   })
+}
+
+const free = (connection: SqliteConnection<Fault>, id: number, reply: Reply) => {
+  const failure = cursors.get(id)?.cursor.stop()
+  cursors.delete(id)
+  // Of what was read ahead and nobody wants nothing matters, but that the file is gone.
+  reply(connection.lost ? failure : undefined)
 }
 
 const dispatch = (message: Message, reply: Reply): void => {
@@ -192,9 +212,7 @@ const dispatch = (message: Message, reply: Reply): void => {
     case "fetch":
       return fetch(message[1], message[2], message[3], reply)
     case "free":
-      cursors.get(message[1])?.cursor.stop()
-      cursors.delete(message[1])
-      return reply(undefined)
+      return free(current, message[1], reply)
     case "ping":
       return current.ping(reply)
     case "reset":

@@ -258,7 +258,7 @@ export class SqliteConnection<E> {
   private settle(): void {
     if (this.cursors.size > 0) {
       for (const cursor of [...this.cursors]) {
-        cursor.readAhead(Number.POSITIVE_INFINITY)
+        cursor.readAhead()
       }
     }
   }

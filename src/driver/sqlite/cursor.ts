@@ -11,6 +11,9 @@ export interface Reply<E, A> {
   (error: E | undefined, value: A): void
 }
 
+/** After how many rows that are read ahead it is looked at the time. */
+const looksAfter = 16
+
 const asIs = (value: unknown): unknown => value
 
 /**
@@ -139,9 +142,12 @@ export class SqliteCursor<E> {
     }
   }
 
-  /** Reads up to `count` rows before they are fetched. */
-  readAhead(count: number): void {
-    this.read(this.ahead, count)
+  /** Reads rows before they are fetched: the rest, or up to `count` of them for about so many milliseconds. */
+  readAhead(count = Number.POSITIVE_INFINITY, millis = Number.POSITIVE_INFINITY): void {
+    const until = performance.now() + millis
+    for (let left = count; left > 0 && this.iterator !== undefined && performance.now() < until; left -= looksAfter) {
+      this.read(this.ahead, Math.min(left, looksAfter))
+    }
   }
 
   fetch(count: number, done: Reply<E, Fetched>): void {
@@ -174,11 +180,13 @@ export class SqliteCursor<E> {
     done(undefined, undefined)
   }
 
-  /** Frees the statement and drops what was read ahead. */
-  stop(): void {
+  /** Frees the statement and drops what was read ahead. Answers with the failure that nobody has been told of. */
+  stop(): E | undefined {
+    const { failure } = this
     this.ahead = []
     this.at = 0
     this.failure = undefined
     this.end()
+    return failure
   }
 }

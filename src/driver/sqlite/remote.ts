@@ -30,6 +30,9 @@ const openGrace = 250
  */
 const cancelGrace = 10
 
+/** How long a stream that is left waits for rows that are read ahead, in milliseconds. */
+const aheadGrace = 50
+
 /**
  * Rows that were there within this time, in milliseconds, are followed by others that are read ahead of the next fetch. Slower
  * ones are not: they may be large, and whoever wants no more of them had to wait.
@@ -314,11 +317,12 @@ export class RemoteConnection implements Connection {
           return done(undefined, undefined)
         }
         ended = true
-        // It may be reading ahead.
-        const timer = ahead ? this.killLater() : undefined
-        this.send(["free", id], undefined, (fault) => {
-          clearTimeout(timer)
-          done(fault && toError(fault), undefined)
+        // It may be reading ahead what nobody wants any more.
+        const callOff = ahead ? this.killLater(aheadGrace) : ignore
+        this.send(["free", id], undefined, () => {
+          callOff()
+          // Whoever leaves has all that he wanted. Should the connection be lost with it, the pool is told.
+          done(undefined, undefined)
         })
       }
     }
@@ -370,27 +374,36 @@ export class RemoteConnection implements Connection {
     if (pending === undefined) {
       return done(undefined, undefined)
     }
-    const timer = isInMemory(this.spec) ? undefined : this.killLater()
+    const callOff = isInMemory(this.spec) ? ignore : this.killLater(cancelGrace)
     this.pending = {
       ...pending,
       reply: (fault, value) => {
-        clearTimeout(timer)
+        callOff()
         pending.reply(fault, value)
         done(undefined, undefined)
       }
     }
   }
 
-  private killLater(): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.ended ??= connectionFault(this.place(), {
-        reason: "Lost",
-        outcome: "RolledBack",
-        what: "the statement was stopped by ending the process that ran it",
-        advice: "a new connection is opened for the next statement"
+  /** Kills the process after so many milliseconds. Returns how to call it off. */
+  private killLater(grace: number): () => void {
+    let immediate: NodeJS.Immediate | undefined
+    const timer = setTimeout(() => {
+      // On a busy event loop timers come before the answer that has been there for long.
+      immediate = setImmediate(() => {
+        this.ended ??= connectionFault(this.place(), {
+          reason: "Lost",
+          outcome: "RolledBack",
+          what: "the statement was stopped by ending the process that ran it",
+          advice: "a new connection is opened for the next statement"
+        })
+        this.process.kill()
       })
-      this.process.kill()
-    }, cancelGrace)
+    }, grace)
+    return () => {
+      clearTimeout(timer)
+      clearImmediate(immediate)
+    }
   }
 
   close(done: Done<void>): void {

@@ -1,6 +1,7 @@
 import { describe, it } from "@effect/vitest"
 import { assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Effect from "effect/Effect"
+import * as Fs from "node:fs"
 import { vi } from "vitest"
 import { connect, drain, execute, fetch, file, make, once, openCursor, places, reset, single } from "./harness.js"
 
@@ -220,8 +221,43 @@ describe("a cursor that is alone, in a process", () => {
       const { connection, cursor } = yield* alone(yield* file, endless, [9])
       yield* fetch(cursor, 4)
       deepStrictEqual(yield* fetch(cursor, 4), { rows: numbers(8).slice(4), done: false })
-      yield* Effect.ignore(once<void>((done) => cursor.close(done)))
+      yield* once<void>((done) => cursor.close(done))
       assertTrue(connection.lost)
+    }))
+
+  it.scoped("closes without ending its process when the program is what takes long", () =>
+    Effect.gen(function*() {
+      const { connection, cursor } = yield* alone(yield* file, count, [20])
+      yield* fetch(cursor, 4)
+      yield* fetch(cursor, 4)
+      yield* once<void>((done) => {
+        cursor.close(done)
+        const until = Date.now() + 200
+        while (Date.now() < until);
+      })
+      assertTrue(!connection.lost)
+    }))
+
+  it.scoped("tells that the file is gone that it has read ahead", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const writer = yield* single({ filename })
+      yield* execute(writer, "PRAGMA wal_autocheckpoint = 0")
+      yield* execute(writer, "CREATE TABLE t (n INTEGER PRIMARY KEY, body BLOB)")
+      yield* execute(writer, `INSERT INTO t SELECT n, randomblob(1000) FROM (${count})`, [1000])
+      const { connection, cursor } = yield* alone(filename, "SELECT n, body FROM t", [])
+      let told: string | undefined
+      connection.onLost = (error) => {
+        told = error.reason
+      }
+      yield* fetch(cursor, 4)
+      Fs.truncateSync(`${filename}-wal`, 200_000)
+      yield* fetch(cursor, 100)
+      // The program has had all that it asked for; the rows after them cannot be read.
+      yield* once<void>((done) => cursor.close(done))
+      assertTrue(connection.lost)
+      yield* Effect.yieldNow()
+      strictEqual(told, "Lost")
     }))
 
   it.scoped("reads nothing ahead of a database in memory, which would end with its process", () =>
