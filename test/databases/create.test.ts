@@ -97,8 +97,8 @@ describePostgres("createDatabase, postgresql", () => {
       }).pipe(Effect.provide(Db.layer(named(name, {
         connectOnStart: false,
         settings: { search_path: "app" },
-        // Of statements; creating is none of those.
-        limits: { statementTimeout: 1 }
+        // Of statements; creating is none of those, and takes several times as long.
+        limits: { statementTimeout: 10 }
       }))))
     }))
 
