@@ -183,11 +183,11 @@ const runWorkload = async (place: Place, workload: Workload): Promise<WorkloadRe
   }
 }
 
-const previous = async (file: string): Promise<ReadonlyArray<WorkloadResult>> => {
+const previous = async (file: string): Promise<Pick<Results, "machine" | "workloads">> => {
   try {
-    return (JSON.parse(await readFile(file, "utf8")) as Results).workloads
+    return JSON.parse(await readFile(file, "utf8")) as Results
   } catch {
-    return []
+    return { machine: {}, workloads: [] }
   }
 }
 
@@ -230,13 +230,14 @@ const main = async (): Promise<void> => {
     const target = whole ? here : join(here, ".runs")
     await mkdir(target, { recursive: true })
     const file = join(target, "results.json")
-    const kept = whole && options.workloads !== undefined ? await previous(file) : []
+    const kept = whole && options.workloads !== undefined ? await previous(file) : { machine: {}, workloads: [] }
     const results: Results = {
       date: new Date().toISOString(),
-      machine,
+      // Of a database whose rows are kept its description is kept, too.
+      machine: { ...kept.machine, ...machine },
       rounds,
       workloads: workloads.flatMap(({ id }) =>
-        found.find((result) => result.id === id) ?? kept.find((result) => result.id === id) ?? []
+        found.find((result) => result.id === id) ?? kept.workloads.find((result) => result.id === id) ?? []
       )
     }
     await writeFile(file, `${JSON.stringify(results, null, 2)}\n`)

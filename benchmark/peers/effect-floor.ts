@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import { effectPeer, type Open } from "../Peer.js"
 
-export const open: Open<Effect.Effect<number>> = (target) => {
+export const open: Open<Effect.Effect<number, unknown>> = (target) => {
   let free = target.connections
   const waiting: Array<(effect: Effect.Effect<void>) => void> = []
   const take = Effect.async<void>((resume) => {
