@@ -60,13 +60,12 @@ export const makeRequest = (
       ? Infinity
       : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
     const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
-    const isOurs = limit === Infinity || limit < shortestOfServer
-    statementTimeout = isOurs
+    statementTimeout = limit >= shortestOfServer && limit !== Infinity
+      ? limit === configured ? undefined : limit
       // 0 takes a configured limit away that would come first.
-      ? configured > 0 && configured < limit ? 0 : undefined
-      : limit === configured
-      ? undefined
-      : limit
+      : configured > 0 && configured < limit
+      ? 0
+      : undefined
   }
   return {
     text,
