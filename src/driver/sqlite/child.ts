@@ -111,6 +111,7 @@ let connection: SqliteConnection<Fault> | undefined
 type Reply = (fault: Fault | undefined, value?: unknown) => void
 
 const connect = (spec: Spec, reply: Reply) =>
+  // `Constructor` names what is used of the package, also what its published types leave out.
   open(Database as unknown as Constructor, spec, (fault, db) => {
     if (fault === undefined) {
       connection = new SqliteConnection<Fault>(new Handle(db!), spec, shared, (fault) => fault, true)
