@@ -243,9 +243,13 @@ describePrivateMysql("Opening a MySQL connection to other servers", () => {
       const endless = "SELECT COUNT(*) AS n FROM seq_1_to_100000 a JOIN seq_1_to_100000 b ON a.seq <> b.seq"
       const running = yield* Effect.fork(Effect.flip(db.run(endless)))
       yield* eventually(
-        mysqlQuery(database.url, "SELECT INFO AS i FROM information_schema.processlist WHERE ID = ?", [
-          db.connection.id
-        ]),
+        mysqlQuery(
+          database.url,
+          "SELECT INFO AS i FROM information_schema.processlist WHERE ID = ? AND COMMAND = 'Execute'",
+          [
+            db.connection.id
+          ]
+        ),
         ([row]) => row?.["i"] === endless
       )
       yield* db.cancel
