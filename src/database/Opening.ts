@@ -116,6 +116,7 @@ export const make = (
       { openSchedule: DbRetry.connection }
     )
     engine.client = yield* Client.make(engine)
+    engine.connect = (place) => Client.makeConnection(engine, place)
     yield* Effect.acquireRelease(
       Effect.sync(() => [register(config.name, () => engine.snapshot), Gauges.watch(config.name, engine)]),
       (registered) => Effect.sync(() => registered.forEach((unregister) => unregister()))

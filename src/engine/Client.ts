@@ -238,14 +238,15 @@ const makeConstructor = (core: Core): Statement.Constructor =>
 // the client
 // -----------------------------------------------------------------------------
 
-const makeConnection = (engine: Engine, session: Session): SqlConnection.Connection => {
+/** A connection whose statements run in a frame, which is asked for when they run. */
+export const makeConnection = (engine: Engine, place: () => Frame): SqlConnection.Connection => {
   // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
   const ask = <A>(text: string, params: ReadonlyArray<unknown>, ask: Omit<Ask, "limit">): Effect.Effect<A, SqlError> =>
     Effect.withFiberRuntime<A, SqlError>((fiber) =>
       run(
         engine,
         fiber,
-        session.innermost,
+        place(),
         text,
         params,
         { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(engine.config, fiber) },
@@ -264,7 +265,7 @@ const makeConnection = (engine: Engine, session: Session): SqlConnection.Connect
         Effect.withFiberRuntime((fiber) => {
           const limit = statementLimit(engine.config, fiber)
           const request = () => makeRequest(engine, fiber, sql, params, { ...asRows, limit })
-          return makeStream(engine, fiber, session.innermost, request, limit, transformRows)
+          return makeStream(engine, fiber, place(), request, limit, transformRows)
         })
       )
   }
@@ -284,7 +285,7 @@ export const make = (
       session === undefined ? reserveSession(engine) : Effect.succeed(session),
       {
         onFailure: toSqlError,
-        onSuccess: (session) => makeConnection(engine, session)
+        onSuccess: (session) => makeConnection(engine, () => session.innermost)
       }
     )
     const build = (core: Core): SqlClient.SqlClient => {

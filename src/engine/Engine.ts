@@ -2,6 +2,7 @@
  * One open database: a driver, a pool, its metrics. Statements and sessions start here.
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -16,6 +17,7 @@ import { errorType, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { Alarm, type Fork } from "./Alarm.js"
 import { type Asked, Claim } from "./Claim.js"
+import type { Frame } from "./Frame.js"
 import { Job } from "./Job.js"
 import { Log } from "./Log.js"
 import { matched } from "./Match.js"
@@ -48,9 +50,6 @@ export interface Options {
   readonly openSchedule: Schedule.Schedule<unknown, DbError>
 }
 
-/** Two engines of one name may be open at once, and even be nested in one fiber. */
-let engines = 0
-
 export class Engine implements Ground {
   readonly name: string
   readonly pool: Pool<Driver.Connection>
@@ -62,12 +61,12 @@ export class Engine implements Ground {
   private readonly slowAt: number
   /** Whether statements are audited or carry comments. */
   readonly isWatched: boolean
-  /** Under this key of the context a fiber carries its frame; one per engine, so that databases never mix. */
-  readonly frameKey: string
   /** What every span of this database says of it. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
-  /** The client, set by whoever opens the engine as soon as it is made. */
+  /** The client, set by the opening as soon as the engine is made. */
   client!: SqlClient
+  /** A connection of `@effect/sql` whose statements run in a frame; set together with the client. */
+  connect!: (place: () => Frame) => Connection
 
   serverVersion: string | undefined = undefined
   private readonly writing = new Map<string, boolean>()
@@ -87,7 +86,6 @@ export class Engine implements Ground {
     this.log = new Log(config.name, clock, fork)
     this.slowAt = config.log.slowStatement > 0 ? config.log.slowStatement : Infinity
     this.isWatched = config.log.audit || config.tracing.comments
-    this.frameKey = `dblive/Frame/${config.name}/${++engines}`
     const { address, namespace, port, system } = driver.target
     this.spanAttributes = [
       ...Object.entries(config.spanAttributes),

@@ -17,6 +17,7 @@ interface State {
   currentSpan: unknown
   currentRuntimeFlags: RuntimeFlags.RuntimeFlags
   readonly _children: ReadonlySet<unknown> | null
+  readonly _steps: ReadonlyArray<unknown>
   readonly setFiberRefs: (refs: FiberRefs.FiberRefs) => void
   readonly setFiberRef: <X>(ref: FiberRef.FiberRef<X>, value: X) => void
 }
@@ -29,6 +30,9 @@ export const hasChildren = (fiber: AnyFiber): boolean => {
   const { _children } = stateOf(fiber)
   return _children !== null && _children.size > 0
 }
+
+/** Whether its requests are collected for a batch (by `Effect.step`), not resolved one by one. */
+export const isStepping = (fiber: AnyFiber): boolean => stateOf(fiber)._steps.length > 0
 
 /** From here on nothing interrupts the calling fiber. Answers whether anything could before. */
 export const disableInterruption = (fiber: AnyFiber): boolean => {
@@ -69,8 +73,8 @@ const set = (state: State, refs: FiberRefs.FiberRefs, context: Context.Context<n
 }
 
 /**
- * A fiber in another context, which its children have from it. Made and ended by that fiber: between the two Effect may run
- * whatever sets the fiber's references, and sets them back or not.
+ * A fiber in another context, which its children inherit, as `Effect.locally` would set it. Made and ended by that fiber: between
+ * the two, effects may set the fiber's references, and set them back or not.
  */
 export class Stay {
   private readonly state: State

@@ -1,6 +1,7 @@
 /**
  * A level of a session, and why its statements are refused when it is over.
  */
+import type { Connection } from "@effect/sql/SqlConnection"
 import type { DbError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Session } from "./Session.js"
@@ -16,6 +17,10 @@ export class Frame {
   closed: DbError | "ended" | undefined = undefined
   /** The first error of a statement in this frame: it explains why COMMIT is refused later. */
   firstError: DbError | undefined = undefined
+  /** The frame as the connection in the context of its fibers. */
+  connection: Connection | undefined = undefined
+  /** As clients of `@effect/sql` count: 0 in a transaction, 1 in a savepoint of it; less where a transaction can still begin. */
+  readonly depth: number
   constructor(
     readonly session: Session,
     readonly parent: Frame | undefined,
@@ -24,7 +29,9 @@ export class Frame {
     readonly savepoint: string | undefined,
     /** What holds in it. */
     readonly options: Driver.BeginOptions
-  ) {}
+  ) {
+    this.depth = parent === undefined ? -1 : parent.depth + 1
+  }
 }
 
 /** Why a transaction cannot be nested in this frame as the options ask, and what to do about it. */

@@ -1,8 +1,10 @@
 /**
- * Where a fiber stands: in which frame of which session. It is a part of the fiber's context, so that whoever is forked
- * stands where its parent stood.
+ * Where a fiber runs: in which frame of which session. It is the service `SqlClient.TransactionConnection` of the fiber's
+ * context, as in every client of `@effect/sql`: forked fibers inherit it, request resolvers tell transactions apart by it, and
+ * an effect without it runs outside of all transactions.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,16 +12,90 @@ import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { amended } from "./Amended.js"
 import type { Engine } from "./Engine.js"
-import { Stay } from "./FiberState.js"
+import { isStepping, Stay } from "./FiberState.js"
 import type { Frame } from "./Frame.js"
 import { matched } from "./Match.js"
 import type { AnyFiber } from "./Origin.js"
 
+const { key } = SqlClient.TransactionConnection
+
+/**
+ * A frame as the connection in a fiber's context. A fiber can be in frames of several databases; the context has one connection,
+ * so that each refers to that of the frame around it on another database.
+ */
+class FrameConnection implements SqlConnection.Connection {
+  /** The service's value. There is one for each frame: resolvers put requests into one batch when theirs is the same. */
+  readonly service: readonly [SqlConnection.Connection, depth: number]
+  private made: SqlConnection.Connection | undefined = undefined
+
+  constructor(readonly engine: Engine, readonly frame: Frame, readonly around: FrameConnection | undefined) {
+    this.service = [this, frame.depth]
+  }
+
+  private get statements(): SqlConnection.Connection {
+    return this.made ??= this.engine.connect(() => this.frame)
+  }
+
+  execute(...args: Parameters<SqlConnection.Connection["execute"]>) {
+    return this.statements.execute(...args)
+  }
+
+  executeRaw(...args: Parameters<SqlConnection.Connection["executeRaw"]>) {
+    return this.statements.executeRaw(...args)
+  }
+
+  executeStream(...args: Parameters<SqlConnection.Connection["executeStream"]>) {
+    return this.statements.executeStream(...args)
+  }
+
+  executeValues(...args: Parameters<SqlConnection.Connection["executeValues"]>) {
+    return this.statements.executeValues(...args)
+  }
+
+  executeUnprepared(...args: Parameters<SqlConnection.Connection["executeUnprepared"]>) {
+    return this.statements.executeUnprepared(...args)
+  }
+}
+
+/** The innermost frame's connection. A client that is not ours may have put another one there. */
+const connectionOf = (context: Context.Context<never>): FrameConnection | undefined => {
+  // The tag says what the service is.
+  const service = context.unsafeMap.get(key) as FrameConnection["service"] | undefined
+  const connection = service?.[0]
+  return connection instanceof FrameConnection ? connection : undefined
+}
+
 /** The frame in which a fiber runs on this engine's database, if any. */
 export const frameOf = (engine: Engine, fiber: AnyFiber): Frame | undefined => {
-  // Only `contextOf` writes under this key.
-  const frame = fiber.currentContext.unsafeMap.get(engine.frameKey) as Frame | undefined
-  return frame !== undefined && frame.session.ground === engine ? frame : undefined
+  for (let connection = connectionOf(fiber.currentContext); connection !== undefined; connection = connection.around) {
+    if (connection.engine === engine) {
+      return connection.frame
+    }
+  }
+  return undefined
+}
+
+/** The connections of the other databases. */
+const without = (engine: Engine, connection: FrameConnection | undefined): FrameConnection | undefined => {
+  if (connection === undefined) {
+    return undefined
+  }
+  const around = without(engine, connection.around)
+  return connection.engine === engine
+    ? around
+    : around === connection.around
+    ? connection
+    : connectionFor(connection.engine, connection.frame, around)
+}
+
+const connectionFor = (engine: Engine, frame: Frame, around: FrameConnection | undefined): FrameConnection => {
+  const known = frame.connection
+  if (known instanceof FrameConnection && known.around === around) {
+    return known
+  }
+  const made = new FrameConnection(engine, frame, around)
+  frame.connection = made
+  return made
 }
 
 /** In this context statements go to the frame, and `SqlClient` is this database's client. */
@@ -29,7 +105,8 @@ const contextOf = (
   span: Tracer.Span | undefined,
   around: Context.Context<never>
 ): Context.Context<never> => {
-  let map = amended<string, unknown>(around.unsafeMap, engine.frameKey, frame)
+  const connection = connectionFor(engine, frame, without(engine, connectionOf(around)))
+  let map = amended<string, unknown>(around.unsafeMap, key, connection.service)
   if (map.get(SqlClient.SqlClient.key) !== engine.client) {
     map = amended(map, SqlClient.SqlClient.key, engine.client)
   }
@@ -54,9 +131,8 @@ export const inFrame = <A, E, R>(
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * Runs an effect in a frame, and then what ends the frame. To be called by the fiber that is to run it, where interruption is
- * masked: so the context can be set and set back by hand, and the end follows in any case, for a fraction of what `locally`
- * and `onExit` take.
+ * Runs an effect in a frame, and then what ends the frame. To be called by the fiber that runs it, where interruption is masked.
+ * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
  */
 export const during = <A, E, R, B, E2>(
   engine: Engine,
@@ -73,8 +149,26 @@ export const during = <A, E, R, B, E2>(
     return end(exit)
   }
   return matched(
-    restore(effect),
+    isStepping(fiber) ? contained(restore(effect)) : restore(effect),
     (cause) => ended(Exit.failCause(cause)),
     (value) => ended(Exit.succeed(value))
   )
 }
+
+/**
+ * Resolves the requests of an effect when all fibers of the effect wait for one. Where requests are batched, they would otherwise
+ * be resolved when the fibers around the effect wait, too; and one of these may wait for the connection, a lock or the end of the
+ * transaction that the effect holds.
+ */
+const contained = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.step(effect),
+    (result) =>
+      result._op !== "Blocked" ? result : Effect.uninterruptibleMask((restore) =>
+        Effect.zipRight(
+          // As Effect resolves the requests of an effect that nothing is batched around.
+          Effect.forkDaemon(Effect.runRequestBlock(result.effect_instruction_i0)),
+          restore(contained(result.effect_instruction_i1))
+        )
+      )
+  )

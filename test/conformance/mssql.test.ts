@@ -15,6 +15,8 @@ const mssql: Target = {
       ...(database.caCert === undefined ? { ssl: "require" as const } : { sslRootCert: database.caCert })
     }
   }),
+  singleWriter: true,
+  readersWait: true,
   sql: {
     id: "BIGINT IDENTITY PRIMARY KEY",
     text: "NVARCHAR(100)",

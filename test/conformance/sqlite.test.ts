@@ -12,6 +12,7 @@ const sqlite: Target = {
     Effect.orDie,
     Effect.provide(NodeContext.layer)
   ),
+  singleWriter: true,
   sql: {
     id: "INTEGER PRIMARY KEY",
     text: "TEXT",

@@ -3,12 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Tracer from "effect/Tracer"
-import { disableInterruption, hasChildren, Stay } from "../../src/engine/FiberState.js"
+import { disableInterruption, hasChildren, isStepping, Stay } from "../../src/engine/FiberState.js"
 import type { AnyFiber } from "../../src/engine/Origin.js"
 
 class Name extends Context.Tag("Name")<Name, string>() {}
@@ -95,6 +96,18 @@ describe("a fiber", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(child)
       assert.isFalse(yield* has)
+    }))
+
+  it.effect("collects requests in a step, and nowhere else", () =>
+    Effect.gen(function*() {
+      const steps = Effect.withFiberRuntime<boolean>((fiber) => Effect.succeed(isStepping(fiber)))
+      assert.isFalse(yield* steps)
+      assert.deepStrictEqual(yield* Effect.step(steps), Exit.succeed(true))
+      assert.deepStrictEqual(yield* Effect.forEach([1], () => steps, { concurrency: "unbounded", batching: true }), [
+        true
+      ])
+      // A forked fiber resolves its requests by itself.
+      assert.deepStrictEqual(yield* Effect.step(Effect.flatMap(Effect.fork(steps), Fiber.join)), Exit.succeed(false))
     }))
 
   it.effect("is not interrupted after it was told so", () =>

@@ -4,6 +4,7 @@ import { health } from "./health.js"
 import { leaks } from "./leaks.js"
 import { limits } from "./limits.js"
 import { migrations } from "./migrations.js"
+import { places } from "./places.js"
 import { retries } from "./retries.js"
 import { sessions } from "./sessions.js"
 import { streams } from "./streams.js"
@@ -20,6 +21,7 @@ export const conformance = (target: Target, interrupts = 2_000): void =>
     errors(target)
     limits(target)
     retries(target)
+    places(target)
     migrations(target)
     health(target)
     testLayers(target)

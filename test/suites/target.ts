@@ -36,6 +36,10 @@ export interface Target {
     /** A table whose foreign key is checked at COMMIT only. */
     readonly deferred: { readonly parent: string; readonly child: string; readonly insert: string } | undefined
   }
+  /** One transaction writes at a time, and others wait for it. */
+  readonly singleWriter?: boolean
+  /** Who reads what a transaction has written waits until it ends. */
+  readonly readersWait?: boolean
   /** How many connections of ours the server knows; `undefined` where it cannot be asked. */
   readonly connections: ((options: DbConfig.Options) => Effect.Effect<number>) | undefined
 }
