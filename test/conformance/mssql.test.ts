@@ -16,7 +16,7 @@ const mssql: Target = {
     }
   }),
   singleWriter: true,
-  readersWait: true,
+  outsideWaits: true,
   sql: {
     id: "BIGINT IDENTITY PRIMARY KEY",
     text: "NVARCHAR(100)",
@@ -58,4 +58,4 @@ const mssql: Target = {
     )
 }
 
-conformance(mssql)
+conformance(mssql, 2_000, 50)

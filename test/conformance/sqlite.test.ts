@@ -2,6 +2,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import { conformance } from "../suites/conformance.js"
+import { places } from "../suites/places.js"
 import { describe, type Target } from "../suites/target.js"
 
 const sqlite: Target = {
@@ -34,3 +35,12 @@ const sqlite: Target = {
 }
 
 conformance(sqlite, 10_000)
+
+// Statements wait for another process there, as for a server.
+describe("sqlite in worker processes", () =>
+  places({
+    ...sqlite,
+    name: "sqlite in worker processes",
+    outsideWaits: true,
+    fresh: Effect.map(sqlite.fresh, (options) => ({ ...options, threads: 2 }))
+  }, 50))

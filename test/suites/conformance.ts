@@ -12,8 +12,8 @@ import type { Target } from "./target.js"
 import { testLayers } from "./testLayers.js"
 import { transactions } from "./transactions.js"
 
-/** `interrupts`: how many of them the search for leaks makes. */
-export const conformance = (target: Target, interrupts = 2_000): void =>
+/** `interrupts`: how many of them the search for leaks makes; `programs`: how many the search for misplaced statements runs. */
+export const conformance = (target: Target, interrupts = 2_000, programs = 150): void =>
   target.describe(target.name, () => {
     sessions(target)
     transactions(target)
@@ -21,7 +21,7 @@ export const conformance = (target: Target, interrupts = 2_000): void =>
     errors(target)
     limits(target)
     retries(target)
-    places(target)
+    places(target, programs)
     migrations(target)
     health(target)
     testLayers(target)

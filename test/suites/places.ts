@@ -52,7 +52,7 @@ interface All {
 }
 
 interface Around {
-  readonly kind: "fork" | "race" | "timeout" | "locally" | "inherit" | "ask" | "outside"
+  readonly kind: "fork" | "race" | "timeout" | "locally" | "inherit" | "transplant" | "ask" | "outside"
   readonly of: Program
 }
 
@@ -84,8 +84,7 @@ const programs = (target: Target, allowed: Allowed): fc.Arbitrary<Program> => {
     seenBy: fc.constantFrom(
       "statement" as const,
       ...(allowed.requests ? ["findById" as const, "grouped" as const] : []),
-      // Where readers wait for a writer, one outside of the transaction would wait for it.
-      ...(target.readersWait === true ? [] : ["outside" as const])
+      ...(target.outsideWaits === true ? [] : ["outside" as const])
     )
   })
   if (allowed.depth === 0) {
@@ -117,14 +116,16 @@ const programs = (target: Target, allowed: Allowed): fc.Arbitrary<Program> => {
     of: fc.array(inner, { minLength: 1, maxLength: 3 })
   })
   const around: fc.Arbitrary<Around> = fc.record({
-    kind: fc.constantFrom("fork", "race", "timeout", "locally", "inherit", "ask"),
+    kind: fc.constantFrom("fork", "race", "timeout", "locally", "inherit", "transplant", "ask"),
     of: inner
   })
   // A write outside would wait for the one writer inside.
-  const left: fc.Arbitrary<Around> = singleWriter && allowed.inTransaction ? around : fc.record({
-    kind: fc.constant("outside"),
-    of: programs(target, { ...allowed, depth: allowed.depth - 1, requests: false })
-  })
+  const left: fc.Arbitrary<Around> = target.outsideWaits === true || (singleWriter && allowed.inTransaction) ?
+    around :
+    fc.record({
+      kind: fc.constant("outside"),
+      of: programs(target, { ...allowed, depth: allowed.depth - 1, requests: false })
+    })
   return fc.oneof({ weight: 1, arbitrary: write }, { weight: 3, arbitrary: frame }, { weight: 3, arbitrary: all }, {
     weight: 2,
     arbitrary: around
@@ -246,6 +247,10 @@ class Run {
           Effect.fork(this.program(program.of, place)),
           (fiber) => Effect.zipRight(Fiber.await(fiber), Fiber.inheritAll(fiber))
         )
+      case "transplant":
+        return Effect.transplant((graft) =>
+          Effect.flatMap(Effect.fork(graft(this.program(program.of, place))), Fiber.join)
+        )
       case "race":
         return Effect.raceFirst(this.program(program.of, place), Effect.never)
       case "timeout":
@@ -319,7 +324,7 @@ const isMeantBy = (ends: Frame["ends"], cause: Cause.Cause<unknown>): boolean =>
     ? Cause.isInterruptedOnly(cause)
     : [...Cause.failures(cause), ...Cause.defects(cause)].every((_) => _ === "meant")
 
-export const places = (target: Target, runs = 150): void => {
+export const places = (target: Target, runs: number): void => {
   describe("places", () => {
     test(
       target,

@@ -38,8 +38,8 @@ export interface Target {
   }
   /** One transaction writes at a time, and others wait for it. */
   readonly singleWriter?: boolean
-  /** Who reads what a transaction has written waits until it ends. */
-  readonly readersWait?: boolean
+  /** A statement outside of a session may have to wait for the session's end: for its locks, or for one of few connections. */
+  readonly outsideWaits?: boolean
   /** How many connections of ours the server knows; `undefined` where it cannot be asked. */
   readonly connections: ((options: DbConfig.Options) => Effect.Effect<number>) | undefined
 }
