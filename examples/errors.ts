@@ -20,13 +20,9 @@ class EmailTaken extends Error {
 const signUp = (email: string) =>
   Db.query("INSERT INTO account (email) VALUES (:email)", { email }).pipe(
     Effect.asVoid,
-    Effect.catchIf(
-      (error): error is DbError.QueryError =>
-        // The constraint is called account_email_key on PostgreSQL, account.email on SQLite.
-        error._tag === "QueryError" && error.reason === "UniqueViolation" &&
-        error.constraint?.includes("email") === true,
-      () => Effect.fail(new EmailTaken(email))
-    )
+    DbError.catchReason("UniqueViolation", (error) =>
+      // The constraint is called account_email_key on PostgreSQL, account.email on SQLite.
+      Effect.fail(error.constraint?.includes("email") === true ? new EmailTaken(email) : error))
   )
 // #endregion
 

@@ -171,6 +171,13 @@ PostgreSQL (two characters stand for a class, for its codes without a line of th
 be, because the answer was lost. **Transient** means that the same may succeed later. \`DbError.isRetryable(error)\` is both: transient, and not
 \`Unknown\`. Only that is ever retried.
 
+\`DbError.catchReason("UniqueViolation", f)\` catches one reason, or several, and takes just these from the error channel's type: what is left is a
+\`QueryErrorWithout<"UniqueViolation">\`, which \`catchTag("QueryError", ...)\` still catches. \`DbError.is("UniqueViolation")\` is the same as a guard for
+\`Effect.catchIf\`, \`DbError.catchReasonStream\` for streams. \`Authorization\` and \`Unknown\` are reasons of two errors: \`"QueryError.Unknown"\` says which, and that
+form, which metrics and spans have as \`error.type\`, serves for each reason. Phases count as reasons: \`"Lock"\`, \`"TimeoutError.Lock"\`. Inside a session's body, where
+statements fail with \`SqlError\`, \`catchReason\` looks behind that, and the \`SqlError\` stays in the type. A guard by hand,
+\`(error): error is DbError.QueryError => error.reason === "UniqueViolation"\`, takes *every* \`QueryError\` out of the type: the compiler believes it.
+
 One code can be two reasons: as the end of a connection it is a \`ConnectionError\`, as the answer to a statement a \`QueryError\`.
 
 ## What one failed statement does to its transaction

@@ -9,6 +9,24 @@
  */
 import { SqlError } from "@effect/sql/SqlError"
 import * as Schema from "effect/Schema"
+import * as Reason from "./error/Reason.js"
+
+export {
+  catchReason,
+  catchReasonStream,
+  type Caught,
+  type ConnectionErrorOf,
+  type ConnectionErrorWithout,
+  is,
+  type LabelIn,
+  type Labelled,
+  type QueryErrorOf,
+  type QueryErrorWithout,
+  type ReasonLabel,
+  type TimeoutErrorOf,
+  type TimeoutErrorWithout,
+  type Uncaught
+} from "./error/Reason.js"
 
 /**
  * What is known about a write that failed.
@@ -482,13 +500,12 @@ export type DbError = ConnectionError | QueryError | TimeoutError
 export const DbError = Schema.Union(ConnectionError, QueryError, TimeoutError)
 
 /**
- * Whether a value is one of the three errors.
+ * Whether a value is one of the three errors, also one that another copy of this package has made.
  *
  * @since 0.1.0
  * @category predicates
  */
-export const isDbError = (u: unknown): u is DbError =>
-  u instanceof ConnectionError || u instanceof QueryError || u instanceof TimeoutError
+export const isDbError: (u: unknown) => u is DbError = Reason.isDbError
 
 /**
  * Whether an error leaves the database as it was: nothing was applied, so running the same work again cannot apply it
@@ -507,9 +524,6 @@ export const isOutcomeKnown = (error: DbError): boolean => error.outcome !== "Un
  */
 export const isRetryable = (error: DbError): boolean => error.isTransient && isOutcomeKnown(error)
 
-/** The classified error travels inside the `SqlError` that `@effect/sql` code expects, under this symbol. */
-const ClassifiedId: unique symbol = Symbol.for("dblive/DbError/Classified")
-
 /**
  * Wraps an error as the `SqlError` that code written for `@effect/sql` expects: `cause` is the raw error of the
  * driver. {@link fromSqlError} gives the typed error back.
@@ -519,8 +533,7 @@ const ClassifiedId: unique symbol = Symbol.for("dblive/DbError/Classified")
  */
 export const toSqlError = (error: DbError): SqlError => {
   const sqlError = new SqlError({ cause: error.cause ?? error, message: error.message })
-  // Not enumerable: it must not show twice in logs, nor change the equality of the error.
-  Object.defineProperty(sqlError, ClassifiedId, { value: error, enumerable: false })
+  Reason.classifyAs(sqlError, error)
   return sqlError
 }
 
@@ -531,13 +544,11 @@ export const toSqlError = (error: DbError): SqlError => {
  * @since 0.1.0
  * @category conversions
  */
-export const fromSqlError = (error: SqlError, database: string): DbError => {
-  const classified = (error as { readonly [ClassifiedId]?: DbError })[ClassifiedId]
-  return classified ?? new QueryError({
+export const fromSqlError = (error: SqlError, database: string): DbError =>
+  Reason.classifiedIn(error) ?? new QueryError({
     message: `${error.message || "a SqlError without a message"} (database "${database}")`,
     reason: "Unknown",
     outcome: "Unknown",
     database,
     cause: error.cause
   })
-}

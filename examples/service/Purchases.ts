@@ -1,7 +1,7 @@
 /** The purchases, in the default database. */
 import { SqlClient } from "@effect/sql"
 import { Effect } from "effect"
-import { Db, DbRetry } from "../../src/index.js"
+import { Db, DbError, DbRetry } from "../../src/index.js"
 import { Bought, type Purchase, ReferenceTaken } from "./Api.js"
 import { priceOf } from "./Catalog.js"
 
@@ -26,8 +26,8 @@ export const buy = (purchase: Purchase) =>
     }).pipe(
       Db.transaction({ retry: DbRetry.conflicts }),
       // Sent twice at the same time: the other one was first.
-      Effect.catchIf(
-        (error) => error._tag === "QueryError" && error.reason === "UniqueViolation",
+      DbError.catchReason(
+        "UniqueViolation",
         () => Effect.fail(new ReferenceTaken({ reference: purchase.reference }))
       )
     )

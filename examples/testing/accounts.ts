@@ -4,8 +4,7 @@
  */
 import { SqlClient } from "@effect/sql"
 import { Data, Effect, Schedule } from "effect"
-import type { DbError } from "../../src/index.js"
-import { Db } from "../../src/index.js"
+import { Db, DbError } from "../../src/index.js"
 
 export interface Account {
   readonly name: string
@@ -34,10 +33,7 @@ export const transfer = (payer: string, payee: string, amount: number) =>
     yield* sql`INSERT INTO transfer ${sql.insert({ payer, payee, amount })}`
   }).pipe(
     Db.transaction({ retry: Schedule.recurs(3) }),
-    Effect.catchIf(
-      (error): error is DbError.QueryError => error._tag === "QueryError" && error.reason === "CheckViolation",
-      () => new NotEnough({ name: payer })
-    )
+    DbError.catchReason("CheckViolation", () => new NotEnough({ name: payer }))
   )
 
 /** All transfers of each account: two queries, however many accounts there are. */

@@ -2,7 +2,7 @@
  * Where a session ends for its user: every `SqlError` becomes one of the three errors.
  */
 import { SqlError } from "@effect/sql/SqlError"
-import { type DbError, fromSqlError } from "../DbError.js"
+import { type DbError, fromSqlError, isDbError } from "../DbError.js"
 
 /**
  * The error channel behind a session's boundary: every `SqlError` has become one of the three.
@@ -20,9 +20,5 @@ export const classify = (database: string) => (error: unknown): DbError | undefi
   if (error instanceof SqlError) {
     return fromSqlError(error, database)
   }
-  return isTyped(error) ? error : undefined
+  return isDbError(error) ? error : undefined
 }
-
-const isTyped = (error: unknown): error is DbError =>
-  typeof error === "object" && error !== null && "_tag" in error && "outcome" in error &&
-  (error._tag === "ConnectionError" || error._tag === "QueryError" || error._tag === "TimeoutError")

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
 import { Db } from "../../src/Db.js"
+import * as DbError from "../../src/DbError.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import { bundle } from "../kit/bundle.js"
 import { describeAll, type Fixture, fixture, type Kind, withFixture, withOpen } from "./databases.js"
@@ -77,16 +78,13 @@ const migrations = Object.fromEntries(
 
 const rowsOf = (table: string) =>
   Effect.map(Db.query<{ x: number }>(`SELECT x FROM ${table} ORDER BY x`), (rows) => rows.map((row) => row.x)).pipe(
-    Effect.catchIf(
-      (error) => error._tag === "QueryError" && error.reason === "UndefinedObject",
-      () => Effect.succeed(undefined)
-    )
+    DbError.catchReason("UndefinedObject", () => Effect.succeed(undefined))
   )
 
 const historyRows = Db.query<{ version: string; success: unknown; description: string }>(
   "SELECT version, success, description FROM schema_version ORDER BY installed_rank"
 ).pipe(
-  Effect.catchIf((error) => error._tag === "QueryError" && error.reason === "UndefinedObject", () => Effect.succeed([]))
+  DbError.catchReason("UndefinedObject", () => Effect.succeed([]))
 )
 
 const isSuccess = (value: unknown) => value === true || String(value) === "1"
