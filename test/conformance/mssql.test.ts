@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { describeMssql, freshMssqlDatabase, type MssqlDatabase, mssqlQuery } from "../kit/mssql.js"
+import { describeMssql, freshMssqlDatabase, type MssqlDatabase, mssqlOptions, mssqlQuery } from "../kit/mssql.js"
 import { conformance } from "../suites/conformance.js"
 import type { Target } from "../suites/target.js"
 
@@ -10,10 +10,7 @@ const mssql: Target = {
   describe: describeMssql,
   fresh: Effect.map(freshMssqlDatabase, (database) => {
     databases.set(database.url, database)
-    return {
-      url: database.url,
-      ...(database.caCert === undefined ? { ssl: "require" as const } : { sslRootCert: database.caCert })
-    }
+    return mssqlOptions(database)
   }),
   singleWriter: true,
   outsideWaits: true,

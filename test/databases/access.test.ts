@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
-import { describeMssql, freshMssqlDatabase } from "../kit/mssql.js"
+import { describeMssql, freshMssqlDatabase, mssqlOptions } from "../kit/mssql.js"
 import { describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import { folder } from "./folder.js"
@@ -108,7 +108,7 @@ readOnly(describeMysql, "mysql", Effect.map(freshMysqlDatabase, ({ url }) => ({ 
 readOnly(
   describeMssql,
   "sql server",
-  Effect.map(freshMssqlDatabase, ({ caCert, url }) => ({ url, sslRootCert: caCert }))
+  Effect.map(freshMssqlDatabase, mssqlOptions)
 )
 
 describePostgres("read-only access, postgresql alone", () => {

@@ -191,7 +191,7 @@ describeMysql("createDatabase, mysql", () => {
 })
 
 describeStandIn("createDatabase, sql server", () => {
-  /** The stand-in makes no databases: what is seen is what it is asked for, and what becomes of its answers. */
+  /** Who may not, cannot be had of the stand-in: what is seen is what it is asked for, and what becomes of its answer. */
   const attempt = (fault: { readonly number: number; readonly message: string }) =>
     Effect.gen(function*() {
       const { caCert, server, url } = yield* standIn()

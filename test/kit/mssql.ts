@@ -1,10 +1,11 @@
 /**
  * SQL Server for tests: the one of `TEST_MSSQL_URL` where that is set, else the server of `tds/`, which stands in for it.
  *
- * - `describeMssql(name, body)`: a suite over whichever there is; its name says which.
- * - `freshMssqlDatabase`: `Effect<MssqlDatabase, never, Scope>`; an empty database of one's own. `server` is the stand-in,
- *   `undefined` for a real server.
- * - `describeStandIn(name, body)`, `standIn(options?)`: a stand-in of one's own, for what only it can be told to do.
+ * - `describeMssql(name, body)`: a suite that any server can pass, over whichever there is; its name says which.
+ * - `freshMssqlDatabase`: `Effect<MssqlDatabase, never, Scope>`; an empty database of one's own, for such a suite.
+ * - `mssqlOptions(database)`: how a layer opens it.
+ * - `describeStandIn(name, body)`, `standIn(options?)`: a suite that tells its server what to do, or looks inside it, and a stand-in of
+ *   one's own for it. It runs over the stand-in whatever else there is.
  * - `mssqlQuery(database, text)`: `Effect<rows>`; one statement on a connection of its own, by `tedious` alone.
  *
  * Faults of the kit are defects: they fail the test and stay out of its error types.
@@ -14,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as Tedious from "tedious"
 import { describe } from "vitest"
+import type * as DbConfig from "../../src/DbConfig.js"
 import { type Authority, type Certificate, makeAuthority } from "./certificates.js"
 import { type ServerOptions, startTdsServer, type TdsServer } from "./tds/server.js"
 
@@ -28,7 +30,6 @@ export interface MssqlDatabase {
   readonly name: string
   /** PEM text of the authority behind the server's certificate; `undefined` where it is not to be checked. */
   readonly caCert: string | undefined
-  readonly server: TdsServer | undefined
 }
 
 /** A database on a server that stands in. */
@@ -41,8 +42,14 @@ const real = given === undefined || given === "" ? undefined : new URL(given)
 
 /** A suite over the server there is. */
 export const describeMssql = (name: string, body: () => void): void => {
-  describe(`${name} (${real === undefined ? "stand-in for SQL Server" : "SQL Server"})`, body)
+  describe(`${name} (${real === undefined ? "stand-in for SQL Server" : "the server of TEST_MSSQL_URL"})`, body)
 }
+
+/** How a layer opens a database of the kit. */
+export const mssqlOptions = ({ caCert, url }: MssqlDatabase): DbConfig.Options => ({
+  url,
+  ...(caCert === undefined ? { ssl: "require" as const } : { sslRootCert: caCert })
+})
 
 /** A suite that tells its server what to do: always over the stand-in. */
 export const describeStandIn = (name: string, body: () => void): void => {
@@ -94,8 +101,7 @@ export const freshMssqlDatabase: Effect.Effect<MssqlDatabase, never, Scope.Scope
     user: decodeURIComponent(real.username),
     password: decodeURIComponent(real.password),
     name: decodeURIComponent(real.pathname.slice(1)) || "master",
-    caCert: undefined,
-    server: undefined
+    caCert: undefined
   }
   const database = {
     ...admin,

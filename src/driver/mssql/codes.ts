@@ -8,7 +8,7 @@ import { type ConnectionReason, connectionReasons, type QueryReason, queryReason
 import * as Failure from "../Failure.js"
 import { connectionError, type Parts, timeoutError } from "../Failure.js"
 import { socketCodes } from "../socketCodes.js"
-import { namesIn } from "./names.js"
+import { isCheck, namesIn } from "./names.js"
 
 /**
  * What one code means: as the reason why there is no link (any more), as the answer to a statement, or as a limit that
@@ -157,6 +157,8 @@ export const codes = {
   6005: { link: "ServerShutdown" },
   6401: { statement: "TransactionAborted" },
   7202: { statement: "UndefinedObject" },
+  // Too many parameters.
+  8003: { statement: "Parameter", ...refused },
   8023: { statement: "Parameter", ...refused },
   8114: { statement: "DataError" },
   8115: { statement: "DataError" },
@@ -328,8 +330,7 @@ export const classify = (raw: unknown, at: Circumstances): DbError => {
       ? queryError("CommitUnknown", { ...parts, what: "COMMIT failed", outcome: "Unknown" })
       : connectionError(known.link, { ...parts, what: error.message, outcome: at.outcome ?? "Unknown" })
   }
-  // The kind of constraint is a word of the language, not of the message's translation.
-  const reason = code === 547 && /\bCHECK\b/.test(error.message) ? "CheckViolation" : known.statement ?? "Unknown"
+  const reason = code === 547 && isCheck(error.message) ? "CheckViolation" : known.statement ?? "Unknown"
   return known.quotes === true
     ? queryError(reason, { ...parts, what: queryReasons[reason].meaning, detail: error.message })
     : queryError(reason, { ...parts, what: error.message })

@@ -17,7 +17,15 @@ import { factsText, lockText, setupText } from "./settings.js"
 import { type Prepared, Statements } from "./statements.js"
 import { traitsOf } from "./texts.js"
 import { readOnlyMark } from "./transaction.js"
-import { binaryNull, declarationOf, encode, type Parameter, Refused } from "./values.js"
+import {
+  binaryNull,
+  declarationOf,
+  encode,
+  mostParameters,
+  mostPreparedParameters,
+  type Parameter,
+  Refused
+} from "./values.js"
 import * as Verdicts from "./verdicts.js"
 import { RowBuilder } from "./wire.js"
 
@@ -248,6 +256,9 @@ export class MssqlConnection implements Connection {
     const reading = this.#config.access === "read-only" || this.#readOnly ||
       request.begin?.includes(readOnlyMark) === true
     if (reading && !traits.reads) return this.#finish(job, Verdicts.readOnly(this.#place, request.text))
+    if (request.params.length > mostParameters) {
+      return this.#finish(job, Verdicts.tooMany(this.#place, job, request.params.length))
+    }
     const parameters = encode(request.params, this.#raw.databaseCollation)
     if (parameters instanceof Refused) {
       const what = `parameter ${parameters.index + 1} is ${parameters.what}`
@@ -328,7 +339,8 @@ export class MssqlConnection implements Connection {
       }
     }
     const declaration = declarationOf(parameters)
-    const entry = request.prepare ? this.#statements.use(request.text, declaration) : undefined
+    const isPrepared = request.prepare && parameters.length <= mostPreparedParameters
+    const entry = isPrepared ? this.#statements.use(request.text, declaration) : undefined
     const add = (sent: Tedious.Request): Tedious.Request => {
       for (const { name, options, type, value } of parameters) sent.addParameter(name, type, value, options)
       return sent

@@ -17,8 +17,17 @@ export interface Names {
   readonly column?: string
 }
 
-/** `dbo.t`, `db.dbo.t` or `t`. */
-const tableIn = (name: string | undefined): Names => {
+/**
+ * The table in a name of so many parts (`dbo.t`: 2, `db.dbo.t`: 3). In one of more parts a name holds a dot, and nothing says which
+ * dot it is.
+ */
+const tableIn = (name: string | undefined, count: number): Names => {
+  const parts = name?.split(".") ?? []
+  return parts.length === count ? { schema: parts[count - 2]!, table: parts[count - 1]! } : {}
+}
+
+/** As it stands in the statement: with its schema or without. */
+const objectIn = (name: string | undefined): Names => {
   if (name === undefined) return {}
   const parts = name.split(".")
   const table = parts[parts.length - 1]!
@@ -26,47 +35,110 @@ const tableIn = (name: string | undefined): Names => {
   return schema === undefined ? { table } : { schema, table }
 }
 
-const named = (key: "constraint" | "column", name: string | undefined): Names =>
+const named = (key: "constraint" | "column" | "table" | "schema", name: string | undefined): Names =>
   name === undefined ? {} : { [key]: name }
 
-/** What stands in quotes, in the message's order. Names come before values, in every language of the server. */
-const quoted = (message: string): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  for (const match of message.matchAll(/'([^']*)'|"([^"]*)"/g)) found.push(match[1] ?? match[2]!)
-  return found
+/** The names in a message, each behind its words. Values, which may hold any words, come behind them. */
+type Read = (message: string) => ReadonlyArray<string | undefined> | undefined
+
+/** The message as the server has it in English, so that a name may hold quotes and words of its own. */
+const english = (pattern: RegExp): Read => (message) => pattern.exec(message)?.slice(1)
+
+/** In the other languages: what stands in quotes, in the message's order. An apostrophe within a word is none. */
+const quotedBy = (quote: "'" | "\""): Read => (message) => {
+  const pattern = new RegExp(
+    `(?<![A-Za-z\\u00C0-\\u024F])${quote}([^${quote}]*)${quote}(?![A-Za-z\\u00C0-\\u024F])`,
+    "g"
+  )
+  return Array.from(message.matchAll(pattern), ([, name]) => name)
 }
 
+const single = quotedBy("'")
+const double = quotedBy("\"")
+
+const first = (message: string, ...reads: ReadonlyArray<Read>): ReadonlyArray<string | undefined> => {
+  for (const read of reads) {
+    const found = read(message)
+    if (found !== undefined) return found
+  }
+  return []
+}
+
+const duplicateKey = english(
+  /^Violation of .*? constraint '(.*?)'\. Cannot insert duplicate key in object '(.*?)'\.(?: The duplicate key value is |\s*$)/s
+)
+const duplicateRow = english(
+  /^Cannot insert duplicate key row in object '(.*?)' with unique index '(.*?)'\.(?: The duplicate key value is |\s*$)/s
+)
+const conflict = english(
+  /^The .*? statement conflicted with the .*? constraint "(.*?)"\. The conflict occurred in database ".*?", table "(.*?)"(?:, column '(.*)')?\.\s*$/s
+)
+const nullValue = english(
+  /^Cannot insert the value NULL into column '(.*?)', table '(.*)'; column does not allow nulls\./s
+)
+const truncated = english(
+  /^String or binary data would be truncated in table '(.*?)', column '(.*?)'\.(?: Truncated value: '|\s*$)/s
+)
+const columnName = english(/^Invalid column name '(.*)'\.\s*$/s)
+const objectName = english(/^Invalid object name '(.*)'\.\s*$/s)
+const permission = english(
+  /^The .*? permission was denied on the object '(.*)', database '.*', schema '(.*)'\.\s*$/s
+)
+
+/** A name of the last part of a message, where there is one: `, column 'x'`. */
+const lastOf = (read: Read, message: string): string | undefined => read(message)?.at(-1)
+
 /**
- * The names in a message with this number.
+ * Whether 547 is about a check. The kind of constraint is a word of the language, not of the message's translation, and stands before
+ * the first name.
+ *
+ * @since 0.2.0
+ * @category getters
+ */
+export const isCheck = (message: string): boolean => /\bCHECK\b/.test(message.split("\"", 1)[0]!)
+
+/**
+ * The names in a message with this number. What cannot be told is left out.
  *
  * @since 0.1.0
  * @category getters
  */
 export const namesIn = (number: number, message: string): Names => {
-  const all = quoted(message)
   switch (number) {
-    // Violation of UNIQUE KEY constraint 'c'. Cannot insert duplicate key in object 'dbo.t'. The duplicate key ...
-    case 2627:
-      return { ...named("constraint", all[0]), ...tableIn(all[1]) }
-    // Cannot insert duplicate key row in object 'dbo.t' with unique index 'i'. The duplicate key ...
-    case 2601:
-      return { ...tableIn(all[0]), ...named("constraint", all[1]) }
-    // The INSERT statement conflicted with the CHECK constraint "c". The conflict occurred in database "d", table "dbo.t", column 'x'.
-    case 547:
-      return { ...named("constraint", all[0]), ...tableIn(all[2]), ...named("column", all[3]) }
-    // Cannot insert the value NULL into column 'c', table 'd.dbo.t'; ...
-    case 515:
-      return { ...named("column", all[0]), ...tableIn(all[1]) }
-    // String or binary data would be truncated in table 'd.dbo.t', column 'c'. Truncated value: '...'.
-    case 2628:
-      return { ...tableIn(all[0]), ...named("column", all[1]) }
+    case 2627: {
+      const [constraint, table] = first(message, duplicateKey, single)
+      return { ...named("constraint", constraint), ...tableIn(table, 2) }
+    }
+    case 2601: {
+      const [table, constraint] = first(message, duplicateRow, single)
+      return { ...tableIn(table, 2), ...named("constraint", constraint) }
+    }
+    case 547: {
+      const known = conflict(message)
+      if (known !== undefined) {
+        const [constraint, table, column] = known
+        return { ...named("constraint", constraint), ...tableIn(table, 2), ...named("column", column) }
+      }
+      const [constraint, , table] = first(message, double)
+      return { ...named("constraint", constraint), ...tableIn(table, 2), ...named("column", lastOf(single, message)) }
+    }
+    case 515: {
+      const [column, table] = first(message, nullValue, single)
+      return { ...named("column", column), ...tableIn(table, 3) }
+    }
+    case 2628: {
+      const [table, column] = first(message, truncated, single)
+      return { ...tableIn(table, 3), ...named("column", column) }
+    }
     case 207:
-      return named("column", all[0])
+      return named("column", first(message, columnName, single)[0])
     case 208:
-      return tableIn(all[0])
-    // The SELECT permission was denied on the object 't', database 'd', schema 'dbo'.
-    case 229:
-      return { ...(all[0] === undefined ? {} : { table: all[0] }), ...(all[2] === undefined ? {} : { schema: all[2] }) }
+      return objectIn(first(message, objectName, single)[0])
+    case 229: {
+      const known = permission(message)
+      const [table, schema] = known ?? [single(message)?.[0], single(message)?.[2]]
+      return { ...named("table", table), ...named("schema", schema) }
+    }
     default:
       return {}
   }

@@ -126,6 +126,9 @@ const digitsOf = (
   return { negative: match[1] === "-", whole: match[2]!.replace(/^0+/, ""), fraction: match[3] ?? "" }
 }
 
+/** The digits of the longest. */
+const longestDecimal = 38
+
 const decimalLength = (precision: number): number =>
   precision <= 9 ? 4 : precision <= 19 ? 8 : precision <= 28 ? 12 : 16
 
@@ -149,8 +152,12 @@ export const decimal: DataType = dataType({
   resolveScale: (parameter) =>
     parameter.scale ??
       (parameter.value === null || parameter.value === undefined ? 0 : digitsOf(parameter.value).fraction.length),
-  generateTypeInfo: ({ precision, scale }: ParameterData) =>
-    Buffer.from([0x6a, decimalLength(precision!) + 1, precision!, scale!]),
+  generateTypeInfo: ({ precision, scale }: ParameterData) => {
+    if (precision! > longestDecimal || scale! > precision!) {
+      throw new TypeError("No decimal has such a precision and scale.")
+    }
+    return Buffer.from([0x6a, decimalLength(precision!) + 1, precision!, scale!])
+  },
   generateParameterLength: ({ precision, value }: ParameterData) =>
     value === null || value === undefined ? nothing : Buffer.from([decimalLength(precision!) + 1]),
   *generateParameterData({ precision, scale, value }: ParameterData) {

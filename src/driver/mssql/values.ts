@@ -6,7 +6,7 @@
 import * as Statement from "@effect/sql/Statement"
 import * as Redacted from "effect/Redacted"
 import * as Tedious from "tedious"
-import type { DataType } from "tedious/lib/data-type.js"
+import type { DataType, ParameterData } from "tedious/lib/data-type.js"
 import type { ParameterOptions } from "tedious/lib/request.js"
 import { Moment } from "./moment.js"
 import { dateTime2, dateTimeOffset, exactType, float } from "./types.js"
@@ -36,7 +36,25 @@ export interface Parameter {
   readonly options: ParameterOptions
   /** A NULL of no type that anybody named: `nvarchar` turns into every type but binary. */
   readonly untyped?: true
+  /** The caller named its type: whether the value has a form in it is not known yet. */
+  readonly named?: true
 }
+
+/**
+ * The most parameters of one statement. The server takes 2,100 with one call, and `sp_executesql` has two of its own.
+ *
+ * @since 0.2.0
+ * @category encoding
+ */
+export const mostParameters = 2098
+
+/**
+ * The most parameters of a statement that is prepared: `sp_prepexec` has three of its own.
+ *
+ * @since 0.2.0
+ * @category encoding
+ */
+export const mostPreparedParameters = 2097
 
 /**
  * The NULL for a binary column.
@@ -115,7 +133,8 @@ const encodeObject = (name: string, value: object, index: number): Parameter | R
       name,
       type: exactType(value.i0),
       value: isBytes ? Buffer.from(given.buffer, given.byteOffset, given.byteLength) : given,
-      options: value.i2 ?? none
+      options: value.i2 ?? none,
+      named: true
     }
   }
   const prototype: unknown = Object.getPrototypeOf(value)
@@ -179,6 +198,35 @@ const isCut = (text: unknown, bytes: unknown): boolean =>
   typeof text === "string" && Buffer.isBuffer(bytes) &&
   bytes.filter((byte) => byte === 0x3f).length > text.split("?").length - 1
 
+/** What tedious asks of a connection when it makes bytes: dates are in UTC here, and the server speaks TDS 7.4. */
+const wireOptions = { useUTC: true, tdsVersion: "7_4" } as Parameters<DataType["generateTypeInfo"]>[1]
+
+/**
+ * Makes the bytes of a parameter, as tedious would, and forgets them. tedious makes them while it sends, and what it cannot make ends a
+ * message whose beginning the server has.
+ */
+const rehearse = (
+  { name, options, type }: Parameter,
+  value: unknown,
+  collation: Parameters<DataType["validate"]>[1]
+): void => {
+  const parameter = { type, name, value, output: false, ...options } as Parameters<DataType["declaration"]>[0]
+  type.declaration(parameter)
+  const length = (type.id & 0x30) === 0x20 ? options.length || type.resolveLength?.(parameter) : undefined
+  const precision = options.precision || type.resolvePrecision?.(parameter)
+  const scale = options.scale || type.resolveScale?.(parameter)
+  const data: ParameterData = {
+    value,
+    ...(length === undefined ? {} : { length }),
+    ...(precision === undefined ? {} : { precision }),
+    ...(scale === undefined ? {} : { scale }),
+    ...(collation === undefined ? {} : { collation })
+  }
+  type.generateTypeInfo(data, wireOptions)
+  type.generateParameterLength(data, wireOptions)
+  for (const _ of type.generateParameterData(data, wireOptions));
+}
+
 /**
  * Parameters named `1`, `2`, ... as tedious is to send them, or why one of them is refused.
  *
@@ -195,9 +243,11 @@ export const encode = (
     if (one instanceof Refused) return one
     try {
       // Once here, where a fault is a typed error; tedious does it again, and would not say which parameter it is.
-      if (isCut(one.value, one.type.validate(one.value, collation))) {
+      const value = one.type.validate(one.value, collation)
+      if (isCut(one.value, value)) {
         return new Refused(i, "text that the database's code page cannot hold", "send it as NVarChar")
       }
+      if (one.named === true) rehearse(one, value, collation)
       encoded[i] = one
     } catch {
       return new Refused(i, `no value of the type ${one.type.name}`, "check its range and form")

@@ -8,6 +8,7 @@ import type { ConnectionError, DbError, Outcome } from "../../DbError.js"
 import { timeoutError } from "../Failure.js"
 import { classifyLink, queryError } from "./codes.js"
 import type { Job } from "./job.js"
+import { mostParameters } from "./values.js"
 
 /**
  * The connection on which it happened.
@@ -54,6 +55,20 @@ export const parameter = ({ config }: Place, job: Job, what: string, advice?: st
     outcome: "NotSent",
     ...(advice === undefined ? {} : { advice })
   })
+
+/**
+ * More parameters than the server takes.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const tooMany = (place: Place, job: Job, count: number): DbError =>
+  parameter(
+    place,
+    job,
+    `the statement has ${count} parameters, and SQL Server takes ${mostParameters} at the most`,
+    "send it in parts, or the values as one parameter: JSON, read by OPENJSON"
+  )
 
 /**
  * The outcome of a request that the server answered with an error, where more is known than the error's number says.

@@ -3,23 +3,40 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { expect } from "vitest"
 import type { Cursor } from "../../../src/driver/Driver.js"
-import { describeStandIn, standIn } from "../../kit/mssql.js"
+import { describeMssql, describeStandIn, mssqlQuery, type StandIn } from "../../kit/mssql.js"
 import { eventually } from "../../kit/postgres.js"
-import { call, configFor, type Handle, open, openWith } from "./harness.js"
+import { another, call, type Handle, open, openStandIn } from "./harness.js"
 
 const endless = "WAITFOR DELAY '01:00:00'"
 const manyRows =
   "WITH s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < 100000000) SELECT x FROM s OPTION (MAXRECURSION 0)"
 
-/** Until the server runs this text. */
-const runs = (db: Handle, text: string) =>
-  eventually(Effect.sync(() => db.database.server!.sessions()), (all) => all.some((one) => one.running === text))
+/** What the server says of a connection's request: none, that it runs, or that another holds it up. */
+const state = (db: Handle) =>
+  Effect.map(
+    mssqlQuery(
+      db.database,
+      `SELECT blocking_session_id AS b FROM sys.dm_exec_requests WHERE session_id = ${db.connection.id}`
+    ),
+    ([row]) => row === undefined ? "none" : Number(row["b"]) === 0 ? "runs" : "waits"
+  )
 
-/** Until the server rests. */
-const rests = (db: Handle) =>
-  eventually(Effect.sync(() => db.database.server!.sessions()), (all) => all.every((one) => one.running === undefined))
+/** Until the server runs what a connection has sent. */
+const runs = (db: Handle) => eventually(state(db), (is) => is === "runs")
 
-describeStandIn("SQL Server cancels", () => {
+/** Until another connection holds it up. */
+const waits = (db: Handle) => eventually(state(db), (is) => is === "waits")
+
+/** Until nothing of a connection runs any more. */
+const rests = (db: Handle) => eventually(state(db), (is) => is === "none")
+
+const attentions = ({ database }: Handle<StandIn>) => database.server.log.filter(({ kind }) => kind === "attention")
+
+const fetch = (cursor: Cursor, count: number) =>
+  call<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) => cursor.fetch(count, done))
+const close = (cursor: Cursor) => call<void>((done) => cursor.close(done))
+
+describeMssql("SQL Server cancels", () => {
   it.live("stop what runs by an attention, and leave the transaction as it was", () =>
     Effect.gen(function*() {
       const db = yield* open()
@@ -28,7 +45,7 @@ describeStandIn("SQL Server cancels", () => {
       yield* db.run("INSERT INTO t VALUES (1)")
       for (const text of [endless, manyRows]) {
         const running = yield* Effect.fork(Effect.flip(db.run(text)))
-        yield* runs(db, text)
+        yield* runs(db)
         yield* db.cancel
         expect(yield* Fiber.join(running)).toMatchObject({
           _tag: "QueryError",
@@ -37,11 +54,11 @@ describeStandIn("SQL Server cancels", () => {
         })
         expect(db.connection.transaction).toBe("open")
         // The acknowledgement has come: nothing is under way.
-        expect(db.database.server!.sessions()).toMatchObject([{ running: undefined, openTransactions: 1 }])
+        expect(yield* state(db)).toBe("none")
+        expect(yield* db.run("SELECT @@TRANCOUNT AS n")).toEqual([{ n: 1 }])
       }
       expect(yield* db.run("SELECT * FROM t")).toEqual([{ a: 1 }])
       yield* db.run("COMMIT TRANSACTION")
-      expect(db.database.server!.log.filter(({ kind }) => kind === "attention")).toHaveLength(2)
     }).pipe(Effect.scoped))
 
   it.live("say that it is not known what became of a write without a transaction", () =>
@@ -50,7 +67,7 @@ describeStandIn("SQL Server cancels", () => {
       yield* db.run("CREATE TABLE t (a INT)")
       const text = `INSERT INTO t VALUES (1); ${endless}`
       const running = yield* Effect.fork(Effect.flip(db.run(text)))
-      yield* runs(db, text)
+      yield* runs(db)
       yield* db.cancel
       expect(yield* Fiber.join(running)).toMatchObject({ outcome: "Unknown" })
       // Rightly so: the first statement stays.
@@ -59,15 +76,15 @@ describeStandIn("SQL Server cancels", () => {
 
   it.live("stop a wait for a lock", () =>
     Effect.gen(function*() {
-      const database = yield* standIn()
-      const a = yield* openWith(configFor(database), database)
-      const b = yield* openWith(configFor(database), database)
-      yield* a.run("CREATE TABLE t (a INT)")
+      const a = yield* open()
+      const b = yield* another(a)
+      yield* a.run("CREATE TABLE t (a INT PRIMARY KEY)")
       yield* a.run("BEGIN TRANSACTION")
       yield* a.run("INSERT INTO t VALUES (1)")
       yield* b.run("BEGIN TRANSACTION")
-      const running = yield* Effect.fork(Effect.flip(b.run("INSERT INTO t VALUES (2)")))
-      yield* eventually(Effect.sync(() => database.server.sessions()), (all) => all[1]?.waitingFor !== undefined)
+      // The same key: the server locks rows, and the stand-in everything.
+      const running = yield* Effect.fork(Effect.flip(b.run("INSERT INTO t VALUES (1)")))
+      yield* waits(b)
       yield* b.cancel
       expect(yield* Fiber.join(running)).toMatchObject({ _tag: "QueryError", outcome: "RolledBack" })
       yield* a.run("COMMIT TRANSACTION")
@@ -115,26 +132,11 @@ describeStandIn("SQL Server cancels", () => {
       const db = yield* open()
       yield* Effect.all([db.cancel, db.cancel], { concurrency: "unbounded" })
       const running = yield* Effect.fork(Effect.flip(db.run(endless)))
-      yield* runs(db, endless)
+      yield* runs(db)
       yield* Effect.all([db.cancel, db.cancel, db.cancel], { concurrency: "unbounded" })
       yield* Fiber.join(running)
-      expect(db.database.server!.log.filter(({ kind }) => kind === "attention")).toHaveLength(1)
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
     }).pipe(Effect.scoped))
-
-  it.live("that the server does not acknowledge lose the connection", () =>
-    Effect.gen(function*() {
-      const db = yield* open()
-      db.database.server!.faults.push({ when: "INSERT", action: "hang" })
-      const running = yield* Effect.fork(Effect.flip(db.run("INSERT INTO t VALUES (1)")))
-      yield* eventually(Effect.sync(() => db.database.server!.log), (log) =>
-        log.some(({ text }) => text.startsWith("INSERT")))
-      const started = performance.now()
-      yield* db.cancel
-      expect(performance.now() - started).toBeGreaterThan(4500)
-      expect(yield* Fiber.join(running)).toMatchObject({ _tag: "ConnectionError", reason: "Lost", outcome: "Unknown" })
-      expect(db.connection.lost).toBe(true)
-    }).pipe(Effect.scoped), 20_000)
 
   it.live("are what a statement's limit does", () =>
     Effect.gen(function*() {
@@ -151,14 +153,13 @@ describeStandIn("SQL Server cancels", () => {
 
   it.live("reach a wait for a lock by the server's own limit", () =>
     Effect.gen(function*() {
-      const database = yield* standIn()
-      const a = yield* openWith(configFor(database), database)
-      const b = yield* openWith(configFor(database), database)
-      yield* a.run("CREATE TABLE t (a INT)")
+      const a = yield* open()
+      const b = yield* another(a)
+      yield* a.run("CREATE TABLE t (a INT PRIMARY KEY)")
       yield* a.run("BEGIN TRANSACTION")
       yield* a.run("INSERT INTO t VALUES (1)")
       yield* b.run("BEGIN TRANSACTION")
-      expect(yield* Effect.flip(b.run("INSERT INTO t VALUES (2)", [], { lockTimeout: 50 }))).toMatchObject({
+      expect(yield* Effect.flip(b.run("INSERT INTO t VALUES (1)", [], { lockTimeout: 50 }))).toMatchObject({
         _tag: "TimeoutError",
         phase: "Lock",
         limitMillis: 50,
@@ -171,11 +172,7 @@ describeStandIn("SQL Server cancels", () => {
     }).pipe(Effect.scoped))
 })
 
-describeStandIn("SQL Server streams", () => {
-  const fetch = (cursor: Cursor, count: number) =>
-    call<{ readonly rows: ReadonlyArray<unknown>; readonly done: boolean }>((done) => cursor.fetch(count, done))
-  const close = (cursor: Cursor) => call<void>((done) => cursor.close(done))
-
+describeMssql("SQL Server streams", () => {
   it.live("give rows as they are asked for, all of them, in order", () =>
     Effect.gen(function*() {
       const db = yield* open()
@@ -196,30 +193,6 @@ describeStandIn("SQL Server streams", () => {
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
     }).pipe(Effect.scoped))
 
-  it.live("hold the server back while nobody asks", () =>
-    Effect.gen(function*() {
-      const db = yield* open()
-      const cursor = yield* db.cursor(
-        "WITH s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < 10000000) SELECT x, REPLICATE('x', 8000) AS w FROM s OPTION (MAXRECURSION 0)"
-      )
-      expect((yield* fetch(cursor, 3)).rows).toHaveLength(3)
-      // Until the server has sent nothing more for a while.
-      let last = -1
-      let still = 0
-      const stalled = Effect.sync(() => {
-        const { rowsSent } = db.database.server!.sessions()[0]!
-        still = rowsSent === last ? still + 1 : 0
-        last = rowsSent
-        return still
-      })
-      yield* eventually(stalled, (turns) => turns >= 10)
-      expect(last).toBeLessThan(10_000)
-      expect(db.database.server!.sessions()).toMatchObject([{ running: expect.stringContaining("REPLICATE") }])
-      yield* close(cursor)
-      yield* rests(db)
-      expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
-    }).pipe(Effect.scoped))
-
   it.live("that are closed early stop the statement, and keep the transaction", () =>
     Effect.gen(function*() {
       const db = yield* open()
@@ -231,11 +204,10 @@ describeStandIn("SQL Server streams", () => {
       yield* close(cursor)
       yield* close(cursor)
       expect(db.connection.transaction).toBe("open")
-      // What is left of few rows is read instead: no attention.
+      // What is left of few rows is read instead.
       const few = yield* db.cursor("SELECT a FROM t")
       yield* close(few)
       yield* db.run("COMMIT TRANSACTION")
-      expect(db.database.server!.log.filter(({ kind }) => kind === "attention")).toHaveLength(1)
     }).pipe(Effect.scoped))
 
   it.live("that are cancelled fail, at once or at the next fetch", () =>
@@ -272,11 +244,72 @@ describeStandIn("SQL Server streams", () => {
       const db = yield* open()
       const cursor = yield* db.cursor(manyRows)
       yield* fetch(cursor, 10)
-      db.database.server!.kill(db.connection.id)
+      yield* mssqlQuery(db.database, `KILL ${db.connection.id}`)
       const error = yield* Effect.flip(Effect.gen(function*() {
         while (!(yield* fetch(cursor, 100_000)).done);
       }))
       expect(error).toMatchObject({ _tag: "ConnectionError", reason: "Lost" })
       expect(db.connection.lost).toBe(true)
+    }).pipe(Effect.scoped))
+})
+
+describeStandIn("SQL Server cancels, seen by the server", () => {
+  it.live("are one attention each, several at a time one together, and none where nothing is left to stop", () =>
+    Effect.gen(function*() {
+      const db = yield* openStandIn()
+      yield* Effect.all([db.cancel, db.cancel], { concurrency: "unbounded" })
+      expect(attentions(db)).toEqual([])
+      for (let count = 1; count <= 2; count++) {
+        const running = yield* Effect.fork(Effect.flip(db.run(endless)))
+        yield* runs(db)
+        yield* Effect.all([db.cancel, db.cancel, db.cancel], { concurrency: "unbounded" })
+        yield* Fiber.join(running)
+        expect(attentions(db)).toHaveLength(count)
+        expect(db.database.server.sessions()).toMatchObject([{ running: undefined }])
+      }
+      const cursor = yield* db.cursor(manyRows)
+      yield* fetch(cursor, 10)
+      yield* close(cursor)
+      const few = yield* db.cursor("SELECT 1 AS n")
+      yield* close(few)
+      expect(attentions(db)).toHaveLength(3)
+    }).pipe(Effect.scoped))
+
+  it.live("that the server does not acknowledge lose the connection", () =>
+    Effect.gen(function*() {
+      const db = yield* openStandIn()
+      db.database.server.faults.push({ when: "INSERT", action: "hang" })
+      const running = yield* Effect.fork(Effect.flip(db.run("INSERT INTO t VALUES (1)")))
+      yield* eventually(Effect.sync(() => db.database.server.log), (log) =>
+        log.some(({ text }) => text.startsWith("INSERT")))
+      const started = performance.now()
+      yield* db.cancel
+      expect(performance.now() - started).toBeGreaterThan(4500)
+      expect(yield* Fiber.join(running)).toMatchObject({ _tag: "ConnectionError", reason: "Lost", outcome: "Unknown" })
+      expect(db.connection.lost).toBe(true)
+    }).pipe(Effect.scoped), 20_000)
+
+  it.live("hold the server back while nobody asks", () =>
+    Effect.gen(function*() {
+      const db = yield* openStandIn()
+      const cursor = yield* db.cursor(
+        "WITH s (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < 10000000) SELECT x, REPLICATE('x', 8000) AS w FROM s OPTION (MAXRECURSION 0)"
+      )
+      expect((yield* fetch(cursor, 3)).rows).toHaveLength(3)
+      // Until the server has sent nothing more for a while.
+      let last = -1
+      let still = 0
+      const stalled = Effect.sync(() => {
+        const { rowsSent } = db.database.server.sessions()[0]!
+        still = rowsSent === last ? still + 1 : 0
+        last = rowsSent
+        return still
+      })
+      yield* eventually(stalled, (turns) => turns >= 10)
+      expect(last).toBeLessThan(10_000)
+      expect(db.database.server.sessions()).toMatchObject([{ running: expect.stringContaining("REPLICATE") }])
+      yield* close(cursor)
+      yield* rests(db)
+      expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
     }).pipe(Effect.scoped))
 })

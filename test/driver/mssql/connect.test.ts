@@ -275,6 +275,9 @@ describeMssql("SQL Server errors", () => {
       yield* db.run(`CREATE TABLE child (id INT CONSTRAINT pk_child PRIMARY KEY, name NVARCHAR(100) NOT NULL,
         n INT CONSTRAINT ck_n CHECK (n > 0), parent_id INT CONSTRAINT fk_parent REFERENCES parent (id))`)
       yield* db.run("CREATE UNIQUE INDEX ix_name ON child (name)")
+      yield* db.run("CREATE TABLE [CHECK] (id INT CONSTRAINT pk_check PRIMARY KEY)")
+      yield* db.run(`CREATE TABLE grandchild (id INT CONSTRAINT pk_grandchild PRIMARY KEY,
+        check_id INT CONSTRAINT [fk of a CHECK] REFERENCES [CHECK] (id))`)
       yield* db.run("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1, N'secret-value', 1, 1)")
       const cases: ReadonlyArray<readonly [string, object]> = [
         ["INSERT INTO child VALUES (1, N'x', 1, 1)", {
@@ -295,6 +298,14 @@ describeMssql("SQL Server errors", () => {
           reason: "ForeignKeyViolation",
           code: "547",
           constraint: "fk_parent"
+        }],
+        // A table named as the other kind of constraint.
+        ["INSERT INTO grandchild VALUES (1, 9)", {
+          reason: "ForeignKeyViolation",
+          code: "547",
+          constraint: "fk of a CHECK",
+          schema: "dbo",
+          table: "CHECK"
         }],
         ["DELETE FROM parent", { reason: "ForeignKeyViolation", code: "547", constraint: "fk_parent" }],
         ["INSERT INTO child VALUES (2, N'x', 0, 1)", { reason: "CheckViolation", code: "547", constraint: "ck_n" }],
@@ -360,8 +371,7 @@ describe("the SQL Server driver", () => {
         user: "u",
         password: "p",
         name: "d",
-        caCert: undefined,
-        server: undefined
+        caCert: undefined
       }
       const refused = (changes: Partial<DbConfig>) =>
         Effect.flip(Effect.scoped(Effect.asVoid(make(configFor(database, changes)))))

@@ -9,7 +9,7 @@ import type { DbConfig } from "../../../src/DbConfig.js"
 import type { ConnectionError, DbError, QueryError, TimeoutError } from "../../../src/DbError.js"
 import type { Connection, Cursor, Done, Driver, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import { make } from "../../../src/driver/Mssql.js"
-import { freshMssqlDatabase, type MssqlDatabase } from "../../kit/mssql.js"
+import { freshMssqlDatabase, type MssqlDatabase, type StandIn, standIn } from "../../kit/mssql.js"
 
 /** A configuration for a database, as `DbConfig.resolve` would give it. */
 export const configFor = (database: MssqlDatabase, changes: Partial<DbConfig> = {}): DbConfig => ({
@@ -70,10 +70,10 @@ export const call = <A>(run: (done: Done<A>) => void): Effect.Effect<A, DbError>
   }))
 
 /** A connection whose requests are Effects. */
-export interface Handle {
+export interface Handle<out D extends MssqlDatabase = MssqlDatabase> {
   readonly connection: Connection
   readonly driver: Driver
-  readonly database: MssqlDatabase
+  readonly database: D
   readonly run: (
     text: string,
     params?: ReadonlyArray<unknown>,
@@ -105,7 +105,7 @@ export const request = (
   ...options
 })
 
-const handleOf = (driver: Driver, database: MssqlDatabase, connection: Connection): Handle => ({
+const handleOf = <D extends MssqlDatabase>(driver: Driver, database: D, connection: Connection): Handle<D> => ({
   connection,
   driver,
   database,
@@ -119,10 +119,10 @@ const handleOf = (driver: Driver, database: MssqlDatabase, connection: Connectio
 })
 
 /** Opens a connection of the driver; the scope closes it. */
-export const openWith = (
+export const openWith = <D extends MssqlDatabase>(
   config: DbConfig,
-  database: MssqlDatabase
-): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
+  database: D
+): Effect.Effect<Handle<D>, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
   Effect.flatMap(make(config), (driver) =>
     Effect.map(
       // Interruptible, as the engine has it: its own limits end it by an interrupt.
@@ -132,11 +132,17 @@ export const openWith = (
         handleOf(driver, database, connection)
     ))
 
-/** A connection to a database of its own. */
+/** A connection to a database of its own, on whichever server there is. */
 export const open = (
   changes: Partial<DbConfig> = {}
 ): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
   Effect.flatMap(freshMssqlDatabase, (database) => openWith(configFor(database, changes), database))
+
+/** A connection to a stand-in of its own, which can be told what to do and looked into. */
+export const openStandIn = (
+  changes: Partial<DbConfig> = {}
+): Effect.Effect<Handle<StandIn>, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
+  Effect.flatMap(standIn(), (database) => openWith(configFor(database, changes), database))
 
 /** Another connection to the same database. */
 export const another = (

@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { describe, expect } from "vitest"
 import { traitsOf } from "../../../src/driver/mssql/texts.js"
 import { describeMssql, describeStandIn, standIn } from "../../kit/mssql.js"
-import { configFor, open, openWith } from "./harness.js"
+import { configFor, open, openStandIn, openWith } from "./harness.js"
 
 describeStandIn("SQL Server statements", () => {
   it.live("go as procedures with parameters, prepared when they come again, and by handle then", () =>
@@ -139,6 +139,51 @@ describeMssql("SQL Server statements", () => {
         expect(db.connection.transaction).toBe("idle")
         yield* db.reset("discard")
       }
+    }).pipe(Effect.scoped))
+})
+
+/** As many parameters as there are, each of which is used. */
+const many = (count: number) => ({
+  text: `SELECT 1 AS n WHERE ${count} IN (${Array.from({ length: count }, (_, i) => `@${i + 1}`).join(", ")})`,
+  params: Array.from({ length: count }, (_, i) => i + 1)
+})
+
+describeMssql("SQL Server statements with very many parameters", () => {
+  it.live("run with as many as the server takes, however often, and are refused with one more", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      for (const count of [2097, 2098]) {
+        const { params, text } = many(count)
+        // The third time a statement is run by its handle, where it has one.
+        for (let time = 0; time < 3; time++) expect(yield* db.run(text, params)).toEqual([{ n: 1 }])
+      }
+      const { params, text } = many(2099)
+      yield* db.run("BEGIN TRANSACTION")
+      const error = yield* Effect.flip(db.run(text, params))
+      expect(error).toMatchObject({ _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+      expect(error.message).toContain("2099 parameters, and SQL Server takes 2098")
+      expect(db.connection.transaction).toBe("open")
+      yield* db.run("COMMIT TRANSACTION")
+    }).pipe(Effect.scoped))
+})
+
+describeStandIn("SQL Server statements with very many parameters", () => {
+  it.live("are refused before anything is sent, the BEGIN that goes ahead included; the server's own refusal is known", () =>
+    Effect.gen(function*() {
+      const db = yield* openStandIn()
+      const { log } = db.database.server
+      log.length = 0
+      for (const [text, params] of [[many(2099).text, many(2099).params], ["SELECT @1 AS n", [Number.NaN]]] as const) {
+        yield* Effect.flip(db.run(text, params, { begin: "BEGIN TRANSACTION", lockTimeout: 77 }))
+        expect(log).toEqual([])
+        expect(db.connection.transaction).toBe("idle")
+      }
+      db.database.server.faults.push({ when: "SELECT 42", action: { number: 8003, message: "too many parameters" } })
+      expect(yield* Effect.flip(db.run("SELECT 42"))).toMatchObject({
+        reason: "Parameter",
+        outcome: "NotSent",
+        code: "8003"
+      })
     }).pipe(Effect.scoped))
 })
 

@@ -6,13 +6,57 @@ import * as Tedious from "tedious"
 import { expect } from "vitest"
 import { Moment } from "../../../src/driver/Mssql.js"
 import { microsecondsOf, Timestamp } from "../../../src/driver/Timestamp.js"
-import { describeMssql } from "../../kit/mssql.js"
-import { open } from "./harness.js"
+import { describeMssql, describeStandIn } from "../../kit/mssql.js"
+import { open, openStandIn } from "./harness.js"
 
 const { TYPES } = Tedious
 const typed = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
 /** What `sql.param(type, value, options)` becomes among the parameters. */
 const param = (type: unknown, value: unknown, options: object = {}): unknown => typed(type, value, options).segments[0]
+
+/** Values that have no form in the type that is named for them. */
+const unfit: ReadonlyArray<unknown> = [
+  param(TYPES.Decimal, "1.23", { precision: 5, scale: 1 }),
+  param(TYPES.Decimal, "12345.6", { precision: 5, scale: 1 }),
+  param(TYPES.Numeric, "1", { precision: 39, scale: 0 }),
+  param(TYPES.Numeric, "1", { precision: 5, scale: 6 }),
+  param(TYPES.Decimal, "1".repeat(39)),
+  param(TYPES.Decimal, 10n ** 38n),
+  param(TYPES.Decimal, `0.${"1".repeat(39)}`),
+  param(TYPES.TVP, { name: "t", columns: [{ name: "a", type: TYPES.Int }], rows: [["no integer"]] })
+]
+
+describeStandIn("SQL Server values that have no form in the type named for them", () => {
+  it.live("are found before anything is sent: no message is begun, nor what goes ahead of it", () =>
+    Effect.gen(function*() {
+      const db = yield* openStandIn()
+      const { log } = db.database.server
+      log.length = 0
+      for (const value of unfit) {
+        // A text so long that its message is sent in many packets.
+        const params = ["x".repeat(100_000), value]
+        const error = yield* Effect.flip(
+          db.run("SELECT @1 AS a, @2 AS b", params, { begin: "BEGIN TRANSACTION", lockTimeout: 77 })
+        )
+        expect(error).toMatchObject({ _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+        expect(error.message).toContain("parameter 2")
+        expect(log).toEqual([])
+        expect(db.connection.transaction).toBe("idle")
+      }
+    }).pipe(Effect.scoped))
+})
+
+describeStandIn("SQL Server values that are NULL", () => {
+  it.live("are asked about once for each text, and remembered", () =>
+    Effect.gen(function*() {
+      const db = yield* openStandIn()
+      yield* db.run("CREATE TABLE t (a INT NULL, b VARBINARY(10) NULL, d VARBINARY(MAX) NULL)")
+      for (let i = 0; i < 4; i++) yield* db.run("INSERT INTO t (a, b, d) VALUES (@1, @2, @3)", [i, null, null])
+      yield* db.run("UPDATE t SET b = @1, d = @2", [null, new Uint8Array([2])])
+      const asked = db.database.server.log.filter(({ procedure }) => procedure === "sp_describe_undeclared_parameters")
+      expect(asked).toHaveLength(2)
+    }).pipe(Effect.scoped))
+})
 
 describeMssql("SQL Server values", () => {
   it.live("are read back equal to what was written", () =>
@@ -117,9 +161,6 @@ describeMssql("SQL Server values", () => {
       yield* db.run("COMMIT TRANSACTION")
       expect(yield* db.run("SELECT DISTINCT b, c, d FROM t")).toEqual([{ b: null, c: null, d: Buffer.from([2]) }])
       expect(yield* db.run("SELECT COUNT(*) AS n FROM t")).toEqual([{ n: 5 }])
-      // Asked once, and remembered.
-      const asked = db.database.server?.log.filter(({ procedure }) => procedure === "sp_describe_undeclared_parameters")
-      if (asked !== undefined) expect(asked).toHaveLength(2)
       // A clash that no NULL is to blame for stays what it is.
       expect(yield* Effect.flip(db.run("INSERT INTO t (b, c) VALUES (@1, @2)", ["text", null]))).toMatchObject({
         reason: "DataError",
@@ -144,11 +185,13 @@ describeMssql("SQL Server values", () => {
         const bad of [
           param(TYPES.VarChar, "secret 中?"),
           param(TYPES.Decimal, "1.23", { precision: 5, scale: 1 }),
-          param(TYPES.Decimal, "12345", { precision: 4, scale: 0 })
+          param(TYPES.Decimal, "12345", { precision: 4, scale: 0 }),
+          ...unfit
         ]
       ) {
         const error = yield* Effect.flip(db.run("SELECT @1 AS a", [bad]))
         expect(error).toMatchObject({ _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+        expect(error.message).toContain("parameter 1")
       }
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
     }).pipe(Effect.scoped))

@@ -265,6 +265,7 @@ export class Connection {
     )
     if ((message.status & packetStatus.ignore) !== 0) {
       // The client gave it up half way: nothing is run, and no attention is acknowledged.
+      this.log({ kind: "ignored", text: "", procedure: undefined, declaration: undefined, reset: false })
       this.reply(packetType.tabularResult, Tokens.done("DONE", Tokens.doneStatus.error, 0, 0n))
       return
     }

@@ -76,6 +76,12 @@ const unknownHandle = (handle: Value): TsqlError =>
   new TsqlError(8179, `Could not find prepared statement with handle ${String(handle)}.`, 16, 2)
 
 export const runRpc = async (session: Session, response: Response, rpc: Rpc, signal: AbortSignal): Promise<void> => {
+  if (rpc.parameters.length > 2100) {
+    throw new TsqlError(
+      8003,
+      "The incoming request has too many parameters. The server supports a maximum of 2100 parameters. Reduce the number of parameters and resend the request."
+    )
+  }
   const depth = session.transactionCount
   const outputs: Array<() => void> = []
   let failed = false

@@ -59,7 +59,13 @@ export interface Fault {
 /** A request that the server got. */
 export interface LoggedRequest {
   readonly spid: number
-  readonly kind: "batch" | "rpc" | "transaction" | "attention"
+  readonly kind:
+    | "batch"
+    | "rpc"
+    | "transaction"
+    | "attention"
+    /** A message that its client gave up half way. */
+    | "ignored"
   /** The statement's text, the procedure's name, or what the transaction manager was asked for. */
   readonly text: string
   /** For `rpc`: the procedure. */
@@ -123,9 +129,13 @@ export const startTdsServer = async (options: ServerOptions = {}): Promise<TdsSe
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "dblive-tds-"))
   const names = options.databases ?? ["master", "test"]
   const readOnly = new Set(options.readOnlyDatabases ?? [])
-  const databases = names.map((name, i) =>
-    new DatabaseFile(name, i + 1, path.join(folder, `${i}.db`), readOnly.has(name))
-  )
+  let databases: ReadonlyArray<DatabaseFile> = []
+  let nextDatabase = 1
+  const createDatabase = (name: string): void => {
+    const id = nextDatabase++
+    databases = [...databases, new DatabaseFile(name, id, path.join(folder, `${id}.db`), readOnly.has(name))]
+  }
+  names.forEach(createDatabase)
   const connections = new Set<Connection>()
   let nextSpid = 51
   let descriptor = 0n
@@ -198,6 +208,10 @@ export const startTdsServer = async (options: ServerOptions = {}): Promise<TdsSe
       version: "Microsoft SQL Server stand-in of dblive's tests",
       database: (name) => databases.find((one) => one.name.toLowerCase() === name.toLowerCase()),
       databases: () => databases,
+      createDatabase,
+      dropDatabase: (database) => {
+        databases = databases.filter((one) => one !== database)
+      },
       sessions,
       kill,
       nextDescriptor: () => ++descriptor

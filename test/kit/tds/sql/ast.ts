@@ -236,6 +236,9 @@ export type Statement =
     }
     | { readonly tag: "dropIndex"; readonly name: string; readonly table: ObjectName; readonly ifExists: boolean }
     | { readonly tag: "createSchema"; readonly name: string }
+    | { readonly tag: "createDatabase" | "dropDatabase"; readonly name: string }
+    /** `alone`: the other sessions in it are ended. */
+    | { readonly tag: "alterDatabase"; readonly name: string; readonly alone: boolean }
     | {
       readonly tag: "permission"
       readonly verb: "GRANT" | "DENY" | "REVOKE"

@@ -293,6 +293,10 @@ const execute = async (run: Run, one: Statement): Promise<void> => {
     }
     case "use":
       return session.use(sink, one.database)
+    case "createDatabase":
+    case "alterDatabase":
+    case "dropDatabase":
+      return administer(session, one)
     case "kill": {
       const spid = Number(await evaluate(run, one.spid, Types.int))
       if (spid === session.spid) throw new TsqlError(6104, "Cannot use KILL to kill your own process.")
@@ -302,6 +306,40 @@ const execute = async (run: Run, one: Statement): Promise<void> => {
     case "execute":
       return runProcedure(run, one, assign)
   }
+}
+
+const administer = (
+  session: Session,
+  statement: Extract<Statement, { tag: "createDatabase" | "alterDatabase" | "dropDatabase" }>
+): void => {
+  const { host } = session
+  if (session.transactionCount > 0) throw unsupported("databases inside a transaction", statement.line)
+  const found = host.database(statement.name)
+  if (statement.tag === "createDatabase") {
+    if (found !== undefined) {
+      throw new TsqlError(1801, `Database '${statement.name}' already exists. Choose a different database name.`, 16, 3)
+    }
+    return host.createDatabase(statement.name)
+  }
+  if (found === undefined) {
+    throw new TsqlError(
+      statement.tag === "dropDatabase" ? 3701 : 5011,
+      `Cannot ${
+        statement.tag === "dropDatabase" ? "drop" : "alter"
+      } the database '${statement.name}', because it does not exist.`,
+      11,
+      5
+    )
+  }
+  const inside = host.sessions().filter((one) => one !== session && one.database === found)
+  if (statement.tag === "alterDatabase") {
+    if (statement.alone) inside.forEach(({ spid }) => host.kill(spid))
+    return
+  }
+  if (inside.length > 0 || session.database === found) {
+    throw new TsqlError(3702, `Cannot drop database "${statement.name}" because it is currently in use.`, 16, 3)
+  }
+  host.dropDatabase(found)
 }
 
 const setOptions = (run: Run, options: ReadonlyArray<string>, value: string): void => {

@@ -61,6 +61,7 @@ const parseStatement = (c: Cursor): Statement => {
   if (c.words("TRUNCATE", "TABLE")) return { line, tag: "truncate", table: c.objectName() }
   if (c.isWord("CREATE")) return parseCreate(c, line)
   if (c.words("ALTER", "TABLE")) return parseAlter(c, line)
+  if (c.words("ALTER", "DATABASE")) return parseAlterDatabase(c, line)
   if (c.isWord("DROP")) return parseDrop(c, line)
   if (c.isWord("GRANT", "DENY", "REVOKE")) return parsePermission(c, line)
   if (c.isWord("BEGIN", "COMMIT", "ROLLBACK", "SAVE")) return parseTransaction(c, line)
@@ -291,7 +292,19 @@ const parseCreate = (c: Cursor, line: number): Statement => {
     return { line, tag: "createIndex", unique, name, table, columns }
   }
   if (!unique && c.word("SCHEMA")) return { line, tag: "createSchema", name: c.name() }
+  if (!unique && c.word("DATABASE")) return { line, tag: "createDatabase", name: c.name() }
   throw unsupported(`CREATE ${c.token.text.toUpperCase()}`, line)
+}
+
+/** Row versions are always on here. */
+const parseAlterDatabase = (c: Cursor, line: number): Statement => {
+  const name = c.name()
+  c.expectWord("SET")
+  if (c.words("ALLOW_SNAPSHOT_ISOLATION", "ON") || c.words("READ_COMMITTED_SNAPSHOT", "ON")) {
+    return { line, tag: "alterDatabase", name, alone: false }
+  }
+  if (c.words("SINGLE_USER", "WITH", "ROLLBACK", "IMMEDIATE")) return { line, tag: "alterDatabase", name, alone: true }
+  throw unsupported(`ALTER DATABASE ... SET ${c.token.text}`, line)
 }
 
 const parseAlter = (c: Cursor, line: number): Statement => {
@@ -324,6 +337,7 @@ const parseDrop = (c: Cursor, line: number): Statement => {
     c.expectWord("ON")
     return { line, tag: "dropIndex", name, table: c.objectName(), ifExists }
   }
+  if (c.word("DATABASE")) return { line, tag: "dropDatabase", name: c.name() }
   throw unsupported(`DROP ${c.token.text.toUpperCase()}`, line)
 }
 

@@ -51,6 +51,8 @@ export interface Host {
   readonly version: string
   readonly database: (name: string) => DatabaseFile | undefined
   readonly databases: () => ReadonlyArray<DatabaseFile>
+  readonly createDatabase: (name: string) => void
+  readonly dropDatabase: (database: DatabaseFile) => void
   readonly sessions: () => ReadonlyArray<Session>
   readonly kill: (spid: number) => boolean
   readonly nextDescriptor: () => bigint
