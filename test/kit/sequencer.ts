@@ -8,6 +8,7 @@ const longest = [
   "migrator/processes",
   "package/drivers",
   "package/package",
+  "driver/mssql/given",
   "driver/sqlite/conformance",
   "conformance/pg",
   "service",
