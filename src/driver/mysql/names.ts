@@ -27,9 +27,20 @@ const tableIn = (name: string | undefined): Names => {
 
 const columnIn = (name: string | undefined): Names => name === undefined ? {} : { column: name }
 
-/** The last quoted thing is the key, in every language of the server; the value before it may hold quotes itself. */
+/**
+ * What a message holds between its own words in English, so that a name may hold quotes and words of its own; in another language, what
+ * `otherwise` finds.
+ */
+const within = (message: string, english: RegExp, otherwise: RegExp): string | undefined =>
+  (english.exec(message) ?? otherwise.exec(message))?.[1]
+
+/** The first quoted thing. A quote in a name ends it. */
+const firstQuoted = /'([^']*)'/
+/** The last quoted thing: the value before it may hold quotes itself. */
+const lastQuoted = /.*'(.*)'/s
+
 const keyIn = (message: string): Names => {
-  const key = /.*'(.*)'/s.exec(message)?.[1]
+  const key = within(message, /^.* for key '(.*)'\s*$/s, lastQuoted)
   if (key === undefined) return {}
   const dot = key.indexOf(".")
   // MySQL 8 writes `table.key`, MariaDB `key`.
@@ -51,7 +62,7 @@ const foreignKeyIn = (message: string): Names => {
 const rowColumnIn = (message: string): Names => {
   const long = new RegExp(`.*${identifier}\\.${identifier}\\.${identifier}`, "s").exec(message)
   if (long !== null) return { schema: unquote(long[1]!), table: unquote(long[2]!), column: unquote(long[3]!) }
-  return columnIn(/.*'([^']+)'/s.exec(message)?.[1])
+  return columnIn(within(message, /^.* column '(.*)' at row \d+\s*$/s, /.*'([^']+)'/s))
 }
 
 /** `near '...' at line 2`: the place in the statement, from 1. What is quoted is the rest of it, or the rest's beginning. */
@@ -70,18 +81,22 @@ const positionIn = (message: string, statement: string | undefined): Names => {
  */
 export const namesIn = (code: number, message: string, statement: string | undefined): Names => {
   switch (code) {
-    case 1022:
     case 1062:
-    case 1169:
     case 1586:
       return keyIn(message)
+    // Can't write; duplicate key in table 't'. The key is not told.
+    case 1022:
+    case 1169:
+      return tableIn(within(message, /^.* table '(.*)'\s*$/s, lastQuoted))
     case 1451:
     case 1452:
       return foreignKeyIn(message)
     case 1048:
+      return columnIn(within(message, /^Column '(.*)' cannot be null\s*$/s, firstQuoted))
     case 1054:
+      return columnIn(within(message, /^Unknown column '(.*)' in '[^']*'\s*$/s, firstQuoted))
     case 1364:
-      return columnIn(/'([^']*)'/.exec(message)?.[1])
+      return columnIn(within(message, /^Field '(.*)' doesn't have a default value\s*$/s, firstQuoted))
     case 1264:
     case 1265:
     case 1292:
@@ -91,9 +106,9 @@ export const namesIn = (code: number, message: string, statement: string | undef
     case 1051:
     case 1109:
     case 1146:
-      return tableIn(/'([^']*)'/.exec(message)?.[1])
+      return tableIn(within(message, /^(?:Unknown table|Table) '(.*)'(?: in .*| doesn't exist.*)?\s*$/s, firstQuoted))
     case 3819: {
-      const name = /'([^']*)'/.exec(message)?.[1]
+      const name = within(message, /^Check constraint '(.*)' is violated\.?\s*$/s, firstQuoted)
       return name === undefined ? {} : { constraint: name }
     }
     case 4025: {

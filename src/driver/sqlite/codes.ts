@@ -87,6 +87,8 @@ export const codes = {
  * SQLite gives `SQLITE_ERROR` alone for everything that is wrong in a statement's text; only the message tells which.
  */
 const generic: ReadonlyArray<readonly [RegExp, QueryReason]> = [
+  // First: what stands in the quotes is the statement's, whatever words it holds.
+  [/^near "/, "SqlSyntax"],
   [
     /^no such (table|column|index|view|trigger|function|module|collation|savepoint|schema|database)/i,
     "UndefinedObject"
@@ -95,7 +97,7 @@ const generic: ReadonlyArray<readonly [RegExp, QueryReason]> = [
   [/has no column named/i, "UndefinedObject"],
   [/syntax error|^incomplete input|^unrecognized token|^wrong number of arguments/i, "SqlSyntax"],
   [
-    /values for \d+ columns|has \d+ columns but \d+ values|^ambiguous column name|^misuse of|^parser stack overflow|may not be used|^near "/i,
+    /values for \d+ columns|has \d+ columns but \d+ values|^ambiguous column name|^misuse of|^parser stack overflow|may not be used/i,
     "SqlSyntax"
   ],
   [/malformed JSON|^integer overflow|JSON path|^bad JSON/i, "DataError"]
@@ -223,15 +225,18 @@ const constraintOf = (reason: QueryReason, message: string) => {
   if (index !== undefined) {
     return { constraint: index }
   }
-  const columns = names.split(", ").map((name) => {
-    const dot = name.indexOf(".")
-    return { table: name.slice(0, dot), column: name.slice(dot + 1) }
-  })
-  return {
-    ...(reason === "UniqueViolation" ? { constraint: names } : {}),
-    table: columns[0]?.table,
-    ...(columns.length === 1 ? { column: columns[0]?.column } : {})
+  return { ...(reason === "UniqueViolation" ? { constraint: names } : {}), ...columnsOf(names) }
+}
+
+/** `t.a`, or `t.a, t.b`. Where a name holds a dot nothing says which dot is the table's end, and nothing is said. */
+const columnsOf = (names: string) => {
+  const [first = ""] = names.split(", ")
+  const [table = "", ...rest] = first.split(".")
+  if (rest.length !== 1) {
+    return {}
   }
+  const columns = names.slice(table.length + 1).split(`, ${table}.`)
+  return { table, ...(columns.length === 1 ? { column: columns[0] } : {}) }
 }
 
 /** What better-sqlite3 itself refuses, by the messages of its `TypeError`s and `RangeError`s: they carry no code. */
@@ -286,7 +291,8 @@ export const classify = (place: Place, cause: unknown): Fault => {
     // The table's advice speaks of a position, which SQLite gives only within its message.
     advice: reason === "SqlSyntax" ? "correct the statement" : undefined,
     code,
-    ...(code.startsWith("SQLITE_CONSTRAINT") ? constraintOf(reason, what) : {}),
+    // A trigger's message is its author's.
+    ...(code.startsWith("SQLITE_CONSTRAINT") && code !== "SQLITE_CONSTRAINT_TRIGGER" ? constraintOf(reason, what) : {}),
     cause
   })
 }

@@ -14,6 +14,12 @@ const schema = `
   CREATE UNIQUE INDEX "tag key" ON tag(a, b);
   INSERT INTO tag VALUES (1, 2);
   CREATE TABLE strict_one(n INTEGER) STRICT;
+  CREATE TABLE "do.t"(c NOT NULL UNIQUE);
+  INSERT INTO "do.t" VALUES (1);
+  CREATE TABLE odd("x, y" UNIQUE, "a.b" CONSTRAINT "UNIQUE constraint failed: t.a" CHECK ("a.b" > 0));
+  INSERT INTO odd VALUES (1, 1);
+  CREATE TABLE guarded(a);
+  CREATE TRIGGER guard BEFORE INSERT ON guarded BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: team.name'); END;
   INSERT INTO team VALUES (1, 'red', 1);
   INSERT INTO member VALUES (1, 'x', 'y');
 `
@@ -36,6 +42,31 @@ const cases: ReadonlyArray<readonly [text: string, expected: Expected]> = [
     table: "team",
     column: "name"
   }],
+  // Names that hold a dot, a comma, or words of the message.
+  ["INSERT INTO \"do.t\" VALUES (1)", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    constraint: "do.t.c"
+  }],
+  ["INSERT INTO \"do.t\" VALUES (NULL)", { reason: "NotNullViolation", outcome: "RolledBack" }],
+  ["INSERT INTO odd VALUES (1, 1)", {
+    reason: "UniqueViolation",
+    outcome: "RolledBack",
+    constraint: "odd.x, y",
+    table: "odd",
+    column: "x, y"
+  }],
+  ["INSERT INTO odd VALUES (2, 0)", {
+    reason: "CheckViolation",
+    outcome: "RolledBack",
+    constraint: "UNIQUE constraint failed: t.a"
+  }],
+  ["INSERT INTO guarded VALUES (1)", {
+    reason: "CheckViolation",
+    outcome: "RolledBack",
+    code: "SQLITE_CONSTRAINT_TRIGGER"
+  }],
+  ["SELECT 1 \"has no column named\" \"has no column named\"", { reason: "SqlSyntax", outcome: "NotSent" }],
   ["INSERT INTO team VALUES (1, 'blue', 1)", {
     reason: "UniqueViolation",
     outcome: "RolledBack",
