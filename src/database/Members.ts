@@ -60,7 +60,7 @@ export interface Members<Self> {
 
   /**
    * Runs SQL with `:name` parameters and gives its rows. An array of values goes to the driver's own placeholders.
-   * A missing or unknown name is a `QueryError` with reason `Parameter`.
+   * A missing or unknown name is a `QueryError` with reason `Parameter`. The rows' type is taken on trust: `SqlSchema` checks them.
    */
   readonly query: <A extends object = Readonly<Record<string, unknown>>>(
     text: string,

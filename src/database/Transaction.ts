@@ -15,6 +15,9 @@ import { classify, type Typed, typed } from "./Typed.js"
  * An effect that is applied wholly or not at all, so that it may be run again: what `Db.transaction` gives. `Db.retry`
  * takes no other, unless it is told that the effect is idempotent.
  *
+ * That holds for the database of the transaction. What the effect does elsewhere (in another database, over HTTP) is not undone with it,
+ * and is done again when it is run again: the types do not see it.
+ *
  * @since 0.1.0
  * @category models
  */
