@@ -15,8 +15,8 @@
  * | NULL | `null` |
  *
  * Parameters are these, and `boolean` (1 and 0), `Date` (ISO 8601 text in UTC, as `Date.toISOString` writes it),
- * `Uint8Array` and `ArrayBuffer`. A `number` is written as a REAL, which a column of INTEGER or NUMERIC affinity turns
- * into an integer where it is one, and one of TEXT affinity into `5.0`; a `bigint` is written as an INTEGER. What SQLite cannot hold is refused with a
+ * `Uint8Array` and `ArrayBuffer`. A whole `number` within ±(2^53 - 1) and a `bigint` are bound as INTEGER, any other `number` (-0 too)
+ * as REAL; the column's affinity then decides what is stored. What SQLite cannot hold is refused with a
  * `QueryError` of reason `Parameter`: `undefined`, NaN (SQLite would store NULL), a bigint beyond 64 bits, text with half
  * of a surrogate pair, an invalid date, any other object.
  *

@@ -15,7 +15,7 @@ import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
 import { toError, toOpenError } from "./errors.js"
 import type { Shared } from "./handle.js"
 import type { Spec } from "./open.js"
-import { bindable } from "./parameters.js"
+import { sendable } from "./parameters.js"
 import { Process } from "./process.js"
 import { fromTable, type Table } from "./rows.js"
 import { head, mayWrite } from "./text.js"
@@ -221,9 +221,9 @@ export class RemoteConnection implements Connection {
   private statement(kind: "execute" | "cursor", request: Request, reply: Pending["reply"]): void {
     let params: ReadonlyArray<unknown>
     try {
-      params = request.params.length === 0 ? request.params : bindable(this.place(request.text), request.params)
+      params = request.params.length === 0 ? request.params : sendable(this.place(request.text), request.params)
     } catch (cause) {
-      // `bindable` throws nothing else.
+      // `sendable` throws nothing else.
       const fault = cause as Fault
       // The transaction begins all the same, as it does where the statement is refused by SQLite.
       return request.begin === undefined
@@ -260,7 +260,7 @@ export class RemoteConnection implements Connection {
     const list: Array<Listed> = []
     for (const request of requests) {
       try {
-        const params = bindable(this.place(request.text), request.params)
+        const params = sendable(this.place(request.text), request.params)
         const before = list.length === 0 ? undefined : requests[list.length - 1]
         list.push(before !== undefined && isAlike(request, before) ? [params] : sent(request, params))
       } catch {
