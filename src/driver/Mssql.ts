@@ -17,6 +17,7 @@ import { createDatabase } from "./mssql/create.js"
 import { makeOpen } from "./mssql/open.js"
 import { makeCall } from "./mssql/procedure.js"
 import { unsupported } from "./mssql/settings.js"
+import { mostParameters } from "./mssql/values.js"
 import { transactionSql } from "./mssql/transaction.js"
 import { unreadable } from "./mssql/wire.js"
 
@@ -131,6 +132,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     transaction: transactionSql,
     open: makeOpen(config),
     createDatabase: createDatabase(config, makeOpen),
+    mostParameters,
     maxConnections: undefined,
     transactionId: undefined,
     commitStatus: undefined,

@@ -261,6 +261,8 @@ export const makeFrom = (
       open: elsewhere
         ? openElsewhere(spec, shared)
         : openHere(spec, shared, yield* loadConstructor(config.name)),
+      // As it is compiled by all that compile it (SQLITE_MAX_VARIABLE_NUMBER).
+      mostParameters: 32_766,
       maxConnections: inMemory ? 1 : elsewhere ? config.threads : undefined,
       transactionId: undefined,
       commitStatus: undefined,

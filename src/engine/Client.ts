@@ -13,14 +13,16 @@ import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
-import { toSqlError } from "../DbError.js"
+import { type QueryError, toSqlError } from "../DbError.js"
 import type { Engine } from "./Engine.js"
 import type { Frame } from "./Frame.js"
 import { type AnyFiber, isTraced, statementLimit } from "./Origin.js"
 import { frameOf } from "./Place.js"
+import { unsendable } from "./Refusal.js"
 import { makeStream, type TransformRows } from "./RowStream.js"
 import { type Ask, asRaw, asRows, asValues, makeRequest, run, unprepared } from "./Sending.js"
 import type { Session } from "./Session.js"
+import { look, Problem, type Rules } from "./Template.js"
 import { describeError, describeStatement, inStatementSpan } from "./Trace.js"
 import { reserveSession, withTransaction } from "./Transaction.js"
 
@@ -34,6 +36,7 @@ class Core {
   private readonly texts = new WeakMap<TemplateStringsArray, string>()
   readonly base: Statement.Constructor
   private readonly helpers: ReadonlyArray<unknown>
+  readonly rules: Rules
 
   constructor(
     readonly engine: Engine,
@@ -57,6 +60,13 @@ class Core {
       this.base.update({}),
       this.base.updateValues([{}], "x")
     ].map((helper) => helper.constructor)
+    const { dialect, mostParameters = 65_535 } = engine.driver
+    this.rules = {
+      dialect,
+      mostParameters,
+      sql: this.base,
+      isHelper: (value) => this.helpers.includes(value.constructor)
+    }
   }
 
   isPlain(value: unknown): boolean {
@@ -64,7 +74,11 @@ class Core {
       !(Statement.FragmentId in value || this.helpers.includes(value.constructor))
   }
 
-  compile(statement: ClientStatement<unknown>, withoutTransform: boolean): readonly [string, ReadonlyArray<unknown>] {
+  /** The text and its parameters, or why there is none. */
+  compile(
+    statement: ClientStatement<unknown>,
+    withoutTransform: boolean
+  ): readonly [string, ReadonlyArray<unknown>] | QueryError {
     const { args, strings } = statement
     if (strings !== undefined) {
       let isPlain = true
@@ -83,12 +97,26 @@ class Core {
         return [text, args]
       }
     }
-    return this.compiler.compile(statement, withoutTransform)
+    const problem = statement.problem
+    return problem === undefined
+      ? this.compiler.compile(statement, withoutTransform)
+      : unsendable(this.engine.name, problem.what, strings?.join("?"))
   }
+}
+
+type Compiled = readonly [sql: string, params: ReadonlyArray<unknown>]
+
+const isCompiled = (compiled: Compiled | QueryError): compiled is Compiled => !("_tag" in compiled)
+
+/** What is not even sent is a failure, too. */
+const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Effect<never, SqlError> => {
+  engine.failed(error, fiber)
+  return Effect.fail(toSqlError(error))
 }
 
 class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
   private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
+  private fault: Problem | undefined = undefined
 
   constructor(
     private readonly core: Core,
@@ -106,7 +134,21 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
   get segments(): ReadonlyArray<Statement.Segment> {
     return this.fragments ??= this.strings === undefined
       ? this.core.base.unsafe(this.unsafeText!, this.args).segments
-      : this.core.base(this.strings, ...this.args).segments
+      : this.looked(this.core.base(this.strings, ...this.args).segments)
+  }
+
+  /** Why it cannot be compiled. */
+  get problem(): Problem | undefined {
+    return this.segments === undefined ? undefined : this.fault
+  }
+
+  private looked(segments: ReadonlyArray<Statement.Segment>): ReadonlyArray<Statement.Segment> {
+    const looked = look(segments, this.core.rules)
+    if (!(looked instanceof Problem)) {
+      return looked
+    }
+    this.fault = looked
+    return segments
   }
 
   private ask<X>(
@@ -124,7 +166,11 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
           text = statement.unsafeText!
           params = statement.args
         } else {
-          ;[text, params] = core.compile(statement, withoutTransform)
+          const compiled = core.compile(statement, withoutTransform)
+          if (!isCompiled(compiled)) {
+            return refused(core.engine, fiber, compiled)
+          }
+          ;[text, params] = compiled
         }
         if (span !== undefined) {
           describeStatement(span, core.engine, text)
@@ -174,7 +220,11 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
     const { core } = this
     return Stream.unwrapScoped(
       Effect.withFiberRuntime<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope>((fiber) => {
-        const [text, params] = this.compile()
+        const compiled = core.compile(this, false)
+        if (!isCompiled(compiled)) {
+          return refused(core.engine, fiber, compiled)
+        }
+        const [text, params] = compiled
         const limit = statementLimit(core.engine.config, fiber)
         const request = () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit })
         const stream = makeStream(core.engine, fiber, core.place(fiber), request, limit, core.transformRows)
@@ -196,8 +246,13 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
     ) as Stream.Stream<A, SqlError>
   }
 
+  /** Throws the `QueryError` of a statement that cannot be compiled: its type has no place for it. */
   compile(withoutTransform?: boolean | undefined): readonly [sql: string, params: ReadonlyArray<unknown>] {
-    return this.core.compile(this, withoutTransform ?? false)
+    const compiled = this.core.compile(this, withoutTransform ?? false)
+    if (!isCompiled(compiled)) {
+      throw compiled
+    }
+    return compiled
   }
 
   commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
@@ -205,7 +260,8 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
   }
 
   toJSON(): unknown {
-    const [sql, params] = this.compile()
+    const compiled = this.core.compile(this, false)
+    const [sql, params] = isCompiled(compiled) ? compiled : [compiled.message, []]
     return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
   }
 }

@@ -33,6 +33,16 @@ export const unsupportedOption = (database: string, what: string): QueryError =>
     database
   })
 
+/** A statement that cannot be sent as it was given. */
+export const unsendable = (database: string, what: string, statement: string | undefined): QueryError =>
+  new QueryError({
+    message: `database "${database}": ${what}`,
+    reason: "Parameter",
+    outcome: "NotSent",
+    database,
+    ...(statement === undefined ? {} : { statement })
+  })
+
 /** A wait is over, or would never end. */
 export const acquireTimeout = (
   pool: { readonly database: string; readonly capacity: number; readonly holders: ReadonlyArray<Holder> },

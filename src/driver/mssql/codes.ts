@@ -232,6 +232,8 @@ export const codes = {
 
 const table: Readonly<Record<string | number, Code | undefined>> = codes
 const unlisted: Code = { quotes: true }
+/** From here on RAISERROR and THROW raise what the program has named: the words are the program's. */
+const firstRaised = 50_000
 const tlsCode = /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_(?:TLS|SSL|OSSL)/
 
 /**
@@ -331,9 +333,12 @@ export const classify = (raw: unknown, at: Circumstances): DbError => {
       : connectionError(known.link, { ...parts, what: error.message, outcome: at.outcome ?? "Unknown" })
   }
   const reason = code === 547 && isCheck(error.message) ? "CheckViolation" : known.statement ?? "Unknown"
-  return known.quotes === true
-    ? queryError(reason, { ...parts, what: queryReasons[reason].meaning, detail: error.message })
-    : queryError(reason, { ...parts, what: error.message })
+  const isRaised = typeof code === "number" && code >= firstRaised
+  const what = known.quotes === true && !isRaised ? queryReasons[reason].meaning : error.message
+  return queryError(
+    reason,
+    known.quotes === true || isRaised ? { ...parts, what, detail: error.message } : { ...parts, what }
+  )
 }
 
 /**

@@ -146,9 +146,9 @@ export const codes = {
   1586: { statement: "UniqueViolation", ...failed },
   1613: { statement: "TransactionAborted" },
   1614: { statement: "Deadlock" },
-  // SIGNAL without an error number of its own: what it means only the program knows that raised it, and its words are
-  // `detail`. With MYSQL_ERRNO it is classified by that (https://dev.mysql.com/doc/refman/8.4/en/signal.html).
-  1644: { statement: "Unknown", quotes: true },
+  // SIGNAL without an error number of its own: what it means only the program knows that raised it, and the words are its own.
+  // With MYSQL_ERRNO it is classified by that (https://dev.mysql.com/doc/refman/8.4/en/signal.html).
+  1644: { statement: "Unknown" },
   1690: { statement: "DataError", ...failed },
   1698: { link: "Authentication", statement: "Authorization", ...refused },
   1792: { statement: "ReadOnly", ...refused },
@@ -186,6 +186,39 @@ export const codes = {
 
 const table: Readonly<Record<string | number, Code | undefined>> = codes
 const unlisted: Code = { quotes: true }
+
+/** The classes of the server's own SQLSTATEs: https://mariadb.com/kb/en/sqlstate/ and MySQL's reference of errors. */
+const classes = new Set([
+  "00",
+  "01",
+  "02",
+  "08",
+  "0A",
+  "0K",
+  "0Z",
+  "20",
+  "21",
+  "22",
+  "23",
+  "24",
+  "25",
+  "28",
+  "2F",
+  "34",
+  "3D",
+  "40",
+  "42",
+  "44",
+  "70",
+  "HY",
+  "XA"
+])
+
+/** Raised by SIGNAL or RESIGNAL, under a number or a SQLSTATE that the server does not use itself: the words are the program's. */
+const isRaised = ({ errno, sqlState }: RawError, known: Code): boolean =>
+  errno === 1644 ||
+  (known === unlisted && sqlState !== undefined && /^[0-9A-Z]{5}$/.test(sqlState) &&
+    (sqlState === "45000" || !classes.has(sqlState.slice(0, 2))))
 
 /**
  * An error as mysql2 gives it.
@@ -285,9 +318,10 @@ export const classify = (cause: RawError, at: Circumstances): DbError => {
     return connectionError(known.link, { ...parts, what: cause.message })
   }
   const reason = known.statement ?? "Unknown"
-  return known.quotes === true
-    ? queryError(reason, { ...parts, what: queryReasons[reason].meaning, detail: cause.message })
-    : queryError(reason, { ...parts, what: cause.message })
+  const what = known.quotes === true ? queryReasons[reason].meaning : cause.message
+  return isRaised(cause, known)
+    ? queryError(reason, { ...parts, what: cause.message, detail: cause.message })
+    : queryError(reason, known.quotes === true ? { ...parts, what, detail: cause.message } : { ...parts, what })
 }
 
 /**

@@ -194,10 +194,13 @@ export const queryError = ({ hint, reason, server, ...parts }: Parts & {
 }
 
 /**
- * The server's message without the values it may quote: those of class 22 repeat the value that did not fit.
+ * The server's message without the values it may quote: those of class 22 repeat the value that did not fit. The words of a
+ * RAISE are the program's own, whatever its code is.
  */
 const withoutValues = (error: ServerError): string =>
-  error.code?.startsWith("22") === true ? error.message.replace(/".*"/su, "\"…\"") : error.message
+  error.code?.startsWith("22") === true && error.routine !== "exec_stmt_raise"
+    ? error.message.replace(/".*"/su, "\"…\"")
+    : error.message
 
 /**
  * Where a server's error came from, and what was in force.

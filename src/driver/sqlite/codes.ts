@@ -100,6 +100,7 @@ const generic: ReadonlyArray<readonly [RegExp, QueryReason]> = [
     /values for \d+ columns|has \d+ columns but \d+ values|^ambiguous column name|^misuse of|^parser stack overflow|may not be used/i,
     "SqlSyntax"
   ],
+  [/^too many SQL variables|^variable number must be between/i, "Parameter"],
   [/malformed JSON|^integer overflow|JSON path|^bad JSON/i, "DataError"]
 ]
 

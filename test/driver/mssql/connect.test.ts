@@ -331,6 +331,10 @@ describeMssql("SQL Server errors", () => {
         expect(error.message, text).not.toContain("secret-value")
         expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
       }
+      for (const text of ["THROW 50001, N'words of the program', 1", "RAISERROR(N'words of the program', 16, 1)"]) {
+        const raised = yield* Effect.flip(db.run(text))
+        expect(raised.message).toContain("words of the program")
+      }
     }).pipe(Effect.scoped))
 })
 

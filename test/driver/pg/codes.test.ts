@@ -80,6 +80,11 @@ describe("codes of PostgreSQL", () => {
   })
 
   it("the server's quotation of a value stays out of the message", () => {
+    const raised = classify(
+      Object.assign(serverError("22023", "the word \"red\" is no colour"), { routine: "exec_stmt_raise" }),
+      at
+    )
+    assert.include(raised.message, "the word \"red\" is no colour")
     const error = classify(serverError("22P02", "invalid input syntax for type integer: \"secret \" quoted\n\""), at)
     assert.notInclude(error.message, "secret")
     assert.include(error.message, "invalid input syntax for type integer")
