@@ -24,7 +24,7 @@ import type * as Driver from "./driver/Driver.js"
 export { type Database, TypeId } from "./database/Database.js"
 export type { Members } from "./database/Members.js"
 export { currentOpening, make, open, type Opening } from "./database/Opening.js"
-export type { Params, QueryOptions } from "./database/Query.js"
+export type { Param, ParamObject, Params, QueryOptions } from "./database/Query.js"
 export type { Session } from "./database/Session.js"
 export type { Atomic, TransactionOptions } from "./database/Transaction.js"
 export type { Typed } from "./database/Typed.js"
@@ -200,6 +200,14 @@ export declare namespace Db {
    * @category models
    */
   export type Params = Query.Params
+
+  /**
+   * The value of one parameter.
+   *
+   * @since 0.2.0
+   * @category models
+   */
+  export type Param = Query.Param
 
   /**
    * Options of one statement.

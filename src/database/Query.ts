@@ -10,6 +10,7 @@ import type { Engine } from "../engine/Engine.js"
 import * as NamedParams from "../engine/NamedParams.js"
 import { type AnyFiber, statementLimit } from "../engine/Origin.js"
 import { frameOf } from "../engine/Place.js"
+import { unsendable } from "../engine/Refusal.js"
 import * as Sending from "../engine/Sending.js"
 
 /**
@@ -24,12 +25,48 @@ export interface QueryOptions {
 }
 
 /**
+ * An object that goes as JSON, where the database takes JSON: with known keys or any, and no function, collection, promise or value of
+ * Effect.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type ParamObject =
+  | Readonly<Record<string, unknown>>
+  | object & {
+    readonly call?: never
+    readonly exec?: never
+    readonly pipe?: never
+    readonly then?: never
+    readonly [Symbol.iterator]?: never
+  }
+
+/**
+ * The value of a parameter. What of these a database takes is in docs/values.md; there is no `undefined` among them: a value that is
+ * missing is `null`. An array in the list of an `IN` gives the values of the list; elsewhere it is an array or JSON.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type Param =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Date
+  | ArrayBuffer
+  | ArrayBufferView
+  | ReadonlyArray<Param>
+  | ParamObject
+
+/**
  * Values for `:name` parameters, or for the driver's own placeholders in order.
  *
  * @since 0.1.0
  * @category models
  */
-export type Params = Readonly<Record<string, unknown>> | ReadonlyArray<unknown>
+export type Params = Readonly<Record<string, Param>> | ReadonlyArray<Param>
 
 const compile = (
   engine: Engine,
@@ -41,16 +78,37 @@ const compile = (
   }
   return Either.mapLeft(
     // An array was dealt with above; what is left is a record, or nothing.
-    NamedParams.compile(text, params as Readonly<Record<string, unknown>> | undefined, engine.driver.dialect),
-    (problem) =>
-      new QueryError({
-        message: `database "${engine.name}": ${problem}`,
-        reason: "Parameter",
-        outcome: "NotSent",
-        database: engine.name,
-        statement: text
-      })
+    NamedParams.compile(
+      text,
+      params as Readonly<Record<string, unknown>> | undefined,
+      engine.driver.dialect,
+      engine.driver.mostParameters
+    ),
+    (problem) => unsendable(engine.name, problem, text)
   )
+}
+
+const numbered = /\bparameter '?[$@]?(\d+)'?/g
+
+/** An error that tells a parameter by its number, in the words of the text: by its name. */
+const named = (engine: Engine, text: string, params: Params | undefined, error: DbError): DbError => {
+  if (error._tag !== "QueryError" || params === undefined || Array.isArray(params) || !numbered.test(error.message)) {
+    return error
+  }
+  numbered.lastIndex = 0
+  const { dialect, mostParameters } = engine.driver
+  // It is no array.
+  const names = NamedParams.namesOf(text, params as Readonly<Record<string, unknown>>, dialect, mostParameters)
+  const message = error.message.replace(
+    numbered,
+    (whole, number: string) =>
+      names[Number(number) - 1] === undefined ? whole : `parameter :${names[Number(number) - 1]}`
+  )
+  const renamed = new QueryError({ ...error, message })
+  if (error.stack !== undefined) {
+    renamed.stack = error.stack.replace(error.message, message)
+  }
+  return renamed
 }
 
 /** The statements as one list, where the database takes such and there is nothing to be said against any of them. */
@@ -64,7 +122,11 @@ export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArr
     }
     list.push(compiled.right)
   }
-  return frame && Batch.run(engine, fiber, frame, list, statementLimit(engine.config, fiber))
+  const all = frame && Batch.run(engine, fiber, frame, list, statementLimit(engine.config, fiber))
+  return all && Effect.mapError(all, (error) => {
+    const at = error._tag === "QueryError" ? list.findIndex(([sql]) => sql === error.statement) : -1
+    return at < 0 ? error : named(engine, statements[at]![0], statements[at]![1], error)
+  })
 }
 
 /** What is not even sent is a failure, too. */
@@ -94,11 +156,12 @@ export const run = (
     if (Either.isLeft(compiled)) {
       return refused(engine, fiber, compiled.left)
     }
-    const [sql, values] = compiled.right
-    if (timeout === undefined) {
-      return Sending.query(engine, fiber, sql, values, statementLimit(engine.config, fiber))
+    if (timeout !== undefined && engine.driver.capabilities.synchronous) {
+      return refused(engine, fiber, unstoppable(engine))
     }
-    return engine.driver.capabilities.synchronous
-      ? refused(engine, fiber, unstoppable(engine))
-      : Sending.query(engine, fiber, sql, values, Duration.toMillis(timeout))
+    const [sql, values] = compiled.right
+    const limit = timeout === undefined ? statementLimit(engine.config, fiber) : Duration.toMillis(timeout)
+    return values.length === 0 || Array.isArray(params)
+      ? Sending.query(engine, fiber, sql, values, limit)
+      : Sending.query(engine, fiber, sql, values, limit, (error) => named(engine, text, params, error))
   })

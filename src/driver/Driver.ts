@@ -306,7 +306,7 @@ export interface Driver {
   readonly createDatabase?: Effect.Effect<void, DbError> | undefined
   /** The rows that a stream asks a cursor for at a time, at most. Defaults to 512. */
   readonly fetchSize?: number | undefined
-  /** The parameters that a statement can have at most. Defaults to 65535. */
+  /** The parameters that a statement can have at most, where there is a limit. */
   readonly mostParameters?: number | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined

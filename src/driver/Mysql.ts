@@ -138,6 +138,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       // Whatever the server's default is: text of any language must fit.
       `CREATE DATABASE IF NOT EXISTS ${quoteName(config.database)} CHARACTER SET utf8mb4`
     ),
+    mostParameters: 65_535,
     maxConnections: undefined,
     transactionId: undefined,
     commitStatus: undefined,

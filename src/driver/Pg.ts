@@ -144,6 +144,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),
     // Its cursors ask for fewer where rows have been large; where they become so, this bounds what one fetch may bring.
     fetchSize: 1024,
+    mostParameters: 65_535,
     maxConnections: undefined,
     transactionId,
     commitStatus,

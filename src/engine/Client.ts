@@ -60,7 +60,7 @@ class Core {
       this.base.update({}),
       this.base.updateValues([{}], "x")
     ].map((helper) => helper.constructor)
-    const { dialect, mostParameters = 65_535 } = engine.driver
+    const { dialect, mostParameters = Number.POSITIVE_INFINITY } = engine.driver
     this.rules = {
       dialect,
       mostParameters,

@@ -10,6 +10,7 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
+import { expand, hasLists, type ListPlace, listPlace, opensList } from "./Lists.js"
 
 /**
  * A statement cut at its parameters: `texts` has one more than `names`, and they alternate.
@@ -25,6 +26,8 @@ export interface Parsed {
   readonly sql: string
   /** The name whose value is sent in each place. Numbered placeholders send a value once, others once for each use. */
   readonly order: ReadonlyArray<string>
+  /** For each name whether it stands in the list of an IN, and how; `undefined` where none does. */
+  readonly lists: ReadonlyArray<ListPlace | undefined> | undefined
   /** The first placeholder of the dialect's own beside the names: they cannot be mixed. */
   readonly placeholder: string | undefined
 }
@@ -148,6 +151,9 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
   const own = ownPlaceholders[dialect]
   const texts: Array<string> = []
   const names: Array<string> = []
+  const lists: Array<ListPlace | undefined> = []
+  /** For each parenthesis that is open whether it is the list of an IN. */
+  const open: Array<boolean> = []
   let placeholder: string | undefined
   let from = 0
   let i = 0
@@ -159,6 +165,8 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
     }
     const name = parameterAt(text, i)
     if (name === undefined) {
+      if (text[i] === "(") open.push(opensList(text, i))
+      else if (text[i] === ")") open.pop()
       const found = placeholder === undefined ? matchAt(own, text, i) : undefined
       if (found !== undefined && !isWordAt(text, i - 1)) {
         placeholder = found
@@ -167,12 +175,19 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
     } else {
       texts.push(text.slice(from, i))
       names.push(name)
+      lists.push(open.at(-1) === true ? listPlace(text, i, i + 1 + name.length) : undefined)
       i += 1 + name.length
       from = i
     }
   }
   texts.push(text.slice(from))
-  return { texts, names, placeholder, ...place(texts, names, dialect) }
+  return {
+    texts,
+    names,
+    placeholder,
+    lists: lists.some((place) => place !== undefined) ? lists : undefined,
+    ...place(texts, names, dialect)
+  }
 }
 
 const place = (
@@ -204,7 +219,7 @@ const caches = new Map<Dialect, Map<string, Parsed>>()
  */
 export const parse = (text: string, dialect: Dialect): Parsed => {
   if (!text.includes(":")) {
-    return { texts: [text], names: [], sql: text, order: [], placeholder: undefined }
+    return { texts: [text], names: [], sql: text, order: [], lists: undefined, placeholder: undefined }
   }
   let cache = caches.get(dialect)
   if (cache === undefined) {
@@ -232,6 +247,8 @@ const list = (names: Iterable<string>): string => [...new Set(names)].map((name)
  *
  * Without values a text with names is refused too, except for PostgreSQL's slices (`a[:n]`).
  *
+ * An array in the list of an IN becomes the values of that list; elsewhere it is a value.
+ *
  * An array of values belongs to the dialect's own placeholders: text and values are given back as they are.
  *
  * @since 0.1.0
@@ -240,7 +257,8 @@ const list = (names: Iterable<string>): string => [...new Set(names)].map((name)
 export const compile = (
   text: string,
   params: Readonly<Record<string, unknown>> | ReadonlyArray<unknown> | undefined,
-  dialect: Dialect
+  dialect: Dialect,
+  mostParameters = Number.POSITIVE_INFINITY
 ): Either.Either<readonly [sql: string, values: ReadonlyArray<unknown>], string> => {
   if (params === undefined) {
     const parsed = parse(text, dialect)
@@ -250,7 +268,8 @@ export const compile = (
   if (isPositional(params)) {
     return Either.right([text, params])
   }
-  const { names, order, placeholder, sql } = parse(text, dialect)
+  const parsed = parse(text, dialect)
+  const { names, order, placeholder, sql } = parsed
   // Only what the object itself has: a parameter may be called `constructor`.
   const missing = names.filter((name) => !Object.hasOwn(params, name))
   const given = Object.keys(params)
@@ -269,7 +288,25 @@ export const compile = (
   ]
   return problems.length > 0
     ? Either.left(problems.join("; "))
+    : hasLists(parsed, params)
+    ? Either.map(expand(parsed, params, dialect, mostParameters), ({ sql, values }) => [sql, values])
     : Either.right([sql, order.map((name) => params[name])])
+}
+
+/** The names behind the values that {@link compile} gives for a record, in their order. */
+export const namesOf = (
+  text: string,
+  params: Readonly<Record<string, unknown>>,
+  dialect: Dialect,
+  mostParameters = Number.POSITIVE_INFINITY
+): ReadonlyArray<string> => {
+  const parsed = parse(text, dialect)
+  return hasLists(parsed, params)
+    ? Either.match(expand(parsed, params, dialect, mostParameters), {
+      onLeft: () => parsed.order,
+      onRight: ({ order }) => order
+    })
+    : parsed.order
 }
 
 /** `a[:n]`, where nobody gave values, is PostgreSQL's slice up to the column n. */

@@ -245,13 +245,14 @@ export const query = (
   fiber: AnyFiber,
   text: string,
   params: ReadonlyArray<unknown>,
-  limit: number
+  limit: number,
+  fail: (error: DbError) => DbError = identity
 ): Effect.Effect<unknown, DbError> => {
   const frame = frameOf(engine, fiber)
   return isTraced(fiber)
     ? inStatementSpan(engine, (span) => {
       describeStatement(span, engine, text)
-      return run(engine, fiber, frame, text, params, { ...asRows, limit, span }, identity)
+      return run(engine, fiber, frame, text, params, { ...asRows, limit, span }, fail)
     })
-    : run(engine, fiber, frame, text, params, { mode: "rows", prepare: true, limit }, identity)
+    : run(engine, fiber, frame, text, params, { mode: "rows", prepare: true, limit }, fail)
 }

@@ -3,6 +3,7 @@
  * `@effect/sql` would drop, bind in the wrong order or fail on is put right, or said.
  */
 import * as Statement from "@effect/sql/Statement"
+import { databases, emptyList, tooMany } from "./Lists.js"
 
 type Segment = Statement.Segment
 type Row = Readonly<Record<string, unknown>>
@@ -32,48 +33,12 @@ const customs: Readonly<Record<Statement.Dialect, string | undefined>> = {
   clickhouse: undefined
 }
 
-const databases: Readonly<Record<Statement.Dialect, string>> = {
-  pg: "PostgreSQL",
-  mssql: "SQL Server",
-  mysql: "MySQL",
-  sqlite: "SQLite",
-  clickhouse: "ClickHouse"
-}
-
 /** A list longer than this is compiled piece by piece: as one it would be an argument list, for which the stack may be too small. */
 const longestList = 4096
 
-/** What is said of a statement with more parameters than its database takes. */
-export const tooMany = (count: number, most: number, dialect: Statement.Dialect): string =>
-  `the statement has ${count} parameters; ${databases[dialect]} takes ${most}: send the rows or the list in parts`
-
 const literal = (value: string): Statement.Literal => ({ _tag: "Literal", value })
 
-const inBefore = /\b(not\s+)?in\s*$/i
-
-/**
- * `IN` with nothing in its list: false, and with NOT true, whatever stands on its left. PostgreSQL gives a list that is a query
- * the type `text`, and other types are not compared with that; so it is an array there. `undefined` where no IN stands before.
- */
-const emptyIn = (before: string, dialect: Statement.Dialect): string | undefined => {
-  const found = inBefore.exec(before)
-  if (found === null) {
-    return undefined
-  }
-  const text = before.slice(0, found.index)
-  switch (dialect) {
-    case "pg":
-      return `${text}${found[1] === undefined ? "= ANY('{}')" : "<> ALL('{}')"}`
-    case "mysql":
-      return `${before}(SELECT NULL FROM DUAL WHERE FALSE)`
-    case "mssql":
-      // `nvarchar` is compared with nearly every type.
-      return `${before}(SELECT CAST(NULL AS nvarchar(1)) WHERE 1 = 0)`
-    case "sqlite":
-    case "clickhouse":
-      return `${before}()`
-  }
-}
+const inBefore = /\bin\s*$/i
 
 /** What a helper's `returning` was given. The type of @effect/sql keeps the field to itself. */
 const returningOf = (
@@ -251,16 +216,13 @@ class Look {
     const items = segment.value
     if (items.length === 0) {
       const before = this.segments.at(-1)
-      const text = before?._tag === "Literal" && before.params === undefined
-        ? emptyIn(before.value, dialect)
-        : undefined
-      if (text === undefined) {
+      if (before?._tag !== "Literal" || before.params !== undefined || !inBefore.test(before.value)) {
         return new Problem(
           "sql.in was given an empty list, and stands behind no IN: leave the condition out where there is none"
         )
       }
       this.changed = true
-      this.segments[this.segments.length - 1] = literal(text)
+      this.segments[this.segments.length - 1] = literal(emptyList(before.value, dialect))
       return undefined
     }
     const pieces = items.some((item) => this.isSql(item) || Statement.isFragment(item))

@@ -45,7 +45,7 @@ interface Case {
 
 const cases: Readonly<Record<string, Case>> = {
   "a parameter that cannot be sent": {
-    how: () => Db.query("INSERT INTO t VALUES (:a)", { a: Symbol("a") }),
+    how: () => Db.query("INSERT INTO t VALUES (:a)", { a: Symbol("a") as never }),
     is: "QueryError.Parameter",
     outcome: "NotSent",
     rows: 0

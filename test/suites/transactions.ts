@@ -363,7 +363,7 @@ export const transactions = (target: Target): void => {
         const twice = yield* Effect.flip(Db.batch([...rows(10, 750), ...rows(1, 5)]))
         assert.deepInclude(twice, { reason: "UniqueViolation", outcome: "RolledBack" })
         // What cannot be sent is found in its turn, too.
-        const unsendable = yield* Effect.flip(Db.batch([...rows(10, 750), ["SELECT :a", { a: () => 1 }]]))
+        const unsendable = yield* Effect.flip(Db.batch([...rows(10, 750), ["SELECT :a", { a: (() => 1) as never }]]))
         assert.deepInclude(unsendable, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
         const missing = yield* Effect.flip(Db.batch([...rows(10, 750), ["SELECT :a", { b: 1 }]]))
         assert.deepInclude(missing, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })

@@ -151,6 +151,40 @@ export const refused = () => {
   statement.pipe(Db.transaction({ isolation: "very high" }))
   // @ts-expect-error a length of time has a unit
   Db.query("SELECT 1", [], { timeout: "5" })
+  interface Settings {
+    readonly theme: string
+  }
+  const settings: Settings = { theme: "dark" }
+  const words: Record<string, string> = { a: "b" }
+  const anything: { readonly [key: string]: unknown } = words
+  Db.query("SELECT :a", { a: settings })
+  Db.query("SELECT :a, :b", { a: words, b: anything })
+  Db.query("SELECT :a, :b, :c, :d", { a: new Date(0), b: new Uint8Array(1), c: 1n, d: null })
+  Db.query("SELECT :a", { a: [1, "b", [null]] })
+  Db.query("SELECT $1", [settings, Buffer.alloc(1), true])
+  Db.batch([["SELECT :a", { a: 1 }], ["SELECT 1"]])
+  // @ts-expect-error no database has functions
+  Db.query("SELECT :a", { a: () => 1 })
+  // @ts-expect-error nor in a batch
+  Db.batch([["SELECT :a", { a: () => 1 }]])
+  // @ts-expect-error nor by its place
+  Db.query("SELECT $1", [() => 1])
+  // @ts-expect-error nor in a list
+  Db.query("SELECT :a", { a: [() => 1] })
+  // @ts-expect-error nor symbols
+  Db.query("SELECT :a", { a: Symbol("a") })
+  // @ts-expect-error nor undefined: a missing value is null
+  Db.query("SELECT :a", { a: undefined })
+  // @ts-expect-error nor promises
+  Db.query("SELECT :a", { a: Promise.resolve(1) })
+  // @ts-expect-error nor collections
+  Db.query("SELECT :a", { a: new Map<string, number>() })
+  // @ts-expect-error nor effects
+  Db.query("SELECT :a", { a: Program.succeed(1) })
+  // @ts-expect-error nor secrets: the value has to be taken out first
+  Db.query("SELECT :a", { a: null as unknown as Redacted.Redacted })
+  // @ts-expect-error nor expressions
+  Db.query("SELECT :a", { a: /a/ })
   // @ts-expect-error no option of a layer
   Db.layer({ ulr: "sqlite://:memory:" })
   // @ts-expect-error a row is an object

@@ -74,8 +74,9 @@ describe("values", () => {
     it.scoped("refuses what it cannot hold, and goes on", () =>
       Effect.gen(function*() {
         for (const bad of [undefined, NaN, 2n ** 63n, {}, [], new Date(NaN), "\udc00", Symbol("x")]) {
-          const error = yield* Effect.flip(Db.query("SELECT :bad AS v", { bad }))
+          const error = yield* Effect.flip(Db.query("SELECT :bad AS v", { bad: bad as never }))
           assert.deepInclude(error, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+          assert.match(error.message, /parameter :bad is/)
         }
         assert.lengthOf(yield* Db.query("SELECT 1 AS one"), 1)
       }).pipe(Effect.provide(Sqlite)))
@@ -175,8 +176,9 @@ describe("values", () => {
     it.scopedLive("refuses what it cannot hold, and goes on", () =>
       onPg(Effect.gen(function*() {
         for (const bad of [undefined, Symbol("x"), "a\0b", "\udc00", new Date(NaN), { n: 1n }, new Map()]) {
-          const error = yield* Effect.flip(Db.query("SELECT :bad AS v", { bad }))
+          const error = yield* Effect.flip(Db.query("SELECT :bad AS v", { bad: bad as never }))
           assert.deepInclude(error, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+          assert.match(error.message, /parameter :bad is/)
         }
         assert.lengthOf(yield* Db.query("SELECT 1 AS one"), 1)
       })), 60_000)
