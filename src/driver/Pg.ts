@@ -18,6 +18,7 @@ import { createDatabase } from "./pg/create.js"
 import type { Memory } from "./pg/open.js"
 import { open } from "./pg/open.js"
 import { Texts } from "./pg/text.js"
+import { Types } from "./pg/types.js"
 
 export {
   /**
@@ -118,9 +119,11 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
   }
   const memory: Memory = { plain: new Set() }
   const texts = new Texts(rememberedTexts)
+  const types = new Types()
   const target = targetOf(config)
   const opened = open(config, {
     texts,
+    types,
     prepareLimit: config.prepareCacheSize
   }, memory)
   const driver: Driver = {
@@ -141,7 +144,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       readOnlyWithin: "SET TRANSACTION READ ONLY"
     },
     open: opened,
-    createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),
+    createDatabase: createDatabase(config, (config) => open(config, { texts, types, prepareLimit: 0 }, memory)),
     // Its cursors ask for fewer where rows have been large; where they become so, this bounds what one fetch may bring.
     fetchSize: 1024,
     mostParameters: 65_535,

@@ -5,12 +5,13 @@
  */
 
 /**
- * Reads an array literal, of any depth. A literal with lower bounds (`[0:1]={a,b}`) loses them.
+ * Reads an array literal, of any depth. A literal with lower bounds (`[0:1]={a,b}`) loses them. `delimiter`: `;` for boxes.
  *
  * @since 0.1.0
  * @category decoding
  */
-export const parse = <A>(text: string, element: (text: string) => A): Array<unknown> => {
+export const parse = <A>(text: string, element: (text: string) => A, delimiter = ","): Array<unknown> => {
+  const between = delimiter.charCodeAt(0)
   let at = text.charCodeAt(0) === 91 ? text.indexOf("=") + 1 : 0
   const level = (): Array<unknown> => {
     const items: Array<unknown> = []
@@ -21,7 +22,7 @@ export const parse = <A>(text: string, element: (text: string) => A): Array<unkn
         at++
         break
       }
-      if (code === 44) {
+      if (code === between) {
         at++
       } else if (code === 123) {
         items.push(level())
@@ -29,7 +30,7 @@ export const parse = <A>(text: string, element: (text: string) => A): Array<unkn
         items.push(element(quoted()))
       } else {
         const from = at
-        while (at < text.length && text.charCodeAt(at) !== 44 && text.charCodeAt(at) !== 125) at++
+        while (at < text.length && text.charCodeAt(at) !== between && text.charCodeAt(at) !== 125) at++
         const bare = text.slice(from, at)
         items.push(bare === "NULL" ? null : element(bare))
       }
@@ -64,13 +65,17 @@ export const parse = <A>(text: string, element: (text: string) => A): Array<unkn
  * @since 0.1.0
  * @category encoding
  */
-export const format = (items: ReadonlyArray<unknown>, element: (item: unknown) => string | null): string => {
+export const format = (
+  items: ReadonlyArray<unknown>,
+  element: (item: unknown) => string | null,
+  delimiter = ","
+): string => {
   let literal = "{"
   for (let i = 0; i < items.length; i++) {
-    if (i > 0) literal += ","
+    if (i > 0) literal += delimiter
     const item = items[i]
     if (Array.isArray(item)) {
-      literal += format(item, element)
+      literal += format(item, element, delimiter)
     } else {
       const text = element(item)
       literal += text === null ? "NULL" : `"${text.replace(/[\\"]/g, "\\$&")}"`

@@ -16,10 +16,12 @@ import { Statement } from "./extended.js"
 import type { Failing, Failures, OwnLimits, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
 import type { Message, Opened } from "./link.js"
+import { Lookup } from "./lookup.js"
 import { encodeAll, Params } from "./params.js"
 import { PreparedStatements } from "./prepared.js"
 import type { Field, Values } from "./shape.js"
 import type { Text, Texts } from "./text.js"
+import type { Types } from "./types.js"
 import { writer } from "./writer.js"
 
 /**
@@ -32,6 +34,7 @@ export interface Settings {
   readonly texts: Texts
   readonly prepareLimit: number
   readonly failures: Failures
+  readonly types: Types
 }
 
 const statuses: Readonly<Record<string, TransactionStatus>> = { I: "idle", T: "open", E: "failed" }
@@ -54,6 +57,7 @@ export class PgConnection implements Connection {
   readonly texts: Texts
   readonly prepared: PreparedStatements
   readonly failures: Failures
+  readonly types: Types
 
   transaction: TransactionStatus = "idle"
   dirty = false
@@ -97,6 +101,7 @@ export class PgConnection implements Connection {
     this.texts = settings.texts
     this.prepared = new PreparedStatements(settings.prepareLimit)
     this.failures = settings.failures
+    this.types = settings.types
   }
 
   get serverVersion(): string {
@@ -201,6 +206,16 @@ export class PgConnection implements Connection {
       { ...text, dirty: false, forgets: false },
       (e) => done(e)
     ).start()
+  }
+
+  /** Asks the catalog about types. */
+  lookup(
+    oids: ReadonlyArray<number>,
+    beside: Exchange | undefined,
+    statement: string,
+    done: (failure: DbError | undefined) => void
+  ): void {
+    new Lookup(this, oids, beside, statement, done).start()
   }
 
   ping(done: Done<void>): void {

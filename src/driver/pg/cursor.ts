@@ -8,6 +8,7 @@ import type { Cursor, Done, Fetched, Request } from "../Driver.js"
 import { emptyRows, fetched, noMore } from "../row.js"
 import type { ServerError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
+import type { Exchange } from "./exchange.js"
 import { Extended } from "./extended.js"
 import type { Params } from "./params.js"
 import type { Values } from "./shape.js"
@@ -92,7 +93,7 @@ export class PortalCursor extends Extended implements Cursor {
     // Without a Sync there is no ReadyForQuery to wait for.
     if (!this.interleaves) {
       this.connection.paused(this)
-      this.fetched()
+      this.fetched(this)
     }
   }
 
@@ -103,10 +104,14 @@ export class PortalCursor extends Extended implements Cursor {
     if (isFirst && !wasUnbound && !this.interleaves && this.onClosed === undefined && !this.isFinished) this.sync()
   }
 
-  private fetched(): void {
-    const done = this.onFetched
-    this.onFetched = undefined
-    done?.(undefined, fetched(this.rows, this.isFinished))
+  /** `beside`: the portal is open, and a Sync would end it. */
+  private fetched(beside?: Exchange): void {
+    this.settle(beside, (failure) => {
+      if (failure !== undefined) return this.fail(failure)
+      const done = this.onFetched
+      this.onFetched = undefined
+      done?.(undefined, fetched(this.rows, this.isFinished))
+    })
   }
 
   ready(): void {

@@ -87,6 +87,29 @@ export const readError = (connection: PgConnection, cause: unknown, statement: s
   })
 
 /**
+ * Reads rows that were kept as they came, in place, when the types of their columns are known. Gives what went wrong.
+ *
+ * @since 0.2.0
+ * @category decoding
+ */
+export const decode = (
+  connection: PgConnection,
+  request: Pick<Request, "text" | "mode" | "safeIntegers">,
+  rows: Array<unknown>,
+  shape: Shape
+): DbError | undefined => {
+  try {
+    // After the question everything is known.
+    const read = shape.reader(request.mode, request.safeIntegers, connection.types)!
+    // What was kept are the values of a row.
+    for (let i = 0; i < rows.length; i++) rows[i] = read(rows[i] as Values)
+    return undefined
+  } catch (cause) {
+    return readError(connection, cause, request.text)
+  }
+}
+
+/**
  * What a COPY from or to the client is answered with.
  *
  * @param outcome `Unknown` for a COPY to the client: it has done what stands in it (an INSERT with RETURNING, perhaps), and
@@ -115,6 +138,8 @@ export class Script extends Exchange {
   private rows: Array<unknown> = emptyRows()
   private shape: Shape = noColumns
   private read: ReadRow | undefined
+  /** Results with columns of types that are not known yet: their rows are as they came. */
+  private readonly raw: Array<{ readonly rows: Array<unknown>; readonly shape: Shape }> = []
   private fault: DbError | undefined
   private committed = false
   private readonly wasOpen: boolean
@@ -140,9 +165,14 @@ export class Script extends Exchange {
   }
 
   override row(values: Values): void {
+    if (this.raw.at(-1)?.rows === this.rows) {
+      this.rows.push(values)
+      return
+    }
     try {
-      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers)
-      this.rows.push(this.read(values))
+      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.connection.types)
+      if (this.read === undefined) this.raw.push({ rows: this.rows, shape: this.shape })
+      this.rows.push(this.read === undefined ? values : this.read(values))
     } catch (cause) {
       this.fault ??= readError(this.connection, cause, this.request.text)
     }
@@ -185,7 +215,23 @@ export class Script extends Exchange {
         undefined
       )
     }
-    const results = this.results
+    const [raw] = this.raw
+    if (raw === undefined) return this.answer()
+    connection.lookup(
+      this.raw.flatMap(({ shape }) => shape.unknown(connection.types)),
+      undefined,
+      this.request.text,
+      (failure) => {
+        if (failure !== undefined) return this.done(failure, undefined)
+        for (const { rows, shape } of this.raw) this.fault ??= decode(connection, this.request, rows, shape)
+        if (this.fault === undefined) this.answer()
+        else this.done(this.fault, undefined)
+      }
+    )
+  }
+
+  private answer(): void {
+    const { connection, results } = this
     const first = results[0]
     if (results.length === 1 && this.text.commits && first!.command === "ROLLBACK") {
       return this.done(connection.failures.commitWasRollback(this.request.text), undefined)

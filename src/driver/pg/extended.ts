@@ -8,7 +8,7 @@ import type { Done, Request } from "../Driver.js"
 import { emptyRows } from "../row.js"
 import type { ServerError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
-import { copyError, Exchange, readError } from "./exchange.js"
+import { copyError, decode, Exchange, readError } from "./exchange.js"
 import type { Params } from "./params.js"
 import type { Prepared } from "./prepared.js"
 import type { Field, ReadRow, Values } from "./shape.js"
@@ -22,6 +22,12 @@ const lockLimit = "SELECT set_config('lock_timeout', $1, true)"
 const noStatementLimit = "SET LOCAL statement_timeout TO DEFAULT"
 const noLockLimit = "SET LOCAL lock_timeout TO DEFAULT"
 const noParams: ReadonlyArray<Encoded> = []
+
+/**
+ * What the server says, in English whatever its language is, when a plan refers to a type, table or function that is no longer there:
+ * one that was dropped, or made again under its name.
+ */
+const gone = /^(?:cache lookup failed for |could not open relation with OID |could not find (?:attribute|tuple|rule) )/
 
 /** For a value that was refused where the type it was refused for may be a thing of the past. */
 const doubt =
@@ -50,6 +56,8 @@ export abstract class Extended extends Exchange {
   private isNew = false
   private read: ReadRow | undefined
   private isBegun = false
+  /** The rows are as they came: nothing is known yet of the type of a column. */
+  private isRaw = false
   /** Set while the types of the parameters are awaited. */
   protected unbound: (() => void) | undefined
 
@@ -77,6 +85,7 @@ export abstract class Extended extends Exchange {
     this.parsing = undefined
     this.read = undefined
     this.isBegun = false
+    this.isRaw = false
     this.unbound = undefined
     this.wasOpen = connection.transaction !== "idle"
     if (request.begin !== undefined) this.before(request.begin, noParams)
@@ -103,7 +112,7 @@ export abstract class Extended extends Exchange {
 
   private bind(portal: string, limit: number): void {
     const prepared = this.prepared!
-    const fault = this.params.fit(prepared.types)
+    const fault = this.params.fit(prepared.types, this.connection.types)
     if (fault !== undefined) {
       this.fault = this.connection.failures.parameter(fault, this.request.text)
       return writer.sync()
@@ -193,12 +202,34 @@ export abstract class Extended extends Exchange {
 
   override row(values: Values, _length: number): void {
     if (this.ahead > 0) return
+    if (this.isRaw) {
+      this.rows.push(values)
+      return
+    }
     try {
-      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers)
-      this.rows.push(this.read(values))
+      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.connection.types)
+      this.isRaw = this.read === undefined
+      this.rows.push(this.read === undefined ? values : this.read(values))
     } catch (cause) {
       this.fault ??= readError(this.connection, cause, this.request.text)
     }
+  }
+
+  /**
+   * Reads the rows that came before the types of their columns were known, when the catalog has been asked.
+   *
+   * @param beside the cursor that stays open outside a transaction
+   */
+  protected settle(beside: Exchange | undefined, settled: (failure: DbError | undefined) => void): void {
+    if (!this.isRaw) return settled(undefined)
+    this.isRaw = false
+    const { connection, request, shape } = this
+    connection.lookup(
+      shape.unknown(connection.types),
+      beside,
+      request.text,
+      (failure) => settled(failure ?? decode(connection, request, this.rows, shape))
+    )
   }
 
   protected get shape(): Shape {
@@ -261,6 +292,8 @@ export abstract class Extended extends Exchange {
     const stale = code === "0A000" && error.routine === "RevalidateCachedQuery"
       ? "changed"
       : code.startsWith("42") && code !== "42501"
+      ? "changed"
+      : code === "XX000" && gone.test(error.message)
       ? "changed"
       : code.startsWith("22")
       ? "doubtful"
@@ -338,6 +371,10 @@ export class Statement extends Extended {
     if (this.text.commits && this.tag === "ROLLBACK") {
       return this.done(connection.failures.commitWasRollback(this.request.text), undefined)
     }
+    this.settle(undefined, (failure) => failure === undefined ? this.answer() : this.done(failure, undefined))
+  }
+
+  private answer(): void {
     this.done(undefined, this.request.mode === "raw" ? result(this.tag, this.rows, this.shape) : this.rows)
   }
 

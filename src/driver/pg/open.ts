@@ -335,7 +335,7 @@ const credential = <A>(
  */
 export const open = (
   config: DbConfig,
-  { prepareLimit, texts }: Omit<Settings, "failures">,
+  { prepareLimit, texts, types }: Omit<Settings, "failures">,
   memory: Memory
 ): Effect.Effect<PgConnection, ConnectionError | TimeoutError> => {
   const limit = config.pool.connectTimeout
@@ -344,6 +344,7 @@ export const open = (
   const settingsAt = (host: Host): Settings => ({
     prepareLimit,
     texts,
+    types,
     failures: new Failures(config.name, place(host), config.limits)
   })
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Types } from "./types.js"
 import { encode, encodeArray } from "./values.js"
 import type { Encoded } from "./writer.js"
 
@@ -36,13 +37,13 @@ export class Params {
   }
 
   /** Encodes the arrays for the types that are expected. Gives what stands in the way, and where. */
-  fit(types: ReadonlyArray<number> | undefined): Fault | undefined {
+  fit(types: ReadonlyArray<number> | undefined, known: Types): Fault | undefined {
     if (!this.hasArrays || types === undefined) return undefined
     for (let at = 0; at < this.given.length; at++) {
       const value = this.given[at]
       if (!Array.isArray(value)) continue
       try {
-        this.encoded[at] = encodeArray(value, types[at])
+        this.encoded[at] = encodeArray(value, types[at], known.delimiter(types[at]))
       } catch (cause) {
         return { cause, at }
       }

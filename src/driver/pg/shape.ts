@@ -5,7 +5,8 @@
  */
 import type { Mode } from "../Driver.js"
 import { rowMaker } from "../row.js"
-import { type Decode, decoder } from "./values.js"
+import type { Types } from "./types.js"
+import type { Decode } from "./values.js"
 
 /**
  * A column as `pg` describes it.
@@ -62,14 +63,29 @@ export class Shape {
 
   constructor(readonly fields: ReadonlyArray<Field>) {}
 
-  reader(mode: Mode, safeIntegers: boolean): ReadRow {
+  /** How its rows are read; `undefined` where the catalog has to be asked about {@link unknown} types first. */
+  reader(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {
     const at = (mode === "values" ? 2 : 0) + (safeIntegers ? 1 : 0)
-    return this.readers[at] ??= this.make(mode, safeIntegers)
+    return this.readers[at] ??= this.make(mode, safeIntegers, types)
   }
 
-  private make(mode: Mode, safeIntegers: boolean): ReadRow {
-    const decoders = this.fields.map((field) => decoder(field.dataTypeID, safeIntegers))
+  private make(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {
+    const decoders: Array<Decode> = []
+    for (const { dataTypeID } of this.fields) {
+      const decoder = types.decoder(dataTypeID, safeIntegers)
+      if (decoder === undefined) return undefined
+      decoders.push(decoder)
+    }
     return mode === "values" ? arrays(decoders) : objects(this.fields.map((field) => field.name), decoders)
+  }
+
+  /** The types of its columns of which nothing is known yet. */
+  unknown(types: Types): ReadonlyArray<number> {
+    return [
+      ...new Set(
+        this.fields.map(({ dataTypeID }) => dataTypeID).filter((oid) => types.decoder(oid, false) === undefined)
+      )
+    ]
   }
 }
 

@@ -5,7 +5,6 @@
  */
 import * as Redacted from "effect/Redacted"
 import { isAnyArrayBuffer, isDate, isMap, isPromise, isRegExp, isSet, isWeakMap, isWeakSet } from "node:util/types"
-import * as Pg from "pg"
 import * as PgArray from "./array.js"
 import { Json } from "./json.js"
 import * as Timestamp from "./timestamp.js"
@@ -138,12 +137,12 @@ const jsonArrayTypes: ReadonlySet<number> = new Set([199, 3807])
  * @since 0.1.0
  * @category encoding
  */
-export const encodeArray = (value: ReadonlyArray<unknown>, oid: number | undefined): Encoded =>
+export const encodeArray = (value: ReadonlyArray<unknown>, oid: number | undefined, delimiter = ","): Encoded =>
   oid !== undefined && jsonTypes.has(oid)
     ? encodeJson(value)
     : oid !== undefined && jsonArrayTypes.has(oid)
     ? PgArray.format(value, (item) => item === null ? null : encodeJson(item instanceof Json ? item.value : item))
-    : encode(value)
+    : PgArray.format(value, encodeElement, delimiter)
 
 /**
  * Reads the text of a value that is not NULL.
@@ -198,14 +197,12 @@ const bigints = new Map<number, Decode>([
   [1016, arrayOf(asBigint)]
 ])
 
-// `pg` types the oid as an enumeration of the built-in types; it takes any.
-const fromPg = Pg.types.getTypeParser as (oid: number, format: "text") => Decode
-
 /**
- * How a type is read. `safeIntegers`: `int8` as `bigint` instead of as a string.
+ * How a type is read that is read otherwise, or faster, than `pg` reads it. `safeIntegers`: `int8` as `bigint` instead of as a
+ * string.
  *
- * @since 0.1.0
+ * @since 0.2.0
  * @category decoding
  */
-export const decoder = (oid: number, safeIntegers: boolean): Decode =>
-  (safeIntegers ? bigints.get(oid) : undefined) ?? decoders.get(oid) ?? fromPg(oid, "text")
+export const decoderOf = (oid: number, safeIntegers: boolean): Decode | undefined =>
+  (safeIntegers ? bigints.get(oid) : undefined) ?? decoders.get(oid)
