@@ -63,3 +63,57 @@ const find = (text: string, dialect: Dialect): Boundary | undefined => {
   }
   return undefined
 }
+
+/** One statement that begins, ends or divides a transaction, and is nothing else: no body, no prepared transaction. */
+const control = new RegExp(
+  `^(?:begin(?:\\s+(?:work|tran|transaction|deferred|immediate|exclusive|isolation|read)\\b.*)?|start\\s+transaction\\b.*` +
+    `|(?:commit|end)${work}${chain}|(?:rollback|abort)${work}${chain}` +
+    `|rollback${work}\\s+to\\b.*|save(?:point|\\s+tran(?:saction)?)\\b.*|release(?:\\s+savepoint)?\\s+\\S+)$`,
+  "is"
+)
+const controls = new Map<Dialect, Map<string, boolean>>()
+
+/** Whether a first word may be one of those: SELECT, INSERT, UPDATE and most others are told apart by two letters. */
+const mayControl = (text: string): boolean => {
+  let at = 0
+  while (text.charCodeAt(at) <= 32) at++
+  const first = text.charCodeAt(at) | 32
+  const second = text.charCodeAt(at + 1) | 32
+  switch (first) {
+    case 98: // begin
+      return second === 101
+    case 99: // commit
+      return second === 111
+    case 101: // end
+      return second === 110
+    case 97: // abort
+      return second === 98
+    case 114: // rollback, release
+      return second === 111 || second === 101
+    case 115: // start, savepoint, save
+      return second === 116 || second === 97
+    default:
+      // A comment.
+      return first === 45 || first === 47 || first === 35
+  }
+}
+
+/** Whether a text is a single statement that begins, ends or divides a transaction. It costs other texts a look at two letters. */
+export const isControl = (text: string, dialect: Dialect): boolean => {
+  if (!mayControl(text) || text.length > longest) {
+    return false
+  }
+  let texts = controls.get(dialect)
+  if (texts === undefined) {
+    controls.set(dialect, texts = new Map())
+  }
+  let found = texts.get(text)
+  if (found === undefined) {
+    found = control.test(codeOf(text, dialect).trim().replace(/(?:\s*;)+$/, ""))
+    if (texts.size >= remembered) {
+      texts.clear()
+    }
+    texts.set(text, found)
+  }
+  return found
+}

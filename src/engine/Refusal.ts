@@ -43,6 +43,17 @@ export const unsendable = (database: string, what: string, statement: string | u
     ...(statement === undefined ? {} : { statement })
   })
 
+/** A statement that begins or ends a transaction, on a connection that goes back right behind it. */
+export const controlOutside = (database: string, statement: string): QueryError =>
+  unsendable(
+    database,
+    `"${
+      statement.trim().slice(0, 40)
+    }" outside of a session would do nothing: its connection goes back, cleaned, as soon as it has run. ` +
+      "Use Db.transaction, or Db.session and Db.scoped where the transaction is to be in your own hands",
+    statement
+  )
+
 /** A wait is over, or would never end. */
 export const acquireTimeout = (
   pool: { readonly database: string; readonly capacity: number; readonly holders: ReadonlyArray<Holder> },

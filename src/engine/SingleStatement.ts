@@ -4,8 +4,10 @@
  */
 import type { DbError, Holder, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { isControl } from "./Boundary.js"
 import type { Deadline } from "./Deadline.js"
 import { type AnyFiber, originOf } from "./Origin.js"
+import { controlOutside } from "./Refusal.js"
 import type { Borrower, Slot, Waiter } from "./Slot.js"
 import { excerpt, giveBack, type Ground, Work } from "./Work.js"
 import { limitLock, type Writer } from "./WriteLock.js"
@@ -64,6 +66,9 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
   /** Starts it. The answer may come before this returns. */
   start(): void {
     const { ground } = this
+    if (isControl(this.text, ground.driver.dialect)) {
+      return this.refuse(controlOutside(ground.name, this.text))
+    }
     const now = ground.clock.unsafeCurrentTimeMillis()
     if (ground.writeLock !== undefined && ground.writes(this.text)) {
       this.place = "lock"
