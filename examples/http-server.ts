@@ -8,13 +8,13 @@
 import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
-import { Config, Effect, Layer, Option, Redacted, Stream } from "effect"
-import { createHash, timingSafeEqual } from "node:crypto"
+import { Config, Duration, Effect, Layer, Option, Stream } from "effect"
 import { createServer } from "node:http"
 // #region import
 import * as DbHttp from "../src/DbHttp.js"
 import { Db, DbLive } from "../src/index.js"
 // #endregion
+import { password } from "./service/guards.js"
 
 // -- notes: repository functions know SQL and nothing of HTTP -------------------------------------
 
@@ -61,22 +61,7 @@ const reading = HttpLayerRouter.add(
   )
 ).pipe(Layer.provide(DbHttp.session(Db).layer))
 
-// -- who may see the status page ------------------------------------------------------------------
-
-// #region guard
-/** HTTP's own question for a password; compared in a time that tells nothing of it. */
-const password = (expected: Redacted.Redacted): DbHttp.Guard<never, HttpServerRequest.HttpServerRequest> => {
-  const digest = (text: string) => createHash("sha256").update(text).digest()
-  return (page) =>
-    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => {
-      const [, given = ""] = Buffer.from((headers["authorization"] ?? "").slice("Basic ".length), "base64")
-        .toString().split(/:(.*)/s)
-      return timingSafeEqual(digest(given), digest(Redacted.value(expected)))
-        ? page
-        : HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Basic realm=\"status\"" } })
-    })
-}
-// #endregion
+// -- the status page -------------------------------------------------------------------------------
 
 // #region status
 const status = Layer.unwrapEffect(
@@ -90,27 +75,6 @@ const status = Layer.unwrapEffect(
 
 const http = createServer()
 
-/** Takes no new connections, waits for the requests in flight, and cuts what is left: those are rolled back. */
-const drained = (limit: Config.Config<number>) =>
-  Layer.scopedDiscard(Effect.flatMap(limit, (seconds) =>
-    Effect.addFinalizer(() => {
-      const ended = Effect.async<void>((resume) => {
-        http.close(() => resume(Effect.void))
-        // A client that keeps its connection for later does not keep the process.
-        const timer = setInterval(() => http.closeIdleConnections(), 50)
-        return Effect.sync(() => clearInterval(timer))
-      })
-      return Effect.log("shutting down").pipe(
-        // Finalizers run where interruption is masked, and a wait that cannot be interrupted has no limit.
-        Effect.zipRight(Effect.timeoutOption(Effect.interruptible(ended), `${seconds} seconds`)),
-        Effect.flatMap((done) =>
-          Option.isSome(done)
-            ? Effect.log("every request has been answered")
-            : Effect.zipRight(Effect.sync(() => http.closeAllConnections()), Effect.logWarning("requests were cut"))
-        )
-      )
-    })))
-
 const schema = Layer.effectDiscard(
   Db.query("CREATE TABLE IF NOT EXISTS http_note (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
 )
@@ -119,11 +83,20 @@ const server = HttpLayerRouter.serve(Layer.mergeAll(writing, reading, status)).p
   Layer.provide(NodeHttpServer.layerConfig(() => http, { port: Config.withDefault(Config.integer("PORT"), 3000) }))
 )
 
-// They end in the order of this line: the requests, the server, then the database.
-drained(Config.withDefault(Config.integer("SHUTDOWN_SECONDS"), 10)).pipe(
+// #region draining
+const end = Layer.unwrapEffect(
+  Effect.map(
+    Config.duration("SHUTDOWN_LIMIT").pipe(Config.withDefault(Duration.seconds(10))),
+    (limit) => DbHttp.draining(http, { limit })
+  )
+)
+
+// They end in the order of these lines: the requests, the server, then the database.
+end.pipe(
   Layer.provide(server),
   Layer.provide(schema),
   Layer.provide(DbLive),
   Layer.launch,
   NodeRuntime.runMain
 )
+// #endregion

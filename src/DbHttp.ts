@@ -11,13 +11,16 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Server } from "node:http"
 import type { Db } from "./Db.js"
 import type { DbError } from "./DbError.js"
 import type { DbRegistry } from "./DbRegistry.js"
 import { ofRegistry, ofTags } from "./http/databases.js"
+import * as Draining from "./http/draining.js"
 import { answered, response } from "./http/failure.js"
 import { Group as GroupClass, groupLayer } from "./http/group.js"
 import * as HealthBody from "./http/health.js"
@@ -184,7 +187,8 @@ type Requirements<E, R> =
  * Routes that tell how these databases are. `GET`, all of them:
  *
  * - `/health/live`: the process runs. Never looks at a database.
- * - `/health/ready`: 200 when no database is unhealthy, else 503.
+ * - `/health/ready`: 200 when no database is unhealthy, else 503; also 503 from the moment in which {@link draining} begins
+ *   to end the server.
  * - `/health/db`: the reports of all, {@link Health}; `?name=` for one of them. 200 when healthy or degraded, 503 when
  *   unhealthy, the worst of them counts; 404 with the known names for another name.
  * - `/metrics`: what has been counted, for Prometheus.
@@ -238,6 +242,68 @@ export const Health = HealthBody.Health
  * @category schemas
  */
 export type Health = typeof Health.Type
+
+// -----------------------------------------------------------------------------
+// the end
+// -----------------------------------------------------------------------------
+
+/**
+ * How a server ends.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface DrainingOptions {
+  /** The longest wait for the requests in flight; their connections are cut then. Defaults to 10 seconds. */
+  readonly limit?: Duration.DurationInput | undefined
+  /**
+   * How long new connections are taken while `/health/ready` answers 503 already: as long as a load balancer needs to
+   * notice that. Defaults to 0.
+   */
+  readonly notice?: Duration.DurationInput | undefined
+  /**
+   * How long a connection without a request is left open, for a request that is on its way. Such a request is answered, and
+   * the client is told to send no other one on this connection. Defaults to 500 milliseconds.
+   */
+  readonly linger?: Duration.DurationInput | undefined
+}
+
+/**
+ * The orderly end of a server of Node, as a layer to put outside of all others: what it is provided with ends after it. When
+ * it is closed,
+ *
+ * 1. `/health/ready` of this server answers 503;
+ * 2. after `notice` no new connection is taken;
+ * 3. requests in flight and those that come on open connections are answered with `Connection: close`; connections without
+ *    one for `linger` are closed;
+ * 4. what is not done after `limit` is cut, which interrupts its handlers and rolls back what they were doing.
+ *
+ * Then the layers below are closed: the server, and last the databases. WebSockets are left to the layer that serves them.
+ *
+ * @example
+ * import { HttpLayerRouter } from "@effect/platform"
+ * import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+ * import { Db, DbLive } from "dblive"
+ * import * as DbHttp from "dblive/http"
+ * import { Layer } from "effect"
+ * import { createServer } from "node:http"
+ *
+ * const server = createServer()
+ *
+ * const program = DbHttp.draining(server, { limit: "20 seconds" }).pipe(
+ *   Layer.provide(HttpLayerRouter.serve(DbHttp.layer([Db]))),
+ *   Layer.provide(NodeHttpServer.layer(() => server, { port: 3000 })),
+ *   Layer.provide(DbLive)
+ * )
+ *
+ * // SIGTERM and SIGINT interrupt the main fiber, which closes the layers.
+ * Layer.launch(program).pipe(NodeRuntime.runMain)
+ *
+ * @since 0.2.0
+ * @category layers
+ */
+export const draining = (server: Server, options: DrainingOptions = {}): Layer.Layer<never> =>
+  Draining.draining(server, options)
 
 // -----------------------------------------------------------------------------
 // HttpApi

@@ -5,6 +5,7 @@ import * as DbHttp from "../../src/DbHttp.js"
 import { Db, DbError } from "../../src/index.js"
 import { Api, Unavailable } from "./Api.js"
 import { Catalog } from "./Catalog.js"
+import { guard } from "./guards.js"
 import * as Purchases from "./Purchases.js"
 
 /** What a client is told of a failing database: whether it may send its request again, and nothing of the inside. */
@@ -28,6 +29,7 @@ const PurchasesLive = HttpApiBuilder.group(Api, "purchases", (handlers) =>
 
 export const Routes = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(Api, { openapiPath: "/openapi.json" }).pipe(Layer.provide(PurchasesLive)),
-  // /health/live, /health/ready (503 takes this instance out), /health/db, /metrics
-  DbHttp.layer([Db, Catalog])
+  // /health/live, /health/ready (503 takes this instance out), /health/db, /metrics, and /debug/db/ui for those whom the
+  // guard lets in
+  Layer.unwrapEffect(Effect.map(guard, (debug) => DbHttp.layer([Db, Catalog], { debug })))
 )

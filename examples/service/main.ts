@@ -6,13 +6,14 @@
  * On PostgreSQL: the same with DATABASE_URL and CATALOG_DATABASE_URL. PORT is 3000 unless it says otherwise.
  *
  *     curl -d '{"reference":"1","product":"apple","quantity":2}' -H 'content-type: application/json' localhost:3000/purchases
+ *     open http://localhost:3000/debug/db/ui    # the status page; in production only with STATUS_PASSWORD
  */
 import { HttpLayerRouter, HttpServer } from "@effect/platform"
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Config, Duration, Effect, Layer } from "effect"
 import { createServer } from "node:http"
+import * as DbHttp from "../../src/DbHttp.js"
 import { Databases } from "./Databases.js"
-import { draining } from "./draining.js"
 import { Routes } from "./Routes.js"
 
 const server = createServer()
@@ -26,7 +27,7 @@ const Server = NodeHttpServer.layerConfig(
 // has begun, then the databases wait for their sessions and close.
 const Drain = Layer.unwrapEffect(Effect.map(
   Config.duration("DRAIN_LIMIT").pipe(Config.withDefault(Duration.seconds(10))),
-  (limit) => draining(server, limit)
+  (limit) => DbHttp.draining(server, { limit })
 ))
 
 const Service = Drain.pipe(

@@ -2,7 +2,7 @@
 import { HttpApiClient, HttpClient, HttpLayerRouter } from "@effect/platform"
 import { NodeContext, NodeHttpServer } from "@effect/platform-node"
 import { expect, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { ConfigProvider, Effect, Layer } from "effect"
 import * as DbTest from "../../src/DbTest.js"
 import { Db } from "../../src/index.js"
 import { Api, Purchase, ReferenceTaken, UnknownProduct } from "./Api.js"
@@ -70,3 +70,22 @@ it.scoped("tells its health and its figures", () =>
     expect(yield* (yield* HttpClient.get("/metrics")).text).toContain("dblive_sessions")
     expect(yield* Db.ping).toBe(true)
   }).pipe(Effect.provide(service)))
+
+it.scoped("shows the status page on this machine in development, and in production to those who know the password", () => {
+  const statusOf = (path: string, headers: Record<string, string>, variables: Record<string, string>) =>
+    HttpClient.get(path, { headers }).pipe(
+      Effect.map(({ status }) => status),
+      Effect.provide(
+        Layer.provide(service, Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))))
+      )
+    )
+  const page = "/debug/db/ui"
+  const known = { authorization: `Basic ${btoa("me:secret")}` }
+  return Effect.gen(function*() {
+    expect(yield* statusOf(page, {}, { NODE_ENV: "development" })).toBe(200)
+    expect(yield* statusOf(page, { host: "rebound.example" }, { NODE_ENV: "development" })).toBe(404)
+    expect(yield* statusOf(page, known, { NODE_ENV: "production" })).toBe(404)
+    expect(yield* statusOf(page, {}, { NODE_ENV: "production", STATUS_PASSWORD: "secret" })).toBe(401)
+    expect(yield* statusOf(page, known, { NODE_ENV: "production", STATUS_PASSWORD: "secret" })).toBe(200)
+  })
+})

@@ -28,7 +28,7 @@ export class Group extends HttpApiGroup.make("databases")
     HttpApiEndpoint.get("ready", "/health/ready")
       .addSuccess(Health.Ready)
       .addError(Health.NotReady, { status: unhealthy })
-      .annotate(OpenApi.Description, "Whether no database is unhealthy.")
+      .annotate(OpenApi.Description, "Whether no database is unhealthy, and the server is not at its end.")
   )
   .add(
     HttpApiEndpoint.get("health", "/health/db")

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as DbHealth from "../DbHealth.js"
 import type { Databases } from "./databases.js"
+import { isEnding } from "./draining.js"
 import { problem } from "./failure.js"
 
 export const Health = Schema.Struct({
@@ -57,12 +58,19 @@ export const live: Effect.Effect<HttpServerResponse.HttpServerResponse> = Effect
 export const reports = (databases: Databases): Effect.Effect<ReadonlyArray<DbHealth.Report>> =>
   Effect.forEach(databases.all, (_) => _.health, { concurrency: "unbounded" })
 
-export const ready = (databases: Databases): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.map(reports(databases), (reports) => {
-    const status = worst(reports)
-    const body: typeof Ready.Type | typeof NotReady.Type = { status: status === "unhealthy" ? "not ready" : "ready" }
-    return json(body, statusOf(status))
-  })
+const readiness = (status: DbHealth.Status): HttpServerResponse.HttpServerResponse => {
+  const body: typeof Ready.Type | typeof NotReady.Type = { status: status === "unhealthy" ? "not ready" : "ready" }
+  return json(body, statusOf(status))
+}
+
+/** A server at its end takes no further requests, whatever its databases say. */
+export const ready = (
+  databases: Databases
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ source }) =>
+    isEnding(source)
+      ? Effect.succeed(readiness("unhealthy"))
+      : Effect.map(reports(databases), (reports) => readiness(worst(reports))))
 
 const encode = Schema.encodeSync(Health)
 

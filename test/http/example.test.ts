@@ -48,7 +48,7 @@ const program = (seconds: number) =>
               NODE_ENV: "development",
               PORT: String(port),
               STATUS_PASSWORD: "pAssw0rd-canary",
-              SHUTDOWN_SECONDS: String(seconds)
+              SHUTDOWN_LIMIT: `${seconds} seconds`
             }
           }
         )
@@ -127,7 +127,7 @@ it.scopedLive("at its end nobody waits for a request that does not end", () =>
     process.kill("SIGTERM")
     assert.match(String(yield* answer), /hang up|reset/i)
     yield* exited
-    assert.include(output(), "requests were cut")
+    assert.include(output(), "1 request was cut")
   }), 60_000)
 
 const until = (holds: () => boolean): Effect.Effect<void> =>
