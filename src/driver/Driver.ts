@@ -308,6 +308,11 @@ export interface Driver {
   readonly fetchSize?: number | undefined
   /** The parameters that a statement can have at most, where there is a limit. */
   readonly mostParameters?: number | undefined
+  /**
+   * Looks, without a connection, whether the database is still the one that the connections have open; when it is not,
+   * all of them are lost. Asked by the health check. Defaults to nothing: a server tells its connections.
+   */
+  readonly intact?: (() => DbError | undefined) | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
   /**

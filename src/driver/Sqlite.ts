@@ -26,6 +26,10 @@
  * **Several statements in one text** run as one transaction, and give an array with the rows of each; unless one of them
  * cannot be part of a transaction, or ends one. They take no parameters.
  *
+ * **A file that is removed or replaced while it is open** is noticed when a connection is validated, and at the latest by the
+ * health check: all connections are lost (`ConnectionError` of reason `Lost`), and the file that is there now is opened. Where
+ * there is none, opening fails with reason `CannotOpen`: it is created for a program that starts, not in the place of one that was lost.
+ *
  * **REGEXP** takes JavaScript's regular expressions, with the flag `u`.
  *
  * **Names of constraints.** A `UniqueViolation` names the index where CREATE UNIQUE INDEX made one, else the columns
@@ -52,6 +56,7 @@ import { notLoaded } from "./Packages.js"
 import { connectionFault } from "./sqlite/codes.js"
 import { SqliteConnection } from "./sqlite/connection.js"
 import { toError, toOpenError } from "./sqlite/errors.js"
+import { DatabaseFile } from "./sqlite/file.js"
 import { Handle, type Shared } from "./sqlite/handle.js"
 import { type Constructor, open, type Spec } from "./sqlite/open.js"
 import { RemoteConnection } from "./sqlite/remote.js"
@@ -155,7 +160,7 @@ const openHere = (spec: Spec, shared: Shared, Database: Constructor): Driver.Dri
     if (shared.memory !== undefined) {
       return connected(shared.memory)
     }
-    const abandon = open(Database, spec, (fault, db) => {
+    const abandon = open(Database, { ...spec, mustExist: shared.file.existed }, (fault, db) => {
       if (fault !== undefined) {
         return resume(Effect.fail(toOpenError(fault)))
       }
@@ -241,7 +246,8 @@ export const makeFrom = (
         "use a file, set threads to 0, or set limits.statementTimeout to 0"
       )
     }
-    const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
+    const file = new DatabaseFile(spec.database, spec.filename)
+    const shared: Shared = { extensions: [], live: new Set(), file, memory: undefined, process: undefined }
     yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
     const driver: Driver.Driver = {
       dialect: "sqlite",
@@ -263,6 +269,11 @@ export const makeFrom = (
         : openHere(spec, shared, yield* loadConstructor(config.name)),
       // As it is compiled by all that compile it (SQLITE_MAX_VARIABLE_NUMBER).
       mostParameters: 32_766,
+      intact: () => {
+        const fault = file.check()
+        // The check of a file makes no other error.
+        return fault && toOpenError(fault)
+      },
       maxConnections: inMemory ? 1 : elsewhere ? config.threads : undefined,
       transactionId: undefined,
       commitStatus: undefined,

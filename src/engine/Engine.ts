@@ -328,11 +328,15 @@ export class Engine implements Ground {
   }
 
   /** The cheapest question to the server: fails with why it was not answered. */
-  readonly probe: Effect.Effect<void, DbError> = Effect.suspend(() =>
-    this.isBusyAlone
+  readonly probe: Effect.Effect<void, DbError> = Effect.suspend(() => {
+    const lost = this.driver.intact?.()
+    if (lost !== undefined) {
+      return Effect.fail(lost)
+    }
+    return this.isBusyAlone
       ? Effect.void
       : this.ask<void>((connection, done) => connection.ping(done), true)
-  )
+  })
 
   /**
    * What became of a transaction whose COMMIT got no answer, asked on another connection. `unknown` when nobody can say.

@@ -11,6 +11,7 @@ import type { Request } from "../Driver.js"
 import { codeOf, type Fault } from "./codes.js"
 import { SqliteConnection } from "./connection.js"
 import type { SqliteCursor } from "./cursor.js"
+import { DatabaseFile } from "./file.js"
 import { Handle, type Shared } from "./handle.js"
 import { type Constructor, open, type Spec } from "./open.js"
 import { toTable } from "./rows.js"
@@ -93,7 +94,8 @@ const write = (answer: Answer) => {
   }
 }
 
-const shared: Shared = { extensions: [], live: new Set(), memory: undefined, process: undefined }
+/** One for all databases that there can be here: the first message names it. */
+let shared: Shared
 
 /** How long rows are read ahead that the program may not want, in milliseconds. */
 const longestAhead = 10
@@ -192,8 +194,10 @@ const free = (connection: SqliteConnection<Fault>, id: number, reply: Reply) => 
 
 const dispatch = (message: Message, reply: Reply): void => {
   if (message[0] === "open") {
-    shared.extensions.push(...message[2])
-    connect(message[1], reply)
+    const [, spec, extensions] = message
+    const file = new DatabaseFile(spec.database, spec.filename)
+    shared = { extensions: [...extensions], live: new Set(), file, memory: undefined, process: undefined }
+    connect(spec, reply)
     return
   }
   // "open" is the first message, and the program gives up when it fails.

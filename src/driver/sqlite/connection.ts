@@ -8,9 +8,10 @@ import { backup, type BackupMetadata } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
 import { withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
+import { type Holder, WriteAheadLog } from "./file.js"
 import type { Handle, Shared } from "./handle.js"
 import { LockWait, type Since } from "./lock.js"
-import { OpenFile, type Spec } from "./open.js"
+import type { Spec } from "./open.js"
 import { bindable } from "./parameters.js"
 import { Residue } from "./residue.js"
 import { namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
@@ -54,7 +55,7 @@ let ids = 0
  * `Driver.Connection`, where `E` is `DbError`. In a process of its own it keeps faults as they are, and gives rows as
  * tables (`tabular`), so that the names of the columns travel once.
  */
-export class SqliteConnection<E> {
+export class SqliteConnection<E> implements Holder {
   readonly id = ++ids
   readonly serverVersion: string
   onLost: ((error: E) => void) | undefined = undefined
@@ -63,7 +64,7 @@ export class SqliteConnection<E> {
   private readonly question: Sqlite.Statement
   private readonly cursors = new Set<SqliteCursor<E>>()
   private readonly residue: Residue
-  private readonly file: OpenFile | undefined
+  private readonly log: WriteAheadLog
   private open = false
   /** Whether a statement has run in the open transaction: before that, its locks are still to be taken. */
   private begun = false
@@ -90,7 +91,8 @@ export class SqliteConnection<E> {
     // This pragma, other than most, asks the file each time it is run.
     this.question = db.prepare("PRAGMA schema_version")
     this.serverVersion = String(db.prepare("SELECT sqlite_version()").pluck().get())
-    this.file = spec.filename === ":memory:" ? undefined : new OpenFile(spec)
+    this.log = new WriteAheadLog(spec.database, spec.filename)
+    shared.file.join(this)
   }
 
   get db(): Sqlite.Database {
@@ -266,12 +268,22 @@ export class SqliteConnection<E> {
   private fault(cause: unknown, text: string, outcome?: Outcome | undefined): Fault {
     const fault = classify(this.place(text, outcome), cause)
     const { fields } = fault
-    if (fields._tag === "ConnectionError" && fields.reason === "Lost" && this.file !== undefined && !this.lost) {
+    if (fields._tag === "ConnectionError" && fields.reason === "Lost" && !this.inMemory) {
+      this.forfeit(fault)
+    }
+    return fault
+  }
+
+  private get inMemory(): boolean {
+    return this.spec.filename === ":memory:"
+  }
+
+  forfeit(fault: Fault): void {
+    if (!this.lost) {
       this.ended = fault
       // After the failed request has been answered.
       queueMicrotask(() => this.onLost?.(this.toError(fault)))
     }
-    return fault
   }
 
   private failed<A>(cause: unknown, task: Task<E, A>, wasOpen: boolean, since: Since | undefined): void {
@@ -400,13 +412,26 @@ export class SqliteConnection<E> {
       if (this.ended !== undefined) {
         throw this.ended
       }
-      this.file?.check()
+      const gone = this.shared.file.check() ?? this.withoutLog()
+      if (gone !== undefined) {
+        throw gone
+      }
       this.question.get()
     } catch (cause) {
       // A locked file is alive.
       fault = isBusy(cause) ? undefined : this.fault(cause, this.question.source)
     }
     done(fault && this.toError(fault), undefined)
+  }
+
+  private withoutLog(): Fault | undefined {
+    const gone = this.log.check(() => this.db.pragma("journal_mode", { simple: true }) === "wal")
+    if (gone !== undefined) {
+      // What was committed is in the log alone, which this connection still has open: it goes into the database's file now.
+      this.db.pragma("wal_checkpoint")
+      this.shared.file.forfeit(gone)
+    }
+    return gone
   }
 
   reset(policy: ResetPolicy, done: Reply<E, void>): void {
@@ -450,7 +475,8 @@ export class SqliteConnection<E> {
     for (const cursor of [...this.cursors]) {
       cursor.stop()
     }
-    if (this.file === undefined) {
+    this.shared.file.leave(this)
+    if (this.inMemory) {
       // The database is its handle, which therefore stays, for the next connection.
       if (this.open) {
         this.rollback()

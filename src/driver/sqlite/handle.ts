@@ -2,6 +2,7 @@
  * What lives longer than a connection.
  */
 import type Sqlite from "better-sqlite3"
+import type { DatabaseFile } from "./file.js"
 import type { Process } from "./process.js"
 
 /** What all connections of one database share. */
@@ -10,6 +11,8 @@ export interface Shared {
   readonly extensions: Array<string>
   /** Handles and processes that are open: nothing of a database outlives its driver. */
   readonly live: Set<{ readonly kill: () => void }>
+  /** The file that its connections have open. */
+  readonly file: DatabaseFile
   /**
    * What holds an in-memory database. It must not end with a connection, which a pool may replace at any time: it ends
    * with the driver.

@@ -14,6 +14,8 @@ export interface Spec {
   /** An absolute path, or `:memory:`. */
   readonly filename: string
   readonly readOnly: boolean
+  /** Whether the file was there before, and so is not created. */
+  readonly mustExist?: boolean | undefined
   /** Pragmas beside those of the driver, or in their place. */
   readonly settings: Readonly<Record<string, string>>
   /** Statements kept prepared; 0: none. */
@@ -147,6 +149,11 @@ const prepareFile = (spec: Spec): Fault | undefined => {
     if (spec.readOnly) {
       return Fs.existsSync(filename) ? undefined : cannot("there is no such file, and read-only access creates none")
     }
+    if (spec.mustExist === true) {
+      return Fs.existsSync(filename) ? undefined : cannot(
+        "it was removed while the database was open. A new one would be empty, and is created when the program starts again"
+      )
+    }
     Fs.mkdirSync(Path.dirname(filename), { recursive: true })
     return undefined
   } catch (cause) {
@@ -166,7 +173,11 @@ const openNow = (Database: Constructor, spec: Spec): Sqlite.Database => {
   const inMemory = spec.filename === ":memory:"
   // SQLite's own waiting for locks would stop the event loop; connections repeat the statement instead.
   const content = inMemory && spec.image !== undefined ? Buffer.from(spec.image) : spec.filename
-  const db = new Database(content, { timeout: 0, readonly: spec.readOnly && !inMemory })
+  const db = new Database(content, {
+    timeout: 0,
+    readonly: spec.readOnly && !inMemory,
+    fileMustExist: spec.mustExist === true && !inMemory
+  })
   try {
     const wrong = checkSettings(db, spec)
     if (wrong !== undefined) {
@@ -252,26 +263,4 @@ export const open = (
   }
   attempt()
   return () => clearTimeout(timer)
-}
-
-/** The file a connection has open: a handle outlives its file's name, and would go on writing where nobody looks. */
-export class OpenFile {
-  private readonly stats: Fs.Stats | undefined
-
-  constructor(private readonly spec: Spec) {
-    this.stats = Fs.statSync(spec.filename, { throwIfNoEntry: false })
-  }
-
-  /** Throws a fault when the file was removed or replaced. */
-  check(): void {
-    const now = Fs.statSync(this.spec.filename, { throwIfNoEntry: false })
-    if (now?.ino !== this.stats?.ino || now?.dev !== this.stats?.dev) {
-      throw connectionFault({ database: this.spec.database }, {
-        reason: "Lost",
-        outcome: "NotSent",
-        what: `the file ${this.spec.filename} was removed or replaced`,
-        advice: "a new connection opens the file that is there now"
-      })
-    }
-  }
 }

@@ -13,6 +13,7 @@ import { fetched, noMore } from "../row.js"
 import type { BackupMetadata } from "./backup.js"
 import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
 import { toError, toOpenError } from "./errors.js"
+import type { Holder } from "./file.js"
 import type { Shared } from "./handle.js"
 import type { Spec } from "./open.js"
 import { sendable } from "./parameters.js"
@@ -57,7 +58,7 @@ const sent = (request: Request, params: ReadonlyArray<unknown>): Sent => {
   return [text, params, mode, prepare, begin ?? null, lockTimeout ?? null, safeIntegers]
 }
 
-export class RemoteConnection implements Connection {
+export class RemoteConnection implements Connection, Holder {
   /** That of the process. */
   readonly id: number
   transaction: TransactionStatus = "idle"
@@ -75,6 +76,7 @@ export class RemoteConnection implements Connection {
   ) {
     this.id = process.id
     process.onGone = (cause) => this.end(cause)
+    shared.file.join(this)
   }
 
   /** Starts a process and opens the file in it. Returns how to give up. */
@@ -129,7 +131,10 @@ export class RemoteConnection implements Connection {
       if (isInMemory(spec)) {
         shared.process = process
       }
-      process.ask(["open", { ...spec, since: Date.now() }, extensions.slice()], answered)
+      process.ask(
+        ["open", { ...spec, mustExist: shared.file.existed, since: Date.now() }, extensions.slice()],
+        answered
+      )
     } else {
       process.ask(["reopen"], answered)
     }
@@ -172,11 +177,18 @@ export class RemoteConnection implements Connection {
     this.transaction = open ? "open" : "idle"
     this.dirty = dirty
     const fault = plain === null ? undefined : fromPlain(plain)
-    if (lost && fault !== undefined && this.ended === undefined) {
+    if (lost && fault !== undefined) {
+      this.forfeit(fault)
+    }
+    pending.reply(fault, value)
+  }
+
+  /** What it was asked already is answered. */
+  forfeit(fault: Fault): void {
+    if (this.ended === undefined) {
       this.ended = fault
       queueMicrotask(() => this.tellLost(fault))
     }
-    pending.reply(fault, value)
   }
 
   private tellLost(fault: Fault): void {
@@ -333,6 +345,11 @@ export class RemoteConnection implements Connection {
   }
 
   ping(done: Done<void>): void {
+    // The process knows of its own connection only.
+    const fault = this.shared.file.check()
+    if (fault !== undefined) {
+      return done(toError(fault), undefined)
+    }
     this.simple(["ping"], done)
   }
 
@@ -411,6 +428,7 @@ export class RemoteConnection implements Connection {
       this.destroy()
     } else {
       this.process.close()
+      this.shared.file.leave(this)
       this.ended = closed(this.place())
     }
     if (isInMemory(this.spec)) {
@@ -422,6 +440,7 @@ export class RemoteConnection implements Connection {
 
   destroy(): void {
     const fault = this.ended ??= closed(this.place())
+    this.shared.file.leave(this)
     if (isInMemory(this.spec)) {
       // The database is its process, which therefore goes on, for the next connection.
       this.process.onGone = undefined
