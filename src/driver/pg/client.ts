@@ -70,7 +70,7 @@ export const services = (
   open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
 ): Driver["services"] =>
   Effect.fnUntraced(function*({ client }: ClientContext) {
-    const listener = yield* Listener.make(config.name, open)
+    const listener = yield* Listener.make(config.name, open, config.pool.keepalive)
     const pgClient: PgClient = FamilyClient.extend(client, {
       [typeId]: typeId,
       config: clientConfig(config),

@@ -6,9 +6,10 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as Mailbox from "effect/Mailbox"
 import * as Metric from "effect/Metric"
-import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -28,9 +29,12 @@ export const reconnects = Metric.counter("dblive.listen.reconnects", {
   incremental: true
 })
 
-/** A quiet connection is asked this often whether it lives: a dropped one says nothing by itself. */
-const askEvery = Duration.seconds(30)
-const answerLimit = Duration.seconds(10)
+/**
+ * A quiet connection is asked whether it lives: a dropped one says nothing by itself. Not less often than this, and more
+ * often where `keepalive` is shorter than both together, so that a loss is noticed within it. In milliseconds.
+ */
+const longestPause = 30_000
+const longestAnswer = 10_000
 const closeLimit = Duration.seconds(1)
 
 /** PostgreSQL cuts longer names without an error, and the notifications would have another name. */
@@ -47,16 +51,18 @@ interface Link {
   readonly ended: Deferred.Deferred<ConnectionError | undefined>
 }
 
-interface Deliver {
-  (payload: string): void
-}
+/** A stream of payloads. */
+type Payloads = Mailbox.Mailbox<string, ConnectionError>
 
 /**
  * @since 0.1.0
  * @category models
  */
 export interface Listener {
-  /** The payloads sent to a channel from now on. Listens when the stream begins, confirmed by the server. */
+  /**
+   * The payloads sent to a channel from now on. Listens when the stream begins, confirmed by the server. When the layer of
+   * the database is closed, it fails with `ConnectionError` of reason `Closed`, after what has arrived.
+   */
   readonly listen: (channel: string) => Stream.Stream<string, DbError>
 }
 
@@ -78,17 +84,21 @@ const quote = (channel: string): string => `"${channel.replaceAll("\"", "\"\"")}
 
 /**
  * Makes the listener of a database. It opens a connection when the first stream begins and closes it when the last one
- * has ended.
+ * has ended. `keepalive`: within how many milliseconds a connection that went silent is noticed; 0: within 40 seconds.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
   database: string,
-  open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
+  open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>,
+  keepalive: number
 ): Effect.Effect<Listener, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const channels = new Map<string, Set<Deliver>>()
+    const askEvery = keepalive > 0 ? Math.min(longestPause, keepalive * 0.75) : longestPause
+    const answerLimit = keepalive > 0 ? Math.min(longestAnswer, keepalive * 0.25) : longestAnswer
+    const channels = new Map<string, Set<Payloads>>()
+    const closed = yield* Deferred.make<never, ConnectionError>()
     const lock = Effect.unsafeMakeSemaphore(1)
     const isUp = Effect.unsafeMakeLatch(false)
     let link: Link | undefined
@@ -132,7 +142,7 @@ export const make = (
           Effect.flatMap(restore(open), (connection) => {
             const ended = Deferred.unsafeMake<ConnectionError | undefined>(FiberId.none)
             connection.onNotification = (channel, payload) => {
-              for (const deliver of channels.get(channel) ?? []) deliver(payload)
+              for (const payloads of channels.get(channel) ?? []) payloads.unsafeOffer(payload)
             }
             connection.onLost = (error) => {
               if (link?.connection === connection) {
@@ -153,22 +163,22 @@ export const make = (
         )
     )
 
-    const add = (channel: string, deliver: Deliver): Effect.Effect<void, DbError> =>
+    const add = (channel: string, payloads: Payloads): Effect.Effect<void, DbError> =>
       lock.withPermits(1)(Effect.suspend(() => {
         const others = channels.get(channel)
         // Heard of before the server is asked: nothing that arrives right after its answer is missed.
         if (others !== undefined) {
-          others.add(deliver)
+          others.add(payloads)
           return connect
         }
-        channels.set(channel, new Set([deliver]))
+        channels.set(channel, new Set([payloads]))
         return link === undefined ? connect : run(link.connection, `LISTEN ${quote(channel)}`)
       }))
 
-    const remove = (channel: string, deliver: Deliver): Effect.Effect<void> =>
+    const remove = (channel: string, payloads: Payloads): Effect.Effect<void> =>
       lock.withPermits(1)(Effect.suspend(() => {
         const all = channels.get(channel)
-        if (all === undefined || !all.delete(deliver) || all.size > 0) return Effect.void
+        if (all === undefined || !all.delete(payloads) || all.size > 0) return Effect.void
         channels.delete(channel)
         if (channels.size === 0) return silence
         // A failure means that the connection is lost: then nobody listens on it.
@@ -201,7 +211,25 @@ export const make = (
       yield* Metric.update(Metric.tagged(reconnects, "db.client.connection.pool.name", database), 1)
     })
 
-    yield* Effect.addFinalizer(() => lock.withPermits(1)(silence))
+    const end = Effect.suspend(() => {
+      const error = connectionError({
+        reason: "Closed",
+        what: "its layer was closed, and with it the connection that listens",
+        outcome: "NotSent",
+        database
+      })
+      // First: who waits for a connection while it holds the lock is let go by it.
+      Deferred.unsafeDone(closed, Effect.fail(error))
+      return lock.withPermits(1)(Effect.suspend(() => {
+        for (const all of channels.values()) {
+          for (const payloads of all) payloads.unsafeDone(Exit.fail(error))
+        }
+        channels.clear()
+        return silence
+      }))
+    })
+
+    yield* Effect.addFinalizer(() => end)
     yield* Effect.forkScoped(Effect.interruptible(Effect.forever(watch)))
 
     const listen = (channel: string): Stream.Stream<string, DbError> =>
@@ -215,13 +243,10 @@ export const make = (
             statement: undefined
           })
         }
-        const payloads = yield* Queue.unbounded<string>()
-        const deliver: Deliver = (payload) => {
-          payloads.unsafeOffer(payload)
-        }
-        yield* Effect.addFinalizer(() => Effect.zipRight(remove(channel, deliver), Queue.shutdown(payloads)))
-        yield* add(channel, deliver)
-        return Stream.fromQueue(payloads)
+        const payloads = yield* Mailbox.make<string, ConnectionError>()
+        yield* Effect.addFinalizer(() => Effect.zipRight(remove(channel, payloads), payloads.shutdown))
+        yield* Effect.raceFirst(Deferred.await(closed), add(channel, payloads))
+        return Mailbox.toStream(payloads)
       }))
 
     return { listen }

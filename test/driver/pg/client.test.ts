@@ -7,12 +7,14 @@ import { assert, it } from "@effect/vitest"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { inspect } from "node:util"
@@ -218,6 +220,64 @@ describePostgres("PgClient", () => {
       yield* heard("a", one.queue)
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
+
+  it.scoped("a connection that goes silent is noticed within keepalive, and made again", () => {
+    const warnings: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      if (logLevel._tag === "Warning") warnings.push(String(message))
+    })
+    return Effect.gen(function*() {
+      const { listening, proxy, sql } = yield* fresh({ pool: { keepalive: "4 seconds" } })
+      const counter = Metric.tagged(Pg.reconnects, "db.client.connection.pool.name", "default")
+      const before = (yield* Metric.value(counter)).count
+      const { queue } = yield* collect(sql.listen("a"))
+      const heard = eventually(
+        Effect.zipRight(Effect.orDie(sql.notify("a", "x")), queue.size),
+        (size) => size > 0
+      )
+      yield* heard
+      const [{ pid }] = (yield* listening) as [any]
+      const [link] = proxy.connections().slice(-1)
+      link!.hold()
+      yield* TestClock.adjust("3 seconds")
+      // It is asked now; what is sent is lost.
+      yield* TestClock.adjust("1 seconds")
+      yield* eventually(listening, (rows) => rows.some((row) => row["pid"] !== pid))
+      yield* eventually(Effect.map(Metric.value(counter), ({ count }) => count), (count) => count === before + 1)
+      assert.strictEqual(warnings.length, 1)
+      assert.include(warnings[0]!, "Notifications sent meanwhile do not arrive")
+      yield* queue.takeAll
+      yield* heard
+    }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+  })
+
+  it.scoped("a stream ends with Closed, after what has arrived, when the layer closes; also one that still connects", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { proxy, sql } = yield* Scope.extend(fresh(), scope)
+      const arrived: Array<string> = []
+      const open = yield* Effect.fork(
+        Effect.flip(Stream.runForEach(sql.listen("a"), (payload) => Effect.sync(() => arrived.push(payload))))
+      )
+      yield* eventually(
+        Effect.zipRight(Effect.orDie(sql.notify("a", "x")), Effect.sync(() => arrived.length)),
+        (count) => count > 0
+      )
+      // LISTEN for another channel gets no answer.
+      proxy.blackHole()
+      const waiting = yield* Effect.fork(Effect.flip(Stream.runDrain(sql.listen("b"))))
+      yield* Effect.yieldNow()
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      for (const fiber of [open, waiting]) {
+        const error = fromSqlError(yield* Fiber.join(fiber), "default")
+        assert.include(error, { _tag: "ConnectionError", reason: "Closed", outcome: "NotSent" })
+        assert.include(error.message, "its layer was closed")
+      }
+      yield* Effect.zipRight(Effect.yieldNow(), TestClock.adjust("20 seconds"))
+      yield* Fiber.join(closing)
+      const late = fromSqlError(yield* Effect.flip(Stream.runDrain(sql.listen("a"))), "default")
+      assert.strictEqual(late.reason, "Closed")
+    }))
 
   it.scoped("attempts to listen again go on, ever slower, until the server is back", () =>
     Effect.gen(function*() {
