@@ -214,6 +214,7 @@ export const measure = async <Op>(peer: Peer<Op>, workload: Workload, size: Size
     case "S1":
       return select && throughput(size.count, await timed(kind, size, (i) => select(idOf(i))))
     case "W2":
+    case "W2.asked":
       return session && throughput(size.count, await timed(kind, size, (i) => session(idOf(i))))
     case "W3":
       return transaction && throughput(size.count, await timed(kind, size, (i) => transaction(idOf(i), i)))

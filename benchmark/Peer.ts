@@ -26,7 +26,7 @@ export interface Target {
 export interface Operations<Op> {
   /** W1, W7, S1: reads the item, answers `sumOf(row)`. */
   readonly select?: (id: number) => Op
-  /** W2: pins a connection, asks it `SELECT 1` (or validates it as the peer does), reads the item on it. */
+  /** W2, W2.asked: pins a connection, asks it `SELECT 1` (or validates it as the peer does), reads the item on it. */
   readonly session?: (id: number) => Op
   /** W3: reads the account, adds the amount to it, writes the entry. Answers 1. */
   readonly transaction?: (id: number, amount: number) => Op

@@ -86,7 +86,10 @@ export interface PoolOptions {
   readonly acquireTimeout?: Duration.DurationInput | undefined
   /** The longest opening of one connection. Defaults to 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
-  /** A connection idle for this long is pinged before it is lent; 0: always. Defaults to 500 ms, 0 in a test worker. */
+  /**
+   * A connection idle for this long is pinged before it is lent; 0: each is, also one that goes from one session straight to
+   * the next, which costs every session a round trip. Defaults to 500 ms, 0 in a test worker.
+   */
   readonly validateAfter?: Duration.DurationInput | undefined
   /** A connection is replaced at this age, less up to 10 % jitter. Defaults to 1 hour. */
   readonly maxLifetime?: Duration.DurationInput | undefined

@@ -142,7 +142,15 @@ export class Pool<C> {
     }
     const now = this.clock.unsafeCurrentTimeMillis()
     this.returned(slot, now)
-    this.place(slot, now)
+    if (
+      this.settings.validateAfter === 0 && this.line.head !== undefined && this.closing.isOpen &&
+      now < slot.expiresAt && !this.handling.isLost(slot.connection)
+    ) {
+      // Always asked, also on the way from one borrower straight to the next.
+      this.validate(slot, now)
+    } else {
+      this.place(slot, now)
+    }
   }
 
   /** Keeps a returned slot back while it is being cleaned; `give` or `discard` follows. */

@@ -154,6 +154,34 @@ describe("pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
+  it.effect("0 validates always: also a connection that goes from one session straight to the next", () =>
+    Effect.gen(function*() {
+      const { control, layer, log } = yield* fakeDb({ pool: { size: 1, overflow: 0, validateAfter: 0 } })
+      yield* Effect.gen(function*() {
+        const first = yield* holding
+        yield* first.entered
+        const waiting = yield* Effect.forEach([1, 2, 3], (n) => Effect.fork(Db.session(Db.query(`SELECT ${n}`))))
+        yield* settle
+        assert.strictEqual((yield* Db.pool).waiting, 3)
+        assert.strictEqual(control.ping.calls, 0)
+        yield* first.leave
+        yield* Fiber.joinAll(waiting)
+        assert.strictEqual(control.ping.calls, 3)
+        const told = log.filter(({ what }) => what === "ping" || what === "execute").map(({ what }) => what)
+        assert.deepStrictEqual(told, ["ping", "execute", "ping", "execute", "ping", "execute"])
+        // One that died with the session before it.
+        const second = yield* holding
+        yield* second.entered
+        const next = yield* Effect.fork(Db.session(Db.query("SELECT 4")))
+        yield* settle
+        control.ping.next({ fail: fakeErrors.lost })
+        yield* second.leave
+        yield* Fiber.join(next)
+        assert.strictEqual(control.open.calls, 2)
+        assert.deepInclude(yield* Db.pool, { inUse: 0, waiting: 0, idle: 1 })
+      }).pipe(Effect.provide(layer))
+    }))
+
   it.effect("validates all older idle connections after one was lost", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({ pool: { size: 2, validateAfter: "1 hour" } })

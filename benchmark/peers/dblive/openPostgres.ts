@@ -33,8 +33,8 @@ export const openPostgres = (
         overflow: 0,
         maxWaiters: 100_000,
         acquireTimeout: "60 seconds",
-        // as the peers do in this workload: asked each time
-        ...(target.workload === "W2" ? { validateAfter: 0 } : {})
+        // As the peers do: every session asks.
+        ...(target.workload === "W2.asked" ? { validateAfter: 0 } : {})
       }
     }).pipe(Layer.provideMerge(around)),
     operations: {
