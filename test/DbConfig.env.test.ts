@@ -491,9 +491,23 @@ describe("typos of variables", () => {
       ]),
       [
         { variable: "SURVEY_HUB_DATABASE_URI", meant: "SURVEY_HUB_DATABASE_URL" },
-        { variable: "SURVEYHUB_DATABASE_HOSTT", meant: "SURVEYHUB_DATABASE_HOST" }
+        { variable: "SURVEYHUB_DATABASE_HOSTT", meant: "SURVEYHUB_DATABASE_HOST" },
+        { variable: "SURVEY_HUM_DATABASE_URL", meant: "SURVEY_HUB_DATABASE_URL" }
       ]
     )
+  })
+
+  it("of a named database: its name misspelt, where nothing configures it, and the word DATABASE", () => {
+    deepStrictEqual(typos("Rep", ["REPP_DATABASE_URL"]), [
+      { variable: "REPP_DATABASE_URL", meant: "REP_DATABASE_URL" }
+    ])
+    // It may be another database's.
+    deepStrictEqual(typos("Rep", ["REPP_DATABASE_URL", "REP_DATABASE_URL"]), [])
+    deepStrictEqual(typos("north", ["SOUTH_DATABASE_URL"]), [])
+    deepStrictEqual(typos("Rep", ["REPP_DATABASE_POOL_SIZE"]), [])
+    deepStrictEqual(typos("SurveyHub", ["SURVEY_HUB_DATABSE_URL", "SURVEY_HUB_URL", "SURVEY_HUB_DATABSE_COLOUR"]), [
+      { variable: "SURVEY_HUB_DATABSE_URL", meant: "SURVEY_HUB_DATABASE_URL" }
+    ])
   })
 
   it.effect("are logged, by name alone", () => {

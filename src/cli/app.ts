@@ -18,7 +18,8 @@ import * as LogLevel from "effect/LogLevel"
 import { readFileSync } from "node:fs"
 import { exit } from "./command.js"
 import { dblive } from "./commands.js"
-import { exitCodes } from "./report.js"
+import { above, writtenAbove } from "./progress.js"
+import { exitCodes, received } from "./report.js"
 import { withoutColours } from "./text.js"
 
 /** The version of the package this file belongs to: two folders up, from `src/cli` and from `dist/cli`. */
@@ -62,6 +63,7 @@ Which database (all commands but new)
   --url URL               another address; the password comes from DATABASE_PASSWORD,
                           DATABASE_PASSWORD_FILE or --password-file
   --env ENVIRONMENT       production, development or test
+  --create                a new SQLite file, where nothing configures the database
 
 Everywhere
   --json                  one JSON value on standard output
@@ -80,7 +82,8 @@ Examples
 Migrations are files in migrations/NAME of the database: V001__Create_users.sql runs once,
 R__Views.sql whenever it changes, U001__Create_users.sql takes V001 back.
 
-Exit codes: 0 done, 1 failed, 2 called wrongly, 3 migrations pending or invalid
+Exit codes: 0 done, 1 failed, 2 called wrongly, 3 migrations pending or invalid,
+130 and 143 interrupted by SIGINT (Ctrl-C) and SIGTERM
 `
 
 /** Help and errors are written in colours, which a pipe or a file has no use for. */
@@ -92,10 +95,14 @@ const withoutColoursElsewhere = <A, E, R>(effect: Effect.Effect<A, E, R>): Effec
         ? log
         : (...args: ReadonlyArray<unknown>) =>
           log(...args.map((arg) => typeof arg === "string" ? withoutColours(arg) : arg))
+    const log = through(process.stdout, console.log)
+    const error = through(process.stderr, console.error)
     return Effect.withConsole(effect, {
       ...console,
-      log: through(process.stdout, console.log),
-      error: through(process.stderr, console.error)
+      // Also while a bar is on the screen.
+      log: (...args) => writtenAbove(log(...args)),
+      error: (...args) => writtenAbove(error(...args)),
+      unsafe: { ...console.unsafe, error: (...args) => above(() => console.unsafe.error(...args)) }
     })
   })
 }
@@ -171,9 +178,21 @@ export const main = (argv: ReadonlyArray<string>): void => {
     }
     throw error
   })
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      received.signal = signal
+    })
+  }
   NodeRuntime.runMain(program(argv), {
     disablePrettyLogger: true,
     teardown: (result, onExit) =>
-      onExit(result._tag === "Failure" && exit.code === exitCodes.done ? exitCodes.failed : exit.code)
+      onExit(
+        received.signal !== undefined && exit.code === exitCodes.done
+          // It came before or between the work of the command.
+          ? exitCodes.interrupted[received.signal]
+          : result._tag === "Failure" && exit.code === exitCodes.done
+          ? exitCodes.failed
+          : exit.code
+      )
   })
 }

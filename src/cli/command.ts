@@ -1,5 +1,5 @@
 /**
- * What all commands share: their end, their folder, the warning about passwords.
+ * What all commands share: their beginning, their end, their folder.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as DbMigrator from "../DbMigrator.js"
 import type { Where } from "./database.js"
-import { showsPassword } from "./database.js"
+import { announce, showsPassword } from "./database.js"
 import { exitCodes } from "./report.js"
 
 /**
@@ -25,12 +25,15 @@ export const end = <R>(work: Effect.Effect<number, never, R>): Effect.Effect<voi
   })
 
 /** A password among the arguments is seen by everybody who may list processes. */
-export const warned = (where: Where) =>
+const warnOfPassword = (where: Where) =>
   where.url !== undefined && showsPassword(where.url)
     ? Console.error(
       "warning: the password in --url can be seen by everybody on this machine; leave it out and set DATABASE_PASSWORD, or use --password-file"
     )
     : Effect.void
+
+/** How each command about a database begins. */
+export const begun = (where: Where) => Effect.zipRight(announce(where), warnOfPassword(where))
 
 /** What the commands about migrations are given. */
 export interface Common extends Where {

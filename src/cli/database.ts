@@ -7,16 +7,23 @@ import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as ConfigErrors from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { configured } from "../config/names.js"
+import { nearest } from "../config/nearest.js"
+import { findTypos, typoText } from "../config/typos.js"
+import { ownPrefix } from "../config/variables.js"
 import type { TagClass } from "../Db.js"
 import { Db } from "../Db.js"
 import * as DbConfig from "../DbConfig.js"
 import type { DbError } from "../DbError.js"
+import { UsageError } from "./report.js"
 
 /** What the options of a command say about it. */
 export interface Where {
@@ -24,6 +31,8 @@ export interface Where {
   readonly url: string | undefined
   readonly passwordFile: string | undefined
   readonly environment: "production" | "development" | "test" | undefined
+  /** Whether a database that nothing configures is meant: a file of its name in this folder. */
+  readonly create: boolean
 }
 
 /** The tag under which every command finds its database, whatever its name is. */
@@ -91,15 +100,67 @@ const variables = (where: Where): Layer.Layer<never, ConfigError> => {
 /** Whether the address holds a password, which everybody on the machine can see in the list of processes. */
 export const showsPassword = (url: string): boolean => /^[^/?#]*:\/\/[^/?#@]*:[^/?#@]+@/.test(url)
 
+const optionsOf = (where: Where): Effect.Effect<DbConfig.Options, ConfigError> =>
+  where.url === undefined ? DbConfig.config(where.database) : fromUrl(where, where.url)
+
+/** Whether anything says where the database is. */
+const isConfigured = ({ database, filename, host, type, url }: DbConfig.Options): boolean =>
+  [url, type, host, database, filename].some((part) => part !== undefined)
+
+const plain = (name: string): string => name.replace(/[^A-Za-z\d]/g, "").toLowerCase()
+
+/** Nothing says where the database is, and the file that would be made is hardly what is meant. */
+const refusal = (name: string, typos: ReadonlyArray<string>): Effect.Effect<never, UsageError | ConfigError> =>
+  Effect.flatMap(configured, (names) => {
+    const near = name === "default" ? undefined : nearest(plain(name), names.map(plain))
+    const others = names.filter((other) => other !== "default")
+    const advice = near !== undefined
+      ? `; is "${names[names.map(plain).indexOf(near)]}" meant?`
+      : others.length > 0
+      ? `; configured are ${others.join(", ")}`
+      : ""
+    return Effect.fail(
+      new UsageError([
+        `nothing configures the database "${name}"${advice}`,
+        ...typos,
+        `set ${ownPrefix(name)}URL, give --url, or --create for a new SQLite file in this folder`
+      ].join("\n"))
+    )
+  })
+
+/** A file of this folder by its name, as the address of a person's own machine is of no use to a reader of the output. */
+const address = (config: DbConfig.DbConfig): string => {
+  const { filename } = config
+  const relative = config.type === "sqlite" && filename !== undefined ? Path.relative(process.cwd(), filename) : ""
+  return relative === "" || relative.startsWith("..") || Path.isAbsolute(relative)
+    ? DbConfig.uri(config)
+    : `sqlite:${relative.replaceAll("\\", "/")}`
+}
+
+/**
+ * Says which database a command works on, without its password, before anything is done; warns of variables that are
+ * probably misspelt, and fails when nothing configures the database.
+ */
+export const announce = (where: Where): Effect.Effect<void, UsageError | ConfigError> =>
+  Effect.gen(function*() {
+    const { database } = where
+    const options = yield* optionsOf(where)
+    const typos = where.url === undefined ? (yield* findTypos(database)).map(typoText) : []
+    const config = yield* DbConfig.resolve(database, options)
+    if (!isConfigured(options) && !where.create && (database !== "default" || typos.length > 0)) {
+      return yield* refusal(database, typos)
+    }
+    yield* Console.error(`${database}: ${address(config)}`)
+    yield* Effect.forEach(typos, (typo) => Console.error(`warning: ${typo}`), { discard: true })
+  }).pipe(Effect.provide(variables(where)))
+
 /** The database, opened when its layer is built; with `connectOnStart` false, when it is used. */
 export const open = (where: Where, connectOnStart = true): Opened => {
   const tag: TagClass<Chosen, string> = Db.Tag(where.database)<Chosen>()
-  const { url } = where
-  const options = url === undefined ? DbConfig.config(where.database) : fromUrl(where, url)
   return {
     tag,
     layer: Layer.provide(
-      Layer.unwrapEffect(Effect.map(options, (options) => tag.layer(forCommands(options, connectOnStart)))),
+      Layer.unwrapEffect(Effect.map(optionsOf(where), (options) => tag.layer(forCommands(options, connectOnStart)))),
       variables(where)
     )
   }

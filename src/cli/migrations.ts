@@ -10,8 +10,9 @@ import * as Prompt from "@effect/cli/Prompt"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as DbMigrator from "../DbMigrator.js"
-import { end, folderOf, migratorOptions, plural, warned } from "./command.js"
+import { begun, end, folderOf, migratorOptions, plural } from "./command.js"
 import { open } from "./database.js"
+import { type Course, follow } from "./interrupted.js"
 import * as options from "./options.js"
 import * as Progress from "./progress.js"
 import { Answer, ending, exitCodes, UsageError } from "./report.js"
@@ -53,22 +54,36 @@ const appliedLines = (applied: ReadonlyArray<DbMigrator.Applied>): Array<string>
   // Elsewhere each line was written when it happened; a bar leaves nothing behind.
   screen.isTTY && applied.length <= 50 ? applied.map(({ millis, script }) => `${script} (${elapsed(millis)})`) : []
 
+/** Events for the course, and for the screen where there is one. */
+const heard = (json: boolean, course: Course) =>
+  Effect.map(
+    json ? Effect.succeed(() => Effect.void) : Progress.make(screen),
+    (show) => (event: DbMigrator.MigrationEvent) =>
+      Effect.suspend(() => {
+        course.hear(event)
+        return show(event)
+      })
+  )
+
 /** `dblive migrate` */
 export const migrate = Command.make(
   "migrate",
   { ...options.running, target: options.upTo },
   (given) => {
-    const { layer, tag } = open(given)
+    const opened = open(given)
+    const { layer, tag } = opened
+    const course = follow(opened, given, "migrate")
     const began = Date.now()
-    return warned(given).pipe(
+    return begun(given).pipe(
       Effect.zipRight(Effect.gen(function*() {
-        const onEvent = given.json ? undefined : yield* Progress.make(screen)
+        const onEvent = yield* heard(given.json, course)
         return yield* Effect.provide(DbMigrator.run(tag, { ...migratorOptions(given), onEvent }), layer)
       })),
       Effect.scoped,
       (work) =>
         ending(work, {
           json: given.json,
+          undone: course.undone,
           toJson: (result) => result,
           show: ({ applied, current }) =>
             applied.length === 0
@@ -88,7 +103,7 @@ export const migrate = Command.make(
 /** `dblive status` */
 export const status = Command.make("status", options.history, (given) => {
   const { layer, tag } = open(given)
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(Effect.provide(DbMigrator.status(tag, migratorOptions(given)), layer)),
     (work) =>
       ending(work, {
@@ -135,7 +150,7 @@ export const status = Command.make("status", options.history, (given) => {
 /** `dblive plan` */
 export const plan = Command.make("plan", { ...options.history, target: options.upTo }, (given) => {
   const { layer, tag } = open(given)
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(Effect.provide(DbMigrator.plan(tag, migratorOptions(given)), layer)),
     (work) =>
       ending(work, {
@@ -158,7 +173,7 @@ export const plan = Command.make("plan", { ...options.history, target: options.u
 /** `dblive validate` */
 export const validate = Command.make("validate", options.history, (given) => {
   const { layer, tag } = open(given)
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(Effect.provide(DbMigrator.validate(tag, migratorOptions(given)), layer)),
     (work) =>
       ending(work, {
@@ -185,7 +200,7 @@ const repairText = (repair: DbMigrator.Repair): string =>
 /** `dblive repair` */
 export const repair = Command.make("repair", { ...options.history, yes: options.yes }, (given) => {
   const { layer, tag } = open(given)
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(
       Effect.gen(function*() {
         const { repairs } = yield* DbMigrator.status(tag, migratorOptions(given))
@@ -224,7 +239,7 @@ export const baseline = Command.make(
   (given) => {
     const { layer, tag } = open(given)
     const { description, version } = given
-    return warned(given).pipe(
+    return begun(given).pipe(
       Effect.zipRight(
         Effect.provide(DbMigrator.baseline(tag, { ...migratorOptions(given), version, description }), layer)
       ),
@@ -245,8 +260,10 @@ export const baseline = Command.make(
 
 /** `dblive undo` */
 export const undo = Command.make("undo", { ...options.running, target: options.downTo, yes: options.yes }, (given) => {
-  const { layer, tag } = open(given)
-  return warned(given).pipe(
+  const opened = open(given)
+  const { layer, tag } = opened
+  const course = follow(opened, given, "undo")
+  return begun(given).pipe(
     Effect.zipRight(Effect.gen(function*() {
       yield* confirmed(
         given,
@@ -254,13 +271,14 @@ export const undo = Command.make("undo", { ...options.running, target: options.d
           ? `Undo the latest version of ${given.database}?`
           : `Undo every version of ${given.database} down to and including ${given.target}?`
       )
-      const onEvent = given.json ? undefined : yield* Progress.make(screen)
+      const onEvent = yield* heard(given.json, course)
       return yield* Effect.provide(DbMigrator.undo(tag, { ...migratorOptions(given), onEvent }), layer)
     })),
     Effect.scoped,
     (work) =>
       ending(work, {
         json: given.json,
+        undone: course.undone,
         toJson: (applied) => ({ applied }),
         show: (applied) =>
           applied.length === 0

@@ -56,6 +56,9 @@ export const target = {
       Options.withDescription("A file that holds the password, for --url")
     )
   ),
+  create: Options.boolean("create").pipe(
+    Options.withDescription("Open a new SQLite file NAME.db of this folder where nothing configures the database")
+  ),
   environment: optional(
     Options.choice("env", ["production", "development", "test"]).pipe(
       Options.withDescription("Whose settings apply. Defaults to APP_ENV, else NODE_ENV, else development")

@@ -16,6 +16,23 @@ export interface Screen {
   readonly write: (text: string) => void
 }
 
+/** What a bar on the screen does when other lines are written: it makes way, and is drawn again below them. */
+let shown: { readonly clear: () => void; readonly draw: () => void } | undefined
+
+/** Writes lines above the bar, where there is one. */
+export const above = (write: () => void): void => {
+  shown?.clear()
+  write()
+  shown?.draw()
+}
+
+/** The same for an effect that writes. */
+export const writtenAbove = (write: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    shown?.clear()
+    return Effect.ensuring(write, Effect.sync(() => shown?.draw()))
+  })
+
 /** How often the elapsed time is drawn again. */
 const refresh = 100
 
@@ -50,9 +67,17 @@ export const make = (
       }
     }
     yield* Effect.acquireRelease(
-      Effect.sync(() => setInterval(() => drawn === "" ? undefined : draw(), refresh)),
+      Effect.sync(() => {
+        shown = {
+          clear,
+          // Nothing has begun, or all has ended.
+          draw: () => doing === "" ? undefined : draw()
+        }
+        return setInterval(() => drawn === "" ? undefined : draw(), refresh)
+      }),
       (timer) =>
         Effect.sync(() => {
+          shown = undefined
           clearInterval(timer)
           clear()
         })

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as DbMigrator from "../DbMigrator.js"
-import { end, folderOf, migratorOptions, plural, warned } from "./command.js"
+import { begun, end, folderOf, migratorOptions, plural } from "./command.js"
 import type { Opened, Where } from "./database.js"
 import { open } from "./database.js"
 import * as options from "./options.js"
@@ -39,7 +39,7 @@ const migrationStatus = (given: Where, tag: Opened["tag"]) =>
 /** `dblive health` */
 export const health = Command.make("health", options.target, (given) => {
   const { layer, tag } = open(given, false)
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(
       Effect.gen(function*() {
         const report = yield* tag.health
@@ -72,7 +72,7 @@ export const health = Command.make("health", options.target, (given) => {
 /** `dblive info` */
 export const info = Command.make("info", options.target, (given) => {
   const { layer, tag } = open(given)
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(Effect.provide(tag.info, layer)),
     (work) =>
       ending(work, {
@@ -113,7 +113,7 @@ export const ping = Command.make("ping", { ...options.target, wait: options.wait
       error._tag === "Answer" || error._tag === "TimeoutError" ||
       (error._tag === "ConnectionError" && !hopeless.has(error.reason))
   }).pipe(Effect.timeoutFail({ duration: given.wait, onTimeout: () => last }))
-  return warned(given).pipe(
+  return begun(given).pipe(
     Effect.zipRight(tries),
     Effect.as(true),
     (work) =>
@@ -157,7 +157,7 @@ export const query = Command.make(
   },
   (given) => {
     const { layer, tag } = open(given)
-    return warned(given).pipe(
+    return begun(given).pipe(
       Effect.zipRight(Option.match(given.statement, { onNone: () => standardInput, onSome: Effect.succeed })),
       Effect.filterOrFail(
         (text) => text.trim() !== "",

@@ -23,8 +23,13 @@ export const exitCodes = {
   done: 0,
   failed: 1,
   usage: 2,
-  pendingOrInvalid: 3
+  pendingOrInvalid: 3,
+  /** 128 and the number of the signal, as shells have it. */
+  interrupted: { SIGINT: 130, SIGTERM: 143 }
 } as const
+
+/** The signal that interrupts the program, once it has come. */
+export const received: { signal: keyof typeof exitCodes.interrupted | undefined } = { signal: undefined }
 
 /**
  * The command was called in a way that cannot be meant.
@@ -104,33 +109,45 @@ export const ending = <A, R>(
     readonly toJson: (value: A) => object
     readonly code?: (value: A) => number
     readonly checking?: boolean
+    /** What an interrupt has undone, and what it has not. */
+    readonly undone?: Effect.Effect<string, never, R>
   }
 ): Effect.Effect<number, never, R> =>
-  Effect.matchCauseEffect(work, {
-    onSuccess: (value) => {
-      const code = options.code?.(value) ?? exitCodes.done
-      const text = options.json
-        ? toJson({ ok: code === exitCodes.done, ...options.toJson(value) })
-        : options.show(value)
-      return Effect.as(text === "" ? Effect.void : Console.log(text), code)
-    },
-    onFailure: (cause) => {
-      if (Cause.isInterruptedOnly(cause)) {
-        return Effect.as(Console.error("interrupted"), exitCodes.failed)
+  // What is said of an interrupt is said after it.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.matchCauseEffect(restore(work), {
+      onSuccess: (value) => {
+        const code = options.code?.(value) ?? exitCodes.done
+        const text = options.json
+          ? toJson({ ok: code === exitCodes.done, ...options.toJson(value) })
+          : options.show(value)
+        return Effect.as(text === "" ? Effect.void : Console.log(text), code)
+      },
+      onFailure: (cause) => {
+        if (Cause.isInterruptedOnly(cause)) {
+          const code = exitCodes.interrupted[received.signal ?? "SIGINT"]
+          return Effect.flatMap(options.undone ?? Effect.succeed("nothing was changed"), (undone) =>
+            Effect.as(
+              options.json
+                ? Console.log(toJson({ ok: false, error: { _tag: "Interrupted", message: undone } }))
+                : Console.error(`interrupted: ${undone}`),
+              code
+            ))
+        }
+        const failure = Cause.failureOption(cause)
+        if (Option.isNone(failure)) {
+          // A fault of ours: everything that helps to find it.
+          return Effect.as(Console.error(Cause.pretty(cause)), exitCodes.failed)
+        }
+        const error = failure.value
+        const code = codeOf(error, options.checking ?? false)
+        if (error instanceof Answer) {
+          return Effect.succeed(code)
+        }
+        return Effect.as(
+          options.json ? Console.log(toJson({ ok: false, error: jsonOf(error) })) : Console.error(messageOf(error)),
+          code
+        )
       }
-      const failure = Cause.failureOption(cause)
-      if (Option.isNone(failure)) {
-        // A fault of ours: everything that helps to find it.
-        return Effect.as(Console.error(Cause.pretty(cause)), exitCodes.failed)
-      }
-      const error = failure.value
-      const code = codeOf(error, options.checking ?? false)
-      if (error instanceof Answer) {
-        return Effect.succeed(code)
-      }
-      return Effect.as(
-        options.json ? Console.log(toJson({ ok: false, error: jsonOf(error) })) : Console.error(messageOf(error)),
-        code
-      )
-    }
-  })
+    })
+  )

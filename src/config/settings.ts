@@ -131,7 +131,8 @@ export const pool = {
   validateAfter: tuned("pool.validateAfter", ["VALIDATE_AFTER"], {
     kind: duration("always"),
     defaults: [500, 500, 0],
-    meaning: "a connection idle for this long is pinged before it is lent; always: also one that goes from one session straight to the next",
+    meaning:
+      "a connection idle for this long is pinged before it is lent; always: also one that goes from one session straight to the next",
     example: "500ms"
   }),
   maxLifetime: tuned("pool.maxLifetime", ["MAX_LIFETIME"], {

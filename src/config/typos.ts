@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import { distance, nearest } from "./nearest.js"
-import { known } from "./variables.js"
+import { address } from "./settings.js"
+import { known, spellings } from "./variables.js"
 
 /** A variable that is set but not known, and the known one it comes nearest to. */
 export interface Typo {
@@ -49,6 +50,46 @@ export const typos = (name: string, variables: Iterable<string>): ReadonlyArray<
       }
     }
   }
+  return name === "default" ? found : [...found, ...ownTypos(name, variables, isKnown)]
+}
+
+/** What a variable that says where a database is ends with. */
+const making = [...address.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`]), ...address.type.suffixes]
+
+/**
+ * `REP_DATABSE_URL`, and `REPP_DATABASE_URL`, for a database of the name Rep. The latter may as well be that of another
+ * database: it is told only where nothing says where this one is.
+ */
+const ownTypos = (
+  name: string,
+  variables: Iterable<string>,
+  isKnown: ReadonlySet<string>
+): ReadonlyArray<Typo> => {
+  const names = spellings(name)
+  const all = [...variables]
+  const isConfigured = all.some((variable) =>
+    isKnown.has(variable) && names.some((own) => making.some((end) => variable === `${own}_DATABASE_${end}`))
+  )
+  const found: Array<Typo> = []
+  for (const variable of all) {
+    if (isKnown.has(variable)) {
+      continue
+    }
+    const own = names.find((own) => variable.startsWith(`${own}_`))
+    const [, word, rest] = /^([A-Z\d]+)_(.+)$/.exec(variable.slice((own?.length ?? 0) + 1)) ?? []
+    if (own !== undefined && word !== "DATABASE" && distance(word ?? "", "DATABASE") <= 2) {
+      const meant = `${own}_DATABASE_${rest}`
+      if (isKnown.has(meant)) {
+        found.push({ variable, meant })
+      }
+      continue
+    }
+    const [, other, end] = /^(.+)_DATABASE_(.+)$/.exec(variable) ?? []
+    const near = other === undefined || own !== undefined || isConfigured ? undefined : nearest(other, names)
+    if (near !== undefined && making.includes(end!)) {
+      found.push({ variable, meant: `${near}_DATABASE_${end}` })
+    }
+  }
   return found
 }
 
@@ -75,17 +116,21 @@ export const present = (accepts: (word: string) => boolean): Effect.Effect<Reado
     return walk([])
   })
 
-/** Warns of what looks like a typo. */
-export const warnOfTypos = (name: string): Effect.Effect<void> => {
+/** What looks like a typo among the provider's variables. */
+export const findTypos = (name: string): Effect.Effect<ReadonlyArray<Typo>> => {
   const words = new Set(known(name).map((variable) => variable.split("_")[0]!))
-  return Effect.flatMap(
+  const own = name === "default" ? [] : spellings(name).map((spelling) => spelling.split("_")[0]!)
+  return Effect.map(
     // Only those that may begin a variable of this database: the others need not be looked at.
-    present((word) => words.has(word) || distance(word, "DATABASE") <= 2),
-    (variables) =>
-      Effect.forEach(
-        typos(name, variables),
-        ({ meant, variable }) => Effect.logWarning(`the variable ${variable} is not known; is ${meant} meant?`),
-        { discard: true }
-      )
+    present((word) => words.has(word) || distance(word, "DATABASE") <= 2 || nearest(word, own) !== undefined),
+    (variables) => typos(name, variables)
   )
 }
+
+/** The words in which a typo is told. */
+export const typoText = ({ meant, variable }: Typo): string =>
+  `the variable ${variable} is not known; is ${meant} meant?`
+
+/** Warns of what looks like a typo. */
+export const warnOfTypos = (name: string): Effect.Effect<void> =>
+  Effect.flatMap(findTypos(name), Effect.forEach((typo) => Effect.logWarning(typoText(typo)), { discard: true }))

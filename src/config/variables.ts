@@ -11,7 +11,7 @@ import { pool, rows } from "./settings.js"
 export const environments: ReadonlyArray<Environment> = ["production", "development", "test"]
 
 /** A database's name as it may stand in variables: `SurveyHub` is `SURVEY_HUB` or `SURVEYHUB`. */
-const spellings = (name: string): ReadonlyArray<string> => {
+export const spellings = (name: string): ReadonlyArray<string> => {
   const plain = (text: string) => text.replace(/[^A-Za-z\d]+/g, "_").toUpperCase()
   return [...new Set([plain(name.replace(/([a-z\d])([A-Z])/g, "$1_$2")), plain(name)])]
 }

@@ -95,7 +95,7 @@ const runAll = Effect.fnUntraced(function*<R>(
   const applied: Array<Applied> = []
   for (const [i, next] of ready.entries()) {
     const { description, script, version } = next.migration
-    yield* tell({ _tag: "Started", script, index: i + 1, total })
+    yield* tell({ _tag: "Started", script, index: i + 1, total, transaction: next.transactional })
     const frame: Execute.Frame = {
       ...situation,
       onStatement: (count, line) => tell({ _tag: "Statement", script, count, line })

@@ -15,7 +15,14 @@ import type { Source } from "./Migration.js"
  */
 export type MigrationEvent =
   | { readonly _tag: "Waiting"; readonly holder: string }
-  | { readonly _tag: "Started"; readonly script: string; readonly index: number; readonly total: number }
+  | {
+    readonly _tag: "Started"
+    readonly script: string
+    readonly index: number
+    readonly total: number
+    /** Whether it is one transaction with its row in the history, so that all of it is undone when it is interrupted. */
+    readonly transaction: boolean
+  }
   | { readonly _tag: "Statement"; readonly script: string; readonly count: number; readonly line: number }
   | {
     readonly _tag: "Ended"

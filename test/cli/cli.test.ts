@@ -106,7 +106,7 @@ describe("dblive", () => {
       expect(yield* dblive(["migrate", ...sqlite, ...placeholder])).toMatchObject({
         code: 0,
         out: "nothing to do: version 002\n",
-        err: ""
+        err: "default: sqlite:test.db\n"
       })
       const status = yield* dblive(["status", ...sqlite])
       expect(status.code).toBe(0)
@@ -135,7 +135,7 @@ describe("dblive", () => {
         expect(failed.err).toContain("> 2 |   INSERT INTO b VALUES (1);")
         expect(failed.err).toContain("applied in this run: V1__a.sql")
         const json = yield* dblive(["migrate", ...options, "--json"])
-        expect(json).toMatchObject({ code: 1, err: "" })
+        expect(json).toMatchObject({ code: 1, err: "default: sqlite:test.db\n" })
         expect(JSON.parse(json.out)).toMatchObject({
           ok: false,
           error: { _tag: "MigrationError", reason: "Failed", line: 2, column: 3 }
@@ -186,6 +186,54 @@ describe("dblive", () => {
       expect(production.err).toContain("DATABASE_URL")
     }), 120_000)
 
+  it.scopedLive(
+    "the first line is the address; what nothing configures is refused, and makes no file",
+    () =>
+      Effect.gen(function*() {
+        const { dblive, folder, start, write } = yield* shell
+        write("migrations/default/V1__a.sql", "CREATE TABLE a (x INTEGER);")
+        const files = () => fs.readdirSync(folder).filter((name) => name.endsWith(".db"))
+        const reporting = { env: { REPORTING_DATABASE_URL: "sqlite:///reports.db" } }
+        const nope = yield* start(["migrate", "-d", "Nope"], reporting)
+        expect(nope).toMatchObject({ code: 2, out: "" })
+        expect(nope.err).toContain("nothing configures the database \"Nope\"; configured are reporting\n")
+        expect(nope.err).toContain("set NOPE_DATABASE_URL, give --url, or --create")
+        for (const command of ["migrate", "status", "plan", "validate", "baseline", "health", "info", "ping"]) {
+          const near = yield* dblive([command, "-d", "Reportng"], reporting)
+          expect(near.code, command).toBe(2)
+          expect(near.err).toContain("nothing configures the database \"Reportng\"; is \"reporting\" meant?")
+        }
+        // Its name in a variable, misspelt.
+        const rep = yield* dblive(["ping", "-d", "Rep"], { env: { REPP_DATABASE_URL: "sqlite:///r.db" } })
+        expect(rep.code).toBe(2)
+        expect(rep.err).toContain("the variable REPP_DATABASE_URL is not known; is REP_DATABASE_URL meant?")
+        const typo = yield* dblive(["migrate"], { env: { DATABSE_URL: "postgres://app:hunter2@localhost/shop" } })
+        expect(typo).toMatchObject({ code: 2, out: "" })
+        expect(typo.err).toContain("the variable DATABSE_URL is not known; is DATABASE_URL meant?")
+        expect(typo.err).not.toContain("hunter2")
+        expect(files()).toEqual([])
+
+        // The address alone is on standard error, and JSON alone on standard output.
+        const json = yield* dblive(["ping", "-d", "Nope", "--create", "--json"])
+        expect(json).toMatchObject({ code: 0, err: "Nope: sqlite:Nope.db\n" })
+        expect(JSON.parse(json.out)).toMatchObject({ ok: true })
+        const failed = yield* dblive(["ping", "-d", "Missing", "--json"])
+        expect(JSON.parse(failed.out)).toMatchObject({ ok: false, error: { _tag: "UsageError" } })
+        // Where something configures it, a typo beside it is told and does not matter.
+        const beside = yield* dblive(["ping"], { env: { DATABASE_URL: "sqlite:///d.db", DATABASE_POOLSIZE: "3" } })
+        expect(beside).toMatchObject({
+          code: 0,
+          err:
+            "default: sqlite:d.db\nwarning: the variable DATABASE_POOLSIZE is not known; is DATABASE_POOL_SIZE meant?\n"
+        })
+        expect((yield* dblive(["query", "--url", "postgres://app:hunter2@127.0.0.1:1/shop", "SELECT 1"])).err)
+          .toMatch(/^default: postgresql:\/\/app@127\.0\.0\.1:1\/shop\n/)
+        expect((yield* dblive(["ping"])).err).toBe("default: sqlite:dblive.db\n")
+        expect(files().sort()).toEqual(["Nope.db", "d.db", "dblive.db"])
+      }),
+    120_000
+  )
+
   it.scopedLive("query: a table, JSON, CSV", () =>
     Effect.gen(function*() {
       const { dblive, start } = yield* shell
@@ -224,6 +272,33 @@ describe("dblive", () => {
 })
 
 describePostgres("dblive on PostgreSQL", () => {
+  for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    it.scopedLive(`${name} says what it undid, and exits with ${code}`, () =>
+      Effect.gen(function*() {
+        const { start, write } = yield* shell
+        const { url } = yield* freshDatabase
+        write("migrations/default/V1__a.sql", "CREATE TABLE a (x int);")
+        write("migrations/default/V2__b.sql", "CREATE TABLE b (x int);\nSELECT pg_sleep(60);")
+        const env = { DATABASE_URL: url }
+        const signal = { after: /V2__b\.sql \.\.\.\n/, name }
+        const stopped = yield* start(["migrate"], { env, signal })
+        expect(stopped.err).toContain("\ninterrupted: V2__b.sql was rolled back; applied before it: V1__a.sql\n")
+        expect(stopped).toMatchObject({ code, out: "" })
+        const after = yield* start(["query", "SELECT to_regclass('a') AS a, to_regclass('b') AS b", "-f", "json"], {
+          env
+        })
+        expect(JSON.parse(after.out)).toEqual([{ a: "a", b: null }])
+        write(
+          "migrations/default/V2__b.sql",
+          "-- dblive: no-transaction\nCREATE TABLE b (x int);\nSELECT pg_sleep(60);"
+        )
+        const without = yield* start(["migrate", "--json"], { env, signal: { after: /default: postgresql/, name } })
+        // It may have come before the migration.
+        expect(without.code).toBe(code)
+        expect(JSON.parse(without.out)).toMatchObject({ ok: false, error: { _tag: "Interrupted" } })
+      }), 60_000)
+  }
+
   it.scopedLive("the password comes from the environment or a file, and is never shown", () =>
     Effect.gen(function*() {
       const { folder, start: dblive, write } = yield* shell

@@ -6,10 +6,10 @@ import type { MigrationEvent } from "../../src/DbMigrator.js"
 
 const events: ReadonlyArray<MigrationEvent> = [
   { _tag: "Waiting", holder: "process 7" },
-  { _tag: "Started", script: "V1__a.sql", index: 1, total: 2 },
+  { _tag: "Started", script: "V1__a.sql", index: 1, total: 2, transaction: true },
   { _tag: "Statement", script: "V1__a.sql", count: 1, line: 1 },
   { _tag: "Ended", script: "V1__a.sql", index: 1, total: 2, millis: 1234 },
-  { _tag: "Started", script: "V2__b.sql", index: 2, total: 2 },
+  { _tag: "Started", script: "V2__b.sql", index: 2, total: 2, transaction: true },
   { _tag: "Ended", script: "V2__b.sql", index: 2, total: 2, millis: 5 }
 ]
 

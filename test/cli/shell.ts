@@ -23,6 +23,8 @@ export interface Ended {
 export type Run = (args: ReadonlyArray<string>, options?: {
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
+  /** Sent once standard error holds this. */
+  readonly signal?: { readonly after: RegExp; readonly name: "SIGINT" | "SIGTERM" }
 }) => Effect.Effect<Ended>
 
 export interface Shell {
@@ -49,8 +51,15 @@ const start = (folder: string) => (file: string): Run => (args, options) =>
     })
     let out = ""
     let err = ""
+    let signal = options?.signal
     child.stdout.setEncoding("utf8").on("data", (text: string) => out += text)
-    child.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      err += text
+      if (signal !== undefined && signal.after.test(err)) {
+        child.kill(signal.name)
+        signal = undefined
+      }
+    })
     child.on("close", (code) => resume(Effect.succeed({ code, out, err })))
     child.stdin.end(options?.input ?? "")
     return Effect.sync(() => child.kill("SIGKILL"))
