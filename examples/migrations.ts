@@ -2,11 +2,13 @@
  * Migrations when the program starts: SQL files of `migrations/default`, then an Effect of its own history.
  *
  *     npx tsx examples/migrations.ts
+ *
+ * Without DATABASE_URL it works on `migrations.db`, beside the files of the other examples.
  */
 // #region imports
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
-import { Console, Effect, Layer } from "effect"
+import { ConfigProvider, Console, Effect, Layer } from "effect"
 import { fileURLToPath } from "node:url"
 import { Db, DbLive, DbMigrator } from "../src/index.js"
 // #endregion
@@ -55,4 +57,12 @@ const program = Effect.gen(function*() {
   yield* Console.log(`${refused._tag} ${refused.reason}: ${refused.message}`)
 })
 
-program.pipe(Effect.provide(AppDb), NodeRuntime.runMain)
+/** A file of its own: the histories of two programs do not go into one database. */
+const ownFile = Layer.setConfigProvider(
+  ConfigProvider.orElse(
+    ConfigProvider.fromEnv(),
+    () => ConfigProvider.fromMap(new Map([["DATABASE_URL", "sqlite:///migrations.db"]]))
+  )
+)
+
+program.pipe(Effect.provide(AppDb.pipe(Layer.provide(ownFile))), NodeRuntime.runMain)

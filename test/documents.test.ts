@@ -75,6 +75,24 @@ describe("the README", () => {
     }
   })
 
+  it("names the versions of OpenTelemetry and Prometheus that are tested", () => {
+    type Versions = Readonly<Record<string, string>>
+    const { devDependencies }: { readonly devDependencies: Versions } = JSON.parse(read("package.json"))
+    const observability = read("docs/observability.md")
+    const named = [...observability.matchAll(/`(@(?:effect\/)?opentelemetry[^`@]*|prom-client)` (\d+\.\d+\.\d+)/g)]
+    assert.isAbove(named.length, 5)
+    for (const [, name = "", version] of named) assert.strictEqual(version, devDependencies[name], name)
+    const installed = /npm install (@effect\/opentelemetry@[^]*?)```/.exec(observability)?.[1] ?? ""
+    const words = installed.split(/[\s\\]+/).filter((word) => word !== "")
+    assert.isAbove(words.length, 5)
+    for (const word of words) {
+      const [, name = "", version] = /^(.+)@(.+)$/.exec(word) ?? []
+      assert.isTrue(devDependencies[name]?.startsWith(`${version}.`), word)
+    }
+    const [, tested] = /`@effect\/opentelemetry` \(tested with ([\d.]+)/.exec(readme) ?? []
+    assert.strictEqual(tested, devDependencies["@effect/opentelemetry"])
+  })
+
   it("tells the same commands as the errors where a package is missing", () => {
     const told = `${readme}\n${read("docs/testing.md")}`
     for (const command of Object.values(packages)) assert.match(told, new RegExp(`npm install ${command}[ \`]`))

@@ -1,8 +1,8 @@
 /** Every example runs, and prints what it promises: bundled, and one of them also as its source, as `npm run` starts it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { execFile, execFileSync } from "node:child_process"
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -18,25 +18,32 @@ const names = readdirSync(join(root, "examples")).filter((name) => name.endsWith
 )
 const bundled = bundleAll(names.map((name) => new URL(`../examples/${name}.ts`, import.meta.url)))
 
-/** Runs a program in a folder of its own, with nothing of this test's environment but the variables given. */
-const run = (program: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+/** A folder for one test. */
+const withFolder = <A, E, R>(use: (folder: string) => Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "dblive-example-"))),
-    (folder) =>
-      Effect.async<{ readonly code: number; readonly output: string }>((resume) => {
-        execFile(
-          process.execPath,
-          program,
-          {
-            cwd: folder,
-            env: { PATH: process.env["PATH"], HOME: folder, NODE_ENV: "development", ...env },
-            timeout: 60_000
-          },
-          (error, stdout, stderr) => resume(Effect.succeed({ code: error === null ? 0 : 1, output: stdout + stderr }))
-        )
-      }),
+    use,
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
   )
+
+/** Runs a program in a folder, with nothing of this test's environment but the variables given. */
+const runIn = (folder: string, program: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  Effect.async<{ readonly code: number; readonly output: string }>((resume) => {
+    execFile(
+      process.execPath,
+      program,
+      {
+        cwd: folder,
+        env: { PATH: process.env["PATH"], HOME: folder, NODE_ENV: "development", ...env },
+        timeout: 60_000
+      },
+      (error, stdout, stderr) => resume(Effect.succeed({ code: error === null ? 0 : 1, output: stdout + stderr }))
+    )
+  })
+
+/** The same in a folder of its own. */
+const run = (program: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  withFolder((folder) => runIn(folder, program, env))
 
 const programPrints = (
   program: ReadonlyArray<string>,
@@ -97,6 +104,50 @@ describe("examples", () => {
   for (const [name, lines] of Object.entries(embedded)) {
     it.live(name, () => prints(name, lines), 90_000)
   }
+
+  it.live.each([["their names", false], ["their names, backwards", true]] as const)(
+    "run one after the other in one folder, in the order of %s",
+    ([, backwards]) =>
+      withFolder((folder) => {
+        const order = Object.keys(embedded).toSorted()
+        return Effect.forEach(
+          backwards ? order.reverse() : order,
+          (name) =>
+            Effect.map(
+              runIn(folder, [bundled[names.indexOf(name)]!]),
+              ({ code, output }) => assert.strictEqual(code, 0, `${name}: ${output}`)
+            ),
+          { discard: true }
+        )
+      }),
+    180_000
+  )
+
+  it.live(
+    "what they and the command leave behind is ignored by git",
+    () =>
+      withFolder((folder) =>
+        Effect.gen(function*() {
+          copyFileSync(join(root, ".gitignore"), join(folder, ".gitignore"))
+          const git = (...args: ReadonlyArray<string>) =>
+            execFileSync("git", args, {
+              cwd: folder,
+              encoding: "utf8",
+              env: { PATH: process.env["PATH"], HOME: folder }
+            })
+          git("init", "-q")
+          for (const name of ["first", "migrations"]) {
+            yield* runIn(folder, [bundled[names.indexOf(name)]!])
+          }
+          // What is there while they run.
+          for (const file of ["dblive.db-wal", "dblive.db-shm", "dblive.db-journal", "dblive.db-migrate"]) {
+            writeFileSync(join(folder, file), "")
+          }
+          assert.strictEqual(git("status", "--porcelain"), "?? .gitignore\n")
+        })
+      ),
+    90_000
+  )
 
   it.live("quickstart, from its source", () =>
     programPrints(
