@@ -279,6 +279,8 @@ export interface Circumstances {
   readonly commit: boolean
   /** Set where more is known than the code says. */
   readonly outcome: Outcome | undefined
+  /** Which one of several statements it was. */
+  readonly note?: string | undefined
   /** Limits in force, in milliseconds. */
   readonly statementTimeout: number
   readonly lockTimeout: number
@@ -293,6 +295,7 @@ export interface Circumstances {
 export const classify = (cause: RawError, at: Circumstances): DbError => {
   const known = lookup(cause)
   const code = codeOf(cause)
+  const noted = (what: string): string => at.note === undefined ? what : `${what}, in ${at.note}`
   const parts = {
     database: at.database,
     code,
@@ -302,26 +305,30 @@ export const classify = (cause: RawError, at: Circumstances): DbError => {
   }
   // 1290 names the option that forbids the statement, and nothing else tells a read-only server from the others.
   const readOnlyServer = code === 1836 || (code === 1290 && /read.only/.test(cause.message))
-  if (readOnlyServer) return connectionError("ReadOnlyServer", { ...parts, what: cause.message, outcome: "NotSent" })
+  if (readOnlyServer) {
+    return connectionError("ReadOnlyServer", { ...parts, what: noted(cause.message), outcome: "NotSent" })
+  }
   if (at.commit && (known.link !== undefined || known === unlisted) && known.statement === undefined) {
     return queryError("CommitUnknown", { ...parts, what: "COMMIT failed", outcome: "Unknown" })
   }
   if (known.timeout === "Statement") {
-    return timeoutError("Statement", at.statementTimeout, { ...parts, what: cause.message })
+    return timeoutError("Statement", at.statementTimeout, { ...parts, what: noted(cause.message) })
   }
   if (known.timeout === "Lock") {
     return at.statement !== undefined && /\bnowait\b/i.test(at.statement)
-      ? queryError("LockConflict", { ...parts, what: "the lock is held by another transaction" })
-      : timeoutError("Lock", at.lockTimeout, { ...parts, what: cause.message })
+      ? queryError("LockConflict", { ...parts, what: noted("the lock is held by another transaction") })
+      : timeoutError("Lock", at.lockTimeout, { ...parts, what: noted(cause.message) })
   }
   if (known.link !== undefined && known.statement === undefined) {
-    return connectionError(known.link, { ...parts, what: cause.message })
+    return connectionError(known.link, { ...parts, what: noted(cause.message) })
   }
   const reason = known.statement ?? "Unknown"
-  const what = known.quotes === true ? queryReasons[reason].meaning : cause.message
-  return isRaised(cause, known)
-    ? queryError(reason, { ...parts, what: cause.message, detail: cause.message })
-    : queryError(reason, known.quotes === true ? { ...parts, what, detail: cause.message } : { ...parts, what })
+  if (isRaised(cause, known)) {
+    return queryError(reason, { ...parts, what: noted(cause.message), detail: cause.message })
+  }
+  return known.quotes === true
+    ? queryError(reason, { ...parts, what: noted(queryReasons[reason].meaning), detail: cause.message })
+    : queryError(reason, { ...parts, what: noted(cause.message) })
 }
 
 /**

@@ -17,6 +17,7 @@ import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
 import type { Endpoint, Link, Raw } from "./link.js"
 import { type Fields, isHeader, isSeveral, type Results, shape, textOptions } from "./results.js"
+import { read, readUnder, type Script } from "./script.js"
 import { type Facts, factsOf, type Limits, limitText, sameLimits, setupText } from "./settings.js"
 import { Statements } from "./statements.js"
 import { type Traits, traitsOf } from "./texts.js"
@@ -99,10 +100,8 @@ export class MysqlConnection implements Connection {
 
   readonly execute = (request: Request, done: Done<unknown>): void => {
     this.#begin(request, done, (job, params) => {
-      this.#dispatch(job, request, params, (start) =>
-        this.#send(job, start, (results, fields) => {
-          this.#finish(job, undefined, shape(request, results, fields))
-        }))
+      if (job.traits.several) this.#read(job, request, params)
+      else this.#single(job, request, params, (answer) => this.#finish(job, undefined, answer))
     })
   }
 
@@ -303,11 +302,64 @@ export class MysqlConnection implements Connection {
   #parameterError(job: Job, what: string, advice: string): DbError {
     return queryError("Parameter", {
       database: this.#endpoint.config.name,
-      statement: job.text,
+      statement: job.part?.text ?? job.text,
       what,
       advice,
-      outcome: "NotSent"
+      outcome: job.applied ? "Unknown" : "NotSent"
     })
+  }
+
+  #single(job: Job, request: Request, params: Array<unknown>, next: (answer: unknown) => void): void {
+    this.#dispatch(
+      job,
+      request,
+      params,
+      (start) => this.#send(job, start, (results, fields) => next(shape(request, results, fields)))
+    )
+  }
+
+  /** A text that may be several statements: it is cut, where the server would not do that by itself. */
+  #read(job: Job, request: Request, params: Array<unknown>): void {
+    const go = (script: Script | undefined) => {
+      if (script === undefined || script.parts.length < 2) {
+        return this.#single(job, request, params, (answer) => this.#finish(job, undefined, answer))
+      }
+      job.traits = script.traits
+      if (params.length > 0) return this.#each(job, request, params, script)
+      // Sent as it is: only where there are parameters does the protocol take one statement at a time.
+      this.#single(job, { ...request, prepare: false }, params, (answer) => this.#finish(job, undefined, answer))
+    }
+    const script = read(request.text)
+    if (script !== "by mode") return go(script)
+    this.#raw.config.rowsAsArray = true
+    this.#send(job, (answer) => this.#query("SELECT @@sql_mode", answer), (results) => {
+      // A SELECT of one value.
+      const mode = String((results as ReadonlyArray<ReadonlyArray<unknown>>)[0]?.[0])
+      go(readUnder(request.text, mode))
+    })
+  }
+
+  /** Sends the statements of a text one after the other, each with its own parameters. The first that fails is the last. */
+  #each(job: Job, request: Request, params: Array<unknown>, { parts, placeholders }: Script): void {
+    if (placeholders !== params.length) return this.#miscounted(job, placeholders, params.length)
+    const answers: Array<unknown> = []
+    const next = (index: number, from: number): void => {
+      const part = parts[index]
+      if (part === undefined) return this.#finish(job, undefined, answers)
+      const to = from + part.placeholders
+      job.part = { text: part.text, number: index + 1, of: parts.length }
+      this.#single(job, { ...request, text: part.text }, params.slice(from, to), (answer) => {
+        job.results++
+        answers.push(answer)
+        next(index + 1, to)
+      })
+    }
+    next(0, 0)
+  }
+
+  #miscounted(job: Job, expected: number, given: number): void {
+    const what = `the statement has ${expected} placeholders, and ${given} parameters came with it`
+    this.#finish(job, this.#parameterError(job, what, "give one parameter for each ?"))
   }
 
   /** Prepares where that is asked for, and gives `run` what sends the statement. */
@@ -323,7 +375,7 @@ export class MysqlConnection implements Connection {
       // Read by mysql2 when a command begins, and one runs at a time.
       this.#raw.config.rowsAsArray = request.mode === "values"
       if (job.traits.dirties) this.dirty = true
-      if (job.limit > 0) {
+      if (job.limit > 0 && job.timer === undefined) {
         job.timer = setTimeout(() => {
           job.timedOut = true
           this.cancel(() => {})
@@ -331,16 +383,14 @@ export class MysqlConnection implements Connection {
       }
       run(start)
     }
-    const asText = () => go((answer) => this.#query(request.text, answer, () => job.results++))
+    const count = job.part === undefined ? () => job.results++ : undefined
+    const asText = () => go((answer) => this.#query(request.text, answer, count))
     if (params.length === 0 && (!request.prepare || job.traits.control)) return asText()
     const cached = this.#statements.get(request.text)
     const use = (prepared: NonNullable<typeof cached>) => {
       if (!prepared.kept) job.whenFinished.push(() => this.lost || this.#statements.release(prepared))
       const expected = prepared.info.parameters.length
-      if (expected !== params.length) {
-        const what = `the statement has ${expected} placeholders, and ${params.length} parameters came with it`
-        return this.#finish(job, this.#parameterError(job, what, "give one parameter for each ?"))
-      }
+      if (expected !== params.length) return this.#miscounted(job, expected, params.length)
       // The types of mysql2 want to know the shape of the rows.
       go((answer) => named(prepared.info.execute(params, answer as never) as unknown as Query))
     }
@@ -434,23 +484,22 @@ export class MysqlConnection implements Connection {
       // The isolation level of a BEGIN that failed waits for the next one.
       this.dirty = true
     }
-    const place = { database: this.#endpoint.config.name, statement: job.text }
+    const place = { database: this.#endpoint.config.name, statement: job.part?.text ?? job.text }
     const verdict = job.timedOut && error.errno === 1317
       ? timeoutError("Statement", job.limit, {
         ...place,
         what: error.message,
-        outcome: "RolledBack",
+        outcome: job.applied ? "Unknown" : "RolledBack",
         code: error.errno,
         cause: error
       })
       : classify(error, {
         ...place,
         commit: ran && traits.commit,
-        outcome: ran
-          ? traits.several && job.results > 0 ? "Unknown" : undefined
-          : job.inTransaction
-          ? undefined
-          : "NotSent",
+        note: job.applied && job.part !== undefined
+          ? `statement ${job.part.number} of the ${job.part.of} of its text; those before it have run`
+          : undefined,
+        outcome: job.applied ? "Unknown" : ran || job.inTransaction ? undefined : "NotSent",
         statementTimeout: limits?.statement ?? 0,
         lockTimeout: limits?.rowLock ?? 0
       })
@@ -493,7 +542,7 @@ export class MysqlConnection implements Connection {
 
   #lostError(job: Job, error: RawError): DbError {
     const { inTransaction, traits } = job
-    const ran = job.phase === "run"
+    const ran = job.phase === "run" || job.applied
     if (ran && traits.commit) {
       return queryError("CommitUnknown", {
         database: this.#endpoint.config.name,
@@ -513,7 +562,7 @@ export class MysqlConnection implements Connection {
       statement: job.text,
       what: "the statement was stopped",
       advice: "run it again if it is still wanted",
-      outcome: job.inTransaction || job.phase === "run" ? "RolledBack" : "NotSent"
+      outcome: job.applied ? "Unknown" : job.inTransaction || job.phase === "run" ? "RolledBack" : "NotSent"
     })
   }
 }

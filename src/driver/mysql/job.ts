@@ -26,6 +26,8 @@ export class Job {
   verdict: DbError | undefined = undefined
   /** Results that have come: of several statements those stay that ran before a failure. */
   results = 0
+  /** Of several statements the one under way, where each is sent by itself. */
+  part: { readonly text: string; readonly number: number; readonly of: number } | undefined = undefined
   /** Lets go of rows that nobody will read, so that the end can arrive. */
   discard: (() => void) | undefined = undefined
   readonly whenFinished: Array<() => void> = []
@@ -33,11 +35,16 @@ export class Job {
   constructor(
     /** `undefined` for what the driver does on its own account. */
     readonly text: string | undefined,
-    readonly traits: Traits,
+    public traits: Traits,
     /** A transaction was open, or its BEGIN goes ahead of the statement. */
     readonly inTransaction: boolean,
     private readonly end: (error: DbError | undefined, value: unknown) => void
   ) {}
+
+  /** Statements that are applied, whatever becomes of the one under way. */
+  get applied(): boolean {
+    return this.traits.several && this.results > 0
+  }
 
   finish(error: DbError | undefined, value: unknown): void {
     this.finished = true

@@ -1,6 +1,7 @@
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import { inspect } from "node:util"
 import { expect } from "vitest"
 import {
@@ -10,6 +11,7 @@ import {
   mysqlQuery,
   privateMysql
 } from "../../kit/mysql.js"
+import { eventually } from "../../kit/postgres.js"
 import { another, call, configFor, open, openFails, openWith, request } from "./harness.js"
 
 const statementsOn = (url: string, id: number) =>
@@ -50,21 +52,102 @@ describeMariadb("MySQL requests", () => {
       expect(yield* db.script("SELECT 'a?b' AS v")).toEqual([{ v: "a?b" }])
     }).pipe(Effect.scoped))
 
-  it.live("refuse several statements wherever there are parameters or preparing", () =>
+  it.live("run several statements of one text, each with its own parameters", () =>
     Effect.gen(function*() {
       const db = yield* open()
-      yield* db.script("CREATE TABLE t (a INT); INSERT INTO t VALUES (1)")
-      for (
-        const options of [{ prepare: true, params: [] }, { prepare: false, params: [1] }, {
-          prepare: true,
-          params: [1]
-        }]
-      ) {
-        const text = options.params.length === 0 ? "SELECT 1; DROP TABLE t" : "SELECT ?; DROP TABLE t"
-        const error = yield* Effect.flip(db.run(text, options.params, { prepare: options.prepare }))
-        expect(error).toMatchObject({ _tag: "QueryError", reason: "SqlSyntax", outcome: "NotSent" })
+      yield* db.script("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(40), b VARCHAR(40))")
+      for (const prepare of [true, false]) {
+        const text = "INSERT INTO t (a, b) VALUES (?, ?); SELECT a, b FROM t WHERE id = LAST_INSERT_ID() AND a = ?;"
+        const evil = "'; DROP TABLE t; -- \\"
+        expect(yield* db.run(text, [evil, "y", evil], { prepare })).toEqual([[], [{ a: evil, b: "y" }]])
+        expect(yield* db.run(text, ["x", "y", "x"], { prepare, mode: "values" })).toEqual([[], [["x", "y"]]])
+        expect(yield* db.run(text, ["x", "y", "x"], { prepare, mode: "raw" })).toEqual([
+          expect.objectContaining({ affectedRows: 1 }),
+          [{ a: "x", b: "y" }]
+        ])
+        // Without parameters, too.
+        expect(yield* db.run("SELECT 1 AS x; SELECT 2 AS y", [], { prepare })).toEqual([[{ x: 1 }], [{ y: 2 }]])
       }
-      expect(yield* db.run("SELECT * FROM t")).toEqual([{ a: 1 }])
+      // A setting or a table of the connection is looked for in each of them; these leave nothing behind.
+      yield* db.reset()
+      yield* db.run("UPDATE t SET b = ?; SELECT COUNT(*) AS n FROM t", ["z"])
+      expect(db.connection.dirty).toBe(false)
+      yield* db.run("SET @a = ?; SELECT ? AS v", [1, 2])
+      expect(db.connection.dirty).toBe(true)
+    }).pipe(Effect.scoped))
+
+  it.live("count parameters where the server does, whatever its sql_mode makes of quotes", () =>
+    Effect.gen(function*() {
+      const usual = yield* open()
+      const text = "SELECT 'a\\' AS a; SELECT ? AS b -- \\'"
+      // To the usual mode the first string ends behind the semicolon and the placeholder.
+      expect(yield* Effect.flip(usual.run("SELECT 'a\\'; SELECT ? -- ' AS a; SELECT ? AS b", [1, 2]))).toMatchObject({
+        reason: "Parameter",
+        outcome: "NotSent"
+      })
+      expect(yield* usual.run("SELECT 'a\\'; SELECT ? -- ' AS a; SELECT ? AS b", [1])).toEqual([
+        [{ a: "a'; SELECT ? -- " }],
+        [{ b: 1 }]
+      ])
+      const plain = yield* open({ settings: { sql_mode: "NO_BACKSLASH_ESCAPES" } })
+      expect(yield* plain.run(text, [1])).toEqual([[{ a: "a\\" }], [{ b: 1 }]])
+      const ansi = yield* open({ settings: { sql_mode: "ANSI_QUOTES" } })
+      expect(yield* ansi.run("SELECT 1 AS \"a\\\"; SELECT ? AS b", [2])).toEqual([[{ "a\\": 1 }], [{ b: 2 }]])
+      expect(yield* Effect.flip(ansi.run("SET sql_mode = ''; SELECT \"a\\\" AS b, ?", [2]))).toMatchObject({
+        outcome: "NotSent"
+      })
+    }).pipe(Effect.scoped))
+
+  it.live("run none of several statements when their parameters are miscounted", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script("CREATE TABLE t (a INT)")
+      const error = yield* Effect.flip(db.run("INSERT INTO t VALUES (?); SELECT ?", [1]))
+      expect(error).toMatchObject({ _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+      expect(error.message).toContain("2 placeholders, and 1 parameters")
+      expect(yield* db.run("SELECT * FROM t")).toEqual([])
+    }).pipe(Effect.scoped))
+
+  it.live("say which of several statements failed, and that those before it stay", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script("CREATE TABLE t (a INT PRIMARY KEY)")
+      const error = yield* Effect.flip(db.run("INSERT INTO t VALUES (?); INSERT INTO t VALUES (?); SELECT 1", [1, 1]))
+      expect(error).toMatchObject({
+        _tag: "QueryError",
+        reason: "UniqueViolation",
+        outcome: "Unknown",
+        statement: "INSERT INTO t VALUES (?)"
+      })
+      expect(error.message).toContain("statement 2 of the 3 of its text; those before it have run")
+      const absent = yield* Effect.flip(db.run("INSERT INTO t VALUES (?); INSERT INTO u VALUES (?)", [2, 2]))
+      expect(absent).toMatchObject({ reason: "UndefinedObject", outcome: "Unknown" })
+      const first = yield* Effect.flip(db.run("INSERT INTO u VALUES (?); INSERT INTO t VALUES (?)", [3, 3]))
+      expect(first).toMatchObject({ reason: "UndefinedObject", outcome: "NotSent" })
+      expect(yield* db.run("SELECT a FROM t ORDER BY a", [], { mode: "values" })).toEqual([[1], [2]])
+    }).pipe(Effect.scoped))
+
+  it.live("stop several statements at the one that runs", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script("CREATE TABLE t (a INT)")
+      const text = "INSERT INTO t VALUES (?); SELECT SLEEP(?); INSERT INTO t VALUES (?)"
+      const running = yield* Effect.fork(Effect.flip(db.run(text, [1, 30, 2])))
+      yield* eventually(
+        mysqlQuery(db.database.url, "SELECT INFO AS t FROM information_schema.PROCESSLIST WHERE ID = ?", [
+          db.connection.id
+        ]),
+        (rows) => String(rows[0]?.["t"]).includes("SLEEP")
+      )
+      yield* db.cancel
+      const error = yield* Fiber.join(running)
+      expect(error).toMatchObject({ _tag: "QueryError", outcome: "Unknown" })
+      expect(yield* db.run("SELECT a FROM t", [], { mode: "values" })).toEqual([[1]])
+      // A limit of the server's, on a text that it cuts itself.
+      const limited = yield* Effect.flip(
+        db.run("INSERT INTO t VALUES (3); SELECT SLEEP(30)", [], { prepare: false, statementTimeout: 300 })
+      )
+      expect(limited).toMatchObject({ _tag: "TimeoutError", phase: "Statement", outcome: "Unknown" })
     }).pipe(Effect.scoped))
 
   it.live("give the answers of several statements in order", () =>

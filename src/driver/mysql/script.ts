@@ -1,0 +1,208 @@
+/**
+ * A text of several statements, cut where the server would cut it. A prepared statement is a single one in this protocol, so
+ * a text with parameters is sent statement by statement, each with its own: no value becomes part of a text.
+ *
+ * @since 0.1.0
+ */
+import { type Traits, traitsOf } from "./texts.js"
+
+/**
+ * What the server's `sql_mode` makes of a text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reading {
+  /** A backslash escapes in strings: not under `NO_BACKSLASH_ESCAPES`. */
+  readonly backslash: boolean
+  /** `"` quotes names, in which nothing escapes: `ANSI_QUOTES`. */
+  readonly ansiQuotes: boolean
+}
+
+/**
+ * A statement of a text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Part {
+  readonly text: string
+  /** How many `?` outside of strings, names and comments. */
+  readonly placeholders: number
+}
+
+/**
+ * The statements of a text, and what they do together.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Script {
+  readonly parts: ReadonlyArray<Part>
+  readonly placeholders: number
+  readonly traits: Traits
+}
+
+/** A quoted part from its mark to its end; what is never closed goes on to the end of the text. */
+const quotedAt = (text: string, at: number, escapes: boolean): string => {
+  const mark = text[at]
+  for (let i = at + 1; i < text.length; i++) {
+    const char = text[i]
+    if (char === "\\" && escapes) i++
+    // A doubled mark stands for itself.
+    else if (char === mark && text[++i] !== mark) return text.slice(at, i)
+  }
+  return text.slice(at)
+}
+
+const lineComment = /(?:#|--(?=[\s\0-\x20]|$))[^\n]*/y
+const blockComment = /\/\*[\s\S]*?\*\//y
+/** What the server takes for code, as it does what is in such a comment, must not hide an end or a placeholder from us. */
+const executable = /^\/\*M?!/
+const hides = /[;?'"`]/
+/** Nothing that is looked for begins in these. */
+const inert = /[^'"`#\-/;?]+/y
+/** A stored program, or a compound statement of MariaDB: its semicolons are its own, to the end of the text. */
+const program =
+  /(?:create\s+(?:or\s+replace\s+)?(?:definer\s*=\s*\S+(?:\s*@\s*\S+)?\s+)?(?:aggregate\s+)?(?:procedure|function|trigger|event|package)|(?:\w+\s*:\s*)?(?:begin\s+not\s+atomic|if|case|loop|while|repeat|for|declare)|delimiter)\b/iy
+
+const matchAt = (pattern: RegExp, text: string, at: number): string | undefined => {
+  pattern.lastIndex = at
+  return pattern.exec(text)?.[0]
+}
+
+/** The comment, string or quoted name that begins here. */
+const passive = (text: string, at: number, { ansiQuotes, backslash }: Reading): string | undefined => {
+  const char = text[at]
+  switch (char) {
+    case "'":
+    case "\"":
+    case "`": {
+      const escapes = backslash && char !== "`" && !(ansiQuotes && char === "\"")
+      return quotedAt(text, at, escapes)
+    }
+    case "#":
+    case "-":
+      return matchAt(lineComment, text, at)
+    case "/":
+      return text[at + 1] === "*" ? matchAt(blockComment, text, at) ?? text.slice(at) : undefined
+    default:
+      return undefined
+  }
+}
+
+const isComment = (token: string): boolean => token[0] === "#" || token[0] === "-" || token[0] === "/"
+
+/**
+ * The statements of a text under one reading; `undefined` where a comment that the server may run hides their ends.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const partsOf = (text: string, reading: Reading): ReadonlyArray<Part> | undefined => {
+  const parts: Array<Part> = []
+  let from = 0
+  let placeholders = 0
+  let hasCode = false
+  let isProgram = false
+  const end = (at: number): void => {
+    if (hasCode) parts.push({ text: text.slice(from, at).trim(), placeholders })
+    from = at + 1
+    placeholders = 0
+    hasCode = false
+  }
+  const code = (at: number, token: string): void => {
+    if (hasCode || token.trim() === "") return
+    hasCode = true
+    isProgram = matchAt(program, text, at + token.length - token.trimStart().length) !== undefined
+  }
+  for (let at = 0; at < text.length;) {
+    const skipped = passive(text, at, reading)
+    if (skipped !== undefined) {
+      if (!isComment(skipped)) code(at, skipped)
+      else if (executable.test(skipped)) {
+        if (hides.test(skipped)) return undefined
+        hasCode = true
+      }
+      at += skipped.length
+      continue
+    }
+    const token = matchAt(inert, text, at) ?? text[at]!
+    if (token === ";" && !isProgram) end(at)
+    else {
+      code(at, token)
+      if (token === "?") placeholders++
+    }
+    at += token.length
+  }
+  end(text.length)
+  return parts
+}
+
+const together = (parts: ReadonlyArray<Part>): Traits => {
+  const each = parts.map((part) => traitsOf(part.text))
+  return {
+    control: false,
+    commit: false,
+    boundary: each.some((traits) => traits.boundary),
+    several: true,
+    transactional: each.every((traits) => traits.transactional),
+    dirties: each.some((traits) => traits.dirties)
+  }
+}
+
+const scriptOf = (parts: ReadonlyArray<Part> | undefined): Script | undefined =>
+  parts === undefined ? undefined : {
+    parts,
+    placeholders: parts.reduce((sum, part) => sum + part.placeholders, 0),
+    traits: together(parts)
+  }
+
+const readings: ReadonlyArray<Reading> = [
+  { backslash: true, ansiQuotes: false },
+  { backslash: true, ansiQuotes: true },
+  { backslash: false, ansiQuotes: false }
+]
+
+const sameParts = (a: ReadonlyArray<Part> | undefined, b: ReadonlyArray<Part> | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && a.length === b.length &&
+    a.every((part, i) => part.text === b[i]!.text && part.placeholders === b[i]!.placeholders))
+
+/** Texts are few in a program; one that makes them up as it goes must not fill the memory, nor may long ones. */
+const remembered = 500
+const longest = 20_000
+const known = new Map<string, Script | undefined | "by mode">()
+
+/**
+ * The statements of a text: `undefined` where they cannot be told apart, `"by mode"` where that depends on the `sql_mode` in
+ * force, as only a backslash in quotes makes it.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const read = (text: string): Script | undefined | "by mode" => {
+  if (known.has(text)) return known.get(text)
+  const [usual, ...others] = text.includes("\\") ? readings : readings.slice(0, 1)
+  const parts = partsOf(text, usual!)
+  const found = others.every((reading) => sameParts(parts, partsOf(text, reading))) ? scriptOf(parts) : "by mode"
+  if (text.length <= longest) {
+    if (known.size >= remembered) known.clear()
+    known.set(text, found)
+  }
+  return found
+}
+
+/**
+ * The statements of a text under the server's `sql_mode`. One that changes the mode on its way cannot be read.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const readUnder = (text: string, sqlMode: string): Script | undefined => {
+  if (/sql_mode/i.test(text)) return undefined
+  const modes = sqlMode.toUpperCase().split(",")
+  return scriptOf(partsOf(text, {
+    backslash: !modes.includes("NO_BACKSLASH_ESCAPES"),
+    ansiQuotes: modes.includes("ANSI_QUOTES")
+  }))
+}
