@@ -313,6 +313,10 @@ export interface Driver {
    * all of them are lost. Asked by the health check. Defaults to nothing: a server tells its connections.
    */
   readonly intact?: (() => DbError | undefined) | undefined
+  /**
+   * Which statements of a text commit by themselves what stands before them, as DDL does on MySQL. `undefined` where none does.
+   */
+  readonly commitsImplicitly?: ((text: string) => "all" | "some" | "none") | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
   /**

@@ -15,6 +15,7 @@ import type { BeginOptions, Capabilities, ClientContext, Driver, Make, Target } 
 import { connectionError } from "./Failure.js"
 import * as FamilyClient from "./FamilyClient.js"
 import { makeOpen } from "./mysql/open.js"
+import { implicitCommits } from "./mysql/script.js"
 import { quoteName, unsupported } from "./mysql/settings.js"
 
 export {
@@ -139,6 +140,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       `CREATE DATABASE IF NOT EXISTS ${quoteName(config.database)} CHARACTER SET utf8mb4`
     ),
     mostParameters: 65_535,
+    commitsImplicitly: implicitCommits,
     maxConnections: undefined,
     transactionId: undefined,
     commitStatus: undefined,

@@ -13,11 +13,13 @@ export interface Boundary {
   readonly beside: boolean
 }
 
-const suspect = /\b(?:commit|rollback|abort|end|prepare)\b/i
+const suspect = /\b(?:commit|rollback|abort|end|prepare|begin|start)\b/i
 const work = "(?:\\s+(?:work|tran|transaction))?"
 const chain = "(?:\\s+and\\s+(?:no\\s+)?chain)?(?:\\s+(?:no\\s+)?release)?"
 const commit = new RegExp(`^(?:(?:commit|end)${work}${chain}|prepare\\s+transaction\\b.*)$`, "is")
 const rollback = new RegExp(`^(?:rollback|abort)${work}${chain}$`, "i")
+/** MySQL commits what is open before it begins another one. */
+const another = /^(?:begin(?:\s+work)?|start\s+transaction\b.*)$/is
 /** Their bodies hold statements that do not run now, and an END that ends only them. */
 const body =
   /^(?:create|alter|do|declare|begin\s+(?!work|transaction|tran|deferred|immediate|exclusive|isolation|read)\w)/i
@@ -53,7 +55,8 @@ const look = (text: string, dialect: Dialect): Boundary | undefined =>
 const find = (text: string, dialect: Dialect): Boundary | undefined => {
   const parts = codeOf(text, dialect).split(";").map((part) => part.trim()).filter((part) => part !== "")
   for (const part of parts) {
-    const how = commit.test(part) ? "commit" : rollback.test(part) ? "rollback" : undefined
+    const isCommit = commit.test(part) || (dialect === "mysql" && another.test(part))
+    const how = isCommit ? "commit" : rollback.test(part) ? "rollback" : undefined
     if (how !== undefined) {
       return { how, beside: parts.length > 1 }
     }

@@ -353,7 +353,8 @@ export const make = (
           withTransaction(
             engine,
             effect,
-            {},
+            // As everything written for @effect/sql expects it.
+            { followsCommits: true },
             toSqlError,
             () => undefined
           ),

@@ -21,6 +21,11 @@ export class Frame {
   connection: Connection | undefined = undefined
   /** As clients of `@effect/sql` count: 0 in a transaction, 1 in a savepoint of it; less where a transaction can still begin. */
   readonly depth: number
+  /**
+   * The statement before which the database committed what was done in it. From there on each statement is applied at once,
+   * and there is nothing left to commit or to undo.
+   */
+  committedBy: string | undefined = undefined
   constructor(
     readonly session: Session,
     readonly parent: Frame | undefined,
@@ -28,7 +33,9 @@ export class Frame {
     /** The savepoint's name. */
     readonly savepoint: string | undefined,
     /** What holds in it. */
-    readonly options: Driver.BeginOptions
+    readonly options: Driver.BeginOptions,
+    /** It goes on when the database commits it by itself. */
+    readonly followsCommits = false
   ) {
     this.depth = parent === undefined ? -1 : parent.depth + 1
   }

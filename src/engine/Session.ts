@@ -8,6 +8,7 @@ import type * as Driver from "../driver/Driver.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
 import { hasChildren } from "./FiberState.js"
 import { Frame } from "./Frame.js"
+import { partly, transactionOf } from "./ImplicitCommit.js"
 import type { Job } from "./Job.js"
 import type { AnyFiber, Origin } from "./Origin.js"
 import { outlived, transactionTimeout } from "./Refusal.js"
@@ -115,22 +116,30 @@ export class Session extends StatementQueue implements Borrower {
     options: {
       readonly now?: boolean | undefined
       readonly begin?: Driver.BeginOptions | undefined
+      /** It goes on when the database commits it by itself. */
+      readonly followsCommits?: boolean | undefined
       readonly deadline?: Deadline | undefined
     } = {}
   ): Job | undefined {
-    const isOutermost = parent === this.root
+    // In one that the database has committed there is nothing that a savepoint could be in.
+    const isOutermost = parent === this.root || parent.committedBy !== undefined
     const name = isOutermost ? undefined : `dblive_${++this.savepoints}`
     const { deferrable, isolation, readOnly } = options.begin ?? {}
     const asked = isOutermost
       ? { deferrable, isolation, readOnly }
       : { ...parent.options, readOnly: readOnly ?? parent.options.readOnly }
-    const frame = new Frame(this, parent, isOutermost ? "transaction" : "savepoint", name, asked)
+    const kind = isOutermost ? "transaction" : "savepoint"
+    const frame = new Frame(this, parent, kind, name, asked, options.followsCommits)
     const enter = () => {
       if (isOutermost) {
         this.readOnly = readOnly === true
       }
       parent.child = frame
       this.top = frame
+      if (!isOutermost) {
+        // While its savepoint waited for its turn; the server takes one outside of a transaction, and forgets it.
+        frame.committedBy = parent.committedBy
+      }
     }
     if (
       isOutermost && options.now !== true && this.ground.driver.capabilities.pipelinedBegin &&
@@ -210,7 +219,8 @@ export class Session extends StatementQueue implements Borrower {
     // What forked fibers of this frame still have under way is over now.
     this.closeFrame(frame, "ended")
     this.endBy = undefined
-    const leave = (error: DbError | undefined) => {
+    const leave = (why: DbError | undefined) => {
+      const error = why === undefined || frame.committedBy === undefined ? why : partly(why, frame.committedBy)
       this.endBy = undefined
       this.top = frame.parent!
       frame.parent!.child = undefined
@@ -224,7 +234,10 @@ export class Session extends StatementQueue implements Borrower {
       this.pump()
     }
     const proceed = () => {
-      if (frame.kind === "transaction" && !this.begun) {
+      if (frame.committedBy !== undefined && (frame.kind === "savepoint" || this.connection.transaction === "idle")) {
+        return leave(how === "commit" ? ended : undefined)
+      }
+      if (frame.kind === "transaction" && !this.begun && frame.committedBy === undefined) {
         // BEGIN was never sent: there is nothing to end.
         return leave(undefined)
       }
@@ -353,7 +366,7 @@ export class Session extends StatementQueue implements Borrower {
       limitMillis: limit
     })
     // The session around it may go on; one who began by hand has no frame.
-    this.closeFrame(this.root.child ?? this.root, error)
+    this.closeFrame(transactionOf(this.top) ?? this.root, error)
     this.runNow(this.top, this.ground.driver.transaction.rollback, (failed) => {
       if (failed !== undefined) {
         this.connection.destroy()

@@ -9,6 +9,7 @@ import type * as Driver from "../driver/Driver.js"
 import { boundaryOf } from "./Boundary.js"
 import type { Deadline } from "./Deadline.js"
 import type { Frame } from "./Frame.js"
+import { committed, transactionOf } from "./ImplicitCommit.js"
 import { Job, type SessionCursor } from "./Job.js"
 import type { Origin } from "./Origin.js"
 import { endedMeanwhile, lostInside, outlived, readOnlyWrite, turnTimeout } from "./Refusal.js"
@@ -254,14 +255,31 @@ export abstract class StatementQueue implements Writer {
     if (!isIdle && (boundary === undefined || (error !== undefined && !boundary.beside))) {
       return
     }
+    // There is one: the innermost frame is not the session's own.
+    let over = transactionOf(this.top)!
+    const commits = text === undefined || boundary !== undefined
+      ? "none"
+      : this.ground.driver.commitsImplicitly?.(text) ?? "none"
+    if (commits !== "none") {
+      // Of several statements one may as well have failed in a way that rolls back what the others did.
+      const isCertain = commits === "all" || error === undefined
+      const closing = committed(over, excerpt(text!))
+      this.begun = false
+      if (isCertain) {
+        if (closing === undefined) {
+          return
+        }
+        over = closing
+      }
+    }
     // Without an error, what ended it is either this text's own word, or a statement that commits whatever is open.
     const isRolledBack = boundary === undefined
-      ? error !== undefined && error.outcome !== "Unknown"
+      ? commits === "none" && error !== undefined && error.outcome !== "Unknown"
       : boundary.how === "rollback"
     // Of a list, the error knows which one it was.
     const culprit = (error?._tag === "QueryError" ? error.statement : undefined) ?? text ?? ""
     this.closeFrame(
-      this.root.child!,
+      over,
       this.aborted(
         `a statement in the transaction ended it (${excerpt(culprit)})${
           isRolledBack ? "" : ", so that what was done before it may be applied"

@@ -15,6 +15,7 @@ import type { Asked } from "./Claim.js"
 import { type Deadline, earlier } from "./Deadline.js"
 import type { Engine } from "./Engine.js"
 import { cannotNest, type Frame } from "./Frame.js"
+import { partlyCommitted } from "./ImplicitCommit.js"
 import { matched } from "./Match.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "./Origin.js"
 import { during, frameOf, inFrame, type Restore } from "./Place.js"
@@ -31,6 +32,8 @@ export interface Options extends Driver.BeginOptions {
   readonly retry?: Schedule.Schedule<unknown, DbError> | undefined
   /** Ask the database what became of a COMMIT whose answer was lost. */
   readonly resolveCommit?: boolean | undefined
+  /** It goes on when the database commits it by itself, as MySQL does before DDL; else what follows is refused. */
+  readonly followsCommits?: boolean | undefined
 }
 
 /** Wraps in a span where somebody traces. */
@@ -198,6 +201,10 @@ const within = <A, E, R, E2>(
     const isUnknown = error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
     return ended(isUnknown ? "unknown" : "rolled_back", Exit.failCause(Cause.map(cause, fail)))
   }
+  const undone = ({ committedBy }: Frame, exit: Exit.Exit<A, E | E2>) =>
+    committedBy === undefined
+      ? ended("rolled_back", exit)
+      : ended("unknown", partlyCommitted(exit, committedBy, engine.name))
   const use = (frame: Frame) =>
     during(
       engine,
@@ -210,8 +217,8 @@ const within = <A, E, R, E2>(
         exit._tag === "Failure"
           ? matched(
             leave(engine, restore, session, frame, "rollback"),
-            () => ended("rolled_back", exit),
-            () => ended("rolled_back", exit)
+            () => undone(frame, exit),
+            () => undone(frame, exit)
           )
           : matched(
             committed(engine, restore, session, frame, options, limit),
@@ -237,7 +244,8 @@ const enter = (
   deadline: Deadline | undefined,
   restore: Restore
 ): Exit.Success<Frame, never> | Effect.Effect<Frame, DbError> => {
-  const problem = outer.kind === "session" ? undefined : cannotNest(outer, options)
+  const isAlone = outer.kind === "session" || outer.committedBy !== undefined
+  const problem = isAlone ? undefined : cannotNest(outer, options)
   if (problem !== undefined) {
     return Effect.fail(unsupportedOption(session.ground.name, problem))
   }
@@ -249,7 +257,7 @@ const enter = (
     begun = frame
     exit = error === undefined ? Exit.succeed(frame!) : Exit.fail(error)
     notify?.()
-  }, { begin: options, now: options.now, deadline })
+  }, { begin: options, followsCommits: options.followsCommits, now: options.now, deadline })
   if (exit !== undefined) {
     return exit
   }
@@ -364,7 +372,9 @@ const leave = (
   let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
   session.end(frame, how, (error) => {
     if (frame.kind === "transaction") {
-      const isUnknown = how === "commit" && error !== undefined && error.outcome === "Unknown"
+      const isUnknown = how === "commit"
+        ? error !== undefined && error.outcome === "Unknown"
+        : frame.committedBy !== undefined
       if (!isUnknown || options.onTransactionId === undefined) {
         engine.metrics.transaction(
           isUnknown ? "unknown" : error === undefined && how === "commit" ? "committed" : "rolledBack"

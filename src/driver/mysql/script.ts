@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { type Traits, traitsOf } from "./texts.js"
+import { commitsImplicitly, type Traits, traitsOf } from "./texts.js"
 
 /**
  * What the server's `sql_mode` makes of a text.
@@ -205,4 +205,18 @@ export const readUnder = (text: string, sqlMode: string): Script | undefined => 
     backslash: !modes.includes("NO_BACKSLASH_ESCAPES"),
     ansiQuotes: modes.includes("ANSI_QUOTES")
   }))
+}
+
+/**
+ * Which statements of a text commit by themselves what stands before them. What cannot be told apart is said not to.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const implicitCommits = (text: string): "all" | "some" | "none" => {
+  if (!traitsOf(text).several) return commitsImplicitly(text) ? "all" : "none"
+  const script = read(text)
+  if (script === undefined || script === "by mode") return "none"
+  const committing = script.parts.filter((part) => commitsImplicitly(part.text)).length
+  return committing === 0 ? "none" : committing === script.parts.length ? "all" : "some"
 }

@@ -35,6 +35,12 @@ const leavesNothing = new RegExp(
 const leavesSomething = /:=|\binto\s+@|\bget_lock\s*\(/i
 const control = /^(?:commit|rollback|begin|start\s+transaction|savepoint|release\s+savepoint|set\s+transaction)\b/i
 const boundary = /^(?:commit|rollback(?!(?:\s+work)?\s+to\b)|begin|start\s+transaction|set\s+transaction)\b/i
+/** DDL and what else commits the open transaction before it runs. Temporary tables do not. */
+const committing = new RegExp(
+  "^(?:alter|rename|truncate|grant|revoke|analyze|optimize|repair|check|checksum|flush|reset|lock|unlock|install|uninstall" +
+    "|cache\\s+index|load\\s+index|set\\s+password|(?:create(?:\\s+or\\s+replace)?|drop)(?!(?:\\s+or\\s+replace)?\\s+temporary))\\b",
+  "i"
+)
 /** A BEGIN with an isolation level: MySQL takes that in a statement of its own. */
 const beginning = /^set\s+transaction\s[^;]*;\s*start\s+transaction\b[^;]*$/i
 
@@ -57,3 +63,11 @@ export const traitsOf = (text: string): Traits => {
     dirties: several || !(leavesNothing.test(body) || beginning.test(body)) || leavesSomething.test(body)
   }
 }
+
+/**
+ * Whether a statement commits by itself what stands before it: DDL above all.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const commitsImplicitly = (text: string): boolean => committing.test(text.slice(leading.exec(text)![0].length))
