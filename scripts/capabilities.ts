@@ -72,8 +72,15 @@ ${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can)
 - PostgreSQL runs \`read uncommitted\` as \`read committed\`. \`snapshot\` is \`repeatable read\` there, and the nearest to it on MySQL.
 - SQL Server has no read-only transactions: the driver refuses what is not a SELECT by its text. What a function or procedure writes
   out of sight of the text is not seen.
-- On MySQL a statement of DDL commits the transaction around it. \`Db.transaction\` then fails with \`TransactionAborted\` rather than
-  going on as single statements.
+- On MySQL a statement of DDL commits the transaction around it, also when it fails itself. \`Db.transaction\` then fails with
+  \`TransactionAborted\` rather than going on as single statements, and its outcome is \`Unknown\`: what stood before is applied.
+  \`SqlClient.withTransaction\` goes on, as everything written for \`@effect/sql\` expects (its Migrator, the storage of the cluster). What the server does
+  is kept to: behind the DDL each statement is applied at once, and nothing undoes it, so that what a migration did is still there when a later one
+  fails. A transaction nested in the rest begins one of its own, and is whole. An error that leaves has outcome \`Unknown\`, so it is not retried. A
+  COMMIT, ROLLBACK or BEGIN by hand, and a CALL that ends the transaction, are refused in both.
+- Several statements in one text give a list for each. Outside of a transaction they are applied wholly or not at all on SQLite and PostgreSQL; on MySQL and
+  SQL Server those before the one that fails stay, and the outcome is \`Unknown\`. With parameters MySQL is sent one after the other, each with its own, as
+  its protocol prepares single ones, and SQL Server takes them together; SQLite and PostgreSQL refuse such a text (\`QueryError\` reason \`SqlSyntax\`).
 
 ## What was tested, and on what
 

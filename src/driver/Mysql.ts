@@ -5,15 +5,16 @@
  */
 import * as Published from "@effect/sql-mysql2/MysqlClient"
 import * as Statement from "@effect/sql/Statement"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
 import { maintenance, runAlone } from "./Creation.js"
-import type { BeginOptions, Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
+import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
 import { connectionError } from "./Failure.js"
 import * as FamilyClient from "./FamilyClient.js"
+import { services } from "./mysql/client.js"
 import { makeOpen } from "./mysql/open.js"
 import { implicitCommits } from "./mysql/script.js"
 import { quoteName, unsupported } from "./mysql/settings.js"
@@ -84,26 +85,6 @@ const targetOf = (config: DbConfig): Target => {
     uri: `${config.type}://${user}${hosts.join(",")}/${encodeURIComponent(config.database ?? "")}`
   }
 }
-
-/** `MysqlClient` of `@effect/sql-mysql2`: the engine's client with the configuration, without the password. */
-const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effect<Context.Context<never>> =>
-  Effect.sync(() => {
-    const host = config.hosts[0]!
-    const mysqlClient: Published.MysqlClient = FamilyClient.extend(client, {
-      [Published.TypeId]: Published.TypeId as Published.TypeId,
-      config: {
-        host: host.host,
-        port: host.port,
-        database: config.database,
-        username: typeof config.username === "string" ? config.username : undefined,
-        maxConnections: config.pool.size + config.pool.overflow,
-        transformQueryNames: config.transformQueryNames,
-        transformResultNames: config.transformResultNames
-      }
-    })
-    // `Driver` does not name the services, so that the engine need not know them.
-    return Context.make(Published.MysqlClient, mysqlClient) as Context.Context<never>
-  })
 
 /**
  * Makes the driver of one MySQL or MariaDB database. Opens nothing yet. Fails with `ConnectionError` reason

@@ -110,7 +110,7 @@ export const tlsOptions = ({ ssl }: DbConfig): Mysql.SslOptions | undefined =>
   }
 
 /** A unix socket is named by its file, or by the folder of it. */
-const socketPath = (host: string): string | undefined =>
+export const socketPath = (host: string): string | undefined =>
   host.startsWith("/") ? host.endsWith(".sock") ? host : `${host}/mysqld.sock` : undefined
 
 /** Where a host is, for messages. */
