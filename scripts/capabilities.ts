@@ -58,7 +58,7 @@ export const page =
 
 # What each database can and cannot do
 
-Sessions, transactions, nested ones, streams with back-pressure, \`Db.query\` with several statements, typed errors with their outcome, retries,
+Sessions, transactions, nested ones, streams with back-pressure, \`Db.script\` (several statements in one text), typed errors with their outcome, retries,
 limits on waiting, migrations, health and the test layers work the same over all of them: one suite
 ([test/suites](../test/suites)) holds each to it. Where they differ:
 
@@ -78,8 +78,8 @@ ${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can)
   is kept to: behind the DDL each statement is applied at once, and nothing undoes it, so that what a migration did is still there when a later one
   fails. A transaction nested in the rest begins one of its own, and is whole. An error that leaves has outcome \`Unknown\`, so it is not retried. A
   COMMIT, ROLLBACK or BEGIN by hand, and a CALL that ends the transaction, are refused in both.
-- Several statements in one text give a list for each. Outside of a transaction they are applied wholly or not at all on SQLite and PostgreSQL; on MySQL and
-  SQL Server those before the one that fails stay, and the outcome is \`Unknown\`. With parameters MySQL is sent one after the other, each with its own, as
+- \`Db.script\` gives the rows of each statement; on SQL Server of each that gives rows. Outside of a transaction they are applied wholly or not at all on SQLite and PostgreSQL; on
+  MySQL and SQL Server those before the one that fails stay, and the outcome is \`Unknown\`. With parameters MySQL is sent one after the other, each with its own, as
   its protocol prepares single ones, and SQL Server takes them together; SQLite and PostgreSQL refuse such a text (\`QueryError\` reason \`SqlSyntax\`).
 
 ## What was tested, and on what

@@ -59,14 +59,26 @@ export interface Members<Self> {
   ) => Transaction.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
 
   /**
-   * Runs SQL with `:name` parameters and gives its rows. An array of values goes to the driver's own placeholders.
-   * A missing or unknown name is a `QueryError` with reason `Parameter`. The rows' type is taken on trust: `SqlSchema` checks them.
+   * Runs SQL with `:name` parameters and gives its rows; those of the last statement, where the text has several. An array of
+   * values goes to the driver's own placeholders. A missing or unknown name is a `QueryError` with reason `Parameter`. The rows' type
+   * is taken on trust: `SqlSchema` checks them.
    */
   readonly query: <A extends object = Readonly<Record<string, unknown>>>(
     text: string,
     params?: Query.Params,
     options?: Query.QueryOptions
   ) => Effect.Effect<ReadonlyArray<A>, DbError, Self>
+
+  /**
+   * Runs a text of several statements, in their order on one connection, and gives the rows of each; on SQL Server of each that
+   * gives rows. Fails as `query` does. When one fails, those before it stay on MySQL and SQL Server, and the error's outcome is
+   * `Unknown`; on SQLite and PostgreSQL nothing is kept. Parameters beside several statements are taken by MySQL and SQL Server.
+   */
+  readonly script: (
+    text: string,
+    params?: Query.Params,
+    options?: Query.QueryOptions
+  ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Readonly<Record<string, unknown>>>>, DbError, Self>
 
   /**
    * Runs statements in one transaction, in their order, and gives the rows of each; the first that fails ends it, and nothing
@@ -180,6 +192,9 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     scoped: withEngine(Session.make),
     transaction,
     query,
+    script: (text, params, options = {}) =>
+      // Rows are objects in this mode.
+      withEngine((engine) => Query.script(engine, text, params, options)) as never,
     batch: (statements, options) =>
       transaction(options)(
         withEngine((engine) =>

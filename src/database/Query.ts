@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { ConnectionError, type DbError, QueryError } from "../DbError.js"
+import type { Mode } from "../driver/Driver.js"
 import * as Batch from "../engine/Batch.js"
 import type { Engine } from "../engine/Engine.js"
 import * as NamedParams from "../engine/NamedParams.js"
@@ -120,6 +121,9 @@ export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArr
     if (Either.isLeft(compiled)) {
       return undefined
     }
+    if (mayBeSeveral(text)) {
+      return undefined
+    }
     list.push(compiled.right)
   }
   const all = frame && Batch.run(engine, fiber, frame, list, statementLimit(engine.config, fiber))
@@ -144,12 +148,51 @@ const unstoppable = (engine: Engine): ConnectionError =>
     database: engine.name
   })
 
-/** Runs a text and gives its rows. */
+type Sets = ReadonlyArray<ReadonlyArray<unknown>>
+
+/** The rows of each statement: those of a single one are no arrays. */
+const setsOf = (answer: unknown): Sets => {
+  // What the mode gives: rows, or an array of such arrays.
+  const rows = answer as ReadonlyArray<unknown>
+  return Array.isArray(rows[0]) ? rows as Sets : [rows]
+}
+
+/** Whether there may be several statements in a text, or sets of rows in the answer of one. */
+const mayBeSeveral = (text: string): boolean => (text.includes(";") && /;\s*\S/.test(text)) || isCall(text)
+
+const isCall = (text: string): boolean => /^\s*call\b/i.test(text)
+
+/** The rows of the last statement. MySQL's CALL ends with its own answer, which has none. */
+const lastOf = (text: string) => (answer: unknown): ReadonlyArray<unknown> => {
+  const sets = setsOf(answer)
+  return sets[sets.length - (sets.length > 1 && isCall(text) ? 2 : 1)]!
+}
+
+/** Runs a text and gives the rows of its last statement, which nearly always is its only one. */
 export const run = (
   engine: Engine,
   text: string,
   params: Params | undefined,
-  { timeout }: QueryOptions
+  options: QueryOptions
+): Effect.Effect<unknown, DbError> =>
+  mayBeSeveral(text)
+    ? Effect.map(send(engine, text, params, options, "sets"), lastOf(text))
+    : send(engine, text, params, options, "rows")
+
+/** Runs a text and gives the rows of each of its statements. */
+export const script = (
+  engine: Engine,
+  text: string,
+  params: Params | undefined,
+  options: QueryOptions
+): Effect.Effect<Sets, DbError> => Effect.map(send(engine, text, params, options, "sets"), setsOf)
+
+const send = (
+  engine: Engine,
+  text: string,
+  params: Params | undefined,
+  { timeout }: QueryOptions,
+  mode: Mode
 ): Effect.Effect<unknown, DbError> =>
   Effect.withFiberRuntime((fiber) => {
     const compiled = compile(engine, text, params)
@@ -162,6 +205,6 @@ export const run = (
     const [sql, values] = compiled.right
     const limit = timeout === undefined ? statementLimit(engine.config, fiber) : Duration.toMillis(timeout)
     return values.length === 0 || Array.isArray(params)
-      ? Sending.query(engine, fiber, sql, values, limit)
-      : Sending.query(engine, fiber, sql, values, limit, (error) => named(engine, text, params, error))
+      ? Sending.query(engine, fiber, sql, values, limit, mode)
+      : Sending.query(engine, fiber, sql, values, limit, mode, (error) => named(engine, text, params, error))
   })

@@ -31,13 +31,14 @@ export interface Done<A> {
  *
  * - `rows`: an array of objects, one per row (an array of such arrays for text with several statements on drivers
  *   whose published client does so); `[]` where the statement gives none.
+ * - `sets`: as `rows`; where those of several statements would be one array, an array for each statement that gives rows.
  * - `values`: an array of arrays, one per row, in column order.
  * - `raw`: what the driver's own client gives (`pg`'s `Result`, better-sqlite3's `{ changes, lastInsertRowid }`, ...).
  *
  * @since 0.1.0
  * @category models
  */
-export type Mode = "rows" | "values" | "raw"
+export type Mode = "rows" | "sets" | "values" | "raw"
 
 /**
  * A statement to be run.

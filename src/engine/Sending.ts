@@ -246,13 +246,14 @@ export const query = (
   text: string,
   params: ReadonlyArray<unknown>,
   limit: number,
+  mode: Driver.Mode,
   fail: (error: DbError) => DbError = identity
 ): Effect.Effect<unknown, DbError> => {
   const frame = frameOf(engine, fiber)
   return isTraced(fiber)
     ? inStatementSpan(engine, (span) => {
       describeStatement(span, engine, text)
-      return run(engine, fiber, frame, text, params, { ...asRows, limit, span }, fail)
+      return run(engine, fiber, frame, text, params, { mode, prepare: true, limit, span }, fail)
     })
-    : run(engine, fiber, frame, text, params, { mode: "rows", prepare: true, limit }, fail)
+    : run(engine, fiber, frame, text, params, { mode, prepare: true, limit }, fail)
 }

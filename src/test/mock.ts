@@ -202,6 +202,7 @@ class MockConnection implements Driver.Connection {
     const affected = answer.affected ?? rows.length
     switch (request.mode) {
       case "rows":
+      case "sets":
         return done(undefined, rows)
       case "values":
         return done(undefined, rows.map((row) => Object.values(row)))

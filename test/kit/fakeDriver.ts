@@ -344,6 +344,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
             const rows = control.rows(request, this)
             switch (request.mode) {
               case "rows":
+              case "sets":
                 return rows
               case "values":
                 return rows.map((row) => typeof row === "object" && row !== null ? Object.values(row) : [row])

@@ -97,6 +97,36 @@ export const sessions = (target: Target): void => {
 
     test(
       target,
+      "run several statements in one text, and give the rows of each",
+      Effect.gen(function*() {
+        yield* Db.query("CREATE TABLE several (a INT)")
+        const text = "INSERT INTO several (a) VALUES (1); SELECT a FROM several; SELECT a + 1 AS b FROM several"
+        const withRows = [[{ a: 1 }], [{ b: 2 }]]
+        // SQL Server tells nothing of a statement without rows.
+        const given = yield* Db.script(text)
+        assert.deepStrictEqual(given, target.name === "mssql" ? withRows : [[], ...withRows])
+        // Of one type with what it gives of a single statement.
+        yield* Db.query("DELETE FROM several")
+        assert.deepStrictEqual<ReadonlyArray<object>>(yield* Db.query<{ b: number }>(text), [{ b: 2 }])
+        assert.deepStrictEqual(yield* Db.script("SELECT a FROM several"), [[{ a: 1 }]])
+        assert.deepStrictEqual(yield* Db.script("SELECT a FROM several WHERE a = 7"), [[]])
+        yield* Db.query("DELETE FROM several")
+        assert.deepStrictEqual(yield* Db.batch([[text], ["SELECT a FROM several"]]), [[{ b: 2 }], [{ a: 1 }]])
+        // What stays of those before the one that fails, the outcome does not hide.
+        const error = yield* Effect.flip(
+          Db.script("INSERT INTO several (a) VALUES (8); INSERT INTO nowhere (a) VALUES (9)")
+        )
+        const kept = yield* Db.query("SELECT a FROM several WHERE a = 8")
+        if (kept.length > 0) {
+          assert.strictEqual(error.outcome, "Unknown")
+        } else {
+          assert.notStrictEqual(error.outcome, "Unknown")
+        }
+      })
+    )
+
+    test(
+      target,
       "leave nothing behind for the next borrower",
       Effect.gen(function*() {
         for (const { clean, make, see } of target.sql.dirt) {

@@ -130,7 +130,11 @@ export class MssqlConnection implements Connection {
           this.#finish(
             job,
             undefined,
-            request.mode === "raw" ? { rowCount: rowCount ?? 0, rows, recordsets: sets } : rows
+            request.mode === "raw"
+              ? { rowCount: rowCount ?? 0, rows, recordsets: sets }
+              : request.mode === "sets"
+              ? sets
+              : rows
           )
         }
       })
