@@ -309,12 +309,18 @@ export class MysqlConnection implements Connection {
     })
   }
 
-  #single(job: Job, request: Request, params: Array<unknown>, next: (answer: unknown) => void): void {
+  #single(
+    job: Job,
+    request: Request,
+    params: Array<unknown>,
+    next: (answer: unknown, isSeveral: boolean) => void
+  ): void {
     this.#dispatch(
       job,
       request,
       params,
-      (start) => this.#send(job, start, (results, fields) => next(shape(request, results, fields)))
+      (start) =>
+        this.#send(job, start, (results, fields) => next(shape(request, results, fields), isSeveral(results, fields)))
     )
   }
 
@@ -348,9 +354,11 @@ export class MysqlConnection implements Connection {
       if (part === undefined) return this.#finish(job, undefined, answers)
       const to = from + part.placeholders
       job.part = { text: part.text, number: index + 1, of: parts.length }
-      this.#single(job, { ...request, text: part.text }, params.slice(from, to), (answer) => {
+      this.#single(job, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {
         job.results++
-        answers.push(answer)
+        // A CALL gives as many results as its procedure, as it does where the server cuts the text.
+        if (isSeveral) answers.push(...answer as ReadonlyArray<unknown>)
+        else answers.push(answer)
         next(index + 1, to)
       })
     }

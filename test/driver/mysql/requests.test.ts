@@ -68,6 +68,9 @@ describeMariadb("MySQL requests", () => {
         // Without parameters, too.
         expect(yield* db.run("SELECT 1 AS x; SELECT 2 AS y", [], { prepare })).toEqual([[{ x: 1 }], [{ y: 2 }]])
       }
+      yield* db.script("CREATE PROCEDURE p(v INT) BEGIN SELECT v AS x; SELECT v + 1 AS y; END")
+      expect(yield* db.run("CALL p(?); SELECT ? AS z", [1, 3])).toEqual([[{ x: 1 }], [{ y: 2 }], [], [{ z: 3 }]])
+      expect(yield* db.script("CALL p(1); SELECT 3 AS z")).toEqual([[{ x: 1 }], [{ y: 2 }], [], [{ z: 3 }]])
       // A setting or a table of the connection is looked for in each of them; these leave nothing behind.
       yield* db.reset()
       yield* db.run("UPDATE t SET b = ?; SELECT COUNT(*) AS n FROM t", ["z"])
