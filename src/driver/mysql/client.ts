@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { DbConfig } from "../../DbConfig.js"
+import type * as Credentials from "../Credentials.js"
 import type { ClientContext, Driver } from "../Driver.js"
 import * as FamilyClient from "../FamilyClient.js"
 import { socketPath } from "./link.js"
@@ -27,24 +28,30 @@ const urlOf = ({ database = "", hosts, type }: DbConfig, username: string, passw
   return `${type}://${who === "" ? "" : `${who}@`}${host}:${port}/${database}`
 }
 
-/** The configuration in the words of `@effect/sql-mysql2`. A user name or a password that changes is left out. */
-const clientConfig = (config: DbConfig): Published.MysqlClientConfig => {
+/**
+ * The configuration in the words of `@effect/sql-mysql2`: the first host's. What is obtained anew for each connection is what it
+ * was when one was last opened.
+ */
+const clientConfig = (credentials: Credentials.Credentials): Published.MysqlClientConfig => {
+  const { config } = credentials
   const { host, port } = config.hosts[0]!
   const path = socketPath(host)
-  const username = Effect.isEffect(config.username) ? undefined : config.username
-  const password = Effect.isEffect(config.password) ? undefined : config.password
-  const isWhole = username === config.username && password === config.password
-  const url = isWhole
-    ? urlOf(config, username ?? "", password === undefined ? "" : Redacted.value(password))
-    : undefined
   return {
-    url: url === undefined ? undefined : Redacted.make(url),
+    get url() {
+      const password = credentials.password()
+      const url = urlOf(config, credentials.username() ?? "", password === undefined ? "" : Redacted.value(password))
+      return url === undefined ? undefined : Redacted.make(url)
+    },
     // mysql2 and the programs of MySQL mean a unix socket by this name.
     host: path === undefined ? host : "localhost",
     port: path === undefined ? port : undefined,
     database: config.database,
-    username,
-    password,
+    get username() {
+      return credentials.username()
+    },
+    get password() {
+      return credentials.password()
+    },
     maxConnections: config.pool.size + config.pool.overflow,
     connectionTTL: Duration.millis(config.pool.idleTimeout),
     poolConfig: path === undefined ? undefined : { socketPath: path },
@@ -60,11 +67,11 @@ const clientConfig = (config: DbConfig): Published.MysqlClientConfig => {
  * @since 0.1.0
  * @category services
  */
-export const services = (config: DbConfig): Driver["services"] => ({ client }: ClientContext) =>
+export const services = (credentials: Credentials.Credentials): Driver["services"] => ({ client }: ClientContext) =>
   Effect.sync(() => {
     const mysqlClient: Published.MysqlClient = FamilyClient.extend(client, {
       [Published.TypeId]: Published.TypeId as Published.TypeId,
-      config: clientConfig(config)
+      config: clientConfig(credentials)
     })
     // `Driver` does not name the services, so that the engine need not know them.
     return Context.make(Published.MysqlClient, mysqlClient) as Context.Context<never>
