@@ -253,7 +253,11 @@ export interface Options {
   readonly settings?: Readonly<Record<string, string>> | undefined
   /** Statements prepared per connection; 0 switches preparing off. Defaults to 256. */
   readonly prepareCacheSize?: number | undefined
-  /** `false` for a pooler in transaction mode: no named prepared statements. Defaults to true. */
+  /**
+   * `false` for a pooler in transaction mode: no named prepared statements. On PostgreSQL also: nothing is sent that would
+   * be true for one session of the server only; settings go with each transaction, and what would outlast its transaction
+   * (SET, LISTEN, temporary tables, locks of the session, migrations) is refused. Defaults to true.
+   */
   readonly prepare?: boolean | undefined
   /**
    * SQLite: run statements in this many worker processes, so that they can be stopped. Defaults to 0: in this process.
@@ -408,6 +412,8 @@ export interface DbConfig {
   readonly settings: Readonly<Record<string, string>>
   /** 0: do not prepare. */
   readonly prepareCacheSize: number
+  /** PostgreSQL: `false` behind a pooler in transaction mode. Defaults to `true`. */
+  readonly prepare?: boolean | undefined
   readonly threads: number
   readonly transformQueryNames: ((name: string) => string) | undefined
   readonly transformResultNames: ((name: string) => string) | undefined

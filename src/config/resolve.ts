@@ -380,6 +380,7 @@ const complete = (
     access: value(behaviour.access),
     applicationName: preset === "test worker" ? workerName(program, worker!) : program,
     settings: optional(address.settings) ?? {},
+    prepare: value(behaviour.prepare),
     prepareCacheSize: value(behaviour.prepare) ? value(behaviour.prepareCacheSize) : 0,
     threads: value(behaviour.threads),
     transformQueryNames: merged.transformQueryNames,

@@ -15,8 +15,7 @@ import { connectionError } from "./pg/codes.js"
 import { commitStatus, transactionId } from "./pg/commit.js"
 import { compiler } from "./pg/compiler.js"
 import { createDatabase } from "./pg/create.js"
-import type { Memory } from "./pg/open.js"
-import { open } from "./pg/open.js"
+import { open, remember } from "./pg/open.js"
 import { Texts } from "./pg/text.js"
 import { Types } from "./pg/types.js"
 
@@ -117,7 +116,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
       database: config.name
     })
   }
-  const memory: Memory = { plain: new Set() }
+  const memory = remember()
   const texts = new Texts(rememberedTexts)
   const types = new Types()
   const target = targetOf(config)
@@ -129,7 +128,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
   const driver: Driver = {
     dialect: "pg",
     target,
-    capabilities,
+    // A connection that listens would have to be the server's own.
+    capabilities: config.prepare !== false ? capabilities : { ...capabilities, listen: false },
     compiler: compiler(config.transformQueryNames, config.transformJson),
     transformRows: config.transformResultNames === undefined
       ? undefined

@@ -11,6 +11,7 @@ const longest = [
   "driver/mssql/given",
   "driver/sqlite/conformance",
   "conformance/pg",
+  "conformance/pgbouncer",
   "service",
   "examples",
   "driver/pg/connection",

@@ -26,6 +26,22 @@ export const migrations = (target: Target): void => {
     const within = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       effect.pipe(Effect.provide(NodeContext.layer), Logger.withMinimumLogLevel(LogLevel.Warning))
 
+    if (target.sql.sessionless === true) {
+      test(
+        target,
+        "are refused where no session can hold their lock",
+        within(Effect.gen(function*() {
+          const error = yield* Effect.flip(run(steps))
+          assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
+          assert.include(error.message, "for migrations, use a direct URL")
+          const missing = yield* Effect.flip(bodies)
+          assert.deepInclude(missing, { _tag: "QueryError", reason: "UndefinedObject" })
+          yield* isWhole
+        }))
+      )
+      return
+    }
+
     test(
       target,
       "run once, in order, also by several at a time",

@@ -130,6 +130,13 @@ export const sessions = (target: Target): void => {
       "leave nothing behind for the next borrower",
       Effect.gen(function*() {
         for (const { clean, make, see } of target.sql.dirt) {
+          if (target.sql.sessionless === true) {
+            for (const effect of [Db.query(make), Db.session(Db.query(make)), Db.query(make).pipe(Db.transaction())]) {
+              const error = yield* Effect.flip(effect)
+              assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }, make)
+            }
+            continue
+          }
           yield* Db.session(Db.query(make))
           const seen = yield* Effect.either(Db.query<{ v: unknown }>(see))
           const value = seen._tag === "Right" ? seen.right[0]?.v : seen.left.reason

@@ -33,6 +33,8 @@ export interface Target {
     readonly endless: string | undefined
     /** Makes the session unclean in a way the next borrower would see, and reads it back as column `v`. */
     readonly dirt: ReadonlyArray<{ readonly make: string; readonly see: string; readonly clean: unknown }>
+    /** Nothing of a session lasts, so that what would is refused, and migrations too: their lock would. */
+    readonly sessionless?: boolean
     /** A table whose foreign key is checked at COMMIT only. */
     readonly deferred: { readonly parent: string; readonly child: string; readonly insert: string } | undefined
   }

@@ -15,6 +15,7 @@ import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import { toSqlError } from "../../DbError.js"
 import type { ClientContext, Driver } from "../Driver.js"
 import * as FamilyClient from "../FamilyClient.js"
+import { connectionError } from "./codes.js"
 import { json } from "./compiler.js"
 import type { PgConnection } from "./connection.js"
 import * as Listener from "./listener.js"
@@ -59,6 +60,19 @@ const clientConfig = (config: DbConfig): PgClientConfig => {
   }
 }
 
+/** Behind a pooler in transaction mode no connection is ours for long enough. */
+const refusing = (database: string): Listener.Listener => ({
+  listen: () =>
+    Stream.fail(connectionError({
+      reason: "Unsupported",
+      what: "LISTEN needs a session of its own, and prepare: false says that a pooler in transaction mode has none",
+      advice:
+        "listen on a database that is opened by a direct URL, or one of a pooler in session mode, without prepare: false",
+      outcome: "NotSent",
+      database
+    }))
+})
+
 /**
  * The services of PostgreSQL: `PgClient`, which is the engine's client with `json`, `listen` and `notify`.
  *
@@ -70,7 +84,9 @@ export const services = (
   open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
 ): Driver["services"] =>
   Effect.fnUntraced(function*({ client }: ClientContext) {
-    const listener = yield* Listener.make(config.name, open, config.pool.keepalive)
+    const listener = config.prepare === false
+      ? refusing(config.name)
+      : yield* Listener.make(config.name, open, config.pool.keepalive)
     const pgClient: PgClient = FamilyClient.extend(client, {
       [typeId]: typeId,
       config: clientConfig(config),

@@ -203,6 +203,48 @@ const withoutValues = (error: ServerError): string =>
     : error.message
 
 /**
+ * What to do where a prepared statement is missing, or there already, in spite of us: a pooler in transaction mode has
+ * given its session to another client.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const poolerAdvice = (code: string | undefined): string | undefined =>
+  code === "26000" || code === "42P05"
+    ? "if a pooler in transaction mode lies in between, set prepare: false (?pgbouncer=true in the URL)"
+    : undefined
+
+/**
+ * PgBouncer gives most of what it says, and before version 1.19 what the server said to it, the one code 08P01: only the
+ * text tells what it is.
+ */
+const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReason]> = [
+  [/^no such database|^database "[^]*" does not exist$/i, "UnknownDatabase"],
+  [/authentication failed|^no such user|^role "[^]*" does not exist$/i, "Authentication"],
+  [/^permission denied for database/i, "Authorization"],
+  [
+    /^no more connections allowed|too many clients|^too many connections|^remaining connection slots|^query_wait_timeout/i,
+    "TooManyConnections"
+  ],
+  [/^the database system is starting up/i, "ServerStarting"],
+  [
+    /^(?:the database system|pgbouncer) is shutting down|^terminating connection due to administrator/i,
+    "ServerShutdown"
+  ],
+  [
+    /^(?:pgbouncer )?cannot connect to server|^server login (?:failed|has been failing)|^server_login_retry/i,
+    "Refused"
+  ],
+  [/^server conn(?:ection)? crashed|^server closed the connection|^client_idle_timeout|_timeout$/i, "Lost"],
+  [/^unsupported (?:options )?startup parameter/i, "Unsupported"]
+]
+
+/** Why there is no link (any more), by code, and where that says nothing, by a pooler's text. */
+const linkReason = (error: ServerError): ConnectionReason | undefined =>
+  (error.code === "08P01" ? poolerTexts.find(([text]) => text.test(error.message))?.[1] : undefined) ??
+    lookup(error.code).link
+
+/**
  * Where a server's error came from, and what was in force.
  *
  * @since 0.1.0
@@ -237,7 +279,15 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
   const { code } = error
   const known = lookup(code)
   const what = withoutValues(error)
-  const base = { what, code, database: at.database, outcome: at.outcome, cause: error, hint: at.hint }
+  const base = {
+    what,
+    code,
+    advice: poolerAdvice(code),
+    database: at.database,
+    outcome: at.outcome,
+    cause: error,
+    hint: at.hint
+  }
   if (at.commit && at.fatal) {
     return queryError({ ...base, reason: "CommitUnknown", outcome: "Unknown", statement: at.statement, server: error })
   }
@@ -245,7 +295,7 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
     const limitMillis = known.timeout === "IdleInTransaction" ? at.idleTimeout : at.transactionTimeout
     return timeoutError({ ...base, phase: known.timeout, limitMillis, statement: at.statement })
   }
-  if (at.fatal) return connectionError({ ...base, reason: known.link ?? "Unknown" })
+  if (at.fatal) return connectionError({ ...base, reason: linkReason(error) ?? "Unknown" })
   // Both a cancel and a limit end a statement from `ProcessInterrupts`; NOWAIT ends it from where the lock is taken.
   if (error.routine === "ProcessInterrupts" && !at.cancelling) {
     if (code === "57014" && at.statementTimeout > 0) {
@@ -282,7 +332,7 @@ export const classifyLink = (cause: unknown, at: {
   readonly otherwise: ConnectionReason
 }): ConnectionError => {
   const error = innermost(cause)
-  const reason = lookup(error.code).link ?? reasonOfText(error.message) ?? at.otherwise
+  const reason = linkReason(error) ?? reasonOfText(error.message) ?? at.otherwise
   return connectionError({
     reason,
     what: `${at.where}: ${error.message || error.code || connectionReasons[reason].meaning}`,

@@ -18,6 +18,7 @@ import { nothingSent } from "./failures.js"
 import type { Message, Opened } from "./link.js"
 import { Lookup } from "./lookup.js"
 import { encodeAll, Params } from "./params.js"
+import type { Carried } from "./pooling.js"
 import { PreparedStatements } from "./prepared.js"
 import type { Field, Values } from "./shape.js"
 import type { Text, Texts } from "./text.js"
@@ -33,6 +34,8 @@ import { writer } from "./writer.js"
 export interface Settings {
   readonly texts: Texts
   readonly prepareLimit: number
+  /** A pooler in transaction mode lies in between: each transaction may have another process of the server. */
+  readonly isPooled: boolean
   readonly failures: Failures
   readonly types: Types
 }
@@ -58,6 +61,10 @@ export class PgConnection implements Connection {
   readonly prepared: PreparedStatements
   readonly failures: Failures
   readonly types: Types
+
+  /** What has to go with each transaction; `undefined` where the connection was opened with all of it. */
+  carried: Carried | undefined
+  private readonly isPooled: boolean
 
   transaction: TransactionStatus = "idle"
   dirty = false
@@ -100,6 +107,7 @@ export class PgConnection implements Connection {
     this.#stream = opened.stream
     this.texts = settings.texts
     this.prepared = new PreparedStatements(settings.prepareLimit)
+    this.isPooled = settings.isPooled
     this.failures = settings.failures
     this.types = settings.types
   }
@@ -110,7 +118,8 @@ export class PgConnection implements Connection {
 
   // What goes out.
 
-  execute(request: Request, done: Done<unknown>): void {
+  execute(request: Request, answer: Done<unknown>): void {
+    let done = answer
     const unusable = this.unusable(request.text)
     if (unusable !== undefined) return done(unusable, undefined)
     const known = this.prepared.get(request.text)
@@ -118,13 +127,22 @@ export class PgConnection implements Connection {
     if (text.fault !== undefined) return done(this.failures.text(text.fault, request.text), undefined)
     const encoding = this.foreignEncoding(request.text, text)
     if (encoding !== undefined) return done(this.failures.encoding(encoding, request.text), undefined)
-    if (
+    const carried = this.carried
+    if (carried !== undefined) {
+      const refusal = this.pooledRefusal(request, text)
+      if (refusal !== undefined) return done(refusal, undefined)
+      done = this.carryingOn(carried, text, answer)
+    } else if (
       !text.plain && !text.controls && this.transaction === "idle" && request.begin === undefined &&
       (request.statementTimeout !== undefined || request.lockTimeout !== undefined)
     ) {
       return this.executeWithSessionLimits(request, done)
     }
-    if (request.params.length === 0 && (text.several || !request.prepare || this.prepared.limit === 0)) {
+    if (
+      request.params.length === 0 && (text.several || !request.prepare || this.prepared.limit === 0) &&
+      // What is carried goes ahead of a single statement by the extended protocol only.
+      (text.several || this.carriedAhead(request, text) === undefined)
+    ) {
       return this.executeScript(request, text, done)
     }
     const params = this.encode(request)
@@ -141,6 +159,8 @@ export class PgConnection implements Connection {
     if (text.fault !== undefined) return fail(this.failures.text(text.fault, request.text))
     const encoding = this.foreignEncoding(request.text, text)
     if (encoding !== undefined) return fail(this.failures.encoding(encoding, request.text))
+    const refusal = this.carried === undefined ? undefined : this.pooledRefusal(request, text)
+    if (refusal !== undefined) return fail(refusal)
     const params = this.encode(request)
     if (!(params instanceof Params)) return fail(params)
     done(undefined, new PortalCursor(this, request, text, params))
@@ -149,6 +169,7 @@ export class PgConnection implements Connection {
   /** By the simple protocol; a BEGIN and limits go ahead in exchanges of their own. */
   private executeScript(request: Request, text: Text, done: Done<unknown>): void {
     const limits: Array<string> = request.begin === undefined ? [] : [request.begin]
+    if (request.begin !== undefined && this.carried !== undefined) limits.push(...this.carried.begin)
     if ((this.transaction === "open" && !text.controls) || request.begin !== undefined) {
       if (request.statementTimeout !== this.localStatementTimeout) {
         limits.push(`SET LOCAL statement_timeout TO ${setting(request.statementTimeout)}`)
@@ -157,7 +178,8 @@ export class PgConnection implements Connection {
         limits.push(`SET LOCAL lock_timeout TO ${setting(request.lockTimeout)}`)
       }
     }
-    const start = (): void => new Script(this, request, text, done).start()
+    const ahead = this.carriedAhead(request, text)
+    const start = (): void => new Script(this, request, text, done, ahead === undefined ? "" : `${ahead}; `).start()
     if (limits.length === 0) return start()
     this.run(limits.join("; "), (error) => {
       if (error !== undefined) return done(error, undefined)
@@ -166,6 +188,35 @@ export class PgConnection implements Connection {
       this.hasLocalLimits = true
       start()
     })
+  }
+
+  /** What has to go ahead of a statement that is in no transaction, so that it runs with it in an implicit one. */
+  carriedAhead(request: Request, text: Text): string | undefined {
+    const single = this.carried?.single
+    return single === undefined || this.transaction !== "idle" || request.begin !== undefined || text.controls ||
+        text.alone
+      ? undefined
+      : single
+  }
+
+  /** A BEGIN typed by hand begins a transaction that has to have what is carried. */
+  private carryingOn({ begin }: Carried, text: Text, done: Done<unknown>): Done<unknown> {
+    if (!text.controls || this.transaction !== "idle" || begin.length === 0) return done
+    return (error, value) =>
+      error === undefined && this.transaction === "open"
+        ? this.run(begin.join("; "), (failure) => done(failure, value))
+        : done(error, value)
+  }
+
+  /** Why a statement cannot be what it seems behind a pooler. */
+  private pooledRefusal(request: Request, text: Text): DbError | undefined {
+    if (this.isPooled && text.lasting !== undefined) return this.failures.lasting(text.lasting, request.text)
+    const wishes = this.carried?.wishes
+    if (wishes === undefined || this.transaction !== "idle" || request.begin !== undefined) return undefined
+    if (text.alone) return this.failures.notCarried(wishes, "a statement that runs in no transaction", request.text)
+    return text.several && text.ends
+      ? this.failures.notCarried(wishes, "a text that ends its transaction by itself", request.text)
+      : undefined
   }
 
   /** Statements that may refuse to share a transaction with `SET LOCAL`: the session's limits are set, and set back. */
@@ -203,7 +254,8 @@ export class PgConnection implements Connection {
     new Script(
       this,
       { text: sql, mode: "rows", safeIntegers: false },
-      { ...text, dirty: false, forgets: false },
+      // Limits, and what is carried by every transaction alike, change nothing for prepared statements.
+      { ...text, dirty: false, forgets: false, reshapes: text.reshapes && !/^(?:begin|set)\b/i.test(sql) },
       (e) => done(e)
     ).start()
   }
@@ -242,7 +294,8 @@ export class PgConnection implements Connection {
       }
       parts.push("ROLLBACK")
     }
-    if (this.dirty || policy === "discard") parts.push(discard)
+    // Behind a pooler the next statement may reach another process, to which this would be done in place of ours.
+    if ((this.dirty || policy === "discard") && !this.isPooled) parts.push(discard)
     if (this.forgets) parts.push("DEALLOCATE ALL")
     if (parts.length === 0) return done(undefined)
     this.run(parts.join("; "), (error) => {
@@ -320,8 +373,8 @@ export class PgConnection implements Connection {
   }
 
   sendStatement(exchange: Exchange, text: Text, continues?: Exchange): void {
-    if (text.dirty) this.dirty = true
-    if (text.forgets) this.forgets = true
+    if (text.dirty && !this.isPooled) this.dirty = true
+    if (text.forgets && !this.isPooled) this.forgets = true
     this.send(exchange, continues)
   }
 

@@ -13,6 +13,7 @@ import type { PgConnection } from "./connection.js"
 import type { Field, ReadRow, Result, Values } from "./shape.js"
 import { noColumns, result, Shape } from "./shape.js"
 import type { Text } from "./text.js"
+import { Unreadable } from "./unreadable.js"
 import { writer } from "./writer.js"
 
 /**
@@ -79,7 +80,9 @@ export class Ping extends Exchange {
 export const readError = (connection: PgConnection, cause: unknown, statement: string): DbError =>
   queryError({
     reason: "DataError",
-    what: "a value of the answer could not be read",
+    what: cause instanceof Unreadable
+      ? `a value of the answer is ${cause.message}`
+      : "a value of the answer could not be read",
     outcome: "Unknown",
     database: connection.failures.database,
     statement,
@@ -143,19 +146,24 @@ export class Script extends Exchange {
   private fault: DbError | undefined
   private committed = false
   private readonly wasOpen: boolean
+  /** The answer to what goes ahead has not been seen yet. */
+  private isAhead: boolean
 
+  /** @param ahead goes ahead in the same text, and so in the same implicit transaction; its answer is not given */
   constructor(
     connection: PgConnection,
     private readonly request: Pick<Request, "text" | "mode" | "safeIntegers">,
     private readonly text: Text,
-    private readonly done: Done<unknown>
+    private readonly done: Done<unknown>,
+    private readonly ahead = ""
   ) {
     super(connection)
     this.wasOpen = connection.transaction !== "idle"
+    this.isAhead = ahead !== ""
   }
 
   start(): void {
-    writer.query(this.request.text)
+    writer.query(this.ahead + this.request.text)
     this.connection.sendStatement(this, this.text)
   }
 
@@ -165,6 +173,7 @@ export class Script extends Exchange {
   }
 
   override row(values: Values): void {
+    if (this.isAhead) return
     if (this.raw.at(-1)?.rows === this.rows) {
       this.rows.push(values)
       return
@@ -179,11 +188,23 @@ export class Script extends Exchange {
   }
 
   override complete(tag: string | undefined): void {
+    if (this.isAhead) {
+      this.isAhead = false
+      return
+    }
     this.committed ||= tag === "COMMIT"
     this.results.push(result(tag, this.rows, this.shape))
     this.rows = emptyRows()
     this.shape = noColumns
     this.read = undefined
+  }
+
+  override failed(error: ServerError): void {
+    const position = Number(error.position) - this.ahead.length
+    super.failed(
+      // The server counts from the beginning of what was sent.
+      this.ahead === "" || !(position > 0) ? error : Object.assign(error, { position: String(position) })
+    )
   }
 
   override copyIn(): void {

@@ -89,6 +89,12 @@ export abstract class Extended extends Exchange {
     this.unbound = undefined
     this.wasOpen = connection.transaction !== "idle"
     if (request.begin !== undefined) this.before(request.begin, noParams)
+    const { carried } = connection
+    if (carried !== undefined) {
+      if (request.begin !== undefined) { for (const text of carried.begin) this.before(text, noParams) }
+      const ahead = connection.carriedAhead(request, this.text)
+      if (ahead !== undefined) this.before(ahead, noParams)
+    }
     if (
       request.statementTimeout !== connection.localStatementTimeout ||
       request.lockTimeout !== connection.localLockTimeout
@@ -131,6 +137,13 @@ export abstract class Extended extends Exchange {
     const { lockTimeout, statementTimeout } = this.request
     // A transaction that has failed takes nothing but its end; and its end undoes the limits.
     if (connection.transaction === "failed" || this.text.controls) return
+    // In no transaction there is nothing that could carry them to a statement behind a pooler: the engine keeps them.
+    if (
+      connection.carried !== undefined && (this.text.alone || this.text.partial) && !this.wasOpen &&
+      this.request.begin === undefined
+    ) {
+      return
+    }
     if (statementTimeout !== connection.localStatementTimeout) {
       if (statementTimeout === undefined) this.before(noStatementLimit, noParams)
       else this.before(statementLimit, [String(Math.ceil(statementTimeout))])

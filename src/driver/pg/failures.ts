@@ -6,7 +6,7 @@
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbError.js"
 import type { Request } from "../Driver.js"
 import type { ServerError } from "./codes.js"
-import { classify, classifyLink, connectionError, queryError } from "./codes.js"
+import { classify, classifyLink, connectionError, poolerAdvice, queryError } from "./codes.js"
 import type { Fault } from "./params.js"
 import { Unsendable } from "./values.js"
 
@@ -66,6 +66,8 @@ export interface Standing {
  * @category constants
  */
 export const nothingSent: Failing = { outcome: "NotSent", statement: undefined, commit: false }
+
+const excerpt = (text: string): string => text.length <= 200 ? text : `${text.slice(0, 197)}...`
 
 const isServerError = (error: Error | undefined): error is ServerError => error !== undefined && "severity" in error
 
@@ -153,6 +155,7 @@ export class Failures {
         : `what the statement was prepared from has changed meanwhile: ${error.message}`,
       outcome: "RolledBack",
       code: error.code,
+      advice: poolerAdvice(error.code),
       database: this.database,
       statement,
       cause: error,
@@ -202,6 +205,32 @@ export class Failures {
       outcome: "NotSent",
       database: this.database,
       statement
+    })
+  }
+
+  /** What a session would keep, where there is no session but for the time of a transaction. */
+  lasting(what: string, statement: string): ConnectionError {
+    return connectionError({
+      reason: "Unsupported",
+      what:
+        `${what} would outlast its transaction, and prepare: false says that a pooler in transaction mode gives each ` +
+        `transaction another session of the server: ${excerpt(statement)}`,
+      advice:
+        "use what ends with the transaction (SET LOCAL, CREATE TEMP TABLE ... ON COMMIT DROP, pg_advisory_xact_lock) " +
+        "in Db.transaction; for anything else, and for migrations, use a direct URL without prepare: false",
+      outcome: "NotSent",
+      database: this.database
+    })
+  }
+
+  /** What the configuration asks for, and a statement could not be given. */
+  notCarried(wishes: string, what: string, statement: string): ConnectionError {
+    return connectionError({
+      reason: "Unsupported",
+      what: `behind a pooler ${wishes} can only be given to a transaction, and this is ${what}: ${excerpt(statement)}`,
+      advice: "use a direct URL for it, or give the setting to the role (ALTER ROLE ... SET ...) in place of the URL",
+      outcome: "NotSent",
+      database: this.database
     })
   }
 

@@ -15,6 +15,7 @@ import type { Settings } from "./connection.js"
 import { PgConnection } from "./connection.js"
 import { Failures } from "./failures.js"
 import type { Message, Opened } from "./link.js"
+import * as Pooling from "./pooling.js"
 import type { Route } from "./route.js"
 
 /** Idle links are probed by TCP after this many milliseconds, so that a router or a firewall does not forget them. */
@@ -29,7 +30,15 @@ const keepAliveDelay = 30_000
 export interface Memory {
   /** Servers that have no TLS, where that is allowed: `host:port`. */
   readonly plain: Set<string>
+  /** What a pooler in front of the server has refused. */
+  readonly learnt: Pooling.Learnt
 }
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const remember = (): Memory => ({ plain: new Set(), learnt: { refused: new Set(), floatDigits: undefined } })
 
 /** Where to, in words, without a secret. */
 const place = (host: Host): string =>
@@ -98,28 +107,6 @@ class Handshake extends Pg.Client {
   }
 }
 
-const startupParameters = (config: DbConfig, user: string): Readonly<Record<string, string>> => {
-  const { limits } = config
-  const parameters: Record<string, string> = {
-    user,
-    database: config.database ?? user,
-    application_name: config.applicationName,
-    // Values are read in these styles only.
-    DateStyle: "ISO",
-    IntervalStyle: "postgres"
-  }
-  if (limits.statementTimeout > 0) parameters["statement_timeout"] = String(Math.ceil(limits.statementTimeout))
-  if (limits.lockTimeout > 0) parameters["lock_timeout"] = String(Math.ceil(limits.lockTimeout))
-  if (limits.idleInTransactionTimeout > 0) {
-    // Later than the engine, which rolls back and keeps the connection; the server closes it.
-    parameters["idle_in_transaction_session_timeout"] = String(Math.ceil(limits.idleInTransactionTimeout) + 1_000)
-  }
-  // Not `transaction_timeout`: it would cut transactions that were given a longer limit; the engine keeps that one.
-  // Last: no setting takes it back.
-  const access = config.access === "read-only" ? { default_transaction_read_only: "on" } : {}
-  return { ...parameters, ...config.settings, ...access }
-}
-
 /** libpq's meaning of `sslmode`, in Node's words. */
 const tlsOptions = (config: DbConfig, host: Host): ConnectionOptions | undefined => {
   const { ca, cert, key, mode } = config.ssl
@@ -144,6 +131,7 @@ interface Attempt {
   readonly user: string
   readonly password: string | undefined
   readonly tls: ConnectionOptions | undefined
+  readonly startup: Readonly<Record<string, string>>
   readonly memory: Memory
   /** Every connection that was made, so that none is lost with a race that it did not win. */
   readonly made: Set<PgConnection>
@@ -169,7 +157,7 @@ const attempt = (options: Attempt): Effect.Effect<PgConnection, Error> =>
     const client = new Handshake(
       { ...shared, user: options.user, database: options.config.database ?? options.user, connection: wire },
       options.password,
-      startupParameters(options.config, options.user)
+      options.startup
     )
     const fail = (error: Error): void => {
       wire.stream.destroy()
@@ -231,6 +219,29 @@ const routeOf = (host: Host, wire: Wire, tls: ConnectionOptions | undefined): Ro
 
 const hasNoTls = (error: Error): boolean => error.message === "The server does not support SSL connections"
 
+/**
+ * One host, without the startup parameters that a pooler in front of it refuses. A pooler names one at a time, so that it
+ * is asked again until it names none, or one that was not sent.
+ */
+const openPooled = (options: Omit<Attempt, "tls" | "startup">): Effect.Effect<PgConnection, Error> =>
+  Effect.suspend(() => {
+    const { config, host, memory, user } = options
+    const startup = Pooling.startupParameters(config, user, memory.learnt)
+    return Effect.catchAll(openHost({ ...options, startup }), (error) => {
+      const refused = Pooling.refusedParameter(error.message)
+      const out = refused === undefined ? [] : Pooling.learn(memory.learnt, refused, startup)
+      if (out.length === 0) return Effect.fail(error)
+      return Effect.zipRight(
+        Effect.logWarning(
+          `A pooler in front of database "${config.name}" does not take startup parameters: opening without ` +
+            `${out.join(", ")}. Limits are kept by dblive alone, and settings go with each transaction. ` +
+            "If the pooler is in transaction mode, set prepare: false (?pgbouncer=true)."
+        ).pipe(Effect.annotateLogs({ database: config.name, server: place(host), refused })),
+        openPooled(options)
+      )
+    })
+  })
+
 /** One host, with what `prefer` makes necessary. */
 const openHost = (options: Omit<Attempt, "tls">): Effect.Effect<PgConnection, Error> => {
   const { config, host, memory } = options
@@ -288,11 +299,11 @@ const unwanted = (config: DbConfig, where: string): ConnectionError =>
     database: config.name
   })
 
-/** Old servers have to be asked. */
-const ask = (connection: PgConnection): Effect.Effect<void, Error> =>
+/** One row, from a connection that is being opened. */
+const askRow = (connection: PgConnection, text: string): Effect.Effect<ReadonlyArray<unknown>, Error> =>
   Effect.async((resume) => {
     connection.execute({
-      text: "SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') AS read_only",
+      text,
       params: [],
       mode: "values",
       prepare: false,
@@ -301,13 +312,42 @@ const ask = (connection: PgConnection): Effect.Effect<void, Error> =>
       lockTimeout: undefined,
       safeIntegers: false
     }, (error, rows) => {
-      if (error !== undefined) return resume(Effect.fail(error))
-      const [standby, readOnly] = (rows as ReadonlyArray<[boolean, string]>)[0]!
-      connection.parameters.set("in_hot_standby", standby ? "on" : "off")
-      connection.parameters.set("default_transaction_read_only", readOnly)
-      resume(Effect.void)
+      // What the server said: it is told again as the reason why the connection is not opened.
+      if (error !== undefined) return resume(Effect.fail(error.cause instanceof Error ? error.cause : error))
+      // An answer in the mode `values`, of one row.
+      resume(Effect.succeed((rows as ReadonlyArray<ReadonlyArray<unknown>>)[0]!))
     })
     return Effect.sync(() => connection.destroy())
+  })
+
+/** Old servers have to be asked, and a pooler may have told us of another. */
+const askKind = (connection: PgConnection): Effect.Effect<void, Error> =>
+  Effect.map(
+    askRow(
+      connection,
+      "SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') AS read_only"
+    ),
+    ([standby, readOnly]) => {
+      connection.parameters.set("in_hot_standby", standby === true ? "on" : "off")
+      connection.parameters.set("default_transaction_read_only", String(readOnly))
+    }
+  )
+
+/**
+ * Gives a connection what goes with each of its transactions. The first one of a pool shows that the server takes it,
+ * and says how it writes floats.
+ */
+const carry = (config: DbConfig, { learnt }: Memory, connection: PgConnection): Effect.Effect<void, Error> =>
+  Effect.suspend(() => {
+    const give = () => {
+      connection.carried = Pooling.carriedOf(config, learnt, connection.parameters)
+    }
+    give()
+    if (connection.carried === undefined || learnt.floatDigits !== undefined) return Effect.void
+    return Effect.map(askRow(connection, Pooling.floatQuestion), ([digits]) => {
+      learnt.floatDigits = Number(digits)
+      give()
+    })
   })
 
 const credential = <A>(
@@ -335,7 +375,7 @@ const credential = <A>(
  */
 export const open = (
   config: DbConfig,
-  { prepareLimit, texts, types }: Omit<Settings, "failures">,
+  { prepareLimit, texts, types }: Pick<Settings, "prepareLimit" | "texts" | "types">,
   memory: Memory
 ): Effect.Effect<PgConnection, ConnectionError | TimeoutError> => {
   const limit = config.pool.connectTimeout
@@ -345,13 +385,19 @@ export const open = (
     prepareLimit,
     texts,
     types,
+    isPooled: config.prepare === false,
     failures: new Failures(config.name, place(host), config.limits)
   })
 
   const tryHost = (host: Host, user: string, password: string | undefined, made: Set<PgConnection>) =>
-    openHost({ config, settings: settingsAt(host), host, user, password, memory, made }).pipe(
+    openPooled({ config, settings: settingsAt(host), host, user, password, memory, made }).pipe(
+      Effect.tap((connection) => carry(config, memory, connection)),
       Effect.tap((connection) =>
-        isWanted(config.targetSessionAttrs, connection, config.access) === undefined ? ask(connection) : Effect.void
+        config.targetSessionAttrs !== "any" &&
+          (connection.carried !== undefined ||
+            isWanted(config.targetSessionAttrs, connection, config.access) === undefined)
+          ? askKind(connection)
+          : Effect.void
       ),
       Effect.mapError((cause) =>
         classifyLink(cause, {

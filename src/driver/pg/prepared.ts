@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { randomInt } from "node:crypto"
 import type { Shape } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
@@ -42,6 +43,11 @@ export class PreparedStatements {
   private characters = 0
   private tick = 0
   private names = 0
+  /**
+   * Names of one connection are no other's: behind a pooler in transaction mode both may meet in one session of the
+   * server, and a statement must not be answered by another of the same name.
+   */
+  private readonly prefix = `s${randomInt(2 ** 47).toString(36)}_`
   private statementsToClose: Array<string> = []
   private portalsToClose: Array<string> = []
 
@@ -66,7 +72,7 @@ export class PreparedStatements {
     for (const name of this.portalsToClose) writer.closePortal(name)
     this.statementsToClose.length = 0
     this.portalsToClose.length = 0
-    return `s${++this.names}`
+    return `${this.prefix}${++this.names}`
   }
 
   remember(prepared: Prepared): void {

@@ -32,6 +32,15 @@ export interface Text {
    * sight of the text is not seen.
    */
   readonly dirty: boolean
+  /** Ends transactions: a COMMIT, ROLLBACK or their like is among the statements. */
+  readonly ends: boolean
+  /** One statement that runs in no transaction: VACUUM, CREATE DATABASE, CREATE INDEX CONCURRENTLY and their like. */
+  readonly alone: boolean
+  /**
+   * What it is sure to leave behind in the session, in words. A pooler in transaction mode would give it to the next
+   * transaction of anybody, or never let go of it.
+   */
+  readonly lasting: string | undefined
   /** Removes prepared statements, or makes ones that are not ours. */
   readonly forgets: boolean
   /**
@@ -49,6 +58,38 @@ const controls = words("begin start commit end rollback abort savepoint release"
 
 /** Statements after which a prepared one may take other parameters, or give other columns. */
 const reshaping = words("create alter drop import reassign do call set reset")
+
+/** Statements of which all that they do is done to the session. */
+const ofSession: Readonly<Record<string, string>> = {
+  listen: "LISTEN",
+  unlisten: "UNLISTEN",
+  load: "LOAD",
+  discard: "DISCARD",
+  deallocate: "DEALLOCATE",
+  reset: "RESET"
+}
+
+/** What a CREATE or DROP makes or removes outside of any transaction. */
+const ofServer = words("database tablespace subscription")
+
+const advisoryLock = /^(?:pg_catalog\.)?pg_(?:try_)?advisory_(?:lock|unlock)/
+
+/** Whether a call of `set_config`, from behind its parenthesis on, holds for the transaction only: its last argument is `true`. */
+const isLocal = (text: string, from: number): boolean => {
+  let argument = from
+  let depth = 1
+  let at = from
+  for (; at < text.length && depth > 0; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 39) {
+      // A doubled quote begins the next piece of the same string.
+      while (++at < text.length && text.charCodeAt(at) !== 39);
+    } else if (code === 40) depth++
+    else if (code === 41) depth--
+    else if (code === 44 && depth === 1) argument = at + 1
+  }
+  return depth === 0 && /^\s*(?:is_local\s*=>\s*)?true\s*$/i.test(text.slice(argument, at - 1))
+}
 
 /** Statements that leave nothing behind in the session by themselves. */
 const clean = words(`
@@ -148,6 +189,11 @@ export const scan = (text: string): Text => {
   let dirty = false
   let forgets = false
   let reshapes = false
+  let ends = false
+  let alone = false
+  let lasting: string | undefined
+  // Of the statement being read: a temporary table is made that COMMIT does not drop.
+  let makesTemporary = false
   // Of the statement being read: its first two words, and the words before the place where we are.
   let first = ""
   let second = ""
@@ -181,6 +227,9 @@ export const scan = (text: string): Text => {
       isControl = controls.has(value)
     }
     commits ||= value === "commit" || value === "end"
+    ends ||= value === "commit" || value === "end" || value === "rollback" || value === "abort"
+    alone ||= value === "vacuum"
+    if (Object.hasOwn(ofSession, value)) lasting ??= ofSession[value]
     partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
     shapeless ||= value === "fetch" || value === "execute" || value === "call" || value === "move"
     forgets ||= value === "prepare" || value === "deallocate" || value === "discard"
@@ -190,19 +239,38 @@ export const scan = (text: string): Text => {
 
   const follow = (value: string): void => {
     commits ||= first === "prepare" && value === "transaction"
+    ends ||= first === "prepare" && value === "transaction"
+    alone ||= (ofServer.has(value) && (first === "create" || first === "drop")) ||
+      (first === "alter" && value === "system") ||
+      (first === "reindex" && (value === "database" || value === "schema" || value === "system"))
+    if (first === "prepare" && value !== "transaction") lasting ??= "PREPARE"
+    if (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") lasting ??= "SET"
     dirty ||= (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") ||
       (first === "create" && value === "extension")
   }
 
   const inspect = (value: string): void => {
     partial ||= value === "concurrently"
-    dirty ||= value.startsWith("pg_temp") || value.startsWith("\"pg_temp") ||
-      ((value === "temp" || value === "temporary") &&
-        (name === "create" || name === "into" || name === "local" || name === "global" || name === "replace")) ||
+    alone ||= value === "concurrently" && first !== "refresh"
+    const isTemporary = (value === "temp" || value === "temporary") &&
+      (name === "create" || name === "into" || name === "local" || name === "global" || name === "replace")
+    makesTemporary ||= isTemporary || (first === "create" && value.replace("\"", "").startsWith("pg_temp"))
+    if (value === "drop" && name === "commit") makesTemporary = false
+    if (value === "hold" && name === "with" && first === "declare") lasting ??= "a cursor WITH HOLD"
+    dirty ||= value.startsWith("pg_temp") || value.startsWith("\"pg_temp") || isTemporary ||
       (first === "explain" && (value === "execute" || value === "declare"))
   }
 
+  const endStatement = (): void => {
+    if (makesTemporary) lasting ??= "a temporary table, view or sequence"
+    makesTemporary = false
+  }
+
   const parenthesis = (): void => {
+    if (advisoryLock.test(name)) lasting ??= "an advisory lock of the session"
+    if (/^(?:pg_catalog\.)?set_config$/.test(name) && !isLocal(text, at)) {
+      lasting ??= "set_config for the session"
+    }
     dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
       !(first === "create" && (second === "index" || second === "unique") && before === "on")
   }
@@ -297,6 +365,7 @@ export const scan = (text: string): Text => {
       other()
     } else if (code === 59) {
       at++
+      endStatement()
       first =
         second =
         before =
@@ -316,6 +385,7 @@ export const scan = (text: string): Text => {
     }
   }
 
+  endStatement()
   return {
     fault: text.includes("\0")
       ? "the statement contains a NUL character"
@@ -330,6 +400,9 @@ export const scan = (text: string): Text => {
     controls: isControl && statements === 1,
     partial,
     dirty,
+    ends,
+    alone: alone && statements === 1,
+    lasting,
     forgets,
     reshapes
   }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Timestamp } from "../Timestamp.js"
+import { Unreadable } from "./unreadable.js"
 
 export { Timestamp }
 
@@ -58,7 +59,7 @@ const parseUsual = (text: string): number => {
 
 /**
  * Reads a `date`, `timestamp` or `timestamptz` in ISO style: one without a zone is UTC. `infinity` is a number. A text
- * that is no such value, or lies beyond what a `Date` can hold, is given back as it is.
+ * that lies beyond what a `Date` can hold is given back as it is; one of another style is refused.
  *
  * @since 0.1.0
  * @category decoding
@@ -67,7 +68,11 @@ export const parse = (text: string): Date | number | string => {
   const usual = parseUsual(text)
   if (!Number.isNaN(usual)) return new Date(usual)
   const match = pattern.exec(text)
-  if (match === null) return text === "infinity" ? Infinity : text === "-infinity" ? -Infinity : text
+  if (match === null) {
+    if (text === "infinity") return Infinity
+    if (text === "-infinity") return -Infinity
+    throw new Unreadable("a date in another style than ISO: leave DateStyle at ISO")
+  }
   const year = match[12] === undefined ? Number(match[1]) : 1 - Number(match[1])
   const fraction = match[7] === undefined ? 0 : Number(match[7].padEnd(6, "0"))
   const microseconds = fraction % 1000

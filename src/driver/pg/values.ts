@@ -6,6 +6,7 @@
 import * as Redacted from "effect/Redacted"
 import { isAnyArrayBuffer, isDate, isMap, isPromise, isRegExp, isSet, isWeakMap, isWeakSet } from "node:util/types"
 import * as PgArray from "./array.js"
+import * as Interval from "./interval.js"
 import { Json } from "./json.js"
 import * as Timestamp from "./timestamp.js"
 import type { Encoded } from "./writer.js"
@@ -177,6 +178,7 @@ const decoders = new Map<number, Decode>([
   [1082, Timestamp.parse], // date
   [1114, Timestamp.parse], // timestamp
   [1184, Timestamp.parse], // timestamptz
+  [1186, Interval.parse], // interval
   [1000, arrayOf(asBoolean)],
   [1005, arrayOf(asNumber)], // int2[]
   [1007, arrayOf(asNumber)], // int4[]
@@ -189,6 +191,7 @@ const decoders = new Map<number, Decode>([
   [1182, arrayOf(Timestamp.parse)], // date[]
   [1115, arrayOf(Timestamp.parse)], // timestamp[]
   [1185, arrayOf(Timestamp.parse)], // timestamptz[]
+  [1187, arrayOf(Interval.parse)], // interval[]
   [2951, arrayOf(asText)] // uuid[]
 ])
 

@@ -106,6 +106,38 @@ describe("codes of PostgreSQL", () => {
     assert.strictEqual(linkReason("not even an error"), "Unknown")
   })
 
+  it("what a pooler says under one code is told apart by its text", () => {
+    const texts = {
+      "database \"x\" does not exist": "UnknownDatabase",
+      "no such database: x": "UnknownDatabase",
+      "SASL authentication failed": "Authentication",
+      "password authentication failed for user \"x\"": "Authentication",
+      "no more connections allowed (max_client_conn)": "TooManyConnections",
+      "sorry, too many clients already": "TooManyConnections",
+      "query_wait_timeout": "TooManyConnections",
+      "the database system is starting up": "ServerStarting",
+      "pgbouncer is shutting down": "ServerShutdown",
+      "pgbouncer cannot connect to server": "Refused",
+      "server login has been failing, try again later (server_login_retry)": "Refused",
+      "server conn crashed?": "Lost",
+      "server closed the connection unexpectedly": "Lost",
+      "unsupported startup parameter: x": "Unsupported",
+      "something else": "Unknown"
+    }
+    for (const [text, reason] of Object.entries(texts)) {
+      assert.strictEqual(linkReason(serverError("08P01", text)), reason, text)
+      const error = classify(serverError("08P01", text, { severity: "FATAL" }), { ...at, fatal: true })
+      assert.deepStrictEqual([error._tag, "reason" in error && error.reason], ["ConnectionError", reason], text)
+    }
+    assert.strictEqual(linkReason(serverError("3D000", "no more connections allowed")), "UnknownDatabase")
+  })
+
+  it("a prepared statement that is missing, or there already, names the option for poolers", () => {
+    for (const code of ["26000", "42P05"]) {
+      assert.include(classify(serverError(code), at).message, "prepare: false (?pgbouncer=true in the URL)")
+    }
+  })
+
   it("the certificate that was refused is not dragged along", () => {
     const certificate: Record<string, unknown> = {}
     certificate["issuerCertificate"] = certificate

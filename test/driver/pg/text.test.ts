@@ -180,4 +180,50 @@ describe("reading a statement's text", () => {
     assert.include(scan("SELECT '\ud800'").fault!, "surrogate")
     assert.isUndefined(scan("SELECT '😀'").fault)
   })
+
+  it("what outlasts its transaction is seen, and what does not is not taken for it", () => {
+    const lasting = [
+      "SET x TO 1",
+      "/* a */ set role y",
+      "SELECT 1; RESET ALL",
+      "SELECT pg_catalog.pg_advisory_lock(1)",
+      "SELECT set_config('a', 'b', false)",
+      "SELECT set_config('a', 'true)', $1)",
+      "CREATE OR REPLACE TEMP VIEW v AS SELECT 1",
+      "CREATE TEMPORARY TABLE x (id int); COMMIT; DROP TABLE y",
+      "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+      "PREPARE x AS SELECT 1"
+    ]
+    for (const text of lasting) assert.isDefined(scan(text).lasting, text)
+    const local = [
+      "SET LOCAL x TO 1",
+      "PREPARE TRANSACTION 'x'",
+      "SELECT set_config('a', 'b''(', TRUE)",
+      "SELECT set_config('a', (SELECT f(1)), is_local => true)",
+      "CREATE TEMP TABLE x (id int) ON COMMIT DROP",
+      "UPDATE t SET listen = 1",
+      "SELECT \"listen\", 'LISTEN', $$ SET x TO 1 $$ FROM t -- LISTEN",
+      "DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1",
+      "SELECT pg_try_advisory_xact_lock(1)"
+    ]
+    for (const text of local) assert.isUndefined(scan(text).lasting, text)
+  })
+
+  it("what runs in no transaction is seen", () => {
+    const alone = [
+      "VACUUM t",
+      "CREATE DATABASE x",
+      "DROP INDEX CONCURRENTLY i",
+      "ALTER SYSTEM SET a TO 1",
+      "REINDEX SCHEMA s"
+    ]
+    for (const text of alone) assert.isTrue(scan(text).alone, text)
+    const others = [
+      "CREATE TABLE t (vacuum int)",
+      "REFRESH MATERIALIZED VIEW CONCURRENTLY v",
+      "REINDEX TABLE t",
+      "SELECT 1"
+    ]
+    for (const text of others) assert.isFalse(scan(text).alone, text)
+  })
 })

@@ -9,8 +9,8 @@ import * as PgArray from "../../../src/driver/pg/array.js"
 import { Json } from "../../../src/driver/pg/json.js"
 import * as Timestamp from "../../../src/driver/pg/timestamp.js"
 import { encode } from "../../../src/driver/pg/values.js"
-import { describePostgres } from "../../kit/postgres.js"
-import { connected, execute, openCursor, reset, value } from "./fixture.js"
+import { describePostgres, freshDatabase, query } from "../../kit/postgres.js"
+import { connected, driverAt, execute, openCursor, opened, reset, value } from "./fixture.js"
 
 const ownZone = process.env["TZ"]
 afterEach(() => {
@@ -138,11 +138,19 @@ describePostgres("values of PostgreSQL", () => {
       )
     }))
 
-  it.scoped("a style of dates that was changed gives text instead of a wrong date", () =>
+  it.scoped("a style of dates that was changed is refused instead of a wrong date, or a text in its place", () =>
     Effect.gen(function*() {
       const connection = yield* connected()
       yield* execute(connection, "SET DateStyle TO 'SQL, DMY'")
-      assert.strictEqual(yield* value(connection, "SELECT '2024-03-04'::date"), "04/03/2024")
+      for (const type of ["date", "timestamp", "timestamptz", "date[]"]) {
+        const text = type.endsWith("[]") ? "{2024-03-04}" : "2024-03-04"
+        const error = yield* Effect.flip(value(connection, `SELECT '${text}'::${type}`))
+        assert.deepInclude(error, { _tag: "QueryError", reason: "DataError" })
+        assert.include(error.message, "DateStyle")
+        assert.notInclude(error.message, "04/03/2024")
+      }
+      yield* execute(connection, "SET DateStyle TO DEFAULT")
+      assert.deepStrictEqual(yield* value(connection, "SELECT '2024-03-04'::date"), new Date("2024-03-04"))
     }))
 
   it.scoped("numbers: NaN, infinities, minus zero, numeric and int8 beyond 2^53", () =>
@@ -213,6 +221,51 @@ describePostgres("values of PostgreSQL", () => {
         assert.strictEqual(yield* ask("SELECT 2", []), 2)
       }))
   }
+
+  it.scoped("intervals are read alike in every style, and written back", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      const texts = [
+        "1 year 2 mons -3 days 04:05:06.007",
+        "-1 year -2 mons +3 days -04:05:06.000007",
+        "-1 day -02:03:04",
+        "-14 months",
+        "3 days",
+        "-00:00:00.5",
+        "100:00:00",
+        "1 year 1 hour",
+        "0"
+      ]
+      const usual = []
+      for (const text of texts) usual.push(yield* value(connection, `SELECT '${text}'::interval`))
+      for (const style of ["sql_standard", "postgres_verbose", "iso_8601"]) {
+        yield* execute(connection, `SET IntervalStyle TO ${style}`)
+        for (const [at, text] of texts.entries()) {
+          const read = yield* value(connection, `SELECT '${text}'::interval`)
+          assert.deepStrictEqual(read, usual[at], `${style}: ${text}`)
+          assert.strictEqual(
+            yield* value(connection, `SELECT $1::interval = '${text}'`, [read]),
+            true,
+            `${style}: ${text}`
+          )
+        }
+      }
+      if (Number(yield* value(connection, "SELECT current_setting('server_version_num')::int")) >= 170_000) {
+        assert.deepStrictEqual(
+          yield* value(connection, "SELECT ARRAY['infinity'::interval, '-infinity'::interval]"),
+          [Infinity, -Infinity]
+        )
+      }
+    }))
+
+  it.scoped("floats are exact, whatever the role's extra_float_digits are", () =>
+    Effect.gen(function*() {
+      const { name, url } = yield* freshDatabase
+      yield* query(url, `ALTER DATABASE ${name} SET extra_float_digits TO -3`)
+      const connection = yield* opened(yield* driverAt(url))
+      assert.strictEqual(yield* value(connection, "SELECT $1::float8", [0.1 + 0.2]), 0.1 + 0.2)
+      assert.strictEqual(yield* value(connection, "SELECT $1::float4", [16777.216796875]), 16777.217)
+    }))
 
   it.scoped("bytes come as any view or buffer; an interval can be written back", () =>
     Effect.gen(function*() {

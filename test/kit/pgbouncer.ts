@@ -1,0 +1,151 @@
+/**
+ * PgBouncer in front of the shared PostgreSQL, from the `pgbouncer` of the machine, in its default configuration.
+ *
+ * - `describePgBouncer(name, body)`: a suite that needs it; skipped, with the reason, where there is none.
+ * - `pgBouncer(mode, settings?)`: `Effect<PgBouncer>`; the process for a pool mode, started once per test file. It ends with
+ *   this process. `settings` are lines of its configuration; a process of its own is started for them.
+ * - `PgBouncer.through(url)`: the URL of a database of the shared server, by way of the pooler.
+ * - `PgBouncer.admin(text)`: a command of its console, such as `SHOW CLIENTS`.
+ */
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as os from "node:os"
+import * as path from "node:path"
+import pg from "pg"
+import { describe, inject } from "vitest"
+import { serverIdentity } from "../../src/test/server.js"
+import { type Row, sharedPostgres } from "./postgres.js"
+
+/** Whose is a connection to the server: a client's for as long as it lives, or a transaction's. */
+export type PoolMode = "session" | "transaction"
+
+/** A running PgBouncer. */
+export interface PgBouncer {
+  readonly port: number
+  /** The same database, by way of the pooler. */
+  readonly through: (url: string) => string
+  readonly admin: (text: string) => Effect.Effect<ReadonlyArray<Row>>
+}
+
+const program = (): string | undefined =>
+  [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin"]
+    .map((folder) => path.join(folder, "pgbouncer")).find((file) => fs.existsSync(file))
+
+/** Why none can be started here, or `undefined`. */
+const unavailable = (): string | undefined =>
+  inject("postgresUnavailable") ??
+    (os.platform() === "win32" || program() === undefined
+      ? "there is no pgbouncer: `apt-get install pgbouncer`"
+      : undefined)
+
+/** A suite that needs PgBouncer. Where there is none it is skipped, and its name says why. */
+export const describePgBouncer = (name: string, body: () => void): void => {
+  const reason = unavailable()
+  if (reason === undefined) describe(name, body)
+  else describe.skip(`${name} (skipped: ${reason})`, body)
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => typeof address === "object" && address !== null ? resolve(address.port) : reject(address))
+    })
+  })
+
+/** The shell keeps the process, and ends it and its folder when its standard input ends: with this process at the latest. */
+const keeper =
+  "folder=$1; shift; \"$@\" & kept=$!; cat > /dev/null; kill -9 $kept 2>/dev/null; wait $kept; rm -rf \"$folder\""
+
+const ask = async (port: number, user: string, password: string, text: string): Promise<ReadonlyArray<Row>> => {
+  const client = new pg.Client({ host: "127.0.0.1", port, user, password, database: "pgbouncer" })
+  client.on("error", () => {})
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+const start = async (mode: PoolMode, settings: ReadonlyArray<string>): Promise<PgBouncer> => {
+  const server = new URL(sharedPostgres().url)
+  const [user, password] = [decodeURIComponent(server.username), decodeURIComponent(server.password)]
+  // It refuses to run as root.
+  const identity = serverIdentity()
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "dblive-pgbouncer-"))
+  const file = (name: string, lines: ReadonlyArray<string>): string => {
+    const full = path.join(folder, name)
+    fs.writeFileSync(full, [...lines, ""].join("\n"), { mode: 0o600 })
+    if (identity !== undefined) fs.chownSync(full, identity.uid, identity.gid)
+    return full
+  }
+  if (identity !== undefined) fs.chownSync(folder, identity.uid, identity.gid)
+  const log = file("pgbouncer.log", [])
+  const port = await freePort()
+  const configuration = file("pgbouncer.ini", [
+    "[databases]",
+    `* = host=${server.hostname} port=${server.port === "" ? 5432 : server.port}`,
+    "[pgbouncer]",
+    "listen_addr = 127.0.0.1",
+    `listen_port = ${port}`,
+    "unix_socket_dir =",
+    "auth_type = scram-sha-256",
+    `auth_file = ${file("users.txt", [`"${user}" "${password}"`])}`,
+    `admin_users = ${user}`,
+    `logfile = ${log}`,
+    `pool_mode = ${mode}`,
+    ...settings
+  ])
+  const child = spawn("/bin/sh", ["-c", keeper, "keeper", folder, program()!, "-q", configuration], {
+    ...identity,
+    // A session of its own, so that an interrupt from the keyboard leaves the stopping to the keeper.
+    detached: true,
+    cwd: folder,
+    stdio: ["pipe", "ignore", "ignore"],
+    env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" }
+  })
+  child.stdin.on("error", () => {})
+  child.unref() // Its pipe must not keep this process; at the latest its end closes it. Node's pipe to a child is a socket.
+  ;(child.stdin as net.Socket).unref()
+  const until = performance.now() + 10_000
+  while (true) {
+    try {
+      await ask(port, user, password, "SHOW VERSION")
+      break
+    } catch (error) {
+      if (performance.now() > until) {
+        throw new Error(`pgbouncer did not start: ${String(error)}; ${fs.readFileSync(log, "utf8").slice(-2000)}`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  return {
+    port,
+    through: (url) => {
+      const parsed = new URL(url)
+      parsed.hostname = "127.0.0.1"
+      parsed.port = String(port)
+      return parsed.href
+    },
+    admin: (text) => Effect.promise(() => ask(port, user, password, text))
+  }
+}
+
+const started = new Map<string, Promise<PgBouncer>>()
+
+/** PgBouncer in a pool mode; one for all tests of a file that ask for the same. */
+export const pgBouncer = (mode: PoolMode, settings: ReadonlyArray<string> = []): Effect.Effect<PgBouncer> =>
+  Effect.promise(() => {
+    const key = [mode, ...settings].join("\n")
+    let running = started.get(key)
+    if (running === undefined) {
+      running = start(mode, settings)
+      started.set(key, running)
+    }
+    return running
+  })
