@@ -24,6 +24,10 @@ export interface Draft {
   /** Ports given apart from the hosts: one for all, or one for each. */
   ports: ReadonlyArray<number>
   instance: string | undefined
+  /** Takes the place of the hosts. */
+  socket: string | undefined
+  /** Certificates are to be checked, whatever the mode says beside it; `false`: they are not. */
+  strict: boolean | undefined
   /** SQL Server tells TLS by two switches. */
   encrypt: boolean | undefined
   trust: boolean | undefined
@@ -40,6 +44,8 @@ export const make = (type: DatabaseType): Draft => ({
   hosts: [],
   ports: [],
   instance: undefined,
+  socket: undefined,
+  strict: undefined,
   encrypt: undefined,
   trust: undefined,
   faults: []
@@ -48,7 +54,13 @@ export const make = (type: DatabaseType): Draft => ({
 const filled = (value: object): boolean => Object.keys(value).length > 0
 
 const joinHosts = (draft: Draft): void => {
-  const { hosts, options, ports } = draft
+  const { hosts, options, ports, socket } = draft
+  if (socket !== undefined) {
+    options.host = socket
+    // The file of a PostgreSQL socket has the port in its name; others have none.
+    options.port = draft.type === "postgresql" ? ports[0] ?? hosts[0]?.port : undefined
+    return
+  }
   if (ports.length > 1 && ports.length !== hosts.length) {
     draft.faults.push("there are not as many ports as hosts; accepted: one port for all hosts, or one for each")
     return
@@ -76,6 +88,11 @@ export const finish = (draft: Draft): Options => {
   if (draft.encrypt !== undefined || draft.trust !== undefined) {
     options.ssl = draft.encrypt === false ? "disable" : draft.trust === true ? "require" : "verify-full"
   }
+  if (draft.strict === true && options.ssl !== "disable") {
+    options.ssl = "verify-full"
+  } else if (draft.strict === false) {
+    options.ssl ??= "require"
+  }
   const all: Options = {
     ...options,
     settings: filled(draft.settings) ? draft.settings : undefined,
@@ -94,7 +111,8 @@ export const parseHosts = (text: string, draft: Draft): void => {
   const parts = text.split(",")
   for (const [index, part] of parts.entries()) {
     const place = parts.length > 1 ? `host ${index + 1}` : "the host"
-    const match = /^(\[[\dA-Fa-f:.]+(?:%[\w.-]+)?\]|\/[^:]*|[^\s/\\@?#;:[\]%]*)(?:\\([\w$]+))?(?::(.*))?$/.exec(part)
+    const match = /^(\[[\dA-Fa-f:.]+(?:%[\w.-]+)?\]|\/.*?(?=(?::\d*)?$)|[^\s/\\@?#;:[\]%]*)(?:\\([\w$]+))?(?::(.*))?$/
+      .exec(part)
     const port = match?.[3]
     if (match === null || (match[2] !== undefined && (draft.type !== "mssql" || parts.length > 1))) {
       draft.faults.push(`${place} cannot be read; accepted: ${hostForms}`)

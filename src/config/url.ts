@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import type { DatabaseType, Options } from "../DbConfig.js"
 import * as Draft from "./draft.js"
 import { nearest } from "./nearest.js"
-import { parseQuery } from "./parameters.js"
+import { parseQuery, takeAll } from "./parameters.js"
 import { parseSqlite } from "./sqliteUrl.js"
 import { parseSqlServer } from "./sqlServerUrl.js"
 
@@ -25,6 +25,38 @@ const schemes: Readonly<Record<string, Exclude<DatabaseType, "sqlite">>> = {
   mariadb: "mariadb",
   mssql: "mssql",
   sqlserver: "mssql"
+}
+
+/** Schemes of others, with what to write here. */
+const instead: Readonly<Record<string, string>> = {
+  libsql: "a server of libSQL is spoken to by @libsql/client; a file of one is opened as sqlite:///file.db",
+  prisma: "it is Prisma's own; write the direct URL of the database, postgresql://... or mysql://...",
+  "prisma+postgres": "it is Prisma's own; write the direct URL of the database, postgresql://...",
+  cockroachdb: "write postgresql:// in its place",
+  cockroach: "write postgresql:// in its place",
+  redshift: "write postgresql:// in its place",
+  mysqlx: "the X protocol is not spoken; write mysql:// and port 3306"
+}
+
+/** `host=... port=...`, libpq's own way to write a connection; values may stand in quotes, and \\ escapes. */
+const keywordStart = /^(?:host|hostaddr|port|dbname|user|password|sslmode|service|connect_timeout|application_name)\s*=/
+
+const parseKeywords = (text: string): Draft.Draft => {
+  const draft = Draft.make("postgresql")
+  const pair = /([A-Za-z_]+)\s*=\s*(?:'((?:[^'\\]|\\[^])*)'|((?:[^\s'\\]|\\[^])*))(?:\s+|$)/y
+  const pairs: Array<readonly [string, string]> = []
+  while (pair.lastIndex < text.length) {
+    const match = pair.exec(text)
+    if (match === null) {
+      draft.faults.push(
+        "the keywords cannot be read; accepted: name=value, several separated by spaces; name='value with spaces', in which \\' is a quote"
+      )
+      return draft
+    }
+    pairs.push([match[1]!, (match[2] ?? match[3]!).replace(/\\([^])/g, "$1")])
+  }
+  takeAll("keyword", pairs, draft)
+  return draft
 }
 
 const escapes = "in the user's name, the password and the database's name, / is written %2F, ? %3F, @ %40 and % %25"
@@ -91,6 +123,20 @@ const read = (text: string): Draft.Draft | string => {
   }
   if (/^(driver|server|data source)\s*=/i.test(text)) {
     return parseSqlServer(`;${text}`)
+  }
+  if (/^host\s*=[^;]*;/i.test(text)) {
+    return "it is a string of .NET for PostgreSQL or MySQL; accepted: the same as a URL, postgresql://user:password@host:5432/name"
+  }
+  if (keywordStart.test(text)) {
+    return parseKeywords(text)
+  }
+  if (/@(?:tcp|unix)?\([^)]*\)\//.test(text)) {
+    return "it is a DSN of Go's MySQL driver; accepted: the same as a URL, mysql://user:password@host:3306/name, or " +
+      "mysql://user:password@localhost/name?socket=/path"
+  }
+  const foreign = /^([a-z+]+):\/\//i.exec(text)?.[1]?.toLowerCase()
+  if (foreign !== undefined && Object.hasOwn(instead, foreign)) {
+    return `the scheme "${foreign}" is not opened: ${instead[foreign]}`
   }
   const match = /^(?:jdbc:)?([A-Za-z][A-Za-z0-9]*)(?:\+[A-Za-z0-9_]+)?:([^]*)$/.exec(text)
   if (match === null) {

@@ -42,9 +42,19 @@ export const runAlone = (open: Driver["open"], text: string): Effect.Effect<void
 const close = (connection: Connection): Effect.Effect<void> =>
   Effect.async<void>((resume) => connection.close(() => resume(Effect.void)))
 
+/** Settings that choose the way to the server and how to log in there. */
+const ofLogin: ReadonlySet<string> = new Set([
+  "options",
+  "authentication",
+  "clientId",
+  "tenantId",
+  "domain",
+  "serverName"
+])
+
 /**
  * The configuration of a connection to the database that every server has, with what only concerns the missing one
- * left out: its settings, its limits, and which of several servers may be read from.
+ * left out: its settings but those of the login, its limits, and which of several servers may be read from.
  *
  * @since 0.1.0
  * @category constructors
@@ -52,7 +62,7 @@ const close = (connection: Connection): Effect.Effect<void> =>
 export const maintenance = (config: DbConfig, database: string | undefined): DbConfig => ({
   ...config,
   database,
-  settings: {},
+  settings: Object.fromEntries(Object.entries(config.settings).filter(([name]) => ofLogin.has(name))),
   targetSessionAttrs: config.hosts.length > 1 ? "read-write" : "any",
   limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, transactionTimeout: 0 }
 })
