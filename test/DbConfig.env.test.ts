@@ -149,6 +149,7 @@ describe("DbConfig.fromEnv", () => {
         access: "read-only",
         applicationName: "app",
         settings: { search_path: "a,b", TimeZone: "UTC" },
+        prepare: true,
         prepareCacheSize: 7,
         threads: 2,
         transformQueryNames: undefined,

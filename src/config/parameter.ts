@@ -73,7 +73,7 @@ export const statementSeconds = take(secondsOrNone, (limit, draft) => {
 
 /** A file of a socket. It wins over the host, as with every other client. */
 export const socket: Parameter = (value, draft) => {
-  if (!/^\/[^,\0]+$/.test(value)) return "the path of a socket, which begins with /"
+  if (!/^\/(?!\/)[^,@?#\0]+$/.test(value)) return "the path of a socket, which begins with /"
   draft.socket = value
   return undefined
 }

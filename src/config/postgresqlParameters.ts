@@ -67,7 +67,7 @@ const cacheSize = take(integer(0, 100_000), (size, draft) => {
 
 /** `/folder/.s.PGSQL.5432`: the file of the socket, of which others are given the folder. */
 const unixSock: Parameter = (value, draft) => {
-  const match = /^(\/[^,\0]+)\/\.s\.PGSQL\.(\d+)$/.exec(value)
+  const match = /^(\/(?!\/)[^,@?#\0]+)\/\.s\.PGSQL\.(\d+)$/.exec(value)
   const found = match === null ? undefined : parsePort(match[2]!)
   if (found === undefined) return "the file of a socket, /folder/.s.PGSQL.5432"
   draft.socket = match![1]!
