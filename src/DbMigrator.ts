@@ -8,10 +8,14 @@
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import type { DbError } from "./DbError.js"
+import type { TransactionStatus } from "./driver/Driver.js"
+import type { Access } from "./migrator/Execute.js"
 import type { MigrationError } from "./migrator/MigrationError.js"
 import * as Operations from "./migrator/Operations.js"
 import type { Applied, Options, Planned, RunResult } from "./migrator/Options.js"
@@ -164,6 +168,12 @@ export interface Target<Self> {
     readonly statementTimeout?: Duration.DurationInput | undefined
     readonly transactionTimeout?: Duration.DurationInput | undefined
   }) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** How the session's transaction stands. Without it, what a migration leaves open is not noticed. */
+  readonly transactionStatus?: Effect.Effect<TransactionStatus, never, Self> | undefined
+  /** Tells the texts of the session's statements. Without it, only what the database tells of a session is put back. */
+  readonly watchStatements?:
+    | ((listener: (text: string) => void) => Effect.Effect<void, never, Scope.Scope | Self>)
+    | undefined
   /** Takes what tells the state of the migrations, for the database's health report. {@link layer} calls it. */
   readonly watchMigrations?:
     | ((status: Effect.Effect<HealthStatus | null>) => Effect.Effect<void, never, Self>)
@@ -189,9 +199,25 @@ type Operation<A, Self, R> = Effect.Effect<A, Failure, Self | Exclude<R, SqlClie
 
 const on = <Self, A, R>(
   database: Target<Self>,
-  operation: (name: string) => Effect.Effect<A, Failure, R | SqlClient.SqlClient>
+  operation: (name: string, access: Access) => Effect.Effect<A, Failure, R | SqlClient.SqlClient>
 ): Operation<A, Self, R> =>
-  Effect.flatMap(database.info, ({ name }) => database.session(operation(name))) as Operation<A, Self, R>
+  Effect.gen(function*() {
+    const { name } = yield* database.info
+    const context = yield* Effect.context<Self>()
+    const inside = database.session(Effect.suspend(() => operation(name, access)))
+    const access: Access = {
+      status: Effect.mapInputContext(
+        database.transactionStatus ?? Effect.succeed("idle"),
+        (own: Context.Context<never>) => Context.merge(context, own)
+      ),
+      watch: (listener) =>
+        Effect.mapInputContext(
+          database.watchStatements?.(listener) ?? Effect.void,
+          (own: Context.Context<Scope.Scope>) => Context.merge(context, own)
+        )
+    }
+    return yield* inside
+  }) as Operation<A, Self, R>
 // The cast drops what TypeScript cannot compute: Exclude of a union with the type parameter R.
 
 /** Migrations take as long as they take: what limits the program's statements does not limit theirs. */
@@ -220,7 +246,7 @@ const unhurried = <Self, R>(database: Target<Self>, options: Options<R>) =>
  * @category operations
  */
 export const run = <Self, R>(database: Target<Self>, options: Options<R>): Operation<RunResult, Self, R> =>
-  unhurried(database, options)(on(database, (name) => Operations.run(name, options)))
+  unhurried(database, options)(on(database, (name, access) => Operations.run(name, options, access)))
 
 /**
  * The current version and the state of each migration. Changes nothing.
@@ -229,7 +255,7 @@ export const run = <Self, R>(database: Target<Self>, options: Options<R>): Opera
  * @category operations
  */
 export const status = <Self, R>(database: Target<Self>, options: Options<R>): Operation<State, Self, R> =>
-  on(database, (name) => Operations.status(name, options))
+  on(database, (name, access) => Operations.status(name, options, access))
 
 /**
  * The SQL that `run` would run. Changes nothing. Fails where `run` would refuse.
@@ -240,7 +266,7 @@ export const status = <Self, R>(database: Target<Self>, options: Options<R>): Op
 export const plan = <Self, R>(
   database: Target<Self>,
   options: Options<R>
-): Operation<ReadonlyArray<Planned>, Self, R> => on(database, (name) => Operations.plan(name, options))
+): Operation<ReadonlyArray<Planned>, Self, R> => on(database, (name, access) => Operations.plan(name, options, access))
 
 /**
  * Succeeds when everything is applied and unchanged. Fails with a {@link MigrationError}: `Checksum`, `Missing`,
@@ -250,7 +276,7 @@ export const plan = <Self, R>(
  * @category operations
  */
 export const validate = <Self, R>(database: Target<Self>, options: Options<R>): Operation<State, Self, R> =>
-  on(database, (name) => Operations.validate(name, options))
+  on(database, (name, access) => Operations.validate(name, options, access))
 
 /**
  * Removes failed rows from the history and sets checksums and descriptions to those of the files. Gives each change.
@@ -262,7 +288,7 @@ export const validate = <Self, R>(database: Target<Self>, options: Options<R>): 
 export const repair = <Self, R>(
   database: Target<Self>,
   options: Options<R>
-): Operation<ReadonlyArray<Repair>, Self, R> => on(database, (name) => Operations.repair(name, options))
+): Operation<ReadonlyArray<Repair>, Self, R> => on(database, (name, access) => Operations.repair(name, options, access))
 
 /**
  * Says of a database without history that it is at `version` already: migrations up to it will not run. Defaults to
@@ -277,7 +303,11 @@ export const baseline = <Self, R>(
 ): Operation<void, Self, R> =>
   on(
     database,
-    (name) => Operations.baseline(name, options, options.version ?? "1", options.description ?? "<< Baseline >>")
+    (name, access) =>
+      Operations.baseline(name, options, access, {
+        version: options.version ?? "1",
+        description: options.description ?? "<< Baseline >>"
+      })
   )
 
 /**
@@ -291,7 +321,7 @@ export const undo = <Self, R>(
   database: Target<Self>,
   options: Options<R>
 ): Operation<ReadonlyArray<Applied>, Self, R> =>
-  unhurried(database, options)(on(database, (name) => Operations.undo(name, options)))
+  unhurried(database, options)(on(database, (name, access) => Operations.undo(name, options, access)))
 
 /**
  * The state of the migrations in a word. Changes nothing. Fails only where the database cannot be asked.

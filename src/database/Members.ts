@@ -14,6 +14,7 @@ import type * as DbHealth from "../DbHealth.js"
 import * as DbKey from "../DbKey.js"
 import type { PoolDetails, Snapshot } from "../DbMetrics.js"
 import * as DbRetry from "../DbRetry.js"
+import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "../engine/Engine.js"
 import { workerId } from "../engine/Log.js"
 import { type AnyFiber, currentDeadline, currentLimits } from "../engine/Origin.js"
@@ -144,6 +145,20 @@ export interface Members<Self> {
   readonly metrics: Effect.Effect<Snapshot, never, Self>
 
   /**
+   * How the transaction stands of the session that the fiber is in, by the database's own word after its last answer;
+   * `idle` outside of a session. For code that runs statements it did not write, such as migrations.
+   */
+  readonly transactionStatus: Effect.Effect<Driver.TransactionStatus, never, Self>
+
+  /**
+   * Tells the text of each statement of the session that the fiber is in, just before it is sent, until the scope closes.
+   * Outside of a session it does nothing. The listener must not throw.
+   */
+  readonly watchStatements: (
+    listener: (text: string) => void
+  ) => Effect.Effect<void, never, Scope.Scope | Self>
+
+  /**
    * Tells health how to ask for the state of the migrations. `DbMigrator.layer` calls it; who migrates by other means
    * may. The effect should be quick: it runs with every probe.
    */
@@ -249,6 +264,28 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     pool: withEngine((engine) => Effect.sync(() => ({ ...engine.pool.figures, holders: engine.pool.holders }))),
     info: withEngine((engine) => Effect.sync(() => infoOf(engine))),
     metrics: withEngine((engine) => Effect.sync(() => engine.snapshot)),
+    transactionStatus: withEngine((engine) =>
+      Effect.withFiberRuntime((fiber) =>
+        Effect.succeed(frameOf(engine, fiber)?.session.connection.transaction ?? "idle")
+      )
+    ),
+    watchStatements: (listener) =>
+      withEngine((engine) =>
+        Effect.withFiberRuntime((fiber) => {
+          const session = frameOf(engine, fiber)?.session
+          return session === undefined ? Effect.void : Effect.asVoid(Effect.acquireRelease(
+            Effect.sync(() => {
+              const before = session.onText
+              session.onText = before === undefined ? listener : (text) => {
+                before(text)
+                listener(text)
+              }
+              return before
+            }),
+            (before) => Effect.sync(() => session.onText = before)
+          ))
+        })
+      ),
     watchMigrations: (status) =>
       Effect.map(tag, (database) => {
         database.migrations = status

@@ -18,7 +18,8 @@ export type Listed = readonly [text: string, params: ReadonlyArray<unknown>]
 
 /** Whether these may travel together: nobody looks at each of them, and none of them can end the transaction. */
 const together = (engine: Engine, fiber: AnyFiber, frame: Frame, list: ReadonlyArray<Listed>): boolean =>
-  frame.session.connection.executeSome !== undefined && !engine.isWatched && !isTraced(fiber) &&
+  frame.session.connection.executeSome !== undefined && frame.session.onText === undefined && !engine.isWatched &&
+  !isTraced(fiber) &&
   frame.options.readOnly !== true && list.every(([text]) => boundaryOf(text, engine.driver.dialect) === undefined)
 
 /**

@@ -37,6 +37,8 @@ export abstract class StatementQueue implements Writer {
   protected readOnly = false
   protected openCursor: SessionCursor | undefined = undefined
   protected lastStatement: string | undefined = undefined
+  /** Told the text of each of the program's statements just before it is sent. */
+  onText: ((text: string) => void) | undefined = undefined
   protected releasing: (() => void) | undefined = undefined
   protected readonly onStopped: Array<() => void> = []
   protected onSettled: (() => void) | undefined = undefined
@@ -214,6 +216,9 @@ export abstract class StatementQueue implements Writer {
     job.onTurn?.()
     if (job.text !== undefined) {
       this.lastStatement = job.text
+      if (this.onText !== undefined && job.kind !== "control") {
+        this.onText(job.text)
+      }
     }
     this.runOn(job)
   }

@@ -5,23 +5,39 @@
  * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import type { Dialect } from "@effect/sql/Statement"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DbError } from "../DbError.js"
-import { fromSqlError, isDbError, TimeoutError } from "../DbError.js"
+import { fromSqlError, TimeoutError } from "../DbError.js"
+import type { TransactionStatus } from "../driver/Driver.js"
+import * as Failures from "./Failures.js"
+import * as ForeignKeys from "./ForeignKeys.js"
 import type { Change, History, NewRow } from "./History.js"
 import type { Migration } from "./Migration.js"
-import * as Errors from "./MigrationError.js"
-import type { MigrationError, MigrationReason } from "./MigrationError.js"
-import type { ReadyStatement, Script, ServerPosition } from "./Script.js"
+import type { MigrationError } from "./MigrationError.js"
+import type { ReadyStatement, Script } from "./Script.js"
 import * as Scripts from "./Script.js"
+import type { SessionState } from "./SessionState.js"
 import { describeProgress } from "./State.js"
+
+/**
+ * What migrations ask of the connection, beside running statements.
+ *
+ * @since 0.1.1
+ * @category models
+ */
+export interface Access {
+  /** How the session's transaction stands, by the database's own word. */
+  readonly status: Effect.Effect<TransactionStatus>
+  /** Tells the text of each statement before it is sent, until the scope closes. */
+  readonly watch: (listener: (text: string) => void) => Effect.Effect<void, never, Scope.Scope>
+}
 
 /**
  * What all migrations of a run share.
@@ -33,8 +49,9 @@ export interface Frame {
   readonly database: string
   readonly dialect: Dialect
   readonly history: History
-  /** Puts back what a migration changed of the session: the next one must not see it. */
-  readonly restore: Effect.Effect<void, SqlError>
+  readonly access: Access
+  /** What the session was when the run began. */
+  readonly session: SessionState
   /** 0: none. */
   readonly statementTimeout: Duration.Duration
   /** 0: none; `undefined`: not chosen, so that what runs without a transaction is not limited. */
@@ -60,9 +77,6 @@ export interface Ready {
   readonly transactional: boolean
 }
 
-/** MySQL's DDL commits what stands before it: only files of these words can be one transaction there. */
-const mysqlTransactional = new Set(["INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH", "SET", "VALUES"])
-
 /**
  * Decides how a migration runs.
  *
@@ -76,132 +90,10 @@ export const prepare = (
   const { body } = migration
   return body._tag === "Effect"
     ? Effect.succeed({ migration, script: undefined, transactional: body.transaction && context.dialect !== "mysql" })
-    : Effect.map(Scripts.read(migration, body, context), (script) => ({
-      migration,
-      script,
-      transactional: script.directives.transaction &&
-        (context.dialect !== "mysql" ||
-          (script.known?.every(({ words }) => mysqlTransactional.has(words[0] ?? "")) ?? false))
-    }))
-}
-
-const stringField = (u: unknown, key: string): string | undefined => {
-  if (typeof u !== "object" || u === null || !(key in u)) {
-    return undefined
-  }
-  // Checked with `in`: some field of an error of a driver.
-  const value = (u as Record<string, unknown>)[key]
-  return typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined
-}
-
-const reasonOf = (error: DbError): MigrationReason => {
-  if (error._tag === "QueryError") {
-    return error.reason === "Authorization" ? "Permission" : error.reason === "ReadOnly" ? "ReadOnly" : "Failed"
-  }
-  return error._tag === "ConnectionError" && error.reason === "ReadOnlyServer" ? "ReadOnly" : "Failed"
-}
-
-/** What the server said, in the parts of a {@link MigrationError}. */
-const serverParts = (error: DbError): Partial<Errors.Parts> => ({
-  reason: reasonOf(error),
-  outcome: error.outcome,
-  serverMessage: stringField(error.cause, "message") ?? error.message,
-  code: (error._tag === "TimeoutError" || error._tag === "ConnectionError" ? error.code : error.code) ??
-    stringField(error.cause, "code"),
-  detail: (error._tag === "QueryError" ? error.detail : undefined) ?? stringField(error.cause, "detail"),
-  hint: (error._tag === "QueryError" ? error.hint : undefined) ?? stringField(error.cause, "hint"),
-  cause: error.cause ?? error
-})
-
-const positionOf = (error: DbError): ServerPosition => {
-  const position = (error._tag === "QueryError" ? error.position : undefined) ??
-    Number(stringField(error.cause, "position") ?? Number.NaN)
-  const message = stringField(error.cause, "message") ?? ""
-  const line = stringField(error.cause, "lineNumber") ?? / at line (\d+)$/.exec(message)?.[1]
-  return {
-    position: Number.isNaN(position) ? undefined : position,
-    line: line === undefined ? undefined : Number(line),
-    near: /^near "(.+)": syntax error$/s.exec(message)?.[1]
-  }
-}
-
-const advise = (error: DbError, ready: Ready, undone: boolean): string | undefined => {
-  const code = error._tag === "QueryError" ? error.code : undefined
-  const message = stringField(error.cause, "message") ?? ""
-  if (
-    ready.transactional &&
-    (code === "25001" || /cannot (VACUUM|change into wal mode) from within a transaction/i.test(message))
-  ) {
-    return "this statement cannot run in a transaction: put \"-- dblive: no-transaction\" at the beginning of a file that " +
-      "holds only such statements, and run again"
-  }
-  // PostgreSQL's word for its own limits: lock_not_available, query_canceled.
-  const isLock = error._tag === "TimeoutError" ? error.phase === "Lock" : code === "55P03"
-  const isStatement = error._tag === "TimeoutError"
-    ? error.phase === "Statement"
-    : code === "57014" && /statement timeout/.test(message)
-  if (isLock || isStatement) {
-    return `${undone ? "nothing of this migration is left; " : ""}run again when there is less traffic, or raise the ` +
-      `${isLock ? "lockTimeout" : "statementTimeout"} of migrations`
-  }
-  if (error._tag === "TimeoutError") {
-    return `${
-      undone ? "nothing of this migration is left; " : ""
-    }raise the limit of the database's own configuration that ` +
-      "ran out, for the layer that runs migrations"
-  }
-  if (!undone) {
-    return "put right by hand what its statements left behind (an index that CREATE INDEX CONCURRENTLY could not finish is " +
-      "invalid: drop it), correct the file, run repair, then run again"
-  }
-  return reasonOf(error) === "Failed"
-    ? "nothing of this migration is left; correct the file and run again"
-    : undefined
-}
-
-const failStatement = (
-  frame: Frame,
-  ready: Ready,
-  statement: ReadyStatement,
-  done: number
-) =>
-(error: DbError): Effect.Effect<never, MigrationError> =>
-  Scripts.failAt(ready.migration, Scripts.locate(statement, positionOf(error)), {
-    reason: "Failed",
-    database: frame.database,
-    problem: ready.transactional
-      ? "the statement failed; the migration was rolled back"
-      : `the statement failed; ${done} statement${done === 1 ? "" : "s"} before it stay${
-        done === 1 ? "s" : ""
-      } applied`,
-    ...serverParts(error),
-    // COMMIT was not sent: whatever became of the statement, nothing of it stays.
-    ...(ready.transactional ? { outcome: "RolledBack" } as const : {}),
-    advice: advise(error, ready, ready.transactional)
-  })
-
-/** An effect failed: with an error of its own, one of a database, or a defect. */
-const failEffect = (frame: Frame, ready: Ready, cause: Cause.Cause<unknown>): MigrationError => {
-  const failure = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
-  const error = failure instanceof SqlError
-    ? fromSqlError(failure, frame.database)
-    : isDbError(failure)
-    ? failure
-    : undefined
-  return Errors.make({
-    reason: "Failed",
-    database: frame.database,
-    script: ready.migration.script,
-    version: ready.migration.version,
-    problem: ready.transactional
-      ? "the effect failed; the migration was rolled back"
-      : "the effect failed; what it did before stays applied",
-    ...(error === undefined
-      ? { serverMessage: failure instanceof Error ? failure.message : String(failure), cause: failure }
-      : serverParts(error)),
-    outcome: ready.transactional ? "RolledBack" : "Unknown",
-    advice: error === undefined ? undefined : advise(error, ready, ready.transactional)
-  })
+    : Effect.map(
+      Scripts.read(migration, body, context),
+      (script) => ({ migration, script, transactional: script.transactional })
+    )
 }
 
 type Failure = MigrationError | SqlError
@@ -236,22 +128,22 @@ const runStatement = (
 const runBody = (
   frame: Frame,
   ready: Ready,
-  onStatement: (count: number, line: number) => Effect.Effect<void, Failure>
+  onStatement: (count: number, statement: ReadyStatement) => Effect.Effect<void, Failure, Needs>
 ): Effect.Effect<void, Failure, Needs> => {
   const { body } = ready.migration
   if (body._tag === "Effect") {
     return Effect.catchAllCause(Effect.asVoid(body.effect), (cause) =>
       // An interrupt is nobody's failure.
-      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(failEffect(frame, ready, cause)))
+      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(Failures.failEffect(frame, ready, cause)))
   }
   return Effect.flatMap(SqlClient.SqlClient, (sql) => {
     let count = 0
     return Stream.runForEach(ready.script!.statements, (statement) =>
       runStatement(frame, sql, statement).pipe(
-        Effect.catchAll(failStatement(frame, ready, statement, count)),
+        Effect.catchAll(Failures.failStatement(frame, ready, statement, count)),
         Effect.zipRight(Effect.suspend(() => {
           count++
-          return Effect.zipRight(onStatement(count, statement.line), frame.onStatement(count, statement.line))
+          return Effect.zipRight(onStatement(count, statement), frame.onStatement(count, statement.line))
         }))
       ))
   })
@@ -259,36 +151,26 @@ const runBody = (
 
 const ms = (duration: Duration.Duration) => Math.ceil(Duration.toMillis(duration))
 
-/** What is sent before a migration, and after one that ran without a transaction. */
-const limits = (
-  frame: Frame,
-  ready: Ready
-): { readonly before: ReadonlyArray<string>; readonly after: ReadonlyArray<string> } => {
+/** What is sent before a migration. It goes back with the rest of the session. */
+const limits = (frame: Frame, ready: Ready): ReadonlyArray<string> => {
   const lock = frame.lockTimeout ?? (ready.transactional ? defaultLockTimeout : Duration.zero)
   switch (frame.dialect) {
     case "pg": {
       const scope = ready.transactional ? "SET LOCAL" : "SET"
-      return {
-        before: [`${scope} statement_timeout = ${ms(frame.statementTimeout)}`, `${scope} lock_timeout = ${ms(lock)}`],
-        after: ready.transactional ? [] : ["RESET statement_timeout", "RESET lock_timeout"]
-      }
+      return [`${scope} statement_timeout = ${ms(frame.statementTimeout)}`, `${scope} lock_timeout = ${ms(lock)}`]
     }
     case "mysql": {
       // In whole seconds, of which one is the least. DDL waits for metadata locks, everything else for rows.
       const seconds = Math.max(1, Math.ceil(Duration.toSeconds(lock)))
-      const names = ["lock_wait_timeout", "innodb_lock_wait_timeout"]
-      return Duration.toMillis(lock) === 0 ? { before: [], after: [] } : {
-        before: names.map((name) => `SET SESSION ${name} = ${seconds}`),
-        after: names.map((name) => `SET SESSION ${name} = DEFAULT`)
-      }
+      return Duration.toMillis(lock) === 0
+        ? []
+        : ["lock_wait_timeout", "innodb_lock_wait_timeout"].map((name) => `SET SESSION ${name} = ${seconds}`)
     }
     case "mssql":
-      return Duration.toMillis(lock) === 0
-        ? { before: [], after: [] }
-        : { before: [`SET LOCK_TIMEOUT ${ms(lock)}`], after: ["SET LOCK_TIMEOUT -1"] }
+      return Duration.toMillis(lock) === 0 ? [] : [`SET LOCK_TIMEOUT ${ms(lock)}`]
     case "sqlite":
     case "clickhouse":
-      return { before: [], after: [] }
+      return []
   }
 }
 
@@ -330,50 +212,118 @@ export const recordRow = (
   change: update
 })
 
+/**
+ * How many transactions SQL Server counts: a COMMIT ends the innermost of its BEGINs only, and what a migration leaves
+ * behind of them would take its row along when the connection ends.
+ */
+const counted = (frame: Frame): Effect.Effect<number, SqlError, Needs> =>
+  frame.dialect !== "mssql" ? Effect.succeed(0) : Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) =>
+      Effect.map(
+        sql.unsafe<{ n: unknown }>("SELECT @@TRANCOUNT AS n").unprepared,
+        ([row]) => Number(row?.n)
+      )
+  )
+
 const transactional = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<number, Failure, Needs> =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     Effect.gen(function*() {
       const began = yield* Clock.currentTimeMillis
-      yield* sendAll(limits(frame, ready).before)
-      yield* runBody(frame, ready, () => Effect.void)
-      yield* frame.restore
-      const millis = (yield* Clock.currentTimeMillis) - began
-      yield* record.write(millis)
-      return millis
-    }).pipe(
-      sql.withTransaction,
-      Effect.tap((millis) =>
-        frame.dialect === "mssql" ? Effect.as(Effect.ignore(sendAll(limits(frame, ready).after)), millis) : Effect.void
+      yield* Effect.forEach(
+        ready.script?.before ?? [],
+        (statement) =>
+          Effect.catchAll(runStatement(frame, sql, statement), Failures.failStatement(frame, ready, statement, 0)),
+        { discard: true }
       )
-    ))
+      const foreignKeys = yield* ForeignKeys.prepare(ready.script?.foreignKeys)
+      const run = Effect.gen(function*() {
+        yield* sendAll(limits(frame, ready))
+        const count = yield* counted(frame)
+        yield* runBody(frame, ready, () => Effect.void)
+        if ((yield* counted(frame)) !== count) {
+          return yield* Failures.leftOpen(frame, ready, undefined, 0)
+        }
+        yield* Effect.flatMap(
+          foreignKeys.broken,
+          (broken) => broken.length === 0 ? Effect.void : Effect.fail(Failures.brokenKeys(frame, ready, broken))
+        )
+        yield* frame.session.beforeRow
+        const millis = (yield* Clock.currentTimeMillis) - began
+        yield* record.write(millis)
+        return millis
+      })
+      return yield* sql.withTransaction(run)
+    }))
+
+/** Statements after which every other one begins a transaction that nothing ends. */
+const beginsAlways = /\b(?:autocommit|implicit_transactions|ansi_defaults)\b/i
+
+/** Ends what a migration left open. */
+const rollback = (frame: Frame): Effect.Effect<void, SqlError, Needs> =>
+  Effect.flatMap(frame.access.status, (status) =>
+    status === "idle"
+      ? Effect.void
+      : sendAll([frame.dialect === "mssql" ? "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION" : "ROLLBACK"]))
+
+/** Writes how far a migration has come, where that is no part of a transaction of its own. */
+const progress = (frame: Frame, record: Entry, change: Change, always: boolean) =>
+  Effect.flatMap(frame.access.status, (status) => {
+    if (status !== "idle" || (always && frame.dialect === "mssql")) {
+      return Effect.void
+    }
+    const write = record.change(change)
+    const apart = always ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(write)) : write
+    // Where tables are locked nothing can be written beside them; it is written after the next statement, or at the end.
+    return Effect.catchAll(
+      apart,
+      (error) => fromSqlError(error, frame.database)._tag === "QueryError" ? Effect.void : Effect.fail(error)
+    )
+  })
 
 const stepwise = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<number, Failure, Needs> => {
   let count = 0
+  let always = false
+  /** The statement that began the transaction which is open. */
+  let opener: ReadyStatement | undefined
   const statements = () => `${count} statement${count === 1 ? "" : "s"} done`
+  const describe = (what: string) => ({ description: describeProgress(record.description, what) })
   return Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
+    const base = yield* frame.access.status
     yield* record.begin(describeProgress(record.description, "running; nothing done yet"))
-    const { after, before } = limits(frame, ready)
-    yield* sendAll(before)
-    yield* runBody(frame, ready, (done, line) => {
-      count = done
-      return record.change({
-        description: describeProgress(record.description, `running; ${statements()}, last line ${line}`)
+    yield* sendAll(limits(frame, ready))
+    const onStatement = (done: number, statement: ReadyStatement) =>
+      Effect.flatMap(frame.access.status, (status) => {
+        count = done
+        always ||= beginsAlways.test(statement.replaced.text)
+        opener = status === "idle" ? undefined : opener ?? statement
+        return progress(frame, record, describe(`running; ${statements()}, last line ${statement.line}`), always)
       })
-    }).pipe(
-      Effect.zipRight(frame.restore),
-      Effect.tapError((error) =>
-        Effect.ignore(record.change({
-          description: describeProgress(
-            record.description,
-            `failed${
-              error._tag === "MigrationError" && error.line !== undefined ? ` at line ${error.line}` : ""
-            }; ${statements()}`
-          )
-        }))
+    yield* runBody(frame, ready, onStatement).pipe(
+      Effect.zipRight(
+        Effect.suspend(() =>
+          Effect.flatMap(frame.access.status, (status) =>
+            status === "idle" || base !== "idle"
+              ? Effect.void
+              : Failures.leftOpen(frame, ready, opener, count))
+        )
       ),
-      Effect.ensuring(Effect.ignore(sendAll(after)))
+      Effect.tapError((error) =>
+        Effect.ignore(
+          (base === "idle" ? rollback(frame) : Effect.void).pipe(
+            Effect.zipRight(frame.session.restore),
+            Effect.zipRight(record.change(describe(
+              `failed${
+                error._tag === "MigrationError" && error.line !== undefined ? ` at line ${error.line}` : ""
+              }; ${statements()}`
+            )))
+          )
+        )
+      )
     )
+    // Before the row: a session in which nothing is committed by itself would not keep it.
+    yield* frame.session.restore
     const millis = (yield* Clock.currentTimeMillis) - began
     yield* record.change({ description: record.description, executionTime: millis, success: true })
     return millis
@@ -381,7 +331,22 @@ const stepwise = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<numb
 }
 
 /**
- * Runs one migration. Gives the milliseconds it took.
+ * What became of a migration that was applied.
+ *
+ * @since 0.1.1
+ * @category models
+ */
+export interface Executed {
+  readonly millis: number
+  /** What it changed of its session and could not be put back. */
+  readonly left: ReadonlyArray<string>
+}
+
+/** How long putting a session back may take when a migration did not end well. */
+const restoreLimit = "5 seconds"
+
+/**
+ * Runs one migration, and puts its session back whatever became of it.
  *
  * @since 0.1.0
  * @category combinators
@@ -390,24 +355,29 @@ export const execute = (
   frame: Frame,
   ready: Ready,
   record: Entry
-): Effect.Effect<number, MigrationError, Needs> =>
-  (ready.transactional ? transactional : stepwise)(frame, ready, record).pipe(
-    Effect.catchTag("SqlError", (cause) => {
-      // Neither a statement nor the effect: BEGIN, COMMIT or the history row.
-      const error = fromSqlError(cause, frame.database)
-      return Effect.fail(Errors.make({
-        database: frame.database,
-        script: ready.migration.script,
-        version: ready.migration.version,
-        problem: error.outcome === "Unknown"
-          ? "the migration ran, but whether it was committed is not known"
-          : "the migration could not be begun, recorded or committed",
-        ...serverParts(error),
-        reason: reasonOf(error),
-        advice: error.outcome === "Unknown" && ready.transactional
-          ? "run again: what was committed does not run twice, for its row was committed with it (status shows it)"
-          : advise(error, ready, ready.transactional)
-      }))
-    }),
+): Effect.Effect<Executed, MigrationError, Needs> =>
+  Effect.gen(function*() {
+    yield* frame.access.watch(frame.session.hear)
+    const base = yield* frame.access.status
+    yield* frame.session.expect(ready.script?.known?.map(({ replaced }) => replaced.text) ?? [])
+    const millis = yield* (ready.transactional ? transactional : stepwise)(frame, ready, record).pipe(
+      Effect.onError(() =>
+        (base === "idle" ? rollback(frame) : Effect.void).pipe(
+          Effect.zipRight(frame.session.restore),
+          Effect.interruptible,
+          Effect.timeout(restoreLimit),
+          Effect.ignore
+        )
+      )
+    )
+    // The row is committed: what goes wrong now does not undo it.
+    const left = yield* Effect.catchAll(
+      frame.session.restore,
+      (error) => Effect.succeed([fromSqlError(error, frame.database).message])
+    )
+    return { millis, left }
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("SqlError", (cause) => Effect.fail(Failures.failAround(frame, ready, cause))),
     Effect.withSpan("db.migration", { attributes: { "db.migration.script": ready.migration.script } })
   )

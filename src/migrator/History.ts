@@ -94,56 +94,32 @@ export const parse = (table: string): Table => {
 }
 
 /**
- * What of a session a migration may change for those after it (a dump of `pg_dump` empties the search path), and how
- * it is put back.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Surroundings {
-  /** The table with its place, which does not depend on the session any more. */
-  readonly table: Table
-  readonly restore: Effect.Effect<void, SqlError>
-}
-
-/**
- * Looks where the table is, or would be made.
+ * Looks where the table is, or would be made: its name with its place, which does not depend on the session any more.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const surroundings = (
+export const locate = (
   client: SqlClient.SqlClient,
   dialect: Dialect,
   table: Table
-): Effect.Effect<Surroundings, SqlError> => {
+): Effect.Effect<Table, SqlError> => {
   const sql = client.withoutTransforms()
   const at = (schema: string | null | undefined): Table => ({ ...table, schema: table.schema ?? schema ?? undefined })
   switch (dialect) {
     case "pg":
       return Effect.map(
-        sql<{ path: string; place: string | null }>`SELECT current_setting('search_path') AS path, COALESCE(
+        sql<{ place: string | null }>`SELECT COALESCE(
           (SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.oid = to_regclass(${quote(dialect, table)})), current_schema()) AS place`,
-        ([row]) => ({
-          table: at(row!.place),
-          restore: Effect.zipRight(
-            sql.unsafe("RESET ROLE").unprepared,
-            Effect.asVoid(sql`SELECT set_config('search_path', ${row!.path}, false)`)
-          )
-        })
+        ([row]) => at(row!.place)
       )
     case "mysql":
-      return Effect.map(sql<{ place: string | null }>`SELECT DATABASE() AS place`, ([row]) => ({
-        table: at(row!.place),
-        restore: row!.place === null
-          ? Effect.void
-          : Effect.asVoid(sql.unsafe(`USE ${quote(dialect, { schema: undefined, name: row!.place })}`).unprepared)
-      }))
+      return Effect.map(sql<{ place: string | null }>`SELECT DATABASE() AS place`, ([row]) => at(row!.place))
     case "sqlite":
     case "mssql":
     case "clickhouse":
-      return Effect.succeed({ table, restore: Effect.void })
+      return Effect.succeed(table)
   }
 }
 

@@ -6,6 +6,7 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Os from "node:os"
+import { fromSqlError } from "../DbError.js"
 import * as Execute from "./Execute.js"
 import type { History, NewRow, Shape } from "./History.js"
 import type { Migration } from "./Migration.js"
@@ -13,10 +14,17 @@ import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Name from "./Name.js"
 import type { Applied, Options, Planned, RunResult } from "./Options.js"
+import * as Mssql from "./session/Mssql.js"
+import * as Mysql from "./session/Mysql.js"
+import * as Pg from "./session/Pg.js"
+import * as Sqlite from "./session/Sqlite.js"
+import * as SessionState from "./SessionState.js"
 import { begin, created, historyError, locked, look } from "./Situation.js"
 import type { Failure, Situation } from "./Situation.js"
 import { duplicates } from "./State.js"
 import type { Repair, Row, State } from "./State.js"
+
+const sessions = { pg: Pg.capture, sqlite: Sqlite.capture, mysql: Mysql.capture, mssql: Mssql.capture }
 
 type Needs<R> = R | SqlClient.SqlClient
 
@@ -77,9 +85,13 @@ const typeOf = (migration: Migration) => migration.body._tag === "Sql" ? "SQL" :
  * @since 0.1.0
  * @category operations
  */
-export const status = <R>(database: string, options: Options<R>): Effect.Effect<State, Failure, Needs<R>> =>
+export const status = <R>(
+  database: string,
+  options: Options<R>,
+  access: Execute.Access
+): Effect.Effect<State, Failure, Needs<R>> =>
   Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const situation = yield* begin(database, options, access)
     return (yield* look(situation, options)).state
   })
 
@@ -93,25 +105,48 @@ const runAll = Effect.fnUntraced(function*<R>(
   const tell = options.onEvent ?? (() => Effect.void)
   const total = ready.length
   const applied: Array<Applied> = []
+  const sql = yield* SqlClient.SqlClient
+  const session = yield* Effect.mapError(
+    SessionState.capture(sql, situation.dialect, sessions),
+    (error) => fromSqlError(error, situation.database)
+  )
   for (const [i, next] of ready.entries()) {
     const { description, script, version } = next.migration
     yield* tell({ _tag: "Started", script, index: i + 1, total, transaction: next.transactional })
     const frame: Execute.Frame = {
       ...situation,
+      session,
       onStatement: (count, line) => tell({ _tag: "Statement", script, count, line })
     }
-    const millis = yield* Effect.mapError(Execute.execute(frame, next, record(next)), (error) =>
-      Errors.extend(error, {
-        applied: applied.map((done) => done.script),
-        // Of one whose COMMIT got no answer nobody can say that it is not applied.
-        notApplied: ready.slice(next.transactional && error.outcome === "Unknown" ? i + 1 : i)
-          .map((waiting) => waiting.migration.script)
-      }))
+    const { left, millis } = yield* Effect.mapError(
+      Execute.execute(frame, next, record(next)),
+      (error) =>
+        Errors.extend(error, {
+          applied: applied.map((done) => done.script),
+          // Of one whose COMMIT got no answer nobody can say that it is not applied.
+          notApplied: ready.slice(next.transactional && error.outcome === "Unknown" ? i + 1 : i)
+            .map((waiting) => waiting.migration.script)
+        })
+    )
     applied.push({ script, version, description, millis })
     yield* tell({ _tag: "Ended", script, index: i + 1, total, millis })
     yield* Effect.logInfo("migration applied").pipe(
       Effect.annotateLogs({ database: situation.database, script, millis })
     )
+    if (left.length > 0) {
+      return yield* Effect.fail(Errors.make({
+        reason: "Failed",
+        database: situation.database,
+        script,
+        version,
+        problem: `the migration was applied, but it changed its session, and this could not be put back: ${
+          left.join(", ")
+        }`,
+        advice: "run again: what follows begins on a new connection",
+        applied: applied.map((done) => done.script),
+        notApplied: ready.slice(i + 1).map((waiting) => waiting.migration.script)
+      }))
+    }
   }
   return applied
 })
@@ -120,9 +155,13 @@ const runAll = Effect.fnUntraced(function*<R>(
  * @since 0.1.0
  * @category operations
  */
-export const run = <R>(database: string, options: Options<R>): Effect.Effect<RunResult, Failure, Needs<R>> =>
+export const run = <R>(
+  database: string,
+  options: Options<R>,
+  access: Execute.Access
+): Effect.Effect<RunResult, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const situation = yield* begin(database, options, access)
     const before = yield* look(situation, options)
     if (before.state.pending.length === 0 && before.state.problems.length === 0) {
       // Nothing to do, which is what nearly every start finds: no lock, no write.
@@ -177,15 +216,32 @@ const faultless = (situation: Situation): Effect.Effect<void, MigrationError> =>
     )
 }
 
-const prepareAll = <R>(situation: Situation, options: Options<R>, migrations: ReadonlyArray<Migration>) =>
-  Effect.forEach(migrations, (migration) =>
-    Execute.prepare(migration, {
-      database: situation.database,
-      dialect: situation.dialect,
-      placeholders: options.placeholders ?? {}
-    })).pipe(
-      Effect.mapError((error) => Errors.extend(error, { notApplied: migrations.map((migration) => migration.script) }))
-    )
+const prepareAll = Effect.fnUntraced(
+  function*<R>(situation: Situation, options: Options<R>, migrations: ReadonlyArray<Migration>) {
+    const foreignKeys = yield* checksForeignKeys(situation)
+    return yield* Effect.forEach(migrations, (migration) =>
+      Execute.prepare(migration, {
+        database: situation.database,
+        dialect: situation.dialect,
+        placeholders: options.placeholders ?? {},
+        foreignKeys
+      })).pipe(
+        Effect.mapError((error) => Errors.extend(error, { notApplied: migrations.map(({ script }) => script) }))
+      )
+  }
+)
+
+/** Whether the session checks foreign keys; where they cannot be switched off, it does. */
+const checksForeignKeys = (situation: Situation) =>
+  situation.dialect !== "sqlite" ?
+    Effect.succeed(true) :
+    Effect.flatMap(SqlClient.SqlClient, (sql) =>
+      sql<{ on: number }>`SELECT foreign_keys AS "on" FROM pragma_foreign_keys`.pipe(
+        Effect.map(([row]) =>
+          Number(row?.on) === 1
+        ),
+        Effect.mapError((error) => fromSqlError(error, situation.database))
+      ))
 
 const refuseRepeatable = (situation: Situation, shape: Shape, pending: ReadonlyArray<Migration>) => {
   const repeatable = pending.find((migration) => migration.kind === "repeatable")
@@ -206,10 +262,11 @@ const refuseRepeatable = (situation: Situation, shape: Shape, pending: ReadonlyA
  */
 export const plan = <R>(
   database: string,
-  options: Options<R>
+  options: Options<R>,
+  access: Execute.Access
 ): Effect.Effect<ReadonlyArray<Planned>, Failure, Needs<R>> =>
   Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const situation = yield* begin(database, options, access)
     const { state } = yield* look(situation, options)
     if (state.problems.length > 0) {
       return yield* Effect.fail(refusal(situation, state))
@@ -228,9 +285,13 @@ export const plan = <R>(
  * @since 0.1.0
  * @category operations
  */
-export const validate = <R>(database: string, options: Options<R>): Effect.Effect<State, Failure, Needs<R>> =>
+export const validate = <R>(
+  database: string,
+  options: Options<R>,
+  access: Execute.Access
+): Effect.Effect<State, Failure, Needs<R>> =>
   Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const situation = yield* begin(database, options, access)
     const { state } = yield* look(situation, options)
     if (state.problems.length > 0) {
       return yield* Effect.fail(refusal(situation, state))
@@ -253,10 +314,11 @@ export const validate = <R>(database: string, options: Options<R>): Effect.Effec
  */
 export const repair = <R>(
   database: string,
-  options: Options<R>
+  options: Options<R>,
+  access: Execute.Access
 ): Effect.Effect<ReadonlyArray<Repair>, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const situation = yield* begin(database, options, access)
     yield* faultless(situation)
     yield* locked(situation, options)
     const { state: { repairs } } = yield* look(situation, options)
@@ -281,11 +343,12 @@ export const repair = <R>(
 export const baseline = <R>(
   database: string,
   options: Options<R>,
-  version: string,
-  description: string
+  access: Execute.Access,
+  baseline: { readonly version: string; readonly description: string }
 ): Effect.Effect<void, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const { description, version } = baseline
+    const situation = yield* begin(database, options, access)
     if (!Name.isVersion(version)) {
       return yield* Effect.fail(Errors.make({
         reason: "Parse",
@@ -326,10 +389,11 @@ export const baseline = <R>(
  */
 export const undo = <R>(
   database: string,
-  options: Options<R>
+  options: Options<R>,
+  access: Execute.Access
 ): Effect.Effect<ReadonlyArray<Applied>, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
-    const situation = yield* begin(database, options)
+    const situation = yield* begin(database, options, access)
     yield* faultless(situation)
     yield* locked(situation, options)
     const { rows, shape, state } = yield* look(situation, { ...options, target: undefined })

@@ -7,11 +7,14 @@ import type { Dialect } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { Arrangement, foreignKeysIn, isBeginning, isTransactionalOnMysql } from "./Arrangement.js"
+import type { ForeignKeys, Place as Placed } from "./Arrangement.js"
 import type { Body, Migration } from "./Migration.js"
 import type { ExcerptLine, MigrationError } from "./MigrationError.js"
 import * as Errors from "./MigrationError.js"
 import { replace } from "./Placeholders.js"
 import type { Replaced } from "./Placeholders.js"
+import { runsBeforeBegin } from "./Pragma.js"
 import { Splitter } from "./Splitter.js"
 import type { Place, Statement } from "./Statement.js"
 import { advance, SplitFault } from "./Statement.js"
@@ -47,9 +50,14 @@ export interface ReadyStatement extends Statement {
  * @category models
  */
 export interface Script {
-  readonly directives: Directives
+  /** It runs in one transaction with its history row. */
+  readonly transactional: boolean
+  /** What runs before the transaction begins. */
+  readonly before: ReadonlyArray<ReadyStatement>
+  /** How foreign keys are set around the transaction; `undefined`: they stay as they are. */
+  readonly foreignKeys: ForeignKeys | undefined
   readonly statements: Stream.Stream<ReadyStatement, MigrationError>
-  /** All of them, where the file is small enough to have been read as a whole. */
+  /** All of them, as they stand in the file, where it is small enough to have been read as a whole. */
   readonly known: ReadonlyArray<ReadyStatement> | undefined
 }
 
@@ -58,6 +66,8 @@ export interface Context {
   readonly database: string
   readonly dialect: Dialect
   readonly placeholders: Readonly<Record<string, string>>
+  /** Whether the session checks foreign keys, for SQLite. */
+  readonly foreignKeys: boolean
 }
 
 type SqlBody = Extract<Body, { readonly _tag: "Sql" }>
@@ -182,6 +192,23 @@ export const failAt = (
       excerpt: lines
     })))
 
+/** Runs what throws a {@link SplitFault}. */
+const attempt = <A>(migration: Migration, context: Context, f: () => A): Effect.Effect<A, MigrationError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(f())
+    } catch (error) {
+      return error instanceof SplitFault
+        ? failAt(migration, error, {
+          reason: "Parse",
+          database: context.database,
+          problem: error.message,
+          advice: error.advice
+        })
+        : Effect.die(error)
+    }
+  })
+
 const directive = /^\s*dblive:\s*(.*?)\s*$/i
 
 const noTransaction = "no-transaction"
@@ -222,23 +249,7 @@ const split = (
       }
       directives[words === noTransaction ? "transaction" : "placeholders"] = false
     })
-    const fault = (error: unknown) =>
-      error instanceof SplitFault
-        ? failAt(migration, error, {
-          reason: "Parse",
-          database: context.database,
-          problem: error.message,
-          advice: error.advice
-        })
-        : Effect.die(error)
-    const feed = (take: () => ReadonlyArray<Statement>) =>
-      Effect.suspend(() => {
-        try {
-          return Effect.succeed(take())
-        } catch (error) {
-          return fault(error)
-        }
-      })
+    const feed = (take: () => ReadonlyArray<Statement>) => attempt(migration, context, take)
     return decode(migration, body, context.database).pipe(
       Stream.mapEffect((text) => feed(() => splitter.push(text))),
       Stream.concat(Stream.fromEffect(feed(() => splitter.end()))),
@@ -246,39 +257,9 @@ const split = (
     )
   })
 
-/** Statements that begin or end a transaction, other than savepoints. */
-const controlsTransaction = ({ words }: Statement): boolean => {
-  switch (words[0]) {
-    case "BEGIN":
-    case "COMMIT":
-    case "ABORT":
-    case "END":
-      return true
-    case "START":
-      return words[1] === "TRANSACTION"
-    case "ROLLBACK":
-      return !words.slice(0, 3).includes("TO")
-    default:
-      return false
-  }
-}
-
 const ready =
   (migration: Migration, context: Context, directives: Directives) =>
   (statement: Statement): Effect.Effect<ReadyStatement, MigrationError> => {
-    // SQL Server counts BEGIN TRANSACTION and COMMIT in pairs, and its batches begin with BEGIN ... END blocks.
-    if (directives.transaction && context.dialect !== "mssql" && controlsTransaction(statement)) {
-      return failAt(migration, statement, {
-        reason: "Parse",
-        database: context.database,
-        problem: `${
-          statement.words[0]
-        } would end the transaction in which the migration and its history row are written together`,
-        advice:
-          `remove it (each migration runs in a transaction of its own), or put "-- dblive: ${noTransaction}" at the ` +
-          "beginning of the file"
-      })
-    }
     const replaced = directives.placeholders
       ? replace(statement.text, context.placeholders)
       : { text: statement.text, original: (index: number) => index }
@@ -293,9 +274,84 @@ const ready =
       : Effect.succeed({ ...statement, replaced })
   }
 
+/** A file that was read as a whole. */
+const whole = (
+  migration: Migration,
+  context: Context,
+  transaction: boolean,
+  known: ReadonlyArray<ReadyStatement>
+): Effect.Effect<Script, MigrationError> => {
+  const transactional = transaction && (context.dialect !== "mysql" || isTransactionalOnMysql(known))
+  if (!transactional) {
+    return Effect.succeed({
+      transactional,
+      before: [],
+      foreignKeys: undefined,
+      statements: Stream.fromIterable(known),
+      known
+    })
+  }
+  const foreignKeys = context.dialect === "sqlite" ? foreignKeysIn(known, context.foreignKeys, true) : undefined
+  return attempt(migration, context, () => {
+    const arrangement = new Arrangement(
+      context.dialect,
+      noTransaction,
+      foreignKeys?.on ?? context.foreignKeys,
+      true
+    )
+    const places = known.map((statement) => [arrangement.place(statement), statement] as const)
+    arrangement.end()
+    const at = (place: Placed) => places.filter(([own]) => own === place).map(([, statement]) => statement)
+    return { transactional, before: at("before"), foreignKeys, statements: Stream.fromIterable(at("inside")), known }
+  })
+}
+
+/** A file too large to be held: its beginning was read, and the rest is looked at when it passes. */
+const streamed = (
+  migration: Migration,
+  context: Context,
+  transaction: boolean,
+  beginning: ReadonlyArray<ReadyStatement>,
+  statements: Stream.Stream<ReadyStatement, MigrationError>
+): Script => {
+  const transactional = transaction && context.dialect !== "mysql"
+  if (!transactional) {
+    return { transactional, before: [], foreignKeys: undefined, statements, known: undefined }
+  }
+  const foreignKeys = context.dialect === "sqlite" ? foreignKeysIn(beginning, context.foreignKeys, false) : undefined
+  const arranged = Stream.suspend(() => {
+    const arrangement = new Arrangement(
+      context.dialect,
+      noTransaction,
+      foreignKeys?.on ?? context.foreignKeys,
+      false
+    )
+    let isBeginningOfFile = true
+    return statements.pipe(
+      Stream.mapEffect((statement) =>
+        attempt(migration, context, () => {
+          isBeginningOfFile &&= isBeginning(statement)
+          const place = arrangement.place(statement)
+          // A pragma that comes later runs where it stands, and the database says what it thinks of it.
+          return place === "inside" || (place === "before" && !isBeginningOfFile) ? [statement] : []
+        })
+      ),
+      Stream.concat(Stream.fromEffect(Effect.as(attempt(migration, context, () => arrangement.end()), []))),
+      Stream.flattenIterables
+    )
+  })
+  return {
+    transactional,
+    before: beginning.filter(({ text }) => context.dialect === "sqlite" && runsBeforeBegin(text)),
+    foreignKeys,
+    statements: arranged,
+    known: undefined
+  }
+}
+
 /**
  * Reads a file as far as it must be read before it runs: a small one wholly, so that its faults are found before
- * anything is changed; a large one up to its first statement, for its directives.
+ * anything is changed; a large one up to its first statement, for its directives and what has to run before BEGIN.
  *
  * @since 0.1.0
  * @category constructors
@@ -303,25 +359,27 @@ const ready =
 export const read = (migration: Migration, body: SqlBody, context: Context): Effect.Effect<Script, MigrationError> =>
   Effect.suspend((): Effect.Effect<Script, MigrationError> => {
     const directives: MutableDirectives = { transaction: true, placeholders: true }
-    const statements = split(migration, body, context, directives)
-    if (body.size <= wholeFile) {
-      return statements.pipe(
-        Stream.runCollect,
-        Effect.flatMap(Effect.forEach(ready(migration, context, directives))),
-        Effect.map((known) => ({ directives, known, statements: Stream.fromIterable(known) }))
-      )
-    }
-    return statements.pipe(
-      Stream.runHead,
-      Effect.map(() => ({
-        directives,
-        known: undefined,
-        statements: Stream.mapEffect(
-          split(migration, body, context, { transaction: true, placeholders: true }),
-          ready(migration, context, directives)
-        )
-      }))
+    const statements = Stream.mapEffect(
+      split(migration, body, context, directives),
+      (statement) => ready(migration, context, directives)(statement)
     )
+    return body.size <= wholeFile
+      ? Effect.flatMap(
+        Stream.runCollect(statements),
+        (known) => whole(migration, context, directives.transaction, [...known])
+      )
+      : statements.pipe(
+        Stream.takeUntil((statement) => !isBeginning(statement)),
+        Stream.runCollect,
+        Effect.map((head) => {
+          const beginning = [...head].filter(isBeginning)
+          const again = Stream.mapEffect(
+            split(migration, body, context, { transaction: true, placeholders: true }),
+            ready(migration, context, { ...directives })
+          )
+          return streamed(migration, context, directives.transaction, beginning, again)
+        })
+      )
   })
 
 /** What a server says of where in the statement the error lies. */

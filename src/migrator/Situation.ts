@@ -28,7 +28,7 @@ import type { Row, State } from "./State.js"
  * @since 0.1.0
  * @category models
  */
-export interface Situation extends Execute.Frame {
+export interface Situation extends Omit<Execute.Frame, "session"> {
   readonly table: string
   readonly migrations: ReadonlyArray<Migration>
 }
@@ -58,7 +58,7 @@ const defaultTable = "schema_version"
  * @since 0.1.0
  * @category constructors
  */
-export const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>) {
+export const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>, access: Execute.Access) {
   const sql = yield* SqlClient.SqlClient
   const dialect = dialectOf(sql)
   const table = options.table ?? defaultTable
@@ -71,8 +71,8 @@ export const begin = Effect.fnUntraced(function*<R>(database: string, options: O
     }))
   }
   const migrations = yield* options.migrations.load({ database, placeholders: options.placeholders ?? {} })
-  const around = yield* Effect.mapError(
-    Histories.surroundings(sql, dialect, Histories.parse(table)),
+  const place = yield* Effect.mapError(
+    Histories.locate(sql, dialect, Histories.parse(table)),
     (error) => fromSqlError(error, database)
   )
   const situation: Situation = {
@@ -80,8 +80,8 @@ export const begin = Effect.fnUntraced(function*<R>(database: string, options: O
     dialect,
     table,
     migrations,
-    history: Histories.make(sql, dialect, around.table),
-    restore: around.restore,
+    history: Histories.make(sql, dialect, place),
+    access,
     statementTimeout: Duration.decode(options.statementTimeout ?? 0),
     lockTimeout: options.lockTimeout === undefined ? undefined : Duration.decode(options.lockTimeout),
     onStatement: () => Effect.void

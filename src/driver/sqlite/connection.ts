@@ -16,7 +16,7 @@ import { bindable } from "./parameters.js"
 import { Residue } from "./residue.js"
 import { namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
 import { inTurn, isNone, isSeveral, type Prepared, Statements } from "./statements.js"
-import { split, together } from "./text.js"
+import { type Change, split, switchesOn, together } from "./text.js"
 
 /** A request with its BEGIN still to be run, or not, and what is to be done with it. */
 interface Task<E, A> {
@@ -84,8 +84,9 @@ export class SqliteConnection<E> implements Holder {
   ) {
     const { db } = this
     this.residue = new Residue(db, spec.filename === ":memory:")
-    this.statements = new Statements(db, spec.prepareCacheSize, (change) => {
+    this.statements = new Statements(db, spec.prepareCacheSize, (change, text) => {
       this.settle()
+      this.refuseIdle(change, text)
       this.residue.expect(change)
     })
     // This pragma, other than most, asks the file each time it is run.
@@ -165,6 +166,21 @@ export class SqliteConnection<E> implements Holder {
       return this.failed(cause, { request, begin, work, done }, wasOpen, since)
     }
     done(undefined, value)
+  }
+
+  /** A pragma that SQLite would pass over in silence: what follows would run as if it had never been said. */
+  private refuseIdle(change: Change, text: string): void {
+    if (
+      change._tag === "Pragma" && change.name === "FOREIGN_KEYS" && this.db.inTransaction &&
+      switchesOn(text) !== (this.db.pragma("foreign_keys", { simple: true }) === 1)
+    ) {
+      throw queryFault(this.place(text), {
+        reason: "Unknown",
+        outcome: "NotSent",
+        what: "PRAGMA foreign_keys does nothing within a transaction",
+        advice: "set it before the transaction begins"
+      })
+    }
   }
 
   private place(text: string, outcome?: Outcome | undefined): Place {

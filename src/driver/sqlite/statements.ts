@@ -80,11 +80,11 @@ export class Statements {
   /** The last one, whether kept or not: the engine asks whether a statement writes just before it runs it. */
   private last: Prepared | undefined
 
-  /** `onPragma` is called before a pragma that changes the connection. */
+  /** `onPragma` is called before a pragma that changes the connection, and may throw to keep it from being run. */
   constructor(
     private readonly db: Sqlite.Database,
     private readonly size: number,
-    private readonly onPragma: (change: Change) => void
+    private readonly onPragma: (change: Change, text: string) => void
   ) {}
 
   /** Throws what better-sqlite3 throws. */
@@ -129,7 +129,7 @@ export class Statements {
         throw new RangeError(severalMessage)
       }
       if (about.change !== undefined) {
-        this.onPragma(about.change)
+        this.onPragma(about.change, text)
       }
     }
     return describe(text, about, this.db.prepare(text))

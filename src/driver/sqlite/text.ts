@@ -144,6 +144,14 @@ const pragma = (words: ReadonlyArray<string>) => {
   return { schema, name, assigns: sign === "=" || sign === "(" }
 }
 
+/** What a pragma with an argument sets, as SQLite reads it: a word that it does not know is off. */
+export const switchesOn = (text: string): boolean => {
+  const words = head(text, 9)
+  const at = words.findIndex((word) => word === "=" || word === "(")
+  const value = unquote(words[at + 1] ?? "")
+  return /^\d/.test(value) ? (Number.parseInt(value, 10) & 0xff) !== 0 : /^(?:ON|YES|TRUE)$/.test(value)
+}
+
 /** What a statement of one connection is, by its text. */
 export interface Facts {
   /** The first word, in upper case. */
