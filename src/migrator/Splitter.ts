@@ -227,11 +227,13 @@ export class Splitter extends Scanner {
         }
         break
       case 47: // /
-        if (!this.sees(3)) {
+        if (!this.sees(11) && (next === 42 || !this.sees(3))) {
           return false
         }
         if (next === 42) {
-          if (syntax.mysql && /^\/\*M?!/.test(buffer.slice(this.at, this.at + 4))) {
+          // The mark of mariadb-dump's sandbox is for its client, and no code for any server.
+          const isSandbox = buffer.startsWith("/*M!999999\\-", this.at)
+          if (syntax.mysql && !isSandbox && /^\/\*M?!/.test(buffer.slice(this.at, this.at + 4))) {
             // Code for the servers that know this mark; its end is skipped below.
             this.touch()
             this.skip(3)
@@ -277,6 +279,15 @@ export class Splitter extends Scanner {
         break
       case 92: // \
         if (syntax.postgres) {
+          const end = this.endOfLine(this.at)
+          if (end < 0) {
+            return false
+          }
+          // How pg_dump keeps psql from commands within the data: no statement, and nothing to be done.
+          if (!this.started && this.lineIsBlank && /^\\(?:un)?restrict\s+\S+\s*$/.test(buffer.slice(this.at, end))) {
+            this.skip(end - this.at)
+            return true
+          }
           throw new SplitFault(
             "a command of psql cannot be run by a migration",
             this.line,
@@ -313,7 +324,7 @@ export class Splitter extends Scanner {
         "COPY ... FROM stdin cannot be run by a migration: its rows are not SQL",
         this.startPlace.line,
         this.startPlace.column,
-        "write the rows as INSERT statements (pg_dump --inserts), or load them with psql"
+        "dump the rows as INSERT statements (pg_dump --rows-per-insert=1000), or load them with psql"
       )
     }
     this.finish(this.at)

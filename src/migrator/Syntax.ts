@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { Dialect } from "@effect/sql/Statement"
+import { StoredProgram } from "./StoredProgram.js"
 
 /**
  * How a dialect writes what can hide a statement's end.
@@ -147,48 +148,10 @@ const sqliteWords = (): Words => {
   }
 }
 
-const routines = new Set(["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"])
-const notRoutines = new Set([
-  "TABLE",
-  "TEMPORARY",
-  "VIEW",
-  "INDEX",
-  "UNIQUE",
-  "FULLTEXT",
-  "SPATIAL",
-  "DATABASE",
-  "SCHEMA",
-  "USER",
-  "ROLE",
-  "SERVER",
-  "TABLESPACE",
-  "SEQUENCE",
-  "ALGORITHM",
-  "LOGFILE"
-])
-const blocks = new Set(["IF", "LOOP", "WHILE", "REPEAT", "FOR"])
-
-/** MySQL and MariaDB: `BEGIN`/`CASE` ... `END` in stored programs; `END IF` and its like end what nothing opened. */
+/** MySQL and MariaDB: stored programs, and MariaDB's blocks outside of one. */
 const mysqlWords = (): Words => {
   const first: Array<string> = []
-  let depth = 0
-  let previous = ""
-  let kind: boolean | undefined
-  const isProgram = () => {
-    if (kind === undefined) {
-      // MariaDB: an anonymous block.
-      if (first[0] === "BEGIN" && first[1] === "NOT" && first[2] === "ATOMIC") {
-        return true
-      }
-      if (first[0] !== "CREATE") {
-        return false
-      }
-      // DEFINER = name@host may stand before the word that decides.
-      const word = first.find((word) => routines.has(word) || notRoutines.has(word))
-      kind = word === undefined ? undefined : routines.has(word)
-    }
-    return kind === true
-  }
+  const program = new StoredProgram()
   return {
     first,
     word: (text, afterDot) => {
@@ -196,26 +159,14 @@ const mysqlWords = (): Words => {
       if (first.length < remembered) {
         first.push(word)
       }
-      if (!afterDot && isProgram()) {
-        if (first.length === 3 && first[0] === "BEGIN") {
-          depth = 1
-        } else if (word === "BEGIN" || (word === "CASE" && previous !== "END")) {
-          depth++
-        } else if (word === "END") {
-          depth = Math.max(0, depth - 1)
-        } else if (previous === "END" && blocks.has(word)) {
-          depth++
-        }
+      if (afterDot) {
+        program.other("0")
+      } else {
+        program.word(word)
       }
-      previous = afterDot ? "" : word
     },
-    other: () => {
-      previous = ""
-    },
-    semicolon: () => {
-      previous = ""
-      return depth === 0
-    }
+    other: (char) => program.other(char),
+    semicolon: () => program.semicolon()
   }
 }
 

@@ -70,6 +70,10 @@ describe("Splitter", () => {
       expect(error.message).toContain("COPY ... FROM stdin")
     })
 
+    it("the marks of pg_dump around its text are passed over", () => {
+      expect(texts("pg", "--\n\n\\restrict aB3\n\nselect 1;\n\\unrestrict aB3\n")).toEqual(["select 1"])
+    })
+
     it("a command of psql is refused where it stands", () => {
       const error = fault("pg", "select 1;\n\\connect other\n")
       expect([error.line, error.column]).toEqual([2, 1])
@@ -117,6 +121,42 @@ describe("Splitter", () => {
         "  CASE z WHEN 1 THEN SELECT t.end; ELSE BEGIN SELECT 3; END; END CASE;\nEND"
       expect(texts("mysql", `${program};\nCREATE TABLE event (begin int); select 4`))
         .toEqual([program, "CREATE TABLE event (begin int)", "select 4"])
+    })
+    const programs = [
+      "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW IF NEW.x > 9 THEN SET NEW.x = 9; END IF",
+      "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW FOLLOWS u IF NEW.x THEN SET @a = 1; ELSEIF 1 THEN SET @a = 2; ELSE SET @a = 3; END IF",
+      "CREATE TRIGGER IF NOT EXISTS t AFTER DELETE ON a FOR EACH ROW PRECEDES `u` CASE OLD.x WHEN 1 THEN SET @a = 1; ELSE SET @a = 2; END CASE",
+      "CREATE PROCEDURE p() WHILE @i < 3 DO SET @i = @i + 1; END WHILE",
+      "CREATE OR REPLACE PROCEDURE IF NOT EXISTS p(IN a DECIMAL(4, 2)) COMMENT 'x; y' SQL SECURITY INVOKER NOT DETERMINISTIC REPEAT SET @i = 1; UNTIL @i > 0 END REPEAT",
+      "CREATE DEFINER=`a`@`b` PROCEDURE p() l: LOOP SET @i = @i + 1; IF (@i > 3) THEN LEAVE l; END IF; END LOOP l",
+      "CREATE PROCEDURE p() `l`: LOOP LEAVE `l`; END LOOP",
+      "CREATE FUNCTION f(a INT) RETURNS VARCHAR(9) CHARACTER SET utf8mb4 DETERMINISTIC IF a THEN RETURN 'x'; ELSE RETURN IF(a, 'y', REPEAT('z', 3)); END IF",
+      "CREATE FUNCTION f(a INT) RETURNS INT RETURN CASE WHEN a THEN IF(a, 1, 2) ELSE IF(a, 3, 4) END",
+      "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.x = IF(NEW.x > 1, 2, 3)",
+      "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.x = CASE WHEN 1 THEN 2 END, @begin = 1, NEW.end = 2",
+      "CREATE EVENT e ON SCHEDULE EVERY 1 DAY STARTS NOW() DO IF 1 THEN DELETE FROM a; END IF",
+      "CREATE EVENT e ON SCHEDULE AT NOW() + INTERVAL IF(1, 2, 3) DAY DO DELETE FROM a",
+      "ALTER EVENT e DO BEGIN DELETE FROM a; DELETE FROM b; END",
+      "CREATE PROCEDURE p() FOR i IN 1..3 DO INSERT INTO a VALUES (i); END FOR",
+      "CREATE PROCEDURE p() BEGIN DECLARE c CURSOR FOR SELECT 1; DECLARE CONTINUE HANDLER FOR SQLSTATE VALUE '02000', NOT FOUND, 1051, mine IF 1 THEN SET @a = 1; END IF; DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; DECLARE EXIT HANDLER FOR 1052 SET @a = IF(1, 2, 3); SELECT 1 FOR UPDATE; SELECT begin, end FROM a; END",
+      "CREATE PROCEDURE p() BEGIN IF EXISTS (SELECT 1) THEN DROP TABLE IF EXISTS b; CREATE TABLE IF NOT EXISTS b (x INT); END IF; CASE WHEN 1 THEN BEGIN END; ELSE SELECT CASE 1 WHEN 2 THEN 3 END; END CASE; WHILE IF(1, 0, 1) DO DO SLEEP(0); REPEAT SELECT 1; UNTIL CASE WHEN 1 THEN 1 END END REPEAT; END WHILE; SET @x := 1; END",
+      "BEGIN NOT ATOMIC IF 1 THEN SELECT 1; END IF; END",
+      "IF 1 THEN SELECT 1; ELSE SELECT 2; END IF"
+    ]
+    for (const program of programs) {
+      it(`one statement: ${program.slice(0, 80)}`, () => {
+        expect(texts("mysql", `${program};\nSELECT IF(1, 2, 3);\n${program};`)).toEqual([
+          program,
+          "SELECT IF(1, 2, 3)",
+          program
+        ])
+        expect(texts("mysql", `DELIMITER $$\n${program}$$\nDELIMITER ;\nSELECT 1;`)).toEqual([program, "SELECT 1"])
+      })
+    }
+    it("the sandbox mark of mariadb-dump is no statement", () => {
+      expect(texts("mysql", "/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump\nselect 1;")).toEqual([
+        "select 1"
+      ])
     })
     it("comments", () => {
       expect(texts("mysql", "# a; b\nselect 1--1; -- c; d\nselect 2 /* e; */;")).toEqual([
