@@ -25,7 +25,12 @@ import * as SqliteLock from "./SqliteLock.js"
  * @since 0.1.0
  * @category models
  */
-export type Attempt = { readonly held: true } | { readonly held: false; readonly holder: string }
+export type Attempt = { readonly held: true } | {
+  readonly held: false
+  readonly holder: string
+  /** What the holder's connection is doing, and since when. The lock outlives a process that was killed until that ends. */
+  readonly doing?: string | undefined
+}
 
 /**
  * A lock as a database has it.
@@ -54,7 +59,9 @@ const postgres = (sql: SqlClient.SqlClient, quoted: string): Lock => {
   const key = Checksum.ofText(quoted) & 0x7fffffff
   const holder = Effect.map(
     sql<Record<string, unknown>>`SELECT a.pid, a.application_name AS program, a.usename AS login,
-      host(a.client_addr) AS address, CAST(date_trunc('second', a.backend_start) AS VARCHAR) AS since
+      host(a.client_addr) AS address, CAST(date_trunc('second', a.backend_start) AS VARCHAR) AS since,
+      CASE WHEN a.state = 'active' THEN left(a.query, 200) END AS statement,
+      CAST(date_trunc('second', a.query_start) AS VARCHAR) AS began
       FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
       WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
         AND l.classid = ${family} AND l.objid = ${key}
@@ -77,21 +84,36 @@ const postgres = (sql: SqlClient.SqlClient, quoted: string): Lock => {
   }
 }
 
-const notHeld = (holder: string): Attempt => ({ held: false, holder })
+interface Holder {
+  readonly holder: string
+  readonly doing: string | undefined
+}
+
+const notHeld = (holder: Holder): Attempt => ({ held: false, ...holder })
+
+/** What a statement is, by its first words: what follows them may be a secret. */
+const kindOf = (statement: string): string =>
+  /^(?:\s+|--[^\n]*\n|\/\*[^]*?\*\/)*((?:create|alter|drop|lock|refresh|truncate)\s+[a-z]+|[a-z]+)/i.exec(statement)
+    ?.[1]?.toUpperCase() ?? "a statement"
 
 const describe = (
   row: Record<string, unknown> | undefined,
   parts: (row: Record<string, unknown>) => ReadonlyArray<unknown>
-): string =>
-  row === undefined
-    ? unknownHolder
-    : parts(row).filter((part) => part !== null && part !== undefined && part !== "").join(", ")
+): Holder =>
+  row === undefined ? { holder: unknownHolder, doing: undefined } : {
+    holder: parts(row).filter((part) => part !== null && part !== undefined && part !== "").join(", "),
+    doing: typeof row["statement"] === "string"
+      ? `it runs ${kindOf(row["statement"])} since ${String(row["began"])}`
+      : undefined
+  }
 
 const mysql = (sql: SqlClient.SqlClient, quoted: string): Lock => {
   // Names of locks are the server's, not the database's; that of the table has its database in it.
   const name = nameOf(quoted)
   const holder = Effect.map(
-    sql<Record<string, unknown>>`SELECT id AS id, user AS login, host AS address
+    sql<Record<string, unknown>>`SELECT id AS id, user AS login, host AS address,
+      CASE WHEN command IN ('Query', 'Execute') THEN LEFT(info, 200) END AS statement,
+      CAST(NOW() - INTERVAL time SECOND AS CHAR) AS began
       FROM information_schema.processlist WHERE id = IS_USED_LOCK(${name})`,
     (rows) =>
       describe(rows[0], (row) => [
@@ -115,7 +137,9 @@ const mssql = (sql: SqlClient.SqlClient, quoted: string): Lock => {
   const holder = Effect.orElseSucceed(
     Effect.map(
       sql<Record<string, unknown>>`SELECT s.session_id AS id, s.program_name AS program, s.login_name AS login,
-        s.host_name AS address FROM sys.dm_tran_locks l JOIN sys.dm_exec_sessions s ON s.session_id = l.request_session_id
+        s.host_name AS address, r.command AS statement, CONVERT(VARCHAR(19), r.start_time, 126) AS began
+        FROM sys.dm_tran_locks l JOIN sys.dm_exec_sessions s ON s.session_id = l.request_session_id
+        LEFT JOIN sys.dm_exec_requests r ON r.session_id = s.session_id
         WHERE l.resource_type = 'APPLICATION' AND l.request_status = 'GRANT' AND l.resource_database_id = DB_ID()
           AND l.resource_description LIKE ${`%[[]${name}]%`}`,
       (rows) =>
@@ -126,7 +150,7 @@ const mssql = (sql: SqlClient.SqlClient, quoted: string): Lock => {
           row["address"] && `from ${String(row["address"])}`
         ])
     ),
-    () => unknownHolder
+    () => ({ holder: unknownHolder, doing: undefined })
   )
   return {
     attempt: Effect.flatMap(
@@ -168,6 +192,9 @@ const make = (
       return Effect.succeed({ attempt: Effect.succeed(held), release: Effect.void })
   }
 }
+
+const described = ({ doing, holder }: Exclude<Attempt, { readonly held: true }>): string =>
+  doing === undefined ? holder : `${holder}; ${doing}`
 
 /** Short at first, because most runs have nothing to do and end at once. */
 const firstPause = 20
@@ -220,12 +247,12 @@ export const acquire = (
         return yield* Effect.fail(Errors.make({
           reason: "Locked",
           database: options.database,
-          problem: `another runner holds the lock: ${result.holder}; waited ${Math.round(waited / 1000)} s`
+          problem: `another runner holds the lock: ${described(result)}; waited ${Math.round(waited / 1000)} s`
         }))
       }
       if (result.holder !== told) {
         told = result.holder
-        yield* options.onWait(result.holder)
+        yield* options.onWait(described(result))
       }
       yield* Effect.sleep(Math.min(pause, limit - waited))
       pause = Math.min(pause * 1.5, longestPause)

@@ -27,7 +27,9 @@ export const migrationReasons = {
   },
   Locked: {
     meaning: "another runner holds the migrations' lock",
-    advice: "wait until it has ended, or raise lockWait; the lock is freed when its holder's process ends"
+    advice:
+      "wait until it has ended, or raise lockWait; the lock is freed when its holder's connection ends, which after a " +
+      "process was killed may be at the end of the statement that it was running: end that one on the server, or wait"
   },
   Missing: {
     meaning: "a migration that is needed is not there",

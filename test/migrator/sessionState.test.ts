@@ -1,7 +1,9 @@
 /** What a migration does to its session: nothing of it is seen by the next one, and what is not committed is not applied. */
 import { SqlClient } from "@effect/sql"
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
@@ -9,6 +11,35 @@ import { describeMssql, freshMssqlDatabase } from "../kit/mssql.js"
 import { describeMariadb } from "../kit/mysql.js"
 import { describePostgres } from "../kit/postgres.js"
 import { withFixture } from "./databases.js"
+
+/** A runner whose connection still runs a statement, as after the kill of its process; and what one who waits is told. */
+const waiting = (url: string, sleep: string, layer: (url: string) => Layer.Layer<Other, unknown>) =>
+  Effect.gen(function*() {
+    const told = yield* Deferred.make<string>()
+    const running = yield* Deferred.make<void>()
+    const record = DbMigrator.fromRecord({ V1__a: sleep })
+    const first = yield* Effect.fork(DbMigrator.run(Db, {
+      migrations: record,
+      onEvent: (event) => event._tag === "Started" ? Deferred.succeed(running, undefined) : Effect.void
+    }))
+    yield* Deferred.await(running)
+    const ask = (wait: number) =>
+      DbMigrator.run(Other, {
+        migrations: record,
+        lockWait: wait,
+        onEvent: (event) => event._tag === "Waiting" ? Deferred.succeed(told, event.holder) : Effect.void
+      }).pipe(Effect.flip)
+    // The first statements of the migration are gone in an instant: it is asked until the long one is seen.
+    const error = yield* Effect.repeat(ask(50), {
+      until: (error) => error._tag !== "MigrationError" || / runs .* since /.test(error.message),
+      times: 100
+    }).pipe(Effect.provide(layer(url)))
+    yield* Fiber.interrupt(first)
+    expect(yield* Deferred.await(told)).not.toContain("secret")
+    return error.message
+  })
+
+class Other extends Db.Tag("Other")<Other>() {}
 
 type Record = Readonly<
   { [key: string]: string | Effect.Effect<unknown, unknown, SqlClient.SqlClient> | DbMigrator.EffectMigration }
@@ -334,6 +365,17 @@ describePostgres("what a migration does to its session on PostgreSQL", () => {
           }))))
     }
   }
+
+  it.scopedLive("one who waits is told what the holder's connection runs, and since when", () =>
+    withFixture("pg", ({ url }) =>
+      Effect.map(
+        waiting(url, "SELECT pg_sleep(60), 'secret';", (url) => Other.layer({ url, environment: "test" })),
+        (message) => {
+          expect(message).toMatch(/backend \d+.*; it runs SELECT since 20\d\d-/)
+          expect(message).toContain("end that one on the server")
+          expect(message).not.toContain("secret")
+        }
+      )))
 
   it.scopedLive("a migration that fails leaves the caller's session as it was", () =>
     withFixture("pg", () =>
