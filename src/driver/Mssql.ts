@@ -6,10 +6,12 @@
 import * as Published from "@effect/sql-mssql/MssqlClient"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
+import * as Credentials from "./Credentials.js"
 import type { Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
 import { connectionError } from "./Failure.js"
 import * as FamilyClient from "./FamilyClient.js"
@@ -79,27 +81,47 @@ const targetOf = (config: DbConfig): Target => {
   }
 }
 
-/** `MssqlClient` of `@effect/sql-mssql`: the engine's client with `param`, `call` and the configuration, without the password. */
-const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effect<Context.Context<never>> =>
+/**
+ * The configuration as `MssqlClient.config` tells it: the first host's. What is obtained anew for each connection is what it was
+ * when one was last opened.
+ */
+const clientConfig = (config: DbConfig, credentials: Credentials.Credentials): Published.MssqlClientConfig => {
+  const host = config.hosts[0]!
+  return {
+    server: host.host,
+    instanceName: host.instance,
+    port: host.instance === undefined ? host.port : undefined,
+    domain: config.settings["domain"],
+    authType: config.settings["authentication"],
+    database: config.database,
+    get username() {
+      return credentials.username()
+    },
+    get password() {
+      return credentials.password()
+    },
+    encrypt: config.ssl.mode !== "disable",
+    trustServer: config.ssl.mode !== "verify-full" && config.ssl.mode !== "verify-ca",
+    connectTimeout: Duration.millis(config.pool.connectTimeout),
+    connectionTTL: Duration.millis(config.pool.maxLifetime),
+    minConnections: config.pool.minIdle,
+    maxConnections: config.pool.size + config.pool.overflow,
+    spanAttributes: { ...config.spanAttributes },
+    transformQueryNames: config.transformQueryNames,
+    transformResultNames: config.transformResultNames
+  }
+}
+
+/** `MssqlClient` of `@effect/sql-mssql`: the engine's client with `param`, `call` and the configuration. */
+const services = (credentials: Credentials.Credentials) => ({ client }: ClientContext) =>
   Effect.sync(() => {
-    const host = config.hosts[0]!
+    const { config } = credentials
     const param = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
     const mssqlClient = FamilyClient.extend(client, {
       [Published.TypeId]: Published.TypeId as Published.TypeId,
       param: ((type, value, options = {}) => param(type, value, options)) as Published.MssqlClient["param"],
       call: makeCall(client),
-      config: {
-        server: host.host,
-        instanceName: host.instance,
-        port: host.port,
-        database: config.database,
-        username: typeof config.username === "string" ? config.username : undefined,
-        encrypt: config.ssl.mode !== "disable",
-        trustServer: config.ssl.mode !== "verify-full" && config.ssl.mode !== "verify-ca",
-        maxConnections: config.pool.size + config.pool.overflow,
-        transformQueryNames: config.transformQueryNames,
-        transformResultNames: config.transformResultNames
-      }
+      config: clientConfig(config, credentials)
     })
     // `Driver` does not name the services, so that the engine need not know them.
     return Context.make(Published.MssqlClient, mssqlClient) as Context.Context<never>
@@ -112,7 +134,9 @@ const services = (config: DbConfig) => ({ client }: ClientContext): Effect.Effec
  * @since 0.1.0
  * @category constructors
  */
-export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig) {
+  const credentials = Credentials.remembering(given)
+  const { config } = credentials
   const fault = config.hosts.length === 0
     ? "no host is configured"
     : unreadable === undefined
@@ -136,7 +160,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     maxConnections: undefined,
     transactionId: undefined,
     commitStatus: undefined,
-    services: services(config)
+    services: services(credentials)
   }
   return driver
 })

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
+import * as Credentials from "./Credentials.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
 import * as FamilyClient from "./FamilyClient.js"
 import { PgClient, services } from "./pg/client.js"
@@ -107,7 +108,9 @@ const rememberedTexts = 2048
  * @since 0.1.0
  * @category constructors
  */
-export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig) {
+export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig) {
+  const credentials = Credentials.remembering(given)
+  const { config } = credentials
   if (config.hosts.length === 0) {
     return yield* connectionError({
       reason: "Unsupported",
@@ -151,7 +154,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(config: DbConfig
     maxConnections: undefined,
     transactionId,
     commitStatus,
-    services: services(config, opened)
+    services: services(credentials, opened)
   }
   return driver
 })

@@ -45,6 +45,7 @@ import type {
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
@@ -102,6 +103,12 @@ const specOf = (config: DbConfig, image: Uint8Array | undefined): Spec => ({
   image
 })
 
+/** Whether the settings choose another journal than the driver does. */
+const leavesWal = (settings: DbConfig["settings"]): boolean =>
+  Object.entries(settings).some(([name, value]) =>
+    name.toLowerCase() === "journal_mode" && value.toLowerCase() !== "wal"
+  )
+
 /** The services of the connections of this driver, beyond the contract. */
 type Own = SqliteConnection<DbError> | RemoteConnection
 
@@ -138,6 +145,9 @@ const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContex
         filename: spec.filename,
         readonly: spec.readOnly,
         prepareCacheSize: config.prepareCacheSize,
+        // A statement that was prepared is kept until another needs its place.
+        prepareCacheTTL: Duration.infinity,
+        disableWAL: leavesWal(config.settings),
         transformResultNames: config.transformResultNames,
         transformQueryNames: config.transformQueryNames,
         spanAttributes: { ...config.spanAttributes }

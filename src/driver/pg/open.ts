@@ -17,6 +17,7 @@ import { Failures } from "./failures.js"
 import type { Message, Opened } from "./link.js"
 import * as Pooling from "./pooling.js"
 import type { Route } from "./route.js"
+import { tlsOptions } from "./tls.js"
 
 /** Idle links are probed by TCP after this many milliseconds, so that a router or a firewall does not forget them. */
 const keepAliveDelay = 30_000
@@ -107,22 +108,13 @@ class Handshake extends Pg.Client {
   }
 }
 
-/** libpq's meaning of `sslmode`, in Node's words. */
-const tlsOptions = (config: DbConfig, host: Host): ConnectionOptions | undefined => {
-  const { ca, cert, key, mode } = config.ssl
-  if (mode === "disable" || host.host.startsWith("/")) return undefined
-  const base: ConnectionOptions = {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key: Redacted.value(key) })
-  }
-  if (mode === "verify-full") return { ...base, rejectUnauthorized: true }
-  // libpq takes "require" for this when it is given a root certificate; the configuration has seen to that.
-  if (mode === "verify-ca") {
-    return { ...base, rejectUnauthorized: true, checkServerIdentity: () => undefined }
-  }
-  return { ...base, rejectUnauthorized: false }
-}
+/**
+ * The user of a configuration that names none, as libpq has it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const defaultUser = (): string => process.env["USER"] ?? "postgres"
 
 interface Attempt {
   readonly config: DbConfig
@@ -423,7 +415,7 @@ export const open = (
     )
 
   const tryAll = Effect.fnUntraced(function*(made: Set<PgConnection>) {
-    const user = (yield* credential(config, "user name", config.username)) ?? process.env["USER"] ?? "postgres"
+    const user = (yield* credential(config, "user name", config.username)) ?? defaultUser()
     const password = config.password === undefined
       ? undefined
       : Redacted.value(yield* credential(config, "password", config.password))
