@@ -455,8 +455,8 @@ export type Holder = typeof Holder.Type
 export class TimeoutError extends Schema.TaggedError<TimeoutError>("dblive/TimeoutError")("TimeoutError", {
   ...common,
   phase: TimeoutPhase,
-  /** The limit that ran out, in milliseconds. */
-  limitMillis: Schema.Number,
+  /** The limit that ran out, in milliseconds; missing where it was none of dblive's, but one that the program or the server set. */
+  limitMillis: Schema.optional(Schema.Number),
   /** For `Acquire`: who holds the connections. */
   holders: Schema.optional(Schema.Array(Holder)),
   /** SQLSTATE, or the database's own number, where the server ended the wait. */

@@ -75,18 +75,37 @@ export const connectionError = (reason: ConnectionReason, parts: Parts): Connect
     reason
   })
 
+/** Clocks of two machines: what a server ends this much too early is still its limit. In milliseconds. */
+const clockSlack = 25
+
 /**
+ * The limit that a server has kept, or `undefined` where it was another than ours: the program has set one itself, or the server
+ * was faster than ours can be.
+ *
+ * @param limit ours, in milliseconds; 0: none
+ * @param ranMillis how long the server had it
+ * @param isForeign whether the program may have set another
  * @since 0.1.0
  * @category constructors
  */
-export const timeoutError = (phase: TimeoutPhase, limitMillis: number, parts: Parts): TimeoutError =>
-  new TimeoutError({
+export const keptLimit = (limit: number, ranMillis: number, isForeign: boolean): number | undefined =>
+  isForeign || !(limit > 0) || ranMillis + clockSlack < limit ? undefined : limit
+
+/**
+ * `limitMillis`: `undefined` where the limit is not ours, so that its number is not known.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const timeoutError = (phase: TimeoutPhase, limitMillis: number | undefined, parts: Parts): TimeoutError => {
+  const label = limitMillis === undefined ? `${phase} timeout` : `${phase} timeout of ${limitMillis} ms`
+  return new TimeoutError({
     ...common(parts),
-    ...known({ statement: parts.statement }),
-    message: message(parts, `${phase} timeout of ${limitMillis} ms`, parts.advice ?? timeoutPhases[phase].advice),
-    phase,
-    limitMillis
+    ...known({ statement: parts.statement, limitMillis }),
+    message: message(parts, label, parts.advice ?? timeoutPhases[phase].advice),
+    phase
   })
+}
 
 /**
  * @since 0.1.0

@@ -111,7 +111,8 @@ export abstract class Work {
 
   /** The server was given what was left of a limit when the statement began; people are told the limit that they set. */
   private asSet(error: DbError): DbError {
-    return error._tag === "TimeoutError" && error.phase === "Statement" && error.limitMillis < this.binding
+    return error._tag === "TimeoutError" && error.phase === "Statement" && error.limitMillis !== undefined &&
+        error.limitMillis < this.binding
       ? new TimeoutError({
         ...error,
         message: error.message.replace(`${error.limitMillis} ms`, `${this.binding} ms`),

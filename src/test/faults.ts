@@ -137,7 +137,9 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
     cancelling: false,
     ...limits(config, circumstances.request),
     idleTimeout: 0,
-    transactionTimeout: 0
+    foreignLimits: false,
+    // As if the limit had been waited for.
+    ranMillis: Infinity
   })
   return {
     connect: (fault) => {

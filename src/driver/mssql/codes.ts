@@ -301,8 +301,8 @@ export interface Circumstances {
   readonly commit: boolean
   /** Set where more is known than the code says. */
   readonly outcome: Outcome | undefined
-  /** The limit in force, in milliseconds. */
-  readonly lockTimeout: number
+  /** The limit in force, in milliseconds; `undefined` where it is not ours. */
+  readonly lockTimeout: number | undefined
 }
 
 /**
@@ -325,7 +325,7 @@ export const classify = (raw: unknown, at: Circumstances): DbError => {
   if (known.timeout === "Lock") {
     return at.lockTimeout === 0
       ? queryError("LockConflict", { ...parts, what: "the lock is held by another transaction" })
-      : timeoutError("Lock", Math.max(0, at.lockTimeout), { ...parts, what: error.message })
+      : timeoutError("Lock", at.lockTimeout, { ...parts, what: error.message })
   }
   if (known.link !== undefined && known.statement === undefined) {
     return at.commit

@@ -8,7 +8,7 @@ import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.
 import type { DbConfig } from "../../DbConfig.js"
 import type { ConnectionError, DbError } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
-import { connectionError } from "../Failure.js"
+import { connectionError, keptLimit } from "../Failure.js"
 import { classify, firstOf } from "./codes.js"
 import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
@@ -80,6 +80,8 @@ export class MssqlConnection implements Connection {
   #lock: number | undefined
   /** The transaction that is open was begun for reading only. */
   #readOnly = false
+  /** A statement of the program's may have set a limit of its own. */
+  #foreignLimits = false
   #leaving = false
 
   constructor(config: DbConfig, where: string, link: Link) {
@@ -180,6 +182,7 @@ export class MssqlConnection implements Connection {
         if (error !== undefined && error !== null) return this.#failed(job, error)
         this.#statements.forget()
         this.dirty = false
+        this.#foreignLimits = false
         this.#lock = undefined
         this.#configure(job, () => this.#finish(job, undefined))
       })
@@ -313,6 +316,8 @@ export class MssqlConnection implements Connection {
     if (!this.#sendable(job)) return
     job.sent = true
     if (job.traits.dirties) this.dirty = true
+    if (job.traits.limits) this.#foreignLimits = true
+    job.sentAt = performance.now()
     if (job.limit > 0) {
       job.timer = setTimeout(() => {
         job.timedOut = true
@@ -473,12 +478,16 @@ export class MssqlConnection implements Connection {
     }
     if (first.number === undefined) return this.#broken(error)
     if (!job.sent) this.#lock = undefined
+    const lock = this.#lock ?? this.#config.limits.lockTimeout
     const verdict = classify(error, {
       database: this.#config.name,
       statement: job.text,
       commit: job.sent && job.traits.commit,
       outcome: Verdicts.outcomeOf(job),
-      lockTimeout: this.#lock ?? this.#config.limits.lockTimeout
+      // 0 is that of a statement which is not to wait at all.
+      lockTimeout: lock === 0 && !this.#foreignLimits
+        ? 0
+        : keptLimit(lock, performance.now() - job.sentAt, this.#foreignLimits)
     })
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.#broken(error, verdict)
     this.#finish(job, verdict)

@@ -22,6 +22,8 @@ export class Job {
   limit = 0
   timedOut = false
   timer: NodeJS.Timeout | undefined = undefined
+  /** When the statement was sent, by `performance.now()`. */
+  sentAt = 0
   /** Statements that have counted rows: of several those stay that ran, whatever became of the others. */
   counted = 0
   readonly whenFinished: Array<() => void> = []

@@ -16,6 +16,8 @@ export interface Traits {
   readonly transactional: boolean
   /** May leave something on the connection that outlives its transaction: a setting, a table, a lock. */
   readonly dirties: boolean
+  /** Names a setting that limits statements or waits for locks, and so may set it. */
+  readonly limits: boolean
   /** Writes nothing, as far as the words say. */
   readonly reads: boolean
 }
@@ -170,6 +172,7 @@ export const traitsOf = (text: string): Traits => {
     transactional: (plain.has(first) || readers.has(first)) &&
       !words.some((word) => word === "COMMIT" || word === "EXEC" || word === "EXECUTE"),
     dirties: !plain.has(first) || settings || words.some((word) => lasting.has(word)),
+    limits: words.includes("LOCK_TIMEOUT"),
     reads: (readers.has(first) || first === "") && !words.some((word) => writing.has(word))
   }
 }

@@ -281,9 +281,9 @@ export interface Circumstances {
   readonly outcome: Outcome | undefined
   /** Which one of several statements it was. */
   readonly note?: string | undefined
-  /** Limits in force, in milliseconds. */
-  readonly statementTimeout: number
-  readonly lockTimeout: number
+  /** Limits in force, in milliseconds; `undefined` where they are not ours. */
+  readonly statementTimeout: number | undefined
+  readonly lockTimeout: number | undefined
 }
 
 /**

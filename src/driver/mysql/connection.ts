@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
-import { connectionError, timeoutError } from "../Failure.js"
+import { connectionError, keptLimit, timeoutError } from "../Failure.js"
 import { stop } from "./cancel.js"
 import { classify, classifyLink, lookup, queryError, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
@@ -65,6 +65,8 @@ export class MysqlConnection implements Connection {
   #limits: Limits | undefined
   /** What the server takes texts for. mysql2 follows where it is changed, and drops the characters that are not in it. */
   #charset = "utf8mb4"
+  /** A statement of the program's may have set limits of its own. */
+  #foreignLimits = false
   #leaving = false
   /** Why the link is lost, where nobody asked for that. */
   #lostBy: RawError | undefined
@@ -383,6 +385,8 @@ export class MysqlConnection implements Connection {
       // Read by mysql2 when a command begins, and one runs at a time.
       this.#raw.config.rowsAsArray = request.mode === "values"
       if (job.traits.dirties) this.dirty = true
+      if (job.traits.limits) this.#foreignLimits = true
+      job.sentAt = performance.now()
       if (job.limit > 0 && job.timer === undefined) {
         job.timer = setTimeout(() => {
           job.timedOut = true
@@ -465,6 +469,7 @@ export class MysqlConnection implements Connection {
       this.id = facts.id
       this.serverVersion = facts.version
       this.dirty = false
+      this.#foreignLimits = false
       if (before !== undefined && before.database !== facts.database) {
         // Chosen by USE, where the configuration has none: MySQL cannot go back to that.
         return this.#finish(
@@ -493,6 +498,7 @@ export class MysqlConnection implements Connection {
       this.dirty = true
     }
     const place = { database: this.#endpoint.config.name, statement: job.part?.text ?? job.text }
+    const ranMillis = performance.now() - job.sentAt
     const verdict = job.timedOut && error.errno === 1317
       ? timeoutError("Statement", job.limit, {
         ...place,
@@ -508,8 +514,8 @@ export class MysqlConnection implements Connection {
           ? `statement ${job.part.number} of the ${job.part.of} of its text; those before it have run`
           : undefined,
         outcome: job.applied ? "Unknown" : ran || job.inTransaction ? undefined : "NotSent",
-        statementTimeout: limits?.statement ?? 0,
-        lockTimeout: limits?.rowLock ?? 0
+        statementTimeout: keptLimit(limits?.statement ?? 0, ranMillis, this.#foreignLimits),
+        lockTimeout: keptLimit(limits?.rowLock ?? 0, ranMillis, this.#foreignLimits)
       })
     job.verdict = verdict
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.#broken(error)

@@ -22,6 +22,8 @@ export class Job {
   limit = 0
   timedOut = false
   timer: NodeJS.Timeout | undefined = undefined
+  /** When the statement was sent, by `performance.now()`. */
+  sentAt = 0
   /** Why it failed, known before its end. */
   verdict: DbError | undefined = undefined
   /** Results that have come: of several statements those stay that ran before a failure. */

@@ -147,7 +147,8 @@ const together = (parts: ReadonlyArray<Part>): Traits => {
     boundary: each.some((traits) => traits.boundary),
     several: true,
     transactional: each.every((traits) => traits.transactional),
-    dirties: each.some((traits) => traits.dirties)
+    dirties: each.some((traits) => traits.dirties),
+    limits: each.some((traits) => traits.limits)
   }
 }
 

@@ -20,6 +20,8 @@ export interface Traits {
   readonly transactional: boolean
   /** May leave something on the connection that outlives its transaction: a setting, a table, a lock, a variable. */
   readonly dirties: boolean
+  /** Names a setting that limits statements or waits for locks, and so may set it. */
+  readonly limits: boolean
 }
 
 /** Whitespace, comments and opening parentheses. What is in `/*!` and `/*M!` is no comment: MySQL runs it. */
@@ -33,6 +35,7 @@ const leavesNothing = new RegExp(
   "i"
 )
 const leavesSomething = /:=|\binto\s+@|\bget_lock\s*\(/i
+const limits = /\b(?:max_statement_time|max_execution_time|(?:innodb_)?lock_wait_timeout)\b/i
 const control = /^(?:commit|rollback|begin|start\s+transaction|savepoint|release\s+savepoint|set\s+transaction)\b/i
 const boundary = /^(?:commit|rollback(?!(?:\s+work)?\s+to\b)|begin|start\s+transaction|set\s+transaction)\b/i
 /** DDL and what else commits the open transaction before it runs. Temporary tables do not. */
@@ -60,7 +63,8 @@ export const traitsOf = (text: string): Traits => {
     boundary: boundary.test(body),
     several,
     transactional: !several && transactional.test(body),
-    dirties: several || !(leavesNothing.test(body) || beginning.test(body)) || leavesSomething.test(body)
+    dirties: several || !(leavesNothing.test(body) || beginning.test(body)) || leavesSomething.test(body),
+    limits: limits.test(text)
   }
 }
 

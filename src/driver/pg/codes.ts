@@ -165,7 +165,7 @@ export const connectionError = ({ reason, ...parts }: Parts & { readonly reason:
  * @category constructors
  */
 export const timeoutError = (
-  { limitMillis, phase, ...parts }: Parts & { readonly phase: TimeoutPhase; readonly limitMillis: number }
+  { limitMillis, phase, ...parts }: Parts & { readonly phase: TimeoutPhase; readonly limitMillis: number | undefined }
 ): TimeoutError => Failure.timeoutError(phase, limitMillis, parts)
 
 /**
@@ -262,11 +262,14 @@ export interface Circumstances {
   readonly hint?: string | undefined
   /** A cancel of ours is under way. */
   readonly cancelling: boolean
-  /** Limits in force, in milliseconds; 0: none. */
+  /** Our limits, in milliseconds; 0: none. */
   readonly statementTimeout: number
   readonly lockTimeout: number
   readonly idleTimeout: number
-  readonly transactionTimeout: number
+  /** The program may have set limits of its own. */
+  readonly foreignLimits: boolean
+  /** For how long the server had what was sent last, in milliseconds. */
+  readonly ranMillis: number
 }
 
 /**
@@ -292,22 +295,24 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
     return queryError({ ...base, reason: "CommitUnknown", outcome: "Unknown", statement: at.statement, server: error })
   }
   if (known.timeout !== undefined) {
-    const limitMillis = known.timeout === "IdleInTransaction" ? at.idleTimeout : at.transactionTimeout
+    // `transaction_timeout` is never ours.
+    const limit = known.timeout === "IdleInTransaction" ? at.idleTimeout : 0
+    const limitMillis = Failure.keptLimit(limit, at.ranMillis, at.foreignLimits)
     return timeoutError({ ...base, phase: known.timeout, limitMillis, statement: at.statement })
   }
   if (at.fatal) return connectionError({ ...base, reason: linkReason(error) ?? "Unknown" })
   // Both a cancel and a limit end a statement from `ProcessInterrupts`; NOWAIT ends it from where the lock is taken.
   if (error.routine === "ProcessInterrupts" && !at.cancelling) {
-    if (code === "57014" && at.statementTimeout > 0) {
-      return timeoutError({
-        ...base,
-        phase: "Statement",
-        limitMillis: at.statementTimeout,
-        statement: at.statement
-      })
+    if (code === "57014") {
+      const limitMillis = Failure.keptLimit(at.statementTimeout, at.ranMillis, at.foreignLimits)
+      // The code is also that of a cancel by somebody else (`pg_cancel_backend`), which only the text tells apart.
+      if (limitMillis !== undefined || at.foreignLimits || /\btimeout\b/.test(error.message)) {
+        return timeoutError({ ...base, phase: "Statement", limitMillis, statement: at.statement })
+      }
     }
     if (code === "55P03") {
-      return timeoutError({ ...base, phase: "Lock", limitMillis: at.lockTimeout, statement: at.statement })
+      const limitMillis = Failure.keptLimit(at.lockTimeout, at.ranMillis, at.foreignLimits)
+      return timeoutError({ ...base, phase: "Lock", limitMillis, statement: at.statement })
     }
   }
   return queryError({ ...base, reason: known.statement ?? "Unknown", statement: at.statement, server: error })

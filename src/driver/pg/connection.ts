@@ -77,6 +77,10 @@ export class PgConnection implements Connection {
   localStatementTimeout: number | undefined
   localLockTimeout: number | undefined
   hasLocalLimits = false
+  /** A statement of the program's may have set limits of its own. */
+  private foreignLimits = false
+  /** When something was last sent, by `performance.now()`. */
+  private sentAt = 0
 
   /** Counts transactions, those of single statements included. */
   transactionNumber = 0
@@ -255,7 +259,13 @@ export class PgConnection implements Connection {
       this,
       { text: sql, mode: "rows", safeIntegers: false },
       // Limits, and what is carried by every transaction alike, change nothing for prepared statements.
-      { ...text, dirty: false, forgets: false, reshapes: text.reshapes && !/^(?:begin|set)\b/i.test(sql) },
+      {
+        ...text,
+        dirty: false,
+        forgets: false,
+        limits: false,
+        reshapes: text.reshapes && !/^(?:begin|set)\b/i.test(sql)
+      },
       (e) => done(e)
     ).start()
   }
@@ -304,6 +314,7 @@ export class PgConnection implements Connection {
       if (this.forgets) this.prepared.forgetAll()
       this.dirty = false
       this.forgets = false
+      this.foreignLimits = false
       done(undefined)
     })
   }
@@ -369,12 +380,14 @@ export class PgConnection implements Connection {
     }
     this.unsynced = undefined
     this.current = exchange
+    this.sentAt = performance.now()
     this.write()
   }
 
   sendStatement(exchange: Exchange, text: Text, continues?: Exchange): void {
     if (text.dirty && !this.isPooled) this.dirty = true
     if (text.forgets && !this.isPooled) this.forgets = true
+    if (text.limits) this.foreignLimits = true
     this.send(exchange, continues)
   }
 
@@ -399,6 +412,8 @@ export class PgConnection implements Connection {
       this.localStatementTimeout = undefined
       this.localLockTimeout = undefined
       this.hasLocalLimits = false
+      // What was set for the transaction alone has ended with it.
+      if (!this.dirty) this.foreignLimits = false
       this.prepared.transactionEnded()
     } else if (text.rollsBack && this.hasLocalLimits) {
       // Back to what they were at the savepoint, which is not remembered.
@@ -533,6 +548,8 @@ export class PgConnection implements Connection {
   private get standing(): Standing {
     return {
       isCancelling: this.#cancelling !== undefined,
+      foreignLimits: this.foreignLimits,
+      ranMillis: performance.now() - this.sentAt,
       limits: this.sessionLimits ?? { statementTimeout: this.localStatementTimeout, lockTimeout: this.localLockTimeout }
     }
   }

@@ -57,6 +57,10 @@ export interface Standing {
   readonly isCancelling: boolean
   /** The limits that hold where the statement has none of its own. */
   readonly limits: OwnLimits
+  /** The program may have set limits of its own. */
+  readonly foreignLimits: boolean
+  /** For how long the server has had what was sent last, in milliseconds. */
+  readonly ranMillis: number
 }
 
 /**
@@ -98,7 +102,8 @@ export class Failures {
       statementTimeout: own.statementTimeout || now.limits.statementTimeout || limits.statementTimeout,
       lockTimeout: own.lockTimeout || now.limits.lockTimeout || limits.lockTimeout,
       idleTimeout: limits.idleInTransactionTimeout,
-      transactionTimeout: limits.transactionTimeout
+      foreignLimits: now.foreignLimits,
+      ranMillis: now.ranMillis
     })
   }
 

@@ -48,6 +48,8 @@ export interface Text {
    * by a function of one's own is not seen.
    */
   readonly reshapes: boolean
+  /** Names a setting that limits statements, locks or transactions, and so may set it. */
+  readonly limits: boolean
 }
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
@@ -164,6 +166,8 @@ const isWordStart = (code: number): boolean =>
   (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code > 127
 
 const isWordPart = (code: number): boolean => isWordStart(code) || (code >= 48 && code <= 57) || code === 36
+
+const limitSettings = /\b(?:statement|lock|idle_in_transaction_session|transaction)_timeout\b/i
 
 const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y
 
@@ -404,7 +408,8 @@ export const scan = (text: string): Text => {
     alone: alone && statements === 1,
     lasting,
     forgets,
-    reshapes
+    reshapes,
+    limits: limitSettings.test(text)
   }
 }
 

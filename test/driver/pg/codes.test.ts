@@ -13,7 +13,8 @@ const at: Circumstances = {
   statementTimeout: 0,
   lockTimeout: 0,
   idleTimeout: 7,
-  transactionTimeout: 8
+  foreignLimits: false,
+  ranMillis: 1_000_000
 }
 
 const serverError = (code: string, message = "what the server said", more: Partial<ServerError> = {}): ServerError =>
