@@ -67,6 +67,20 @@ export type ChannelBinding = "disable" | "prefer" | "require"
 export type Secret = Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown>
 
 /**
+ * How PostgreSQL's types are read, where they are not to be read as dblive reads them: `pg`'s own `types` has this shape.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TypeParsers {
+  /**
+   * What reads the text of a value of the type with this oid, which is never NULL. `undefined`, or a parser of `pg`'s own, leaves
+   * the type to dblive. What it throws is the statement's failure.
+   */
+  readonly getTypeParser: (oid: number, format: "text") => ((text: string) => unknown) | undefined
+}
+
+/**
  * The pool's settings, as given.
  *
  * @since 0.1.0
@@ -263,6 +277,21 @@ export interface Options {
    * SQLite: run statements in this many worker processes, so that they can be stopped. Defaults to 0: in this process.
    */
   readonly threads?: number | undefined
+  /**
+   * PostgreSQL: parsers of one's own for values of some types. `SafeIntegers` wins for `int8`. Defaults to none.
+   *
+   * @example
+   * ```ts
+   * import { Db } from "dblive"
+   *
+   * const live = Db.layer({
+   *   url: "postgres://app@localhost/app",
+   *   // int8 as a number
+   *   types: { getTypeParser: (oid) => oid === 20 ? Number : undefined }
+   * })
+   * ```
+   */
+  readonly types?: TypeParsers | undefined
   /** Renames identifiers on their way into SQL (`sql('createdAt')`). Defaults to none. */
   readonly transformQueryNames?: ((name: string) => string) | undefined
   /** Renames the columns of rows. Defaults to none. */
@@ -415,6 +444,8 @@ export interface DbConfig {
   /** PostgreSQL: `false` behind a pooler in transaction mode. Defaults to `true`. */
   readonly prepare?: boolean | undefined
   readonly threads: number
+  /** PostgreSQL only. Defaults to none. */
+  readonly types?: TypeParsers | undefined
   readonly transformQueryNames: ((name: string) => string) | undefined
   readonly transformResultNames: ((name: string) => string) | undefined
   readonly transformJson: boolean

@@ -351,6 +351,14 @@ const complete = (
     tell("channelBinding", "holds \"require\", but ssl is disabled; accepted: ssl=require and above")
   }
 
+  if (merged.types !== undefined) {
+    if (type !== "postgresql") {
+      tell("types", `is given, but the database is one of ${type}; accepted: PostgreSQL alone`)
+    } else if (typeof merged.types?.getTypeParser !== "function") {
+      tell("types", `holds ${shown(merged.types)}; accepted: { getTypeParser: (oid, format) => parser }`)
+    }
+  }
+
   const size = value(pool.size)
   const minIdle = optional(pool.minIdle)
   if (minIdle !== undefined && minIdle > size) {
@@ -383,6 +391,7 @@ const complete = (
     prepare: value(behaviour.prepare),
     prepareCacheSize: value(behaviour.prepare) ? value(behaviour.prepareCacheSize) : 0,
     threads: value(behaviour.threads),
+    types: merged.types,
     transformQueryNames: merged.transformQueryNames,
     transformResultNames: merged.transformResultNames,
     transformJson: merged.transformJson ?? true,

@@ -139,7 +139,8 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
     idleTimeout: 0,
     foreignLimits: false,
     // As if the limit had been waited for.
-    ranMillis: Infinity
+    ranMillis: Infinity,
+    idleMillis: Infinity
   })
   return {
     connect: (fault) => {

@@ -76,6 +76,8 @@ export const clientConfig = (config: DbConfig, credentials: Credentials): PgClie
     spanAttributes: { ...config.spanAttributes },
     transformResultNames: config.transformResultNames,
     transformQueryNames: config.transformQueryNames,
-    transformJson: config.transformJson
+    transformJson: config.transformJson,
+    // `pg` types the oid as an enumeration; what is asked is the program's own object where there is one.
+    types: config.types as PgClientConfig["types"]
   }
 }

@@ -270,6 +270,8 @@ export interface Circumstances {
   readonly foreignLimits: boolean
   /** For how long the server had what was sent last, in milliseconds. */
   readonly ranMillis: number
+  /** For how long the connection can have been idle before that, in milliseconds. */
+  readonly idleMillis: number
 }
 
 /**
@@ -297,7 +299,7 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
   if (known.timeout !== undefined) {
     // `transaction_timeout` is never ours.
     const limit = known.timeout === "IdleInTransaction" ? at.idleTimeout : 0
-    const limitMillis = Failure.keptLimit(limit, at.ranMillis, at.foreignLimits)
+    const limitMillis = Failure.keptLimit(limit, at.idleMillis, at.foreignLimits)
     return timeoutError({ ...base, phase: known.timeout, limitMillis, statement: at.statement })
   }
   if (at.fatal) return connectionError({ ...base, reason: linkReason(error) ?? "Unknown" })

@@ -81,6 +81,8 @@ export class PgConnection implements Connection {
   private foreignLimits = false
   /** When something was last sent, by `performance.now()`. */
   private sentAt = 0
+  /** When something was sent before that: what is refused because of an idle time was sent at its end. */
+  private sentBefore = 0
 
   /** Counts transactions, those of single statements included. */
   transactionNumber = 0
@@ -380,6 +382,7 @@ export class PgConnection implements Connection {
     }
     this.unsynced = undefined
     this.current = exchange
+    this.sentBefore = this.sentAt
     this.sentAt = performance.now()
     this.write()
   }
@@ -550,6 +553,7 @@ export class PgConnection implements Connection {
       isCancelling: this.#cancelling !== undefined,
       foreignLimits: this.foreignLimits,
       ranMillis: performance.now() - this.sentAt,
+      idleMillis: performance.now() - this.sentBefore,
       limits: this.sessionLimits ?? { statementTimeout: this.localStatementTimeout, lockTimeout: this.localLockTimeout }
     }
   }

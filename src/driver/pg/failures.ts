@@ -61,6 +61,8 @@ export interface Standing {
   readonly foreignLimits: boolean
   /** For how long the server has had what was sent last, in milliseconds. */
   readonly ranMillis: number
+  /** For how long it can have been idle before, in milliseconds. */
+  readonly idleMillis: number
 }
 
 /**
@@ -103,7 +105,8 @@ export class Failures {
       lockTimeout: own.lockTimeout || now.limits.lockTimeout || limits.lockTimeout,
       idleTimeout: limits.idleInTransactionTimeout,
       foreignLimits: now.foreignLimits,
-      ranMillis: now.ranMillis
+      ranMillis: now.ranMillis,
+      idleMillis: now.idleMillis
     })
   }
 

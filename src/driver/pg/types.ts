@@ -4,6 +4,7 @@
  * @since 0.2.0
  */
 import * as Pg from "pg"
+import type { TypeParsers } from "../../DbConfig.js"
 import * as PgArray from "./array.js"
 import { type Decode, decoderOf } from "./values.js"
 
@@ -109,9 +110,14 @@ const mostKnown = 10_000
 export class Types {
   private readonly known = new Map<number, Known>()
 
+  constructor(
+    /** Parsers of the program's own. */
+    private readonly parsers: TypeParsers | undefined
+  ) {}
+
   /** How a type is read; `undefined` where the catalog has to be asked first. */
   decoder(oid: number, safeIntegers: boolean): Decode | undefined {
-    const own = decoderOf(oid, safeIntegers)
+    const own = decoderOf(oid, safeIntegers, this.chosen(oid))
     if (own !== undefined) return own
     const given = fromPg(oid, "text")
     if (given !== unread || scalars.has(oid)) return given
@@ -121,6 +127,12 @@ export class Types {
     if (known.element === undefined) return given
     const element = this.decoder(known.element, safeIntegers)
     return element && ((text) => PgArray.parse(text, element, known.delimiter))
+  }
+
+  /** The program's parser of a type: one of `pg`'s is what `pg.types` answers with for types that the program leaves alone. */
+  private chosen(oid: number): Decode | undefined {
+    const parser = this.parsers?.getTypeParser(oid, "text")
+    return typeof parser !== "function" || parser === fromPg(oid, "text") ? undefined : parser
   }
 
   /** Asks for the types of these columns, with what they are made of. */

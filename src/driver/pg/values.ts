@@ -204,8 +204,9 @@ const bigints = new Map<number, Decode>([
  * How a type is read that is read otherwise, or faster, than `pg` reads it. `safeIntegers`: `int8` as `bigint` instead of as a
  * string.
  *
+ * @param chosen the program's own parser of the type
  * @since 0.2.0
  * @category decoding
  */
-export const decoderOf = (oid: number, safeIntegers: boolean): Decode | undefined =>
-  (safeIntegers ? bigints.get(oid) : undefined) ?? decoders.get(oid)
+export const decoderOf = (oid: number, safeIntegers: boolean, chosen?: Decode): Decode | undefined =>
+  (safeIntegers ? bigints.get(oid) : undefined) ?? chosen ?? decoders.get(oid)

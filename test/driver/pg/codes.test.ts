@@ -14,7 +14,8 @@ const at: Circumstances = {
   lockTimeout: 0,
   idleTimeout: 7,
   foreignLimits: false,
-  ranMillis: 1_000_000
+  ranMillis: 1_000_000,
+  idleMillis: 1_000_000
 }
 
 const serverError = (code: string, message = "what the server said", more: Partial<ServerError> = {}): ServerError =>
