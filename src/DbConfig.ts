@@ -35,6 +35,14 @@ export type DatabaseType = "sqlite" | "postgresql" | "mysql" | "mariadb" | "mssq
 export type Environment = "production" | "development" | "test"
 
 /**
+ * What opens SQLite files.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type SqliteModule = "auto" | "better-sqlite3" | "node:sqlite"
+
+/**
  * How much of TLS is asked for, with libpq's meaning of the words.
  *
  * @since 0.1.0
@@ -292,6 +300,11 @@ export interface Options {
    * ```
    */
   readonly types?: TypeParsers | undefined
+  /**
+   * SQLite: what opens its files. Defaults to `auto`: `better-sqlite3` where it is installed and can be loaded, else
+   * `node:sqlite`, where Node has one that can do all (24.16 and later; of 26: 26.1 and later).
+   */
+  readonly sqliteModule?: SqliteModule | undefined
   /** Renames identifiers on their way into SQL (`sql('createdAt')`). Defaults to none. */
   readonly transformQueryNames?: ((name: string) => string) | undefined
   /** Renames the columns of rows. Defaults to none. */
@@ -456,6 +469,8 @@ export interface DbConfig {
   readonly log: Log
   readonly tracing: Tracing
   readonly connectOnStart: boolean
+  /** Defaults to `auto`. */
+  readonly sqliteModule?: SqliteModule | undefined
   /** Defaults to false. */
   readonly createDatabase?: boolean | undefined
 }

@@ -117,6 +117,11 @@ export interface Info {
   readonly primaryKey: DbKey.PrimaryKey
   /** `undefined` until the first connection has been opened. */
   readonly serverVersion: string | undefined
+  /**
+   * SQLite: what opens its files, with its version: `better-sqlite3@13.2.0`, `node:sqlite@24.21.0`. `undefined` until it is
+   * loaded, and for other databases.
+   */
+  readonly sqliteModule: string | undefined
   readonly processId: number
   readonly threadId: number
   /** Of a test worker or a cluster's worker: `DBLIVE_WORKER`, Vitest's, or Node's own; else `undefined`. */

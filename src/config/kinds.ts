@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { DatabaseType, Environment, Secret, SslMode } from "../DbConfig.js"
+import type { DatabaseType, Environment, Secret, SqliteModule, SslMode } from "../DbConfig.js"
 
 /** One kind of value. `accepted` ends the sentence "accepted: ...". */
 export interface Kind<A> {
@@ -173,6 +173,9 @@ export const environments: Kind<Environment> = word(["production", "development"
   dev: "development",
   testing: "test"
 })
+
+/** What opens SQLite files. */
+export const sqliteModules: Kind<SqliteModule> = word(["auto", "better-sqlite3", "node:sqlite"])
 
 /** Which kind of server of a group is wanted, in libpq's words. */
 export const targets = word(["any", "read-write", "read-only", "primary", "standby", "prefer-standby"])

@@ -392,6 +392,7 @@ const complete = (
     prepareCacheSize: value(behaviour.prepare) ? value(behaviour.prepareCacheSize) : 0,
     threads: value(behaviour.threads),
     types: merged.types,
+    sqliteModule: value(behaviour.sqliteModule),
     transformQueryNames: merged.transformQueryNames,
     transformResultNames: merged.transformResultNames,
     transformJson: merged.transformJson ?? true,

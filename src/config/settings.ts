@@ -14,6 +14,7 @@ import {
   pairs,
   password,
   secret,
+  sqliteModules,
   ssl,
   targets,
   text,
@@ -445,6 +446,13 @@ export const behaviour = {
     defaults: 0,
     meaning: "SQLite: worker processes that run the statements; 0: this process",
     example: "2",
+    shared: false
+  }),
+  sqliteModule: tuned("sqliteModule", ["SQLITE_MODULE"], {
+    kind: sqliteModules,
+    defaults: "auto",
+    meaning: "SQLite: what opens its files; `auto`: better-sqlite3 where it can be loaded, else node:sqlite",
+    example: "node:sqlite",
     shared: false
   }),
   connectOnStart: tuned("connectOnStart", ["CONNECT_ON_START"], {

@@ -176,6 +176,7 @@ const infoOf = (engine: Engine): DbHealth.Info => {
     access: engine.config.access,
     primaryKey: DbKey.primaryKey(engine.config.type),
     serverVersion: engine.serverVersion,
+    sqliteModule: engine.driver.module?.(),
     processId: process.pid,
     threadId,
     workerId,

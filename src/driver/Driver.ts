@@ -291,6 +291,11 @@ export interface Driver {
   readonly dialect: Dialect
   readonly target: Target
   readonly capabilities: Capabilities
+  /**
+   * The package or module that speaks to the database, with its version, once that is known. Left out where a family has
+   * one only.
+   */
+  readonly module?: (() => string | undefined) | undefined
   readonly compiler: Compiler
   /** Renames columns of answers, where the configuration asks for it. */
   readonly transformRows: (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined

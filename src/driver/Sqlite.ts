@@ -1,5 +1,9 @@
 /**
- * SQLite, by `better-sqlite3`.
+ * SQLite, by `better-sqlite3` or by Node's own `node:sqlite`.
+ *
+ * **Which module.** `better-sqlite3` where it is installed and its binary can be loaded; else `node:sqlite`, which Node has from
+ * 24.16 on (of 26 from 26.1 on). The setting `sqliteModule` asks for one of them, and `Db.info` tells which is open. On Node 24.19
+ * and later `better-sqlite3` has to be 13, before Node 22 it has to be 12: another one is refused before it is loaded.
  *
  * **Where statements run.** In this process, on the event loop, as fast as SQLite is; or, with `threads`, in processes
  * of their own, where a statement that runs too long can be stopped.
@@ -49,17 +53,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
-import type { ConnectionError, DbError } from "../DbError.js"
+import type { ConnectionError, DbError, TimeoutError } from "../DbError.js"
 import { toSqlError } from "../DbError.js"
 import type * as Driver from "./Driver.js"
 import * as FamilyClient from "./FamilyClient.js"
 import { notLoaded } from "./Packages.js"
-import { connectionFault } from "./sqlite/codes.js"
+import { connectionFault, Fault } from "./sqlite/codes.js"
 import { SqliteConnection } from "./sqlite/connection.js"
 import { toError, toOpenError } from "./sqlite/errors.js"
 import { DatabaseFile } from "./sqlite/file.js"
 import { Handle, type Shared } from "./sqlite/handle.js"
-import { type Constructor, open, type Spec } from "./sqlite/open.js"
+import { check, type Constructor, load } from "./sqlite/module.js"
+import { open, type Spec } from "./sqlite/open.js"
 import { RemoteConnection } from "./sqlite/remote.js"
 
 /** SQLite knows one level, which is at least as strict as each of these. */
@@ -82,19 +87,30 @@ const transaction: Driver.TransactionSql = {
   release: (name) => `RELEASE ${name}`
 }
 
-let constructor: Constructor | undefined
+const notOpened = (database: string) => (cause: unknown): ConnectionError | TimeoutError =>
+  cause instanceof Fault ? toOpenError(cause) : notLoaded(database, "sqlite")(cause)
 
-const loadConstructor = (database: string): Effect.Effect<Constructor, ConnectionError> =>
-  // Kept: programs that transform modules while they load ask for each import anew.
-  constructor !== undefined ? Effect.succeed(constructor) : Effect.tryPromise({
-    // `Constructor` names what is used of the package, also what its published types leave out.
-    try: async () => constructor = (await import("better-sqlite3")).default as unknown as Constructor,
-    catch: notLoaded(database, "sqlite")
+/** Loads the module that opens the file here. */
+const loadHere = (spec: Spec, shared: Shared): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
+  Effect.map(
+    Effect.tryPromise({ try: () => load(spec.module, spec.database), catch: notOpened(spec.database) }),
+    ({ Database, name }) => {
+      shared.module = name
+      return Database
+    }
+  )
+
+/** Where the file is opened elsewhere: the process loads the module; what cannot run there is known before it is started. */
+const checkElsewhere = (spec: Spec): Effect.Effect<void, ConnectionError | TimeoutError> =>
+  Effect.suspend(() => {
+    const refused = check(spec.module, spec.database)
+    return refused === undefined ? Effect.void : Effect.fail(toOpenError(refused))
   })
 
 const specOf = (config: DbConfig, image: Uint8Array | undefined): Spec => ({
   database: config.name,
   filename: config.filename ?? ":memory:",
+  module: config.sqliteModule ?? "auto",
   readOnly: config.access === "read-only",
   settings: config.settings,
   prepareCacheSize: config.prepareCacheSize,
@@ -219,8 +235,8 @@ const unsupported = (spec: Spec, what: string, advice: string) =>
  * most `n` of them: processes, because a thread inside SQLite cannot be stopped, and a process can.
  *
  * Fails with a `ConnectionError` of reason `Unsupported` when a statement limit is configured that could not be kept
- * (in this process, and for `:memory:`, which would be lost with the process), and when `better-sqlite3` is not
- * installed.
+ * (in this process, and for `:memory:`, which would be lost with the process), when `better-sqlite3` is not installed and
+ * Node has no `node:sqlite`, and when the installed `better-sqlite3` would end the process.
  *
  * @since 0.1.0
  * @category constructors
@@ -257,8 +273,19 @@ export const makeFrom = (
       )
     }
     const file = new DatabaseFile(spec.database, spec.filename)
-    const shared: Shared = { extensions: [], live: new Set(), file, memory: undefined, process: undefined }
+    const shared: Shared = {
+      extensions: [],
+      live: new Set(),
+      file,
+      memory: undefined,
+      process: undefined,
+      module: undefined
+    }
     yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
+    if (elsewhere) {
+      yield* checkElsewhere(spec)
+    }
+    const open = elsewhere ? openElsewhere(spec, shared) : openHere(spec, shared, yield* loadHere(spec, shared))
     const driver: Driver.Driver = {
       dialect: "sqlite",
       target: {
@@ -274,9 +301,8 @@ export const makeFrom = (
         ? undefined
         : Statement.defaultTransforms(config.transformResultNames).array,
       transaction,
-      open: elsewhere
-        ? openElsewhere(spec, shared)
-        : openHere(spec, shared, yield* loadConstructor(config.name)),
+      module: () => shared.module,
+      open,
       // As it is compiled by all that compile it (SQLITE_MAX_VARIABLE_NUMBER).
       mostParameters: 32_766,
       intact: () => {

@@ -5,9 +5,9 @@
  *
  * @since 0.1.0
  */
-import type Sqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Os from "node:os"
+import { type Database, loadAny } from "../driver/sqlite/module.js"
 import type { Attempt, Lock } from "./Lock.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
@@ -16,12 +16,12 @@ import type { MigrationError } from "./MigrationError.js"
 const patience = 2_000
 
 const isBusy = (error: unknown): boolean =>
-  // better-sqlite3 gives its errors the name of SQLite's code.
+  // They have the name of SQLite's code.
   typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" &&
   error.code.startsWith("SQLITE_BUSY")
 
 /** Tries, and says `false` when somebody else has it. */
-const begin = (db: Sqlite.Database): boolean => {
+const begin = (db: Database): boolean => {
   try {
     db.pragma("busy_timeout = 0")
     db.exec("BEGIN IMMEDIATE")
@@ -36,11 +36,14 @@ const begin = (db: Sqlite.Database): boolean => {
   }
 }
 
+const nameIn = (db: Database): string | undefined =>
+  // The table is made below.
+  (db.prepare("SELECT name FROM holder").get() as { readonly name: string } | undefined)?.name
+
 /** Who holds the lock, as the holder wrote it down. */
-const holder = (db: Sqlite.Database): string => {
+const holder = (db: Database): string => {
   try {
-    const row = db.prepare<[], { readonly name: string }>("SELECT name FROM holder").get()
-    return row?.name ?? "another process"
+    return nameIn(db) ?? "another process"
   } catch {
     // The table is being made at this moment.
     return "another process"
@@ -51,17 +54,17 @@ const holder = (db: Sqlite.Database): string => {
  * Takes the lock and leaves the holder's name where those who wait can read it: it is committed first, so that the
  * lock is let go for a moment, and the name is written again when somebody else came in between.
  */
-const attempt = (db: Sqlite.Database, name: string): Attempt => {
+const attempt = (db: Database, name: string): Attempt => {
   while (true) {
     if (!begin(db)) {
       return { held: false, holder: holder(db) }
     }
     db.exec("CREATE TABLE IF NOT EXISTS holder (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-    if (db.prepare<[], { readonly name: string }>("SELECT name FROM holder").get()?.name === name) {
+    if (nameIn(db) === name) {
       return { held: true }
     }
     try {
-      db.prepare("INSERT OR REPLACE INTO holder VALUES (1, ?)").run(name)
+      db.prepare("INSERT OR REPLACE INTO holder VALUES (1, ?)").run([name])
       db.exec("COMMIT")
     } catch (error) {
       db.exec("ROLLBACK")
@@ -92,14 +95,13 @@ let count = 0
 export const make = (file: string, database: string): Lock => {
   const path = `${file}-migrate`
   const name = `process ${process.pid} on ${Os.hostname()}, since ${new Date().toISOString()} (${++count})`
-  let db: Sqlite.Database | undefined
+  let db: Database | undefined
   const open = Effect.suspend(() =>
     db !== undefined ? Effect.succeed(db) : Effect.tryPromise({
       // Loaded here, because a program on another database need not have it.
       try: async () => {
-        const { default: Database } = await import("better-sqlite3")
-        db = new Database(path)
-        return db
+        const { Database } = await loadAny(database)
+        return db = new Database(path, { timeout: patience })
       },
       catch: failure(database, path)
     })
@@ -118,7 +120,7 @@ export const make = (file: string, database: string): Lock => {
   }
 }
 
-const close = (get: () => Sqlite.Database | undefined, forget: () => void): Effect.Effect<void> =>
+const close = (get: () => Database | undefined, forget: () => void): Effect.Effect<void> =>
   Effect.sync(() => {
     // Closing ends the transaction. It cannot fail on an open handle without running statements.
     get()?.close()

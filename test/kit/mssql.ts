@@ -13,6 +13,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
+import { createRequire } from "node:module"
 import * as Tedious from "tedious"
 import { describe } from "vitest"
 import type * as DbConfig from "../../src/DbConfig.js"
@@ -40,9 +41,27 @@ export interface StandIn extends MssqlDatabase {
 const given = process.env["TEST_MSSQL_URL"]
 const real = given === undefined || given === "" ? undefined : new URL(given)
 
+const isInstalled = (name: string): boolean => {
+  try {
+    createRequire(import.meta.url).resolve(name)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Why there is no stand-in, where there is none. */
+const standInUnavailable = isInstalled("better-sqlite3") ? undefined : "it keeps its data with better-sqlite3, which is missing"
+
+const overStandIn = (name: string, body: () => void): void => {
+  if (standInUnavailable === undefined) describe(`${name} (stand-in for SQL Server)`, body)
+  else describe.skip(`${name} (stand-in for SQL Server: ${standInUnavailable})`, body)
+}
+
 /** A suite over the server there is. */
 export const describeMssql = (name: string, body: () => void): void => {
-  describe(`${name} (${real === undefined ? "stand-in for SQL Server" : "the server of TEST_MSSQL_URL"})`, body)
+  if (real === undefined) overStandIn(name, body)
+  else describe(`${name} (the server of TEST_MSSQL_URL)`, body)
 }
 
 /** How a layer opens a database of the kit. */
@@ -52,9 +71,7 @@ export const mssqlOptions = ({ caCert, url }: MssqlDatabase): DbConfig.Options =
 })
 
 /** A suite that tells its server what to do: always over the stand-in. */
-export const describeStandIn = (name: string, body: () => void): void => {
-  describe(`${name} (stand-in for SQL Server)`, body)
-}
+export const describeStandIn = (name: string, body: () => void): void => overStandIn(name, body)
 
 let certificates: Promise<{ readonly authority: Authority; readonly server: Certificate }> | undefined
 

@@ -1,17 +1,10 @@
 /**
  * Copying a database while it is used.
  */
-import type Sqlite from "better-sqlite3"
 import * as Fs from "node:fs"
 import { isBusy, lockTimeout } from "./codes.js"
 import { LockWait } from "./lock.js"
-import type { Constructor } from "./open.js"
-
-/** What is known of a finished backup. */
-export interface BackupMetadata {
-  readonly totalPages: number
-  readonly remainingPages: number
-}
+import type { BackupMetadata, Constructor, Database } from "./module.js"
 
 /** 400 KiB at SQLite's page size: about a millisecond of the event loop. */
 const pagesPerStep = 100
@@ -36,7 +29,7 @@ const versionOf = (Database: Constructor, filename: string): number => {
  * file "succeeds" with nothing copied, or never ends. Here it waits, and looks at what was written before it says so.
  */
 export const backup = (
-  db: Sqlite.Database,
+  db: Database,
   destination: string,
   database: string,
   limit: number,

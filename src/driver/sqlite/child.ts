@@ -4,16 +4,16 @@
  *
  * It loads nothing of Effect, so that it starts fast: it is stopped, and begun anew, whenever a statement has to be.
  */
-import Database from "better-sqlite3"
 import * as Fs from "node:fs"
 import { Worker } from "node:worker_threads"
 import type { Request } from "../Driver.js"
-import { codeOf, type Fault } from "./codes.js"
+import { codeOf, connectionFault, Fault } from "./codes.js"
 import { SqliteConnection } from "./connection.js"
 import type { SqliteCursor } from "./cursor.js"
 import { DatabaseFile } from "./file.js"
 import { Handle, type Shared } from "./handle.js"
-import { type Constructor, open, type Spec } from "./open.js"
+import { load, type Loaded } from "./module.js"
+import { open, type Spec } from "./open.js"
 import { toTable } from "./rows.js"
 import { type Answer, frame, Frames, type Listed, type Message, type Sent, toPlain } from "./wire.js"
 
@@ -112,18 +112,34 @@ let connection: SqliteConnection<Fault> | undefined
 
 type Reply = (fault: Fault | undefined, value?: unknown) => void
 
-const connect = (spec: Spec, reply: Reply) =>
-  // `Constructor` names what is used of the package, also what its published types leave out.
-  open(Database as unknown as Constructor, spec, (fault, db) => {
-    if (fault === undefined) {
-      connection = new SqliteConnection<Fault>(new Handle(db!), spec, shared, (fault) => fault, true)
-    }
-    reply(fault, connection?.serverVersion)
-  })
+/** What a program is told when the database is open. */
+const opened = () => [connection?.serverVersion, shared.module]
+
+const connect = (spec: Spec, reply: Reply) => {
+  const failed = (cause: unknown) =>
+    reply(
+      cause instanceof Fault ? cause : connectionFault({ database: spec.database }, {
+        reason: "Unsupported",
+        outcome: "NotSent",
+        what: `its driver could not be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,
+        cause
+      })
+    )
+  const connected = ({ Database, name }: Loaded) => {
+    open(Database, spec, (fault, db) => {
+      if (fault === undefined) {
+        shared.module = name
+        connection = new SqliteConnection<Fault>(new Handle(db!), spec, shared, (fault) => fault, true)
+      }
+      reply(fault, opened())
+    })
+  }
+  load(spec.module, spec.database).then(connected, failed)
+}
 
 const reopen = (current: SqliteConnection<Fault>, reply: Reply) => {
   cursors.clear()
-  current.reset("rollback", (fault) => reply(fault, current.serverVersion))
+  current.reset("rollback", (fault) => reply(fault, opened()))
 }
 
 const toRequest = ([text, params, mode, prepare, begin, lockTimeout, safeIntegers]: Sent): Request => ({
@@ -196,7 +212,7 @@ const dispatch = (message: Message, reply: Reply): void => {
   if (message[0] === "open") {
     const [, spec, extensions] = message
     const file = new DatabaseFile(spec.database, spec.filename)
-    shared = { extensions: [...extensions], live: new Set(), file, memory: undefined, process: undefined }
+    shared = { extensions: [...extensions], live: new Set(), file, memory: undefined, process: undefined, module: undefined }
     connect(spec, reply)
     return
   }

@@ -1,16 +1,16 @@
 /**
  * One SQLite handle, in this process.
  */
-import type Sqlite from "better-sqlite3"
 import type { Outcome } from "../../DbError.js"
 import type { Request, ResetPolicy, TransactionStatus } from "../Driver.js"
-import { backup, type BackupMetadata } from "./backup.js"
+import { backup } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
 import { withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
 import { type Holder, WriteAheadLog } from "./file.js"
 import type { Handle, Shared } from "./handle.js"
 import { LockWait, type Since } from "./lock.js"
+import type { BackupMetadata, Database, Statement } from "./module.js"
 import type { Spec } from "./open.js"
 import { bindable } from "./parameters.js"
 import { Residue } from "./residue.js"
@@ -61,7 +61,7 @@ export class SqliteConnection<E> implements Holder {
   onLost: ((error: E) => void) | undefined = undefined
 
   private readonly statements: Statements
-  private readonly question: Sqlite.Statement
+  private readonly question: Statement
   private readonly cursors = new Set<SqliteCursor<E>>()
   private readonly residue: Residue
   private readonly log: WriteAheadLog
@@ -96,7 +96,7 @@ export class SqliteConnection<E> implements Holder {
     shared.file.join(this)
   }
 
-  get db(): Sqlite.Database {
+  get db(): Database {
     return this.handle.db
   }
 

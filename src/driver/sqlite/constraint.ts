@@ -2,8 +2,8 @@
  * The name of a unique index. SQLite tells the columns that were not unique, and not the index; other databases tell the
  * index, by which programs catch the error.
  */
-import type Sqlite from "better-sqlite3"
 import { Fault } from "./codes.js"
+import type { Database } from "./module.js"
 
 /** `origin = 'c'`: made by CREATE INDEX. The others have names that SQLite has made up. */
 const ofColumns = `
@@ -16,7 +16,7 @@ const ofColumns = `
   ORDER BY list.seq LIMIT 1`
 
 /** The fault with the index in place of its columns, where CREATE UNIQUE INDEX made one. */
-export const withIndex = (db: Sqlite.Database, fault: Fault): Fault => {
+export const withIndex = (db: Database, fault: Fault): Fault => {
   const { fields } = fault
   if (fields._tag !== "QueryError" || fields.reason !== "UniqueViolation" || fields.table === undefined) {
     return fault

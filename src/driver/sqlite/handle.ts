@@ -1,8 +1,8 @@
 /**
  * What lives longer than a connection.
  */
-import type Sqlite from "better-sqlite3"
 import type { DatabaseFile } from "./file.js"
+import type { Database } from "./module.js"
 import type { Process } from "./process.js"
 
 /** What all connections of one database share. */
@@ -19,13 +19,15 @@ export interface Shared {
    */
   memory: Handle | undefined
   process: Process | undefined
+  /** The name and the version of the module that has opened it, once one has. */
+  module: string | undefined
 }
 
 /** An open database, and how many of the extensions it has loaded. */
 export class Handle {
   loaded = 0
 
-  constructor(readonly db: Sqlite.Database) {}
+  constructor(readonly db: Database) {}
 
   /** SQLite rolls back what is open. */
   kill(): void {

@@ -1,11 +1,12 @@
 /**
  * Opening a SQLite file: its folder, its handle, its pragmas and its functions.
  */
-import type Sqlite from "better-sqlite3"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import type { SqliteModule } from "../../DbConfig.js"
 import { classify, codeOf, connectionFault, connectTimeout, Fault, FunctionError, isBusy } from "./codes.js"
 import { pause } from "./lock.js"
+import type { Constructor, Database } from "./module.js"
 
 /** What a connection is opened with. Plain data: it crosses to the process that runs the statements. */
 export interface Spec {
@@ -13,6 +14,8 @@ export interface Spec {
   readonly database: string
   /** An absolute path, or `:memory:`. */
   readonly filename: string
+  /** What opens it. */
+  readonly module: SqliteModule
   readonly readOnly: boolean
   /** Whether the file was there before, and so is not created. */
   readonly mustExist?: boolean | undefined
@@ -96,7 +99,7 @@ const pragmas = (spec: Spec): ReadonlyArray<readonly [name: string, value: strin
   return [...wanted]
 }
 
-const checkSettings = (db: Sqlite.Database, spec: Spec): Fault | undefined => {
+const checkSettings = (db: Database, spec: Spec): Fault | undefined => {
   const names = Object.keys(spec.settings)
   if (names.length === 0) {
     return undefined
@@ -161,11 +164,8 @@ const prepareFile = (spec: Spec): Fault | undefined => {
   }
 }
 
-/** The constructor of better-sqlite3, loaded when the first database is opened. */
-export type Constructor = new(filename: string | Buffer, options: Sqlite.Options) => Sqlite.Database
-
 /** Opens and sets up one handle. Throws what better-sqlite3 throws, or a typed error. */
-const openNow = (Database: Constructor, spec: Spec): Sqlite.Database => {
+const openNow = (Database: Constructor, spec: Spec): Database => {
   const refused = prepareFile(spec)
   if (refused !== undefined) {
     throw refused
@@ -197,26 +197,12 @@ const openNow = (Database: Constructor, spec: Spec): Sqlite.Database => {
   }
 }
 
-/** better-sqlite3 loads its binary when the first handle is made, and lists the dozen places where it looked. */
-const isWithoutBinary = (cause: unknown): boolean =>
-  cause instanceof Error &&
-  (cause.message.startsWith("Could not locate the bindings file") || codeOf(cause) === "ERR_DLOPEN_FAILED")
-
 /** Whatever goes wrong while a file is opened is a matter of the connection, not of a statement. */
 const failure = (spec: Spec, cause: unknown): Fault => {
   if (cause instanceof Fault) {
     return cause
   }
   const place = { database: spec.database }
-  if (isWithoutBinary(cause)) {
-    return connectionFault(place, {
-      reason: "Unsupported",
-      outcome: "NotSent",
-      what: "the binary of better-sqlite3 is missing, or made for another version of Node",
-      advice: "let npm run its install script: `npm rebuild better-sqlite3`",
-      cause
-    })
-  }
   const { fields } = classify(place, cause)
   return connectionFault(place, {
     reason: fields._tag === "ConnectionError"
@@ -238,14 +224,14 @@ const failure = (spec: Spec, cause: unknown): Fault => {
 export const open = (
   Database: Constructor,
   spec: Spec,
-  done: (fault: Fault | undefined, db: Sqlite.Database | undefined) => void
+  done: (fault: Fault | undefined, db: Database | undefined) => void
 ): () => void => {
   const started = performance.now() - (spec.since === undefined ? 0 : Date.now() - spec.since)
   const place = { database: spec.database }
   let timer: ReturnType<typeof setTimeout> | undefined
   let attempts = 0
   const attempt = () => {
-    let db: Sqlite.Database
+    let db: Database
     try {
       db = openNow(Database, spec)
     } catch (cause) {

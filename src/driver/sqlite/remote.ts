@@ -10,11 +10,11 @@
 import type { ConnectionError, DbError, Outcome, TimeoutError } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import { fetched, noMore } from "../row.js"
-import type { BackupMetadata } from "./backup.js"
 import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
 import { toError, toOpenError } from "./errors.js"
 import type { Holder } from "./file.js"
 import type { Shared } from "./handle.js"
+import type { BackupMetadata } from "./module.js"
 import type { Spec } from "./open.js"
 import { sendable } from "./parameters.js"
 import { Process } from "./process.js"
@@ -115,12 +115,15 @@ export class RemoteConnection implements Connection, Holder {
       return ignore
     }
     process.onGone = (cause) => fail(cause === undefined ? died(spec, process) : cannotStart(spec, cause))
-    const answered = ([plain, version]: Answer) => {
+    const answered = ([plain, opened]: Answer) => {
       if (plain !== null) {
         return fail(fromPlain(plain))
       }
       if (give()) {
-        done(undefined, new RemoteConnection(spec, shared, process, String(version)))
+        // The process answers so to these two.
+        const [version, module] = opened as readonly [version: string, module: string]
+        shared.module = module
+        done(undefined, new RemoteConnection(spec, shared, process, version))
       }
     }
     if (kept === undefined) {

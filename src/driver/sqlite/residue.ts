@@ -1,7 +1,7 @@
 /**
  * What statements leave behind on a connection, and how it is removed: temporary objects, attached databases, pragmas.
  */
-import type Sqlite from "better-sqlite3"
+import type { Database } from "./module.js"
 import type { Change } from "./text.js"
 
 const identifier = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
@@ -20,7 +20,7 @@ export class Residue {
   private attached = false
   private readonly pragmas = new Map<string, Pragma>()
 
-  constructor(private readonly db: Sqlite.Database, private readonly inMemory: boolean) {}
+  constructor(private readonly db: Database, private readonly inMemory: boolean) {}
 
   get found(): boolean {
     return this.temp || this.attached || this.pragmas.size > 0

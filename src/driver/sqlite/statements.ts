@@ -1,8 +1,8 @@
 /**
  * The prepared statements of one connection: a bounded cache, and what is known about each statement.
  */
-import type Sqlite from "better-sqlite3"
 import { isBusy } from "./codes.js"
+import type { Database, Statement } from "./module.js"
 import { type Change, type Facts, facts, split } from "./text.js"
 
 const nulMessage = "the statement holds a NUL character"
@@ -17,7 +17,7 @@ export const isNone = (cause: unknown): boolean =>
 /** A prepared statement of one connection. */
 export interface Prepared {
   readonly text: string
-  readonly statement: Sqlite.Statement<Array<unknown>>
+  readonly statement: Statement
   /** The first word of the text, in upper case. */
   readonly keyword: string
   /** Gives rows. */
@@ -46,7 +46,7 @@ export interface Prepared {
 const describe = (
   text: string,
   { change, keyword, pragmaWrites }: Facts,
-  statement: Sqlite.Statement<Array<unknown>>
+  statement: Statement
 ): Prepared => {
   const { reader } = statement
   // SQLite gives EXPLAIN the nature of what it explains.
@@ -82,7 +82,7 @@ export class Statements {
 
   /** `onPragma` is called before a pragma that changes the connection, and may throw to keep it from being run. */
   constructor(
-    private readonly db: Sqlite.Database,
+    private readonly db: Database,
     private readonly size: number,
     private readonly onPragma: (change: Change, text: string) => void
   ) {}

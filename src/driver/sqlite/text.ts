@@ -187,6 +187,30 @@ export const facts = (text: string): Facts => {
   }
 }
 
+/** A word that is a variable of Tcl's form; one of the other forms is a sign and what follows it. */
+const isVariable = (token: string): boolean => token.startsWith("$") && token.length > 1
+
+/** How many `?` a text has, each of which takes a value of its own; -1 where it has numbered or named parameters. */
+export const anonymousParameters = (text: string): number => {
+  let count = 0
+  let sign = ""
+  let signEnd = -1
+  for (const { end, start, token } of tokens(text)) {
+    if (sign !== "" && signEnd === start && /^[\p{L}\p{N}_$]/u.test(token) && (sign !== "?" || /^\p{N}/u.test(token))) {
+      return -1
+    }
+    if (isVariable(token)) {
+      return -1
+    }
+    sign = token === "?" || token === ":" || token === "@" ? token : ""
+    signEnd = end
+    if (token === "?") {
+      count++
+    }
+  }
+  return count
+}
+
 /** Whether several statements may be run as one transaction, and if so how it begins. */
 export const together = (statements: ReadonlyArray<string>): "BEGIN" | "BEGIN IMMEDIATE" | undefined => {
   let reads = true

@@ -10,6 +10,7 @@ import type { DbConfig } from "../../../src/DbConfig.js"
 import type { DbError } from "../../../src/DbError.js"
 import type { Connection, Cursor, Done, Driver, Fetched, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
+import { moduleName } from "../../kit/sqlite.js"
 
 /** Of a configuration, what these tests vary. */
 export interface Options {
@@ -172,9 +173,9 @@ const line = (child: ChildProcess): Effect.Effect<string, Error> =>
   })
 
 const holder = `
-  const Database = require(process.argv[1])
-  const db = new Database(process.argv[2])
-  db.pragma("journal_mode = " + process.argv[3])
+  const module = require(process.argv[1])
+  const db = new (module.DatabaseSync ?? module)(process.argv[2])
+  db.exec("PRAGMA journal_mode = " + process.argv[3])
   db.exec(process.argv[4])
   console.log("held")
   process.stdin.once("data", () => { db.exec(process.argv[5]); db.close(); console.log("released"); process.exit() })
@@ -198,7 +199,7 @@ export const lock = (
       spawn(process.execPath, [
         "-e",
         holder,
-        require.resolve("better-sqlite3"),
+        moduleName.startsWith("node:") ? "node:sqlite" : require.resolve("better-sqlite3"),
         filename,
         options.journal ?? "WAL",
         sql,

@@ -3,11 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Fs from "node:fs"
-import { createRequire } from "node:module"
 import { Db } from "../../../src/Db.js"
 import type { Outcome } from "../../../src/DbError.js"
 import type { Connection } from "../../../src/driver/Driver.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
+import { Database } from "../../kit/sqlite.js"
 
 /** How many statements a list has: more than travel in one journey. */
 export const length = 300
@@ -48,8 +48,6 @@ export const database = (
       open: Effect.tap(driver.open, (connection) => Effect.sync(() => opened(connection)))
     })))
 
-const Database = createRequire(import.meta.url)("better-sqlite3")
-
 /** Whether another program sees a list in the file. */
 export const isCommitted = (filename: string, id: number): boolean => {
   const db = new Database(filename, { readonly: true })
@@ -67,14 +65,14 @@ export const judge = (
 ): { readonly faults: ReadonlyArray<string>; readonly kept: ReadonlySet<number> } => {
   const db = new Database(filename)
   try {
-    const rows: ReadonlyArray<{ readonly id: number; readonly n: number; readonly distinct: number }> = db
-      .prepare(`SELECT id, count(*) AS n, count(DISTINCT n) AS "distinct" FROM t GROUP BY id`).all()
+    const rows = db.prepare(`SELECT id, count(*) AS n, count(DISTINCT n) AS "distinct" FROM t GROUP BY id`)
+      .all() as Array<{ readonly id: number; readonly n: number; readonly distinct: number }>
     const kept = new Set(rows.map(({ id }) => id))
     const partial = rows.filter((row) => row.n !== length || row.distinct !== length)
     const lists = [...told]
     return {
       faults: [
-        ...db.prepare("PRAGMA integrity_check").pluck().all().filter((line: string) => line !== "ok"),
+        ...(db.prepare("PRAGMA integrity_check").pluck().all() as Array<string>).filter((line) => line !== "ok"),
         ...partial.map(({ distinct, id, n }) => `list ${id}: ${n} rows, ${distinct} of them different`),
         ...lists.filter(([id, what]) => what === "done" && !kept.has(id)).map(([id]) => `list ${id}: done, and lost`),
         ...lists.filter(([id, what]) => (what === "RolledBack" || what === "NotSent") && kept.has(id))

@@ -1,15 +1,15 @@
 /** Who meets another program's lock waits for it, and has begun only once when it is there. */
 import { assert, describe, it } from "@effect/vitest"
-import Sqlite from "better-sqlite3"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Db } from "../../../src/Db.js"
+import { Database } from "../../kit/sqlite.js"
 import { file, places } from "./harness.js"
 
 /** Another program locks a file for writing, or also for reading, long enough to be noticed. */
 const holding = (path: string, how: "IMMEDIATE" | "EXCLUSIVE") =>
   Effect.sync(() => {
-    const db = new Sqlite(path)
+    const db = new Database(path)
     db.exec(`BEGIN ${how}`)
     setTimeout(() => {
       db.exec("COMMIT")
@@ -47,7 +47,11 @@ describe.each(places)("a lock of another program, %s", (_, threads) => {
   test("in the middle of a text makes nothing of it run twice", (filename) =>
     Effect.gen(function*() {
       const other = `${filename}.other`
-      yield* Effect.sync(() => new Sqlite(other).exec("CREATE TABLE o (x)").close())
+      yield* Effect.sync(() => {
+        const db = new Database(other)
+        db.exec("CREATE TABLE o (x)")
+        db.close()
+      })
       yield* Effect.gen(function*() {
         yield* Db.query(`ATTACH '${other}' AS other`)
         yield* holding(other, "EXCLUSIVE")

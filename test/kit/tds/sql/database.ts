@@ -3,7 +3,8 @@
  *
  * Exports: `DatabaseFile`, `Lockable`, `waitFor`, `Cancelled`.
  */
-import Database from "better-sqlite3"
+import type Database from "better-sqlite3"
+import { createRequire } from "node:module"
 import { TsqlError } from "../types.js"
 import { Catalog } from "./catalog.js"
 
@@ -82,6 +83,9 @@ export const waitFor = (waiter: Waiter, resource: Lockable, limit: number, signa
 export type Identities = Map<string, { readonly next: bigint; readonly step: bigint }>
 
 /** One database. */
+/** Loaded with the first database: the tests also run where it is not installed. */
+const sqlite = (): typeof Database => createRequire(import.meta.url)("better-sqlite3")
+
 export class DatabaseFile {
   /** Who holds the one write lock that SQLite has. */
   writer: Waiter | undefined
@@ -94,7 +98,7 @@ export class DatabaseFile {
 
   constructor(readonly name: string, readonly id: number, readonly file: string, readOnly: boolean) {
     this.readOnly = readOnly
-    const db = new Database(file)
+    const db = new (sqlite())(file)
     db.pragma("journal_mode = WAL")
     db.pragma("synchronous = OFF")
     Catalog.initialize(db)
@@ -103,7 +107,7 @@ export class DatabaseFile {
 
   /** A connection of one session. */
   open(): Database.Database {
-    const db = new Database(this.file, { timeout: 0 })
+    const db = new (sqlite())(this.file, { timeout: 0 })
     db.pragma("synchronous = OFF")
     db.pragma("legacy_alter_table = ON")
     db.pragma("temp_store = MEMORY")
