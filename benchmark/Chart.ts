@@ -13,6 +13,7 @@ const colors: Record<string, string> = {
   dblive: "#d9480f",
   "dblive-traced": "#f08c00",
   "dblive-sqlite": "#d9480f",
+  "dblive-node-sqlite": "#e8590c",
   "dblive-sqlite-worker": "#f08c00",
   "pg-named": "#1971c2",
   postgres: "#2f9e44",

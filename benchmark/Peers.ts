@@ -16,6 +16,8 @@ export interface PeerEntry {
   readonly baseline?: boolean
   /** It exists for these workloads only. */
   readonly only?: ReadonlyArray<string>
+  /** A module of Node's that it needs: where this Node has none, the peer is left out, and that is said. */
+  readonly needs?: string
 }
 
 /** Every peer, in the order in which they are printed. */
@@ -35,6 +37,7 @@ export const peers: ReadonlyArray<PeerEntry> = [
   { name: "slonik", family: "postgresql", package: "slonik" },
   { name: "better-sqlite3", family: "sqlite", package: "better-sqlite3", baseline: true },
   { name: "dblive-sqlite", family: "sqlite", package: undefined },
+  { name: "dblive-node-sqlite", family: "sqlite", package: undefined, needs: "node:sqlite" },
   { name: "dblive-sqlite-worker", family: "sqlite", package: undefined },
   { name: "better-sqlite3-worker", family: "sqlite", package: "better-sqlite3" },
   { name: "effect-sql-sqlite", family: "sqlite", package: "@effect/sql-sqlite-node" },

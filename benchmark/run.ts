@@ -16,7 +16,7 @@ import { parseArgs } from "node:util"
 import { build } from "./Build.js"
 import { draw } from "./Chart.js"
 import type { Measured } from "./Measure.js"
-import { type PeerEntry, peers, versionOf } from "./Peers.js"
+import { type PeerEntry, peers as allPeers, versionOf } from "./Peers.js"
 import { type PeerProcess, startProcess } from "./Process.js"
 import { writeReadme } from "./Report.js"
 import { goalsOf, peerResult, print, type Results, type WorkloadResult } from "./Results.js"
@@ -34,6 +34,12 @@ const { values: options } = parseArgs({
   }
 })
 
+/** Whether Node has a module that is good for `dblive`: node:sqlite from 24.16 on. */
+const hasModule = (name: string): boolean => {
+  const module = process.getBuiltinModule?.(name) as { readonly DatabaseSync?: { readonly prototype: object } } | undefined
+  return module?.DatabaseSync !== undefined && "serialize" in module.DatabaseSync.prototype
+}
+
 const list = (given: string | undefined, known: ReadonlyArray<string>, what: string): ReadonlyArray<string> => {
   if (given === undefined) return known
   const names = given.split(",").map((name) => name.trim())
@@ -45,6 +51,9 @@ const list = (given: string | undefined, known: ReadonlyArray<string>, what: str
   })
   return known.filter((name) => found.includes(name))
 }
+
+/** Those that this Node can run. */
+const peers = allPeers.filter(({ needs }) => needs === undefined || hasModule(needs))
 
 const wantedPeers = list(options.peers, peers.map((peer) => peer.name), "peer")
 const wantedWorkloads = list(options.workloads, workloads.map((workload) => workload.id), "workload")

@@ -130,11 +130,16 @@ const copyTree = (app, modules) => {
     recursive: true,
     filter: (source) => {
       const relative = path.relative(root, source)
-      return !left.has(relative) && relative !== path.join("benchmark", "node_modules") && !/\.db(-\w+)?$/.test(relative)
+      return !left.has(relative) && relative !== path.join("benchmark", "node_modules") &&
+        !/\.db(-\w+)?$/.test(relative)
     }
   })
   const package_ = path.join(modules, "better-sqlite3")
-  link(modules, path.join(app, "node_modules"), (source) => source === package_ || source === path.join(modules, ".cache"))
+  link(
+    modules,
+    path.join(app, "node_modules"),
+    (source) => source === package_ || source === path.join(modules, ".cache")
+  )
 }
 
 const putSqlite = (app, modules, folder, { node, sqlite, env }) => {

@@ -51,7 +51,9 @@ const isInstalled = (name: string): boolean => {
 }
 
 /** Why there is no stand-in, where there is none. */
-const standInUnavailable = isInstalled("better-sqlite3") ? undefined : "it keeps its data with better-sqlite3, which is missing"
+const standInUnavailable = isInstalled("better-sqlite3")
+  ? undefined
+  : "it keeps its data with better-sqlite3, which is missing"
 
 const overStandIn = (name: string, body: () => void): void => {
   if (standInUnavailable === undefined) describe(`${name} (stand-in for SQL Server)`, body)

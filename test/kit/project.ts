@@ -322,7 +322,11 @@ export const Project = {
       }
       for (const binary of ["better-sqlite3/build/Release/better_sqlite3.node"]) {
         const place = path.join(project.directory, "node_modules", binary)
-        if (packages.some((name) => binary.startsWith(`${name}/`))) {
+        // Version 13 brings its binaries, and compiles none.
+        if (
+          packages.some((name) => binary.startsWith(`${name}/`)) &&
+          fs.existsSync(path.join(root, "node_modules", binary))
+        ) {
           fs.mkdirSync(path.dirname(place), { recursive: true })
           fs.copyFileSync(path.join(root, "node_modules", binary), place)
         }

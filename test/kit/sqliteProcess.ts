@@ -6,7 +6,7 @@
  *   compiled file. Programs that tests start as they are (`tsx`) start it from the sources still.
  */
 import { build } from "esbuild"
-import { rmSync } from "node:fs"
+import { rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Plugin } from "vitest/config"
@@ -23,11 +23,12 @@ export const sqliteProcess = (root: string): Plugin => {
         outdir: folder,
         bundle: true,
         platform: "node",
-        format: "cjs",
+        format: "esm",
         target: "node20",
         external: ["better-sqlite3"],
         logLevel: "error"
       })
+      writeFileSync(path.join(folder, "package.json"), "{ \"type\": \"module\" }")
       process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
     },
     transform(code, id) {

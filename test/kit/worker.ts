@@ -7,6 +7,12 @@ process.once("disconnect", () => {
   process.kill(process.pid, "SIGKILL")
 })
 
+/** `npm run test:node` says which Node is to run the tests: another one would prove nothing. */
+const asked = process.env["TEST_NODE"]
+if (asked !== undefined && asked !== process.version) {
+  throw new Error(`this is Node ${process.version}, and the tests were to run on ${asked}`)
+}
+
 /**
  * Passwords of all servers that the kit starts, and that of the fake one: none of them may be written by anybody, to the
  * console or to either stream, during the whole run. A file that let one out fails.

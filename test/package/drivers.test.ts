@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { packages } from "../../src/driver/Packages.js"
+import * as NodeSqlite from "../../src/driver/sqlite/nodeSqlite.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import { type Build, buildPackage, manifest, Project } from "../kit/project.js"
 
@@ -170,7 +171,7 @@ describePostgres("where only PostgreSQL is installed", () => {
       })
     }))
 
-  it.scoped("the PostgreSQL entry point loads, SQLite is a typed error that says what to install", () =>
+  it.scoped("the PostgreSQL entry point loads, SQLite is Node's own or a typed error that says what to install", () =>
     Effect.gen(function*() {
       const project = yield* Project.make(build, postgresql)
       const loaded = yield* project.run(`
@@ -178,12 +179,16 @@ describePostgres("where only PostgreSQL is installed", () => {
         console.log(await import("better-sqlite3").then(() => "there", (error) => error.code))
       `)
       assert.strictEqual(loaded.stdout.trim(), "ERR_MODULE_NOT_FOUND", loaded.stderr)
-      const { left } = yield* output(project, `sqlite:${path.join(project.directory, "notes.db")}`)
+      const { left, right } = yield* output(project, `sqlite:${path.join(project.directory, "notes.db")}`)
+      if (NodeSqlite.lacking() === undefined) {
+        assert.deepStrictEqual(right, [{ id: 1, body: "hello" }])
+        return
+      }
       assert.deepInclude(left, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
       assert.strictEqual(
         left.message,
         "database \"default\": the package better-sqlite3 is not installed (Unsupported). " +
-          "Run `npm install better-sqlite3@12 @effect/sql-sqlite-node@0.53`."
+          `Run \`npm install ${packages.sqlite}\`.`
       )
     }))
 })

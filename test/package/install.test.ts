@@ -22,7 +22,7 @@ const told = (...what: ReadonlyArray<string>): ReadonlyArray<string> =>
   [...readme.matchAll(/^npm install (.*?)(?: +# (.*))?$/gm)]
     .filter(([, , comment = ""]) => comment === "" || what.some((word) => comment.includes(word)))
     .flatMap(([, words]) => words!.split(" ").map((word) => word.replace(/(?!^)@.*/, "")))
-    .filter((name) => name !== "dblive")
+    .filter((name, i, all) => name !== "dblive" && all.indexOf(name) === i)
 
 const first = ts.transpileModule(code("examples/first.ts"), {
   compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true }

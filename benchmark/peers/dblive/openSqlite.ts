@@ -12,15 +12,20 @@ import { type Item, sqliteStatements, sumOf } from "../../Workload.js"
 /** What the layer of the default database provides. */
 type Provided = Layer.Layer.Success<ReturnType<typeof Db.layer>>
 
-/** Opens `dblive`; `threads`: the workers that run the statements, 0 for none. */
-export const openSqlite = (threads: number): Open<Effect.Effect<number, unknown, Provided>> => (target) =>
+/** Opens `dblive`; `threads`: the workers that run the statements, 0 for none; `sqliteModule`: what opens the file. */
+export const openSqlite = (
+  threads: number,
+  sqliteModule: "better-sqlite3" | "node:sqlite" = "better-sqlite3"
+): Open<Effect.Effect<number, unknown, Provided>> =>
+(target) =>
   effectPeer({
     layer: Db.layer({
       type: "sqlite",
       filename: target.file,
       environment: "production",
       settings: { synchronous: "NORMAL" },
-      threads
+      threads,
+      sqliteModule
     }),
     operations: {
       select: (id) =>

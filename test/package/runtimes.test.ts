@@ -1,0 +1,123 @@
+/** The package on other versions of Node and of better-sqlite3: what is refused before it is loaded, and what does without it. */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as NodeSqlite from "../../src/driver/sqlite/nodeSqlite.js"
+import { packagesFor, unfit } from "../../src/driver/sqlite/version.js"
+import { type Build, buildPackage, Project } from "../kit/project.js"
+
+let build: Build
+
+beforeAll(async () => {
+  build = await buildPackage()
+}, 240_000)
+
+const running = process.versions.node
+
+/** A version that ends this Node's process, where there is one. */
+const deadly = ["12.11.1", "13.2.0"].find((version) => unfit(version, running) !== undefined)
+
+const command = ["@effect/cli", "@effect/platform-node", "@effect/printer", "@effect/printer-ansi"]
+
+/** A package of that version that says so when it is loaded: to load the real one would end the process. */
+const putLibrary = (project: Project, version: string) => {
+  const place = path.join(project.directory, "node_modules/better-sqlite3")
+  fs.mkdirSync(place, { recursive: true })
+  fs.writeFileSync(
+    path.join(place, "package.json"),
+    JSON.stringify({ name: "better-sqlite3", version, main: "main.js" })
+  )
+  fs.writeFileSync(path.join(place, "main.js"), "process.stderr.write('it was loaded')\nprocess.exit(7)\n")
+}
+
+const opening = (layer: string) => `
+  import { Db } from "dblive"
+  import * as DbTest from "dblive/test"
+  import * as Effect from "effect/Effect"
+
+  const asked = Db.query("SELECT 1 AS n").pipe(Effect.zipRight(Db.info), Effect.provide(${layer}), Effect.either)
+  const { left, right } = await Effect.runPromise(asked)
+  console.log(JSON.stringify(left === undefined ? { module: right.sqliteModule } : { ...left, message: left.message }))
+`
+
+const layers = [
+  ["in this process", `Db.layer({ type: "sqlite", filename: "a.db" })`],
+  ["in a process of its own", `Db.layer({ type: "sqlite", filename: "a.db", threads: 1 })`],
+  ["of the tests", "DbTest.sqlite()"],
+  ["of the tests, in a file", "DbTest.sqlite({ file: true })"]
+] as const
+
+describe(`a better-sqlite3 that ends the process of Node ${running}`, () => {
+  for (const [place, layer] of layers) {
+    it.scoped(`is refused before it is loaded: a database ${place}`, (context) =>
+      Effect.gen(function*() {
+        if (deadly === undefined) {
+          return context.skip(`Node ${running} runs all versions`)
+        }
+        const project = yield* Project.make(build, ["@effect/platform-node"])
+        putLibrary(project, deadly)
+        const { code, stderr, stdout } = yield* project.run(opening(layer), { NODE_ENV: "test" })
+        assert.strictEqual(code, 0, stderr)
+        assert.notInclude(stderr, "loaded")
+        const error = JSON.parse(stdout)
+        assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
+        assert.include(error.message, `better-sqlite3 ${deadly}`)
+        assert.include(error.message, `Node ${running}`)
+        assert.include(error.message, `npm install ${packagesFor(running).split(" ")[0]}`)
+      }))
+  }
+
+  it.scoped("is refused before it is loaded: the command", (context) =>
+    Effect.gen(function*() {
+      if (deadly === undefined) {
+        return context.skip(`Node ${running} runs all versions`)
+      }
+      const project = yield* Project.make(build, command)
+      putLibrary(project, deadly)
+      const { code, stderr, stdout } = yield* project.run(
+        `
+          process.argv.splice(2, Infinity, "info")
+          await import("./node_modules/dblive/dist/cli/main.js")
+        `,
+        { NODE_ENV: "development", DATABASE_URL: "sqlite:a.db" }
+      )
+      const said = stdout + stderr
+      assert.notStrictEqual(code, 0, said)
+      assert.notInclude(said, "it was loaded")
+      assert.include(said.replace(/\s+/g, " "), `better-sqlite3 ${deadly}`)
+      assert.include(said.replace(/\s+/g, " "), `npm install ${packagesFor(running).split(" ")[0]}`)
+    }))
+
+  it.scoped("is passed by where node:sqlite is asked for", (context) =>
+    Effect.gen(function*() {
+      const lacking = NodeSqlite.lacking()
+      if (deadly === undefined || lacking !== undefined) {
+        return context.skip(lacking ?? `Node ${running} runs all versions`)
+      }
+      const project = yield* Project.make(build, [])
+      putLibrary(project, deadly)
+      const layer = `Db.layer({ type: "sqlite", filename: "a.db", sqliteModule: "node:sqlite" })`
+      const { code, stderr, stdout } = yield* project.run(opening(layer), { NODE_ENV: "test" })
+      assert.strictEqual(code, 0, stderr)
+      assert.deepStrictEqual(JSON.parse(stdout), { module: `node:sqlite@${running}` })
+    }))
+})
+
+describe("without better-sqlite3", () => {
+  for (const [place, layer] of layers) {
+    it.scoped(`node:sqlite is opened, where Node has it: a database ${place}`, () =>
+      Effect.gen(function*() {
+        const project = yield* Project.make(build, ["@effect/platform-node"])
+        const { code, stderr, stdout } = yield* project.run(opening(layer), { NODE_ENV: "test" })
+        assert.strictEqual(code, 0, stderr)
+        const answer = JSON.parse(stdout)
+        if (NodeSqlite.lacking() === undefined) {
+          assert.deepStrictEqual(answer, { module: `node:sqlite@${running}` })
+        } else {
+          assert.deepInclude(answer, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
+          assert.include(answer.message, `npm install ${packagesFor(running)}`)
+        }
+      }))
+  }
+})
