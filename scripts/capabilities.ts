@@ -69,6 +69,12 @@ ${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can)
 - SQLite has one isolation level, which is as strict as each it is asked for; its writers queue inside the process, and wait for other
   processes up to \`lockTimeout\`.
 - \`threads\` cannot stop statements of a \`:memory:\` database: it would be lost with its process.
+- SQLite is opened by \`better-sqlite3\`, or by Node's own \`node:sqlite\` where that is not installed (setting \`sqliteModule\`): the same driver, the
+  same suites. \`node:sqlite\` is used from Node 24.16 on, and of 26 from 26.1 on; earlier ones cannot give the bytes of a database
+  (\`serialize\`), which \`export\` and the test layers need, and are refused with \`ConnectionError\` \`Unsupported\`. It is compiled
+  without \`soundex()\` (a \`QueryError\` \`UndefinedObject\`), and without \`UPDATE\` and \`DELETE\` with \`LIMIT\` (\`SqlSyntax\`). \`LIKE\` also
+  matches blobs. Under Node's permission model (\`--permission\`) it loads no extension (\`Authorization\`). A backup runs on a thread beside the
+  event loop.
 - PostgreSQL runs \`read uncommitted\` as \`read committed\`. \`snapshot\` is \`repeatable read\` there, and the nearest to it on MySQL.
 - SQL Server has no read-only transactions: the driver refuses what is not a SELECT by its text. What a function or procedure writes
   out of sight of the text is not seen.

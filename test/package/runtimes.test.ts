@@ -48,15 +48,14 @@ const layers = [
   ["of the tests, in a file", "DbTest.sqlite({ file: true })"]
 ] as const
 
-describe(`a better-sqlite3 that ends the process of Node ${running}`, () => {
+const title = `a better-sqlite3 that ends the process of Node ${running}${deadly === undefined ? " (none does)" : ""}`
+
+describe.skipIf(deadly === undefined)(title, () => {
   for (const [place, layer] of layers) {
-    it.scoped(`is refused before it is loaded: a database ${place}`, (context) =>
+    it.scoped(`is refused before it is loaded: a database ${place}`, () =>
       Effect.gen(function*() {
-        if (deadly === undefined) {
-          return context.skip(`Node ${running} runs all versions`)
-        }
         const project = yield* Project.make(build, ["@effect/platform-node"])
-        putLibrary(project, deadly)
+        putLibrary(project, deadly!)
         const { code, stderr, stdout } = yield* project.run(opening(layer), { NODE_ENV: "test" })
         assert.strictEqual(code, 0, stderr)
         assert.notInclude(stderr, "loaded")
@@ -68,13 +67,10 @@ describe(`a better-sqlite3 that ends the process of Node ${running}`, () => {
       }))
   }
 
-  it.scoped("is refused before it is loaded: the command", (context) =>
+  it.scoped("is refused before it is loaded: the command", () =>
     Effect.gen(function*() {
-      if (deadly === undefined) {
-        return context.skip(`Node ${running} runs all versions`)
-      }
       const project = yield* Project.make(build, command)
-      putLibrary(project, deadly)
+      putLibrary(project, deadly!)
       const { code, stderr, stdout } = yield* project.run(
         `
           process.argv.splice(2, Infinity, "info")
@@ -89,19 +85,20 @@ describe(`a better-sqlite3 that ends the process of Node ${running}`, () => {
       assert.include(said.replace(/\s+/g, " "), `npm install ${packagesFor(running).split(" ")[0]}`)
     }))
 
-  it.scoped("is passed by where node:sqlite is asked for", (context) =>
-    Effect.gen(function*() {
-      const lacking = NodeSqlite.lacking()
-      if (deadly === undefined || lacking !== undefined) {
-        return context.skip(lacking ?? `Node ${running} runs all versions`)
-      }
-      const project = yield* Project.make(build, [])
-      putLibrary(project, deadly)
-      const layer = `Db.layer({ type: "sqlite", filename: "a.db", sqliteModule: "node:sqlite" })`
-      const { code, stderr, stdout } = yield* project.run(opening(layer), { NODE_ENV: "test" })
-      assert.strictEqual(code, 0, stderr)
-      assert.deepStrictEqual(JSON.parse(stdout), { module: `node:sqlite@${running}` })
-    }))
+  const lacking = NodeSqlite.lacking()
+
+  it.scoped.skipIf(lacking !== undefined)(
+    `is passed by where node:sqlite is asked for${lacking ? ` (${lacking})` : ""}`,
+    () =>
+      Effect.gen(function*() {
+        const project = yield* Project.make(build, [])
+        putLibrary(project, deadly!)
+        const layer = `Db.layer({ type: "sqlite", filename: "a.db", sqliteModule: "node:sqlite" })`
+        const { code, stderr, stdout } = yield* project.run(opening(layer), { NODE_ENV: "test" })
+        assert.strictEqual(code, 0, stderr)
+        assert.deepStrictEqual(JSON.parse(stdout), { module: `node:sqlite@${running}` })
+      })
+  )
 })
 
 describe("without better-sqlite3", () => {

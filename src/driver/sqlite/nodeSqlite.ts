@@ -90,6 +90,8 @@ const translated = (cause: unknown): unknown => {
       const { errcode } = cause as { readonly errcode?: unknown }
       return typeof errcode === "number" ? new SqliteError(nameOf(errcode), cause) : cause
     }
+    case "ERR_LOAD_SQLITE_EXTENSION":
+      return new SqliteError("SQLITE_ERROR", cause)
     case "ERR_INVALID_STATE":
       return /not open|finalized/.test(cause.message) ? closed(cause) : cause
     default:
@@ -467,7 +469,7 @@ const make = ({ backup, DatabaseSync }: Module): new(
     loadExtension(path: string): void {
       this.check()
       if (!this.extensible) {
-        throw new RangeError("Node's permission model forbids extensions of SQLite")
+        throw new SqliteError("SQLITE_AUTH", new Error("Node's permission model forbids extensions of SQLite"))
       }
       this.db.enableLoadExtension(true)
       try {

@@ -1,0 +1,59 @@
+/**
+ * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node and on 24; the
+ * quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; and SQLite's without better-sqlite3.
+ * Ends with the sum of all runs: `N passed, N failed, N skipped`.
+ *
+ * A version that cannot be had (npm reaches no registry) is a failed run: nothing is passed over.
+ */
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+
+const here = process.versions.node.split(".")[0]
+
+const runs = [
+  { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },
+  ...(here === "24" ? [] : [{ name: "Node 24, all", args: ["scripts/testNode.mjs", "24"] }]),
+  ...["22", "26"].map((version) => ({
+    name: `Node ${version}, in short`,
+    args: ["scripts/testNode.mjs", version, "--quick"]
+  })),
+  { name: "Node 26, node:sqlite", args: ["scripts/testNode.mjs", "26", "--quick", "--sqlite", "node"] }
+]
+
+/** The counts of a run's closing line; a run that ends without one, or ends badly after a good one, has failed. */
+const countsOf = (output, code) => {
+  const lines = [...output.matchAll(/^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/gm)]
+  const [, passed = 0, failed = 0, skipped = 0] = (lines.at(-1) ?? []).map(Number)
+  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped: Number.isNaN(skipped) ? 0 : skipped }
+}
+
+const run = (args) =>
+  new Promise((resolve) => {
+    let tail = ""
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] })
+    child.stdout.setEncoding("utf8")
+    child.stdout.on("data", (text) => {
+      process.stdout.write(text)
+      // The closing line is the last one.
+      tail = (tail + text).slice(-2000)
+    })
+    child.on("error", () => resolve(countsOf("", 1)))
+    child.on("close", (code) => resolve(countsOf(tail, code ?? 1)))
+  })
+
+const sum = { passed: 0, failed: 0, skipped: 0 }
+const told = []
+for (const { args, name } of runs) {
+  process.stdout.write(`\n== ${name}\n`)
+  const started = performance.now()
+  const counts = await run(args)
+  for (const key of Object.keys(sum)) sum[key] += counts[key]
+  const minutes = ((performance.now() - started) / 60_000).toFixed(1)
+  told.push(
+    `${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped, in ${minutes} minutes`
+  )
+}
+process.exitCode = sum.failed === 0 ? 0 : 1
+process.stdout.write(`\n${told.join("\n")}\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`)
