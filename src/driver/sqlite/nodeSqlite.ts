@@ -121,7 +121,7 @@ const writers = new Set([
   "CREATE",
   "DROP",
   "ALTER",
-  "REINDEX",
+
   "ANALYZE",
   "VACUUM"
 ])

@@ -95,7 +95,7 @@ describe("a better-sqlite3 that ends the process", () => {
         const error = yield* Effect.flatMap(opening("auto", threads), Either.flip)
         assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
         assert.include(error.message, pair!.what)
-        assert.include(error.message, pair!.advice)
+        assert.include(error.message, pair!.advice.slice("run ".length))
       }))
   })
 })
@@ -208,8 +208,7 @@ const natures: ReadonlyArray<readonly [text: string, readonly: boolean]> = [
   ["ATTACH ':memory:' AS other", true],
   ["DETACH other", true],
   ["VACUUM", false],
-  ["ANALYZE", false],
-  ["REINDEX", false]
+  ["ANALYZE", false]
 ]
 
 const both = (test: (db: Database, name: string) => void) => async () => {
