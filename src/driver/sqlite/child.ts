@@ -212,7 +212,14 @@ const dispatch = (message: Message, reply: Reply): void => {
   if (message[0] === "open") {
     const [, spec, extensions] = message
     const file = new DatabaseFile(spec.database, spec.filename)
-    shared = { extensions: [...extensions], live: new Set(), file, memory: undefined, process: undefined, module: undefined }
+    shared = {
+      extensions: [...extensions],
+      live: new Set(),
+      file,
+      memory: undefined,
+      process: undefined,
+      module: undefined
+    }
     connect(spec, reply)
     return
   }

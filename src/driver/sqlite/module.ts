@@ -67,11 +67,16 @@ export interface BackupMetadata {
   readonly remainingPages: number
 }
 
+/** How a file is opened. */
+export interface OpenOptions {
+  readonly readonly?: boolean
+  /** None is created. */
+  readonly fileMustExist?: boolean
+  readonly timeout?: number
+}
+
 /** Opens a file, `:memory:`, or a database in memory that begins as the bytes of a file. */
-export type Constructor = new(
-  filename: string | Buffer,
-  options?: { readonly readonly?: boolean; readonly timeout?: number }
-) => Database
+export type Constructor = new(filename: string | Buffer, options?: OpenOptions) => Database
 
 /** A module that is loaded. */
 export interface Loaded {

@@ -10,9 +10,10 @@
  * - Its rows have no prototype.
  */
 import * as Fs from "node:fs"
+import { pathToFileURL } from "node:url"
 import { emptyRows, rowMaker } from "../row.js"
 import { codeOf } from "./codes.js"
-import type { BackupMetadata, Database, Loaded, RunResult, Statement } from "./module.js"
+import type { BackupMetadata, Constructor, Database, Loaded, OpenOptions, RunResult, Statement } from "./module.js"
 import { nameOf } from "./names.js"
 import { anonymousParameters, head } from "./text.js"
 
@@ -42,7 +43,7 @@ interface DatabaseSync {
 }
 
 interface Module {
-  readonly DatabaseSync: new(path: string, options: object) => DatabaseSync
+  readonly DatabaseSync: new(path: string | URL, options: object) => DatabaseSync
   readonly backup: (
     db: DatabaseSync,
     path: string,
@@ -344,10 +345,20 @@ const rounded = (row: unknown): unknown => {
   return row
 }
 
-const make = ({ backup, DatabaseSync }: Module): new(
-  filename: string | Buffer,
-  options?: { readonly readonly?: boolean; readonly timeout?: number }
-) => Database =>
+/** What is opened. Only a URI tells SQLite to create no file. */
+const placeOf = (filename: string | Buffer, { fileMustExist = false, readonly = false }: OpenOptions): string | URL => {
+  if (typeof filename !== "string") {
+    return ":memory:"
+  }
+  if (!fileMustExist || readonly || filename === ":memory:") {
+    return filename
+  }
+  const url = pathToFileURL(filename)
+  url.searchParams.set("mode", "rw")
+  return url
+}
+
+const make = ({ backup, DatabaseSync }: Module): Constructor =>
   class NodeDatabase implements Database {
     private readonly db: DatabaseSync
     private readonly extensible = !("permission" in process)
@@ -355,9 +366,9 @@ const make = ({ backup, DatabaseSync }: Module): new(
     /** Backups that are under way: their steps run on another thread, on this handle. */
     private copies = 0
 
-    constructor(filename: string | Buffer, options: { readonly readonly?: boolean; readonly timeout?: number } = {}) {
+    constructor(filename: string | Buffer, options: OpenOptions = {}) {
       this.db = calling(() => {
-        const db = new DatabaseSync(typeof filename === "string" ? filename : ":memory:", {
+        const db = new DatabaseSync(placeOf(filename, options), {
           readOnly: options.readonly === true,
           timeout: options.timeout ?? 0,
           defensive: true,
