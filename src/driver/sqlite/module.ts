@@ -127,9 +127,6 @@ const isWithoutBinary = (cause: unknown): boolean =>
     // Version 13 requires the place of a binary that it was compiled to, where there is no prebuilt one.
     codeOf(cause) === "MODULE_NOT_FOUND" && cause.message.includes("better_sqlite3.node"))
 
-const isNotInstalled = (cause: unknown): boolean =>
-  cause instanceof Error && /^Cannot find (?:package|module) 'better-sqlite3'/.test(cause.message)
-
 /** The package, with its binary loaded. Throws what Node throws, where it cannot be. */
 const loadPackage = async (): Promise<Loaded> => {
   // `Constructor` names what is used of the package, which its published types have in other words.
@@ -168,7 +165,8 @@ const loadNow = async (choice: SqliteModule, database: string): Promise<Loaded> 
         cause
       )
     }
-    if (isNotInstalled(cause)) {
+    // Not by the words of the failure: a program that transforms modules while it loads has others.
+    if (installedVersion() === undefined) {
       throw refuse(
         database,
         "the package better-sqlite3 is not installed",
