@@ -111,8 +111,9 @@ export const parseHosts = (text: string, draft: Draft): void => {
   const parts = text.split(",")
   for (const [index, part] of parts.entries()) {
     const place = parts.length > 1 ? `host ${index + 1}` : "the host"
-    const match = /^(\[[\dA-Fa-f:.]+(?:%[\w.-]+)?\]|\/(?!\/)[^@?#]*?(?=(?::\d*)?$)|[^\s/\\@?#;:[\]%]*)(?:\\([\w$]+))?(?::(.*))?$/
-      .exec(part)
+    const match =
+      /^(\[[\dA-Fa-f:.]+(?:%[\w.-]+)?\]|\/(?!\/)[^@?#]*?(?=(?::\d*)?$)|[^\s/\\@?#;:[\]%]*)(?:\\([\w$]+))?(?::(.*))?$/
+        .exec(part)
     const port = match?.[3]
     if (match === null || (match[2] !== undefined && (draft.type !== "mssql" || parts.length > 1))) {
       draft.faults.push(`${place} cannot be read; accepted: ${hostForms}`)

@@ -19,8 +19,8 @@ import { createDatabase } from "./mssql/create.js"
 import { makeOpen } from "./mssql/open.js"
 import { makeCall } from "./mssql/procedure.js"
 import { unsupported } from "./mssql/settings.js"
-import { mostParameters } from "./mssql/values.js"
 import { transactionSql } from "./mssql/transaction.js"
+import { mostParameters } from "./mssql/values.js"
 import { unreadable } from "./mssql/wire.js"
 
 export {
