@@ -154,6 +154,7 @@ describe("DbConfig.fromEnv", () => {
         prepareCacheSize: 7,
         threads: 2,
         sqliteModule: "node:sqlite",
+        types: undefined,
         transformQueryNames: undefined,
         transformResultNames: undefined,
         transformJson: true,

@@ -32,7 +32,7 @@ describe("the tarball", () => {
     const expected = [
       /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
       /^(src|examples)\/.*\.(ts|sql)$/,
-      /^docs\/\w+\.md$/,
+      /^docs\/[\w-]+\.md$/,
       /^dist\/.*\.(js|d\.ts)(\.map)?$/
     ]
     assert.deepStrictEqual(build.files.filter((file) => !expected.some((glob) => glob.test(file))), [])
