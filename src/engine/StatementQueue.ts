@@ -262,7 +262,8 @@ export abstract class StatementQueue implements Writer {
     }
     // There is one: the innermost frame is not the session's own.
     let over = transactionOf(this.top)!
-    const commits = text === undefined || boundary !== undefined
+    // What a transaction that only reads commits is nothing.
+    const commits = text === undefined || boundary !== undefined || over.options.readOnly === true
       ? "none"
       : this.ground.driver.commitsImplicitly?.(text) ?? "none"
     if (commits !== "none") {

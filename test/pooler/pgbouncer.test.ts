@@ -267,7 +267,12 @@ describePgBouncer("pgbouncer", () => {
         assert.include(streamed.message, "advisory lock")
       }).pipe(Effect.provide(layer({ url, prepare: false })))
       assert.deepStrictEqual(
-        yield* query(direct, "SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'"),
+        // Other tests have databases on the same server.
+        yield* query(
+          direct,
+          "SELECT count(*)::int AS n FROM pg_locks JOIN pg_database d ON d.oid = database " +
+            "WHERE locktype = 'advisory' AND datname = current_database()"
+        ),
         [
           { n: 0 }
         ]

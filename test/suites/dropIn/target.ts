@@ -52,5 +52,6 @@ export const test = <E>(
   body: Effect.Effect<unknown, E, SqlClient.SqlClient | Reactivity.Reactivity | Scope.Scope>,
   transforms?: Transforms
 ): void => {
-  it.scopedLive(name, () => Effect.provide(body, Layer.merge(target.layer(transforms), Reactivity.layer)))
+  // Its scope ends before the layer, which waits for what is reserved.
+  it.live(name, () => Effect.provide(Effect.scoped(body), Layer.merge(target.layer(transforms), Reactivity.layer)))
 }
