@@ -432,6 +432,8 @@ export interface DbConfig {
   readonly name: string
   readonly environment: Environment
   readonly type: DatabaseType
+  /** Nothing says which database is meant: it is the embedded file of its name. Defaults to false. */
+  readonly isUnconfigured?: boolean | undefined
   /** SQLite only. An absolute path, or `:memory:`. */
   readonly filename: string | undefined
   /** Servers, tried in order; empty for SQLite. */

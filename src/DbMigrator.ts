@@ -174,6 +174,8 @@ export interface Target<Self> {
   readonly watchStatements?:
     | ((listener: (text: string) => void) => Effect.Effect<void, never, Scope.Scope | Self>)
     | undefined
+  /** Says that the session is held for long on purpose. Without it, a warning may be written of a long migration. */
+  readonly keepSession?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>) | undefined
   /** Takes what tells the state of the migrations, for the database's health report. {@link layer} calls it. */
   readonly watchMigrations?:
     | ((status: Effect.Effect<HealthStatus | null>) => Effect.Effect<void, never, Self>)
@@ -204,7 +206,13 @@ const on = <Self, A, R>(
   Effect.gen(function*() {
     const { name } = yield* database.info
     const context = yield* Effect.context<Self>()
-    const inside = database.session(Effect.suspend(() => operation(name, access)))
+    const migrating = Effect.suspend(() => operation(name, access))
+    const inside = database.session(
+      Effect.mapInputContext(
+        database.keepSession?.(migrating) ?? migrating,
+        (own: Context.Context<R | SqlClient.SqlClient>) => Context.merge(context, own)
+      )
+    )
     const access: Access = {
       status: Effect.mapInputContext(
         database.transactionStatus ?? Effect.succeed("idle"),

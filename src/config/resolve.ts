@@ -271,6 +271,7 @@ const complete = (
     optional(row) ?? row.defaults[preset]
 
   let type = optional(address.type)
+  let isUnconfigured = false
   if (merged.type === undefined && !earlier.has("type") && !earlier.has("url") && merged.url === undefined) {
     const part = [address.host, address.port, address.username, address.password, address.ssl]
       .find((row) => lookup(merged, row.option) !== undefined)
@@ -284,6 +285,8 @@ const complete = (
       )
     } else if (environment === "production") {
       faults.push(notConfigured(name, environment))
+    } else {
+      isUnconfigured = optional(address.database) === undefined
     }
   }
   type ??= "sqlite"
@@ -371,6 +374,7 @@ const complete = (
     name,
     environment,
     type,
+    ...(isUnconfigured ? { isUnconfigured } : {}),
     filename,
     hosts,
     targetSessionAttrs: value(address.targetSessionAttrs),

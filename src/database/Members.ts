@@ -159,6 +159,13 @@ export interface Members<Self> {
   ) => Effect.Effect<void, never, Scope.Scope | Self>
 
   /**
+   * Says that the session around the effect is held for long on purpose: while the effect runs, no warning is written of it
+   * (see `pool.leakThreshold`). Outside of a session it is the effect. A session that has taken a lock of its own
+   * (`pg_advisory_lock`, `GET_LOCK`, `sp_getapplock`), or listens, needs no such word.
+   */
+  readonly keepSession: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
+
+  /**
    * Tells health how to ask for the state of the migrations. `DbMigrator.layer` calls it; who migrates by other means
    * may. The effect should be quick: it runs with every probe.
    */
@@ -270,6 +277,17 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         Effect.succeed(frameOf(engine, fiber)?.session.connection.transaction ?? "idle")
       )
     ),
+    keepSession: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      withEngine((engine) =>
+        Effect.withFiberRuntime<A, E, R>((fiber) => {
+          const session = frameOf(engine, fiber)?.session
+          return session === undefined ? effect : Effect.acquireUseRelease(
+            Effect.sync(() => session.keeping++),
+            () => effect,
+            () => Effect.sync(() => session.keeping--)
+          )
+        })
+      ),
     watchStatements: (listener) =>
       withEngine((engine) =>
         Effect.withFiberRuntime((fiber) => {

@@ -79,6 +79,19 @@ export const currentOpening: FiberRef.FiberRef<(opening: Opening) => Opening> = 
   () => FiberRef.unsafeMake<(opening: Opening) => Opening>(identity)
 )
 
+/**
+ * What a reader of the log has to know of an opening that went well; every other line of one is for debugging. It is unusual:
+ *
+ * - that nothing configures the database, so that it is a file of the working folder (tests do that on purpose),
+ * - that `prefer` found a server without TLS beyond this machine.
+ *
+ * What a pooler refuses has a line of its own.
+ */
+const unusualOf = (config: DbConfig.DbConfig, driver: Driver.Driver): string | undefined =>
+  config.isUnconfigured === true && config.environment !== "test"
+    ? "nothing configures the database, so it is this file"
+    : driver.unusual?.()
+
 const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ?? error, message: error.message })
 
 /**
@@ -127,8 +140,9 @@ export const make = (
     }
     engine.metrics.engineCreated()
     const { acquireTimeout, maxLifetime, overflow, size, validateAfter } = config.pool
-    // Tests open a database every moment.
-    yield* engine.log.line(config.environment === "test" ? LogLevel.Debug : LogLevel.Info, "database opened", {
+    const unusual = unusualOf(config, driver)
+    yield* engine.log.line(unusual === undefined ? LogLevel.Debug : LogLevel.Info, "database opened", {
+      ...(unusual === undefined ? {} : { unusual }),
       operation: "open",
       engine: engine.metrics.engineCreations,
       durationMillis: clock.unsafeCurrentTimeMillis() - started,

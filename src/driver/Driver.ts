@@ -128,6 +128,11 @@ export interface Connection {
   readonly transaction: TransactionStatus
   /** Whether statements since the last reset may have changed state that the next borrower would see. */
   readonly dirty: boolean
+  /**
+   * A statement has taken what its session keeps until it gives it back or ends: a lock of the session, LISTEN. Until all is
+   * given back at once, or the connection is reset. `undefined` where there is no such thing.
+   */
+  readonly holds?: boolean | undefined
   /** The link is gone: every further request fails with `ConnectionError`. */
   readonly lost: boolean
   /** Called once when the link breaks while nothing runs (or after the running request has failed). */
@@ -296,6 +301,8 @@ export interface Driver {
    * one only.
    */
   readonly module?: (() => string | undefined) | undefined
+  /** What is unusual of the connections that were opened so far, in words, without a secret; `undefined` for nothing. */
+  readonly unusual?: (() => string | undefined) | undefined
   readonly compiler: Compiler
   /** Renames columns of answers, where the configuration asks for it. */
   readonly transformRows: (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined

@@ -22,6 +22,7 @@ import { unsupported } from "./mssql/settings.js"
 import { transactionSql } from "./mssql/transaction.js"
 import { mostParameters } from "./mssql/values.js"
 import { unreadable } from "./mssql/wire.js"
+import { Unencrypted } from "./Unencrypted.js"
 
 export {
   /**
@@ -145,6 +146,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
   if (fault !== undefined) {
     return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
   }
+  const unencrypted = new Unencrypted()
   const driver: Driver = {
     dialect: "mssql",
     target: targetOf(config),
@@ -154,7 +156,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
       ? undefined
       : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array,
     transaction: transactionSql,
-    open: makeOpen(config),
+    open: makeOpen(config, unencrypted),
+    unusual: unencrypted.remark,
     createDatabase: createDatabase(config, makeOpen),
     mostParameters,
     maxConnections: undefined,

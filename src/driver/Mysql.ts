@@ -19,6 +19,7 @@ import { services } from "./mysql/client.js"
 import { makeOpen } from "./mysql/open.js"
 import { implicitCommits } from "./mysql/script.js"
 import { quoteName, unsupported } from "./mysql/settings.js"
+import { Unencrypted } from "./Unencrypted.js"
 
 export {
   /**
@@ -101,6 +102,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
   if (fault !== undefined) {
     return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
   }
+  const unencrypted = new Unencrypted()
   const driver: Driver = {
     dialect: "mysql",
     target: targetOf(config),
@@ -117,7 +119,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
       rollbackTo: (name) => `ROLLBACK TO SAVEPOINT ${quoteName(name)}`,
       release: (name) => `RELEASE SAVEPOINT ${quoteName(name)}`
     },
-    open: makeOpen(config),
+    open: makeOpen(config, unencrypted),
+    unusual: unencrypted.remark,
     createDatabase: config.database === undefined ? undefined : runAlone(
       makeOpen(maintenance(config, undefined)),
       // Whatever the server's default is: text of any language must fit.

@@ -147,6 +147,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
       readOnlyWithin: "SET TRANSACTION READ ONLY"
     },
     open: opened,
+    unusual: memory.unencrypted.remark,
     createDatabase: createDatabase(config, (config) => open(config, { texts, types, prepareLimit: 0 }, memory)),
     // Its cursors ask for fewer where rows have been large; where they become so, this bounds what one fetch may bring.
     fetchSize: 1024,

@@ -140,6 +140,7 @@ export class Engine implements Ground {
           this.metrics.connectionFailed()
           this.failed(error, undefined)
         },
+        isKept: ({ borrower, connection }) => borrower?.isKept === true || connection.holds === true,
         onLeak: (_, holder) => this.log.leak(holder),
         onLeakReturned: (slot, heldForMillis) =>
           this.log.leakReturned(slot.borrower?.describe(clock.unsafeCurrentTimeMillis()), heldForMillis)

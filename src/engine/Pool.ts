@@ -459,11 +459,14 @@ export class Pool<C> {
       case "lent": {
         slot.ring(now, soon)
         if (leakThreshold > 0 && !slot.leakReported) {
-          if (now - slot.lentAt >= leakThreshold && slot.borrower !== undefined) {
+          if (now - slot.lentAt < leakThreshold || slot.borrower === undefined) {
+            soon(slot.lentAt + leakThreshold)
+          } else if (this.handling.isKept(slot)) {
+            // It may stay behind when what it was held for is given back.
+            soon(now + leakThreshold)
+          } else {
             slot.leakReported = true
             this.handling.onLeak(slot, slot.borrower.describe(now))
-          } else {
-            soon(slot.lentAt + leakThreshold)
           }
         }
         return

@@ -43,6 +43,8 @@ export class Session extends StatementQueue implements Borrower {
   /** The fiber that holds it as a resource of its own, as long as no other one uses it. */
   hands: AnyFiber | undefined = undefined
   readonly openedAt: number
+  /** How many effects that run in it say that it is held for long on purpose. */
+  keeping = 0
   /** The fiber in whose log its end is written, where that is wanted. */
   openedBy: AnyFiber | undefined = undefined
 
@@ -83,6 +85,10 @@ export class Session extends StatementQueue implements Borrower {
   /** Whether this fiber alone holds it in its hands: nobody else has used it, and there is nobody it could be with. */
   isHeldBy(fiber: AnyFiber): boolean {
     return this.hands === fiber && !hasChildren(fiber)
+  }
+
+  get isKept(): boolean {
+    return this.keeping > 0
   }
 
   /** A fiber runs a statement in it: in two pairs of hands, either can give it back. */

@@ -19,6 +19,8 @@ export interface Handling<C> {
   readonly retire: (connection: C, graceful: boolean, done: () => void) => void
   readonly onOpened: (slot: Slot<C>, millis: number) => void
   readonly onOpenFailed: (error: ConnectionError | TimeoutError) => void
+  /** Whether a slot that is held for long is meant to be. */
+  readonly isKept: (slot: Slot<C>) => boolean
   readonly onLeak: (slot: Slot<C>, holder: Holder) => void
   readonly onLeakReturned: (slot: Slot<C>, heldFor: number) => void
 }
@@ -30,6 +32,8 @@ export interface Borrower {
   readonly onDeadline: (now: number) => void
   /** The same of the slot's `queueDeadline`; only who sets it has to answer for it. */
   readonly onQueueDeadline?: (now: number) => void
+  /** Whether it says of itself that it holds the slot for as long as its program lasts. */
+  readonly isKept?: boolean
   /** Whether this fiber, and nobody else, can give it back. */
   readonly isHeldBy?: (fiber: AnyFiber) => boolean
   /**

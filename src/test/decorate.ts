@@ -32,6 +32,10 @@ export class Delegate implements Driver.Connection {
     return this.inner.dirty
   }
 
+  get holds(): boolean {
+    return this.inner.holds === true
+  }
+
   get lost(): boolean {
     return this.inner.lost
   }

@@ -287,6 +287,7 @@ class Real {
         },
         onOpened: () => {},
         onOpenFailed: () => {},
+        isKept: () => false,
         onLeak: () => {},
         onLeakReturned: () => {}
       },

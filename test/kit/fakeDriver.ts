@@ -186,6 +186,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
       readonly serverVersion = "fake 1.0"
       transaction: TransactionStatus = "idle"
       dirty = false
+      holds = false
       lost = false
       closed = false
       private saidGoodbye = false
@@ -290,8 +291,11 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
           case "RELEASE":
             if (this.transaction !== "open") this.violation(`${verb} without a transaction`)
             return undefined
-          case "SET":
           case "LISTEN":
+            this.dirty = true
+            this.holds = true
+            return undefined
+          case "SET":
           case "CREATE":
             this.dirty = true
             return undefined
@@ -392,6 +396,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
         this.request("reset", () => scripts.reset.take({ policy, connection: this }), done, () => {
           this.transaction = "idle"
           this.dirty = false
+          this.holds = false
         })
       }
 

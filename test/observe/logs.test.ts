@@ -9,7 +9,9 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as TestClock from "effect/TestClock"
+import { currentOpening } from "../../src/database/Opening.js"
 import { Db } from "../../src/Db.js"
+import * as DbConfig from "../../src/DbConfig.js"
 import * as DbHealth from "../../src/DbHealth.js"
 import * as DbRetry from "../../src/DbRetry.js"
 import { fakeDb } from "../kit/fakeDb.js"
@@ -49,7 +51,7 @@ describe("the log", () => {
         Effect.provide(Layer.provideMerge(layer, log.layer))
       )
       const [opened] = log.of("database opened")
-      assert.deepInclude(opened, { level: "INFO", database: "default", operation: "open", type: "postgresql" })
+      assert.deepInclude(opened, { level: "DEBUG", database: "default", operation: "open", type: "postgresql" })
       assert.isNumber(opened!["engine"])
       assert.deepInclude(opened, { "pool.size": 2, "pool.overflow": 0 })
       const [start] = log.of("session opened")
@@ -222,6 +224,78 @@ describe("the log", () => {
       const log = logged(LogLevel.Info)
       const { layer } = yield* fakeDb()
       yield* Db.session(Effect.void).pipe(Effect.provide(Layer.provideMerge(layer, log.layer)))
-      assert.deepStrictEqual(log.lines.map(({ message }) => message), ["database opened"])
+      assert.deepStrictEqual(log.lines, [])
+    }))
+
+  it.scoped("an opening that is unusual is told to all: a database that nothing configures, a network without TLS", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      const { layer } = yield* fakeDb()
+      const opened = (layer: Layer.Layer<Db, unknown>) =>
+        Effect.map(
+          Effect.exit(Layer.build(Layer.fresh(layer)).pipe(Effect.scoped, Effect.provide(log.layer))),
+          () => log.of("database opened").at(-1)!
+        )
+      assert.deepInclude(yield* opened(layer), { level: "DEBUG" })
+      // The resolved configuration says it.
+      const silent = yield* DbConfig.resolve("default", { environment: "development" })
+      assert.isTrue(silent.isUnconfigured)
+      for (
+        const options of [{ url: "sqlite://a.db" }, { filename: "a.db" }, { database: "a" }, {
+          type: "sqlite" as const
+        }]
+      ) {
+        assert.isUndefined(
+          (yield* DbConfig.resolve("default", { environment: "development", ...options })).isUnconfigured
+        )
+      }
+      const changed = (environment: DbConfig.Environment, unusual?: string) =>
+        Layer.locallyWith(layer, currentOpening, () => (opening) => ({
+          config: { ...opening.config, environment, isUnconfigured: unusual === undefined },
+          makeDriver: (config) =>
+            Effect.map(opening.makeDriver(config), (driver) => ({ ...driver, unusual: () => unusual }))
+        }))
+      assert.deepInclude(yield* opened(changed("development")), {
+        level: "INFO",
+        unusual: "nothing configures the database, so it is this file"
+      })
+      assert.deepInclude(yield* opened(changed("test")), { level: "DEBUG" })
+      assert.deepInclude(yield* opened(changed("production", "no TLS to db-1")), {
+        level: "INFO",
+        unusual: "no TLS to db-1"
+      })
+    }))
+
+  it.scoped("a session that listens, holds a lock, or says so is no leak; it is one when it stays behind that", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      const { layer } = yield* fakeDb({ pool: { size: 3, leakThreshold: "10 seconds" } })
+      const leaks = () => log.of("a connection is held for long").map(({ holder }) => holder)
+      yield* Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const done = yield* Deferred.make<void>()
+        const listener = yield* Effect.fork(
+          Effect.zipRight(Db.query("LISTEN a"), Effect.never).pipe(Db.session, Effect.withSpan("listener"))
+        )
+        const worker = yield* Effect.fork(
+          Db.keepSession(Effect.zipRight(Db.query("SELECT 1"), Deferred.await(gate))).pipe(
+            Effect.zipRight(Deferred.await(done)),
+            Db.session,
+            Effect.withSpan("worker")
+          )
+        )
+        yield* TestClock.adjust("25 seconds")
+        assert.deepStrictEqual(leaks(), [])
+        yield* Deferred.succeed(gate, undefined)
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(leaks(), ["worker"])
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(leaks(), ["worker"])
+        yield* Deferred.succeed(done, undefined)
+        yield* Fiber.join(worker)
+        yield* Fiber.interrupt(listener)
+        // Outside of a session there is nothing to keep.
+        assert.strictEqual(yield* Db.keepSession(Effect.succeed(1)), 1)
+      }).pipe(Effect.provide(Layer.provideMerge(layer, log.layer)))
     }))
 })

@@ -15,7 +15,7 @@ import { Job } from "./job.js"
 import type { Link } from "./link.js"
 import { factsText, lockText, setupText } from "./settings.js"
 import { type Prepared, Statements } from "./statements.js"
-import { traitsOf } from "./texts.js"
+import { takesLock, traitsOf } from "./texts.js"
 import { readOnlyMark } from "./transaction.js"
 import {
   binaryNull,
@@ -64,6 +64,7 @@ export class MssqlConnection implements Connection {
   id = 0
   serverVersion = ""
   dirty = false
+  holds = false
   lost = false
   /** Whether the database takes writes. */
   updateable = true
@@ -182,6 +183,7 @@ export class MssqlConnection implements Connection {
         if (error !== undefined && error !== null) return this.#failed(job, error)
         this.#statements.forget()
         this.dirty = false
+        this.holds = false
         this.#foreignLimits = false
         this.#lock = undefined
         this.#configure(job, () => this.#finish(job, undefined))
@@ -315,7 +317,10 @@ export class MssqlConnection implements Connection {
   #dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
     if (!this.#sendable(job)) return
     job.sent = true
-    if (job.traits.dirties) this.dirty = true
+    if (job.traits.dirties) {
+      this.dirty = true
+      if (takesLock(request.text)) this.holds = true
+    }
     if (job.traits.limits) this.#foreignLimits = true
     job.sentAt = performance.now()
     if (job.limit > 0) {

@@ -15,6 +15,7 @@ import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError } from "../../DbError.js"
 import type { TimeoutError } from "../../DbError.js"
 import { connectionError, timeoutError } from "../Failure.js"
+import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
 import { markColumn } from "./wire.js"
 
@@ -155,7 +156,11 @@ const connectSocket = (
  * @since 0.1.0
  * @category constructors
  */
-export const openLink = (config: DbConfig, host: Host): Effect.Effect<Link, ConnectionError | TimeoutError> =>
+export const openLink = (
+  config: DbConfig,
+  host: Host,
+  unencrypted?: Unencrypted
+): Effect.Effect<Link, ConnectionError | TimeoutError> =>
   Effect.flatMap(credentials(config), (login) =>
     Effect.async<Link, ConnectionError | TimeoutError>((resume) => {
       const { mode } = config.ssl
@@ -215,6 +220,7 @@ export const openLink = (config: DbConfig, host: Host): Effect.Effect<Link, Conn
         raw.removeAllListeners("errorMessage")
         if (dropped) return
         if (error === undefined || error === null) {
+          if (mode === "prefer" && !secured) unencrypted?.add(host)
           // Set by the connector, without which there is no connection.
           return resume(Effect.succeed({ raw, socket: socket! }))
         }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../DbError.js"
 import { connectionError, timeoutError } from "../Failure.js"
+import type { Unencrypted } from "../Unencrypted.js"
 import { MssqlConnection } from "./connection.js"
 import { openLink, whereIs } from "./link.js"
 
@@ -27,8 +28,12 @@ const asConnectionError = (error: DbError, config: DbConfig, where: string): Con
   })
 
 /** One host. An interrupt drops the socket. */
-const tryHost = (config: DbConfig, host: Host): Effect.Effect<MssqlConnection, ConnectionError | TimeoutError> =>
-  Effect.flatMap(openLink(config, host), (link) =>
+const tryHost = (
+  config: DbConfig,
+  host: Host,
+  unencrypted: Unencrypted | undefined
+): Effect.Effect<MssqlConnection, ConnectionError | TimeoutError> =>
+  Effect.flatMap(openLink(config, host, unencrypted), (link) =>
     Effect.async((resume) => {
       const connection = new MssqlConnection(config, whereIs(host), link)
       connection.setUp((error) => {
@@ -46,7 +51,10 @@ const tryHost = (config: DbConfig, host: Host): Effect.Effect<MssqlConnection, C
  * @since 0.1.0
  * @category constructors
  */
-export const makeOpen = (config: DbConfig): Effect.Effect<MssqlConnection, ConnectionError | TimeoutError> => {
+export const makeOpen = (
+  config: DbConfig,
+  unencrypted?: Unencrypted
+): Effect.Effect<MssqlConnection, ConnectionError | TimeoutError> => {
   const limit = config.pool.connectTimeout
   const all = config.hosts.map(whereIs).join(", ")
 
@@ -78,7 +86,7 @@ export const makeOpen = (config: DbConfig): Effect.Effect<MssqlConnection, Conne
     const failures: Array<ConnectionError | TimeoutError> = []
     let second: MssqlConnection | undefined
     for (const host of config.hosts) {
-      const result = yield* Effect.either(share(tryHost(config, host), host))
+      const result = yield* Effect.either(share(tryHost(config, host, unencrypted), host))
       if (result._tag === "Left") {
         failures.push(result.left)
         if (result.left._tag === "ConnectionError" && final.has(result.left.reason)) break

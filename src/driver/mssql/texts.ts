@@ -148,6 +148,14 @@ const readers = new Set([
 const count = (words: ReadonlyArray<string>, word: string): number => words.filter((one) => one === word).length
 
 /**
+ * Whether a text takes a lock by name, which its session holds until it releases it.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const takesLock = (text: string): boolean => /\bsp_getapplock\b[^;]*'session'/i.test(text)
+
+/**
  * Looks at a text. Cautious where it cannot know: what it does not recognise is taken to write and to leave something
  * behind. What a procedure or trigger does is not in the text.
  *

@@ -20,7 +20,7 @@ import { type Fields, isHeader, isSeveral, type Results, shape, textOptions } fr
 import { read, readUnder, type Script } from "./script.js"
 import { type Facts, factsOf, type Limits, limitText, sameLimits, setupText } from "./settings.js"
 import { Statements } from "./statements.js"
-import { type Traits, traitsOf } from "./texts.js"
+import { releasesLocks, takesLock, type Traits, traitsOf } from "./texts.js"
 import { encode, exceeds, Refused, RowDecoder } from "./values.js"
 
 const inTransactionFlags = 0x0001 | 0x2000
@@ -50,6 +50,7 @@ export class MysqlConnection implements Connection {
   id = 0
   serverVersion = ""
   dirty = false
+  holds = false
   lost = false
   onLost: ((error: ConnectionError) => void) | undefined = undefined
 
@@ -384,7 +385,10 @@ export class MysqlConnection implements Connection {
       job.phase = "run"
       // Read by mysql2 when a command begins, and one runs at a time.
       this.#raw.config.rowsAsArray = request.mode === "values"
-      if (job.traits.dirties) this.dirty = true
+      if (job.traits.dirties) {
+        this.dirty = true
+        if (takesLock(request.text)) this.holds = true
+      } else if (this.holds && releasesLocks(request.text)) this.holds = false
       if (job.traits.limits) this.#foreignLimits = true
       job.sentAt = performance.now()
       if (job.limit > 0 && job.timer === undefined) {
@@ -469,6 +473,7 @@ export class MysqlConnection implements Connection {
       this.id = facts.id
       this.serverVersion = facts.version
       this.dirty = false
+      this.holds = false
       this.#foreignLimits = false
       if (before !== undefined && before.database !== facts.database) {
         // Chosen by USE, where the configuration has none: MySQL cannot go back to that.

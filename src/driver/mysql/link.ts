@@ -11,6 +11,7 @@ import * as net from "node:net"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import { connectionError } from "../Failure.js"
+import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink, type RawError } from "./codes.js"
 
 /** What a packet of the server shows. mysql2 does not tell the flags that end a result set in any other way. */
@@ -205,13 +206,14 @@ const attempt = (
 export const openLink = (
   config: DbConfig,
   host: Host,
-  ssl: Mysql.SslOptions | undefined
+  ssl: Mysql.SslOptions | undefined,
+  unencrypted?: Unencrypted
 ): Effect.Effect<Link, ConnectionError> =>
   Effect.flatMap(credentials(config), (who) => {
     const first = attempt(config, host, who, ssl)
     return config.ssl.mode === "prefer"
       ? Effect.catchIf(first, (error) =>
         error.code === "HANDSHAKE_NO_SSL_SUPPORT", () =>
-        attempt(config, host, who, undefined))
+        Effect.tap(attempt(config, host, who, undefined), () => unencrypted?.add(host)))
       : first
   })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../DbError.js"
 import { connectionError, timeoutError } from "../Failure.js"
+import type { Unencrypted } from "../Unencrypted.js"
 import { MysqlConnection } from "./connection.js"
 import { type Endpoint, openLink, tlsOptions, whereIs } from "./link.js"
 import type { Facts } from "./settings.js"
@@ -50,7 +51,10 @@ const tryHost = (
  * @since 0.1.0
  * @category constructors
  */
-export const makeOpen = (config: DbConfig): Effect.Effect<MysqlConnection, ConnectionError | TimeoutError> => {
+export const makeOpen = (
+  config: DbConfig,
+  unencrypted?: Unencrypted
+): Effect.Effect<MysqlConnection, ConnectionError | TimeoutError> => {
   const limit = config.pool.connectTimeout
   const ssl = tlsOptions(config)
   // Interruptible where the caller is not: a limit could not end what cannot be interrupted.
@@ -62,7 +66,7 @@ export const makeOpen = (config: DbConfig): Effect.Effect<MysqlConnection, Conne
 
   const endpointOf = (host: Host): { readonly endpoint: Endpoint; readonly link: Endpoint["link"] } => {
     const where = whereIs(host)
-    const link = openLink(config, host, ssl)
+    const link = openLink(config, host, ssl, unencrypted)
     const within = bound(`${where} did not answer in time`)
     return { endpoint: { config, host, where, link: within(link), within }, link }
   }

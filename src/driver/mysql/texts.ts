@@ -69,6 +69,22 @@ export const traitsOf = (text: string): Traits => {
 }
 
 /**
+ * Whether a text takes a lock by name, which its session holds until it releases it.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const takesLock = (text: string): boolean => /\bget_lock\s*\(/i.test(text)
+
+/**
+ * Whether a text releases all such locks.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const releasesLocks = (text: string): boolean => /\brelease_all_locks\s*\(/i.test(text)
+
+/**
  * Whether a statement commits by itself what stands before it: DDL above all.
  *
  * @since 0.1.0

@@ -68,6 +68,7 @@ export class PgConnection implements Connection {
 
   transaction: TransactionStatus = "idle"
   dirty = false
+  holds = false
   lost = false
   onLost: ((error: ConnectionError) => void) | undefined
   /** Told of every NOTIFY. */
@@ -315,6 +316,7 @@ export class PgConnection implements Connection {
       if (this.transaction !== "idle") return done(this.failures.stillInTransaction())
       if (this.forgets) this.prepared.forgetAll()
       this.dirty = false
+      this.holds = false
       this.forgets = false
       this.foreignLimits = false
       done(undefined)
@@ -388,7 +390,10 @@ export class PgConnection implements Connection {
   }
 
   sendStatement(exchange: Exchange, text: Text, continues?: Exchange): void {
-    if (text.dirty && !this.isPooled) this.dirty = true
+    if (text.dirty && !this.isPooled) {
+      this.dirty = true
+      if (text.holding !== undefined) this.holds = text.holding === "takes"
+    }
     if (text.forgets && !this.isPooled) this.forgets = true
     if (text.limits) this.foreignLimits = true
     this.send(exchange, continues)

@@ -10,6 +10,7 @@ import type { ConnectionOptions } from "node:tls"
 import * as Pg from "pg"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
+import { Unencrypted } from "../Unencrypted.js"
 import { classifyLink, connectionError, timeoutError } from "./codes.js"
 import type { Settings } from "./connection.js"
 import { PgConnection } from "./connection.js"
@@ -33,13 +34,19 @@ export interface Memory {
   readonly plain: Set<string>
   /** What a pooler in front of the server has refused. */
   readonly learnt: Pooling.Learnt
+  /** The same servers, for whoever reads the log. */
+  readonly unencrypted: Unencrypted
 }
 
 /**
  * @since 0.1.0
  * @category constructors
  */
-export const remember = (): Memory => ({ plain: new Set(), learnt: { refused: new Set(), floatDigits: undefined } })
+export const remember = (): Memory => ({
+  plain: new Set(),
+  learnt: { refused: new Set(), floatDigits: undefined },
+  unencrypted: new Unencrypted()
+})
 
 /** Where to, in words, without a secret. */
 const place = (host: Host): string =>
@@ -243,7 +250,7 @@ const openHost = (options: Omit<Attempt, "tls">): Effect.Effect<PgConnection, Er
     Effect.catchAll((error) => {
       if (hasNoTls(error) && config.ssl.mode === "prefer") {
         memory.plain.add(key)
-        return attempt({ ...options, tls: undefined })
+        return Effect.tap(attempt({ ...options, tls: undefined }), () => memory.unencrypted.add(host))
       }
       // It may have got TLS since.
       memory.plain.delete(key)

@@ -41,6 +41,8 @@ export interface Text {
    * transaction of anybody, or never let go of it.
    */
   readonly lasting: string | undefined
+  /** Takes what is kept by holding the session (LISTEN, a lock of the session), or gives all of it back at once. */
+  readonly holding: "takes" | "releases" | undefined
   /** Removes prepared statements, or makes ones that are not ours. */
   readonly forgets: boolean
   /**
@@ -75,6 +77,8 @@ const ofSession: Readonly<Record<string, string>> = {
 const ofServer = words("database tablespace subscription")
 
 const advisoryLock = /^(?:pg_catalog\.)?pg_(?:try_)?advisory_(?:lock|unlock)/
+const takesLock = /^(?:pg_catalog\.)?pg_(?:try_)?advisory_lock/
+const releasesLocks = /^(?:pg_catalog\.)?pg_advisory_unlock_all$/
 
 /** Whether a call of `set_config`, from behind its parenthesis on, holds for the transaction only: its last argument is `true`. */
 const isLocal = (text: string, from: number): boolean => {
@@ -196,6 +200,7 @@ export const scan = (text: string): Text => {
   let ends = false
   let alone = false
   let lasting: string | undefined
+  let holding: Text["holding"]
   // Of the statement being read: a temporary table is made that COMMIT does not drop.
   let makesTemporary = false
   // Of the statement being read: its first two words, and the words before the place where we are.
@@ -234,6 +239,8 @@ export const scan = (text: string): Text => {
     ends ||= value === "commit" || value === "end" || value === "rollback" || value === "abort"
     alone ||= value === "vacuum"
     if (Object.hasOwn(ofSession, value)) lasting ??= ofSession[value]
+    if (value === "listen") holding = "takes"
+    if (value === "unlisten" && /^\s*\*/.test(text.slice(at))) holding = "releases"
     partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
     shapeless ||= value === "fetch" || value === "execute" || value === "call" || value === "move"
     forgets ||= value === "prepare" || value === "deallocate" || value === "discard"
@@ -248,6 +255,7 @@ export const scan = (text: string): Text => {
       (first === "alter" && value === "system") ||
       (first === "reindex" && (value === "database" || value === "schema" || value === "system"))
     if (first === "prepare" && value !== "transaction") lasting ??= "PREPARE"
+    if (first === "discard" && value === "all") holding = "releases"
     if (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") lasting ??= "SET"
     dirty ||= (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") ||
       (first === "create" && value === "extension")
@@ -271,7 +279,10 @@ export const scan = (text: string): Text => {
   }
 
   const parenthesis = (): void => {
-    if (advisoryLock.test(name)) lasting ??= "an advisory lock of the session"
+    if (advisoryLock.test(name)) {
+      lasting ??= "an advisory lock of the session"
+      holding = takesLock.test(name) ? "takes" : releasesLocks.test(name) ? "releases" : holding
+    }
     if (/^(?:pg_catalog\.)?set_config$/.test(name) && !isLocal(text, at)) {
       lasting ??= "set_config for the session"
     }
@@ -407,6 +418,7 @@ export const scan = (text: string): Text => {
     ends,
     alone: alone && statements === 1,
     lasting,
+    holding,
     forgets,
     reshapes,
     limits: limitSettings.test(text)
