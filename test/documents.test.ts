@@ -75,6 +75,23 @@ describe("the README", () => {
     }
   })
 
+  it("gives the overrides with which Drizzle's and Kysely's adapters are tested", () => {
+    const { devDependencies, overrides } = JSON.parse(read("package.json")) as {
+      readonly devDependencies: Readonly<Record<string, string>>
+      readonly overrides: Readonly<Record<string, unknown>>
+    }
+    const tested = ["@effect/sql-drizzle", "@effect/sql-kysely"]
+    const expected = { overrides: Object.fromEntries(tested.map((name) => [name, overrides[name]])) }
+    for (const path of ["README.md", "docs/coming-from.md"]) {
+      const text = read(path)
+      const blocks = [...text.matchAll(/```json\n([^]*?)```/g)].map(([, block]) => JSON.parse(block!) as unknown)
+      assert.deepInclude(blocks, expected, path)
+      for (const name of tested) {
+        assert.include(text, `\`${name}\` ${devDependencies[name]!.replace(/\.\d+$/, "")}`, path)
+      }
+    }
+  })
+
   it("names the versions of OpenTelemetry and Prometheus that are tested", () => {
     type Versions = Readonly<Record<string, string>>
     const { devDependencies }: { readonly devDependencies: Versions } = JSON.parse(read("package.json"))

@@ -24,12 +24,16 @@ const { key } = SqlClient.TransactionConnection
  * so that each refers to that of the frame around it on another database.
  */
 class FrameConnection implements SqlConnection.Connection {
-  /** The service's value. There is one for each frame: resolvers put requests into one batch when theirs is the same. */
+  /**
+   * The service's value. There is one for each frame: resolvers put requests into one batch when theirs is the same. It is frozen,
+   * so that it gives this very object through a proxy, too: `@effect/sql-kysely` puts one around all that an effect made of a
+   * query touches, contexts with it.
+   */
   readonly service: readonly [SqlConnection.Connection, depth: number]
   private made: SqlConnection.Connection | undefined = undefined
 
   constructor(readonly engine: Engine, readonly frame: Frame, readonly around: FrameConnection | undefined) {
-    this.service = [this, frame.depth]
+    this.service = Object.freeze([this, frame.depth] as const)
   }
 
   private get statements(): SqlConnection.Connection {

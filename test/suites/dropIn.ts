@@ -2,6 +2,7 @@
  * What is written for the published clients of `@effect/sql` runs over a layer: each member of `SqlClient`, `Connection` and
  * `Statement`, and what builds on them. Nothing here knows of dblive: the suite holds for the published clients, too.
  */
+import { builders } from "./dropIn/builders.js"
 import { client } from "./dropIn/client.js"
 import { cluster } from "./dropIn/cluster.js"
 import { connection } from "./dropIn/connection.js"
@@ -26,4 +27,5 @@ export const dropIn = (target: DropIn): void =>
     queue(target)
     cluster(target)
     eventLog(target)
+    builders(target)
   })
