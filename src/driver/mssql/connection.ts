@@ -57,6 +57,13 @@ interface Receiver {
 type Row = ReadonlyArray<{ readonly value: unknown }>
 
 /**
+ * The published client's `raw` is the rows, of all statements together. What tedious tells beside them is there for who asks, and
+ * does not show.
+ */
+const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): ReadonlyArray<unknown> =>
+  Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -134,7 +141,7 @@ export class MssqlConnection implements Connection {
             job,
             undefined,
             request.mode === "raw"
-              ? { rowCount: rowCount ?? 0, rows, recordsets: sets }
+              ? rawOf(sets, rowCount ?? 0)
               : request.mode === "sets"
               ? sets
               : rows
