@@ -5,7 +5,7 @@ import type { Outcome } from "../../DbError.js"
 import type { Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import { backup } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
-import { withIndex } from "./constraint.js"
+import { keepsRows, withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
 import { type Holder, WriteAheadLog } from "./file.js"
 import type { Handle, Shared } from "./handle.js"
@@ -316,7 +316,7 @@ export class SqliteConnection<E> implements Holder {
     if (isBusy(cause) && (begin !== undefined || this.repeatable(request, wasOpen))) {
       return this.repeat(cause, task, since ?? { started: performance.now(), attempts: 0 })
     }
-    const outcome = this.applied
+    const outcome = this.applied || !preparing && begin === undefined && keepsRows(this.db, cause, request.text)
       ? "Unknown"
       : preparing || begin !== undefined
       ? "NotSent"

@@ -2,7 +2,7 @@
  * The name of a unique index. SQLite tells the columns that were not unique, and not the index; other databases tell the
  * index, by which programs catch the error.
  */
-import { Fault } from "./codes.js"
+import { codeOf, Fault } from "./codes.js"
 import type { Database } from "./module.js"
 
 /** `origin = 'c'`: made by CREATE INDEX. The others have names that SQLite has made up. */
@@ -27,5 +27,35 @@ export const withIndex = (db: Database, fault: Fault): Fault => {
   } catch {
     // The error to be told is the one that there was.
     return fault
+  }
+}
+
+const failing = /\b(?:or|on\s+conflict)\s+fail\b|\braise\s*\(\s*fail\b/i
+
+/** The triggers, and what may say FAIL. */
+const schema = `
+  SELECT type, sql FROM (SELECT type, sql FROM sqlite_schema UNION ALL SELECT type, sql FROM sqlite_temp_schema)
+  WHERE type = 'trigger' OR sql LIKE '%fail%'`
+
+/**
+ * Whether a statement that failed may have left something behind: with FAIL as the resolution of a conflict, and with `RAISE(FAIL)`,
+ * SQLite keeps what was done before the row that failed. It counts the rows of the statement itself; those that triggers wrote are not
+ * counted, so there the schema has to tell.
+ */
+export const keepsRows = (db: Database, cause: unknown, text: string): boolean => {
+  if (codeOf(cause)?.startsWith("SQLITE_CONSTRAINT") !== true) {
+    return false
+  }
+  try {
+    const changed = db.prepare("SELECT changes()").pluck().get()
+    if (changed !== 0) {
+      return true
+    }
+    const found = db.prepare(schema).all([]) as ReadonlyArray<{ readonly type: string; readonly sql: string | null }>
+    return found.some(({ type }) => type === "trigger") &&
+      (failing.test(text) || found.some(({ sql }) => sql !== null && failing.test(sql)))
+  } catch {
+    // What is not known is not claimed.
+    return true
   }
 }
