@@ -89,6 +89,20 @@ export interface TypeParsers {
 }
 
 /**
+ * What becomes of a number in JSON that a double cannot hold: an integer beyond 2^53, a long decimal, `1e400`.
+ *
+ * - `exact`: an object of a class that extends `Number`. It counts as the nearest double (`valueOf`), prints its digits
+ *   (`String(n)`), and is written back with them.
+ * - `bigint`: the same, but integers are `bigint`s.
+ * - `refuse`: the statement fails with a `QueryError` of reason `DataError`.
+ * - `number`: the nearest double, as `JSON.parse` makes it.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type JsonNumbers = "exact" | "bigint" | "refuse" | "number"
+
+/**
  * The pool's settings, as given.
  *
  * @since 0.1.0
@@ -311,6 +325,11 @@ export interface Options {
   readonly transformResultNames?: ((name: string) => string) | undefined
   /** Whether the keys of JSON values are renamed too. Defaults to true. */
   readonly transformJson?: boolean | undefined
+  /**
+   * PostgreSQL, MySQL, MariaDB: what becomes of a number in JSON that a double cannot hold. Defaults to `exact`, which keeps its
+   * digits.
+   */
+  readonly jsonNumbers?: JsonNumbers | undefined
   /** Added to the spans of statements. */
   readonly spanAttributes?: Readonly<Record<string, unknown>> | undefined
   /** How many connections there are, and how they are kept. */
@@ -464,6 +483,8 @@ export interface DbConfig {
   readonly transformQueryNames: ((name: string) => string) | undefined
   readonly transformResultNames: ((name: string) => string) | undefined
   readonly transformJson: boolean
+  /** Defaults to `exact`. */
+  readonly jsonNumbers?: JsonNumbers | undefined
   readonly spanAttributes: Readonly<Record<string, unknown>>
   readonly pool: Pool
   readonly limits: Limits

@@ -400,6 +400,7 @@ const complete = (
     transformQueryNames: merged.transformQueryNames,
     transformResultNames: merged.transformResultNames,
     transformJson: merged.transformJson ?? true,
+    jsonNumbers: value(behaviour.jsonNumbers),
     spanAttributes: merged.spanAttributes ?? {},
     pool: {
       size,

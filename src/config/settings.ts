@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { ChannelBinding, Health, Limits, Log, Pool, Setting, Tracing } from "../DbConfig.js"
+import type { ChannelBinding, Health, JsonNumbers, Limits, Log, Pool, Setting, Tracing } from "../DbConfig.js"
 import { fromHostOption } from "./draft.js"
 import type { Kind } from "./kinds.js"
 import {
@@ -453,6 +453,13 @@ export const behaviour = {
     defaults: "auto",
     meaning: "SQLite: what opens its files; `auto`: better-sqlite3 where it can be loaded, else node:sqlite",
     example: "node:sqlite",
+    shared: false
+  }),
+  jsonNumbers: tuned("jsonNumbers", ["JSON_NUMBERS"], {
+    kind: word<JsonNumbers>(["exact", "bigint", "refuse", "number"]),
+    defaults: "exact",
+    meaning: "a number in JSON that a double cannot hold: kept with its digits, as a bigint, refused, or rounded",
+    example: "refuse",
     shared: false
   }),
   connectOnStart: tuned("connectOnStart", ["CONNECT_ON_START"], {

@@ -121,7 +121,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
   }
   const memory = remember()
   const texts = new Texts(rememberedTexts)
-  const types = new Types(config.types)
+  const types = new Types(config.types, config.jsonNumbers)
   const target = targetOf(config)
   const opened = open(config, {
     texts,

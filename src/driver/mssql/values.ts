@@ -8,6 +8,8 @@ import * as Redacted from "effect/Redacted"
 import * as Tedious from "tedious"
 import type { DataType, ParameterData } from "tedious/lib/data-type.js"
 import type { ParameterOptions } from "tedious/lib/request.js"
+import { JsonNumber } from "../JsonNumber.js"
+import * as JsonText from "../JsonText.js"
 import { Moment } from "./moment.js"
 import { dateTime2, dateTimeOffset, exactType, float } from "./types.js"
 
@@ -119,6 +121,7 @@ const encodeObject = (name: string, value: object, index: number): Parameter | R
   if (Buffer.isBuffer(value)) return binary(name, value)
   if (ArrayBuffer.isView(value)) return binary(name, Buffer.from(value.buffer, value.byteOffset, value.byteLength))
   if (value instanceof ArrayBuffer) return binary(name, Buffer.from(value))
+  if (value instanceof JsonNumber) return text(name, value.digits)
   if (Redacted.isRedacted(value)) {
     return new Refused(index, "a Redacted", "unwrap it with Redacted.value where the secret itself is to be stored")
   }
@@ -146,15 +149,14 @@ const encodeObject = (name: string, value: object, index: number): Parameter | R
   }
   let lossy: string | undefined
   try {
-    const json = JSON.stringify(value, (_, item: unknown) => {
+    const json = JsonText.stringify(value, (item) => {
       if (typeof item === "number" && !Number.isFinite(item)) lossy = "NaN or an infinity"
       if (typeof item === "symbol" || typeof item === "function") lossy = `a ${typeof item}`
-      return item
     })
     if (lossy === undefined && json !== undefined) return text(name, json)
   } catch (error) {
-    // Told apart by type: a cycle and a bigint are the two things JSON.stringify itself throws for.
-    lossy = error instanceof TypeError ? "a bigint or a cycle" : "what its toJSON refuses"
+    // Told apart by type: a cycle is what JSON.stringify itself throws for.
+    lossy = error instanceof TypeError ? "a cycle" : "what its toJSON refuses"
   }
   return new Refused(index, `an object that JSON cannot hold: there is ${lossy ?? "nothing"} in it`, "convert it first")
 }

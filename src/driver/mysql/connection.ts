@@ -10,6 +10,7 @@ import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../Driver.js"
 import { connectionError, keptLimit, timeoutError } from "../Failure.js"
+import { Inexact } from "../JsonText.js"
 import { stop } from "./cancel.js"
 import { classify, classifyLink, lookup, queryError, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
@@ -117,7 +118,8 @@ export class MysqlConnection implements Connection {
     }, (job, params) => {
       cursor = new RowCursor({
         raw: this.#raw,
-        decoder: (fields) => new RowDecoder(fields, request.mode === "values", request.safeIntegers),
+        decoder: (fields) => new RowDecoder(fields, request, this.#endpoint.config.jsonNumbers),
+        unreadable: (cause) => this.#unreadable(job, cause),
         answered: (error) => {
           if (job.finished) return
           if (error !== undefined) return this.#failed(job, error)
@@ -261,7 +263,7 @@ export class MysqlConnection implements Connection {
         })
       )
     }
-    const params = encode(request.params)
+    const params = encode(request.params, this.#link.mariadb)
     if (params instanceof Refused) {
       return this.#finish(
         job,
@@ -323,8 +325,29 @@ export class MysqlConnection implements Connection {
       request,
       params,
       (start) =>
-        this.#send(job, start, (results, fields) => next(shape(request, results, fields), isSeveral(results, fields)))
+        this.#send(job, start, (results, fields) => {
+          let answer: unknown
+          try {
+            answer = shape(request, results, fields, this.#endpoint.config.jsonNumbers)
+          } catch (cause) {
+            return this.#finish(job, this.#unreadable(job, cause))
+          }
+          next(answer, isSeveral(results, fields))
+        })
     )
+  }
+
+  /** A statement that has run, with an answer that is not read otherwise than it is. */
+  #unreadable(job: Job, cause: unknown): DbError {
+    return queryError("DataError", {
+      database: this.#endpoint.config.name,
+      statement: job.part?.text ?? job.text,
+      what: cause instanceof Inexact
+        ? `a value of the answer is ${cause.message}`
+        : "a value of the answer could not be read",
+      outcome: "Unknown",
+      cause
+    })
   }
 
   /** A text that may be several statements: it is cut, where the server would not do that by itself. */

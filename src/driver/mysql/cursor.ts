@@ -21,6 +21,7 @@ import type { RowDecoder } from "./values.js"
 export interface CursorOwner {
   readonly raw: Raw
   readonly decoder: (fields: ReadonlyArray<FieldPacket>) => RowDecoder
+  readonly unreadable: (cause: unknown) => DbError
   /** The server has answered the whole statement, or failed it. */
   readonly answered: (error: RawError | undefined) => void
   /** Stops the statement on the server. */
@@ -35,6 +36,7 @@ export interface CursorOwner {
 export class RowCursor extends FlowingCursor {
   readonly #owner: CursorOwner
   #decoder: RowDecoder | undefined
+  #fault: DbError | undefined
 
   constructor(owner: CursorOwner, opened: Done<Cursor>) {
     super(opened)
@@ -52,8 +54,16 @@ export class RowCursor extends FlowingCursor {
     query.on("result", (row: unknown) => {
       // A header is no row: what a procedure ends with, or the answer of a statement without rows.
       if (!this.flows || this.#decoder === undefined || isHeader(row)) return
-      // An array or an object, as mysql2 was told to give.
-      this.push(this.#decoder.row(row as Record<string, unknown>))
+      let decoded: unknown
+      try {
+        // An array or an object, as mysql2 was told to give.
+        decoded = this.#decoder.row(row as Record<string, unknown>)
+      } catch (cause) {
+        // Not from within mysql2, which would give up the connection.
+        this.#fault = this.#owner.unreadable(cause)
+        return this.discard()
+      }
+      this.push(decoded)
     })
     query.on("error", (error: RawError) => {
       failed = true
@@ -62,6 +72,10 @@ export class RowCursor extends FlowingCursor {
     query.on("end", () => {
       if (!failed) this.#owner.answered(undefined)
     })
+  }
+
+  override end(error: DbError | undefined): void {
+    super.end(error ?? this.#fault)
   }
 
   protected pause(): void {

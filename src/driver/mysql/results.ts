@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { FieldPacket, ResultSetHeader } from "mysql2"
+import type { JsonNumbers } from "../../DbConfig.js"
 import type { Request } from "../Driver.js"
 import { RowDecoder } from "./values.js"
 
@@ -38,24 +39,29 @@ const isSeveralFields = (fields: Fields): fields is ReadonlyArray<ReadonlyArray<
 export const isSeveral = (results: Results, fields: Fields): results is ReadonlyArray<unknown> =>
   Array.isArray(results) && isSeveralFields(fields)
 
-const shapeOne = (request: Request, result: unknown, fields: ReadonlyArray<FieldPacket> | undefined): unknown =>
+const shapeOne = (
+  request: Request,
+  result: unknown,
+  fields: ReadonlyArray<FieldPacket> | undefined,
+  numbers: JsonNumbers | undefined
+): unknown =>
   Array.isArray(result) && fields !== undefined
-    ? new RowDecoder(fields, request.mode === "values", request.safeIntegers).rows(result)
+    ? new RowDecoder(fields, request, numbers).rows(result)
     : request.mode === "raw"
     ? result
     : []
 
 /**
- * The results in the shape of the request's mode.
+ * The results in the shape of the request's mode. Throws `Inexact`, where such numbers are refused.
  *
  * @since 0.1.0
  * @category shaping
  */
-export const shape = (request: Request, results: Results, fields: Fields): unknown =>
+export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers | undefined): unknown =>
   isSeveral(results, fields) && isSeveralFields(fields)
-    ? results.map((result, i) => shapeOne(request, result, fields[i]))
+    ? results.map((result, i) => shapeOne(request, result, fields[i], numbers))
     // Not several, so the fields are those of one result.
-    : shapeOne(request, results, fields as ReadonlyArray<FieldPacket> | undefined)
+    : shapeOne(request, results, fields as ReadonlyArray<FieldPacket> | undefined, numbers)
 
 const toNumber = (text: string | null): number | null => text === null ? null : Number(text)
 

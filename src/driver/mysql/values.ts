@@ -6,6 +6,10 @@
 import * as Redacted from "effect/Redacted"
 import type { FieldPacket } from "mysql2"
 import Mysql from "mysql2"
+import type { JsonNumbers } from "../../DbConfig.js"
+import type { Request } from "../Driver.js"
+import { JsonNumber } from "../JsonNumber.js"
+import * as JsonText from "../JsonText.js"
 import { microsecondsOf, Timestamp } from "../Timestamp.js"
 import { undisguise } from "./columns.js"
 
@@ -46,7 +50,11 @@ const isWellFormed = (text: string): boolean => (text as string & { isWellFormed
 
 const halfSurrogate = "text with half of a surrogate pair"
 
-const encodeObject = (value: object, index: number): unknown => {
+/** MySQL makes doubles of other numbers in its JSON; MariaDB keeps the text. */
+const isInMysqlJson = (digits: string): boolean =>
+  /^-?\d+$/.test(digits) && BigInt(digits) >= minInt64 && BigInt(digits) <= maxUint64
+
+const encodeObject = (value: object, index: number, mariadb: boolean): unknown => {
   if (value instanceof Date) {
     const year = value.getUTCFullYear()
     if (Number.isNaN(year)) return new Refused(index, "an invalid Date", "check the date before it is written")
@@ -58,6 +66,7 @@ const encodeObject = (value: object, index: number): unknown => {
   if (Buffer.isBuffer(value)) return value
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   if (value instanceof ArrayBuffer) return Buffer.from(value)
+  if (value instanceof JsonNumber) return value.digits
   if (Redacted.isRedacted(value)) {
     return new Refused(index, "a Redacted", "unwrap it with Redacted.value where the secret itself is to be stored")
   }
@@ -70,20 +79,20 @@ const encodeObject = (value: object, index: number): unknown => {
   }
   let lossy: string | undefined
   try {
-    const text = JSON.stringify(value, (_, item: unknown) => {
+    const text = JsonText.stringify(value, (item, digits) => {
+      if (digits !== undefined && !mariadb && !isInMysqlJson(digits)) lossy = "a number that MySQL would round"
       if (typeof item === "number" && !Number.isFinite(item)) lossy = "NaN or an infinity"
       if (typeof item === "symbol" || typeof item === "function") lossy = `a ${typeof item}`
-      return item
     })
     if (lossy === undefined && text !== undefined) return TypedParameter.JSON(text)
   } catch (error) {
-    // Told apart by type: a cycle and a bigint are the two things JSON.stringify itself throws for.
-    lossy = error instanceof TypeError ? "a bigint or a cycle" : "what its toJSON refuses"
+    // Told apart by type: a cycle is what JSON.stringify itself throws for.
+    lossy = error instanceof TypeError ? "a cycle" : "what its toJSON refuses"
   }
   return new Refused(index, `an object that JSON cannot hold: there is ${lossy ?? "nothing"} in it`, "convert it first")
 }
 
-const encodeOne = (value: unknown, index: number): unknown => {
+const encodeOne = (value: unknown, index: number, mariadb: boolean): unknown => {
   switch (typeof value) {
     case "string":
       return isWellFormed(value)
@@ -106,7 +115,7 @@ const encodeOne = (value: unknown, index: number): unknown => {
     case "boolean":
       return value
     case "object":
-      return value === null ? null : encodeObject(value, index)
+      return value === null ? null : encodeObject(value, index, mariadb)
     case "undefined":
       return new Refused(index, "undefined", "use null for a missing value")
     default:
@@ -117,13 +126,14 @@ const encodeOne = (value: unknown, index: number): unknown => {
 /**
  * Parameters as mysql2 is to send them, or why one of them is refused.
  *
+ * @param mariadb whether the server is one of MariaDB, which keeps every digit of JSON
  * @since 0.1.0
  * @category encoding
  */
-export const encode = (params: ReadonlyArray<unknown>): Array<unknown> | Refused => {
+export const encode = (params: ReadonlyArray<unknown>, mariadb: boolean): Array<unknown> | Refused => {
   const encoded = new Array<unknown>(params.length)
   for (let i = 0; i < params.length; i++) {
-    const value = encodeOne(params[i], i)
+    const value = encodeOne(params[i], i, mariadb)
     if (value instanceof Refused) return value
     encoded[i] = value
   }
@@ -154,10 +164,11 @@ const decodeTime = (decimals: number) => (text: string): string => {
   return shown >= decimals ? text : `${text}${point === -1 ? "." : ""}${"0".repeat(decimals - shown)}`
 }
 
-const decodeJson = (text: string): unknown => {
+const decodeJson = (numbers: JsonNumbers) => (text: string): unknown => {
   try {
-    return JSON.parse(text)
-  } catch {
+    return JsonText.parse(text, numbers, true)
+  } catch (cause) {
+    if (cause instanceof JsonText.Inexact) throw cause
     // A LONGTEXT that calls itself JSON on MariaDB and has lost its check: the text says what is there.
     return text
   }
@@ -165,8 +176,8 @@ const decodeJson = (text: string): unknown => {
 
 type Decode = (value: never) => unknown
 
-const decoderOf = (field: FieldPacket, safeIntegers: boolean): Decode | undefined => {
-  if (field.extendedFormat === "json") return decodeJson
+const decoderOf = (field: FieldPacket, safeIntegers: boolean, numbers: JsonNumbers): Decode | undefined => {
+  if (field.extendedFormat === "json") return decodeJson(numbers)
   switch (field.columnType) {
     case Types.DATE:
     case Types.NEWDATE:
@@ -176,7 +187,7 @@ const decoderOf = (field: FieldPacket, safeIntegers: boolean): Decode | undefine
     case Types.TIME:
       return field.decimals > 0 && field.decimals <= 6 ? decodeTime(field.decimals) : undefined
     case Types.JSON:
-      return decodeJson
+      return decodeJson(numbers)
     case Types.LONGLONG:
       return safeIntegers ? (BigInt as (value: number | string) => bigint) : undefined
     default:
@@ -202,11 +213,16 @@ export class RowDecoder {
   private readonly columns: ReadonlyArray<Column>
   private readonly named: ((row: Record<string, unknown>) => Record<string, unknown>) | undefined
 
-  constructor(fields: ReadonlyArray<FieldPacket>, asArrays: boolean, safeIntegers: boolean) {
+  constructor(
+    fields: ReadonlyArray<FieldPacket>,
+    { mode, safeIntegers }: Pick<Request, "mode" | "safeIntegers">,
+    numbers: JsonNumbers = "exact"
+  ) {
+    const asArrays = mode === "values"
     const columns: Array<Column> = []
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!
-      const decode = decoderOf(field, safeIntegers)
+      const decode = decoderOf(field, safeIntegers, numbers)
       if (asArrays) {
         if (decode !== undefined) columns.push({ key: i, decode })
       } else if (decode !== undefined && !fields.slice(i + 1).some((other) => other.name === field.name)) {
@@ -218,7 +234,7 @@ export class RowDecoder {
     this.named = asArrays ? undefined : undisguise(fields)
   }
 
-  /** Changes the row in place, as long as it can keep its names. */
+  /** Changes the row in place, as long as it can keep its names. Throws `Inexact`, where such numbers are refused. */
   row(row: Record<string | number, unknown>): unknown {
     for (const { decode, key } of this.columns) {
       const value = row[key]

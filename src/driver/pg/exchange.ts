@@ -6,6 +6,7 @@
  */
 import type { DbError, Outcome } from "../../DbError.js"
 import type { Done, Request } from "../Driver.js"
+import { Inexact } from "../JsonText.js"
 import { emptyRows } from "../row.js"
 import type { ServerError } from "./codes.js"
 import { queryError } from "./codes.js"
@@ -80,7 +81,7 @@ export class Ping extends Exchange {
 export const readError = (connection: PgConnection, cause: unknown, statement: string): DbError =>
   queryError({
     reason: "DataError",
-    what: cause instanceof Unreadable
+    what: cause instanceof Unreadable || cause instanceof Inexact
       ? `a value of the answer is ${cause.message}`
       : "a value of the answer could not be read",
     outcome: "Unknown",

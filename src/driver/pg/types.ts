@@ -4,12 +4,16 @@
  * @since 0.2.0
  */
 import * as Pg from "pg"
-import type { TypeParsers } from "../../DbConfig.js"
+import type { JsonNumbers, TypeParsers } from "../../DbConfig.js"
+import * as JsonText from "../JsonText.js"
 import * as PgArray from "./array.js"
 import { type Decode, decoderOf } from "./values.js"
 
 // `pg` types the oid as an enumeration of the built-in types; it takes any.
 const fromPg = Pg.types.getTypeParser as (oid: number, format: "text") => Decode
+
+/** `pg` 8 binds `JSON.parse`; any other parser was set by the program. */
+const isPlain = (parser: Decode): boolean => parser === JSON.parse || parser.name === "bound parse"
 
 /** What `pg` gives for a type that it does not read: the text. */
 const unread = fromPg(0xffff_fff0, "text")
@@ -109,15 +113,27 @@ const mostKnown = 10_000
  */
 export class Types {
   private readonly known = new Map<number, Known>()
+  /** How JSON is read, where `pg` was not told otherwise by the program. */
+  private readonly json = new Map<number, Decode>()
 
   constructor(
     /** Parsers of the program's own. */
-    private readonly parsers: TypeParsers | undefined
-  ) {}
+    private readonly parsers: TypeParsers | undefined,
+    numbers: JsonNumbers = "exact"
+  ) {
+    const json: Decode = (text) => JsonText.parse(text, numbers, true)
+    // `jsonb` is written by the server, which knows no exponents.
+    const jsonb: Decode = (text) => JsonText.parse(text, numbers, false)
+    if (isPlain(fromPg(114, "text"))) this.json.set(114, json)
+    if (isPlain(fromPg(3802, "text"))) this.json.set(3802, jsonb)
+    if (fromPg(199, "text") === fromPg(3807, "text")) {
+      this.json.set(199, (text) => PgArray.parse(text, json)).set(3807, (text) => PgArray.parse(text, jsonb))
+    }
+  }
 
   /** How a type is read; `undefined` where the catalog has to be asked first. */
   decoder(oid: number, safeIntegers: boolean): Decode | undefined {
-    const own = decoderOf(oid, safeIntegers, this.chosen(oid))
+    const own = decoderOf(oid, safeIntegers, this.chosen(oid) ?? this.json.get(oid))
     if (own !== undefined) return own
     const given = fromPg(oid, "text")
     if (given !== unread || scalars.has(oid)) return given

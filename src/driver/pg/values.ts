@@ -5,6 +5,8 @@
  */
 import * as Redacted from "effect/Redacted"
 import { isAnyArrayBuffer, isDate, isMap, isPromise, isRegExp, isSet, isWeakMap, isWeakSet } from "node:util/types"
+import { JsonNumber } from "../JsonNumber.js"
+import * as JsonText from "../JsonText.js"
 import * as PgArray from "./array.js"
 import * as Interval from "./interval.js"
 import { Json } from "./json.js"
@@ -55,10 +57,9 @@ const hasUnwritableNumber = (value: unknown): boolean =>
 const encodeJson = (value: unknown): string => {
   let text: string | undefined
   try {
-    text = JSON.stringify(value)
+    text = JsonText.stringify(value)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : ""
-    if (reason.includes("BigInt")) return refuse("JSON with a bigint in it")
     return refuse(reason.includes("circular") ? "a circular structure" : "a value that fails to become JSON")
   }
   if (text === undefined) return refuse(`JSON of ${typeof value}`)
@@ -99,6 +100,7 @@ const encodeObject = (value: object): Encoded => {
   if (bytes !== undefined) return bytes
   if (Array.isArray(value)) return PgArray.format(value, encodeElement)
   if (value instanceof Json) return encodeJson(value.value)
+  if (value instanceof JsonNumber) return value.digits
   // `pg` asks such objects (its own intervals among them) how they want to be sent.
   if ("toPostgres" in value && typeof value.toPostgres === "function") return encode(value.toPostgres(encode))
   const kind = collection(value)

@@ -212,9 +212,9 @@ describePostgres("values of PostgreSQL", () => {
           )
         }
         // The types arrive, and only then is it seen that the array cannot become JSON.
-        const refused = yield* Effect.flip(ask("SELECT $1::jsonb, $2::int4", [[1n], 1]))
+        const refused = yield* Effect.flip(ask("SELECT $1::jsonb, $2::int4", [[NaN], 1]))
         assert.strictEqual((refused as QueryError).reason, "Parameter")
-        assert.include(refused.message, "parameter $1 is JSON with a bigint in it")
+        assert.include(refused.message, "parameter $1 is JSON with a NaN or an infinity in it")
         assert.strictEqual(yield* ask("SELECT 1", []), 1)
         // An error while the types are awaited ends the exchange as ever.
         assert.strictEqual(((yield* Effect.flip(ask("SELEC $1", [[1]]))) as QueryError).reason, "SqlSyntax")
@@ -291,7 +291,6 @@ describePostgres("values of PostgreSQL", () => {
     ["a lone surrogate", "secret-value\ud800", "lone surrogate"],
     ["a circular object", circular, "circular"],
     ["a circular array", ring, "circular"],
-    ["bigint in JSON", { secret: 1n }, "bigint"],
     ["NaN in JSON", { secret: [NaN] }, "NaN"],
     ["undefined as JSON", new Json(undefined), "undefined"],
     ["undefined in an array", ["a", undefined], "undefined"],
