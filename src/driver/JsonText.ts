@@ -49,17 +49,8 @@ const mayBeLong = (text: string): boolean => {
   return false
 }
 
-/** The same for an exponent of three digits, with which a double becomes infinite, or 0, or loses digits. */
-const mayBeScaled = (text: string): boolean => {
-  for (let at = 4; at < text.length; at += 3) {
-    if (!isDigit(text.charCodeAt(at))) continue
-    let first = at
-    while (isDigit(text.charCodeAt(first - 1))) first--
-    if (isSign(text.charCodeAt(first - 1))) first--
-    if (isExponent(text.charCodeAt(first - 1)) && isDigitOrPoint(text.charCodeAt(first - 2))) return true
-  }
-  return false
-}
+/** An exponent of three digits, with which a double becomes infinite, or 0, or loses digits. */
+const scaled = /\d[eE][-+]?\d{3}/
 
 /** A number as its significant digits and the power of ten behind them: equal for equal numbers. */
 const canonical = (number: string): string => {
@@ -131,7 +122,7 @@ const kept = (digits: string, numbers: JsonNumbers): unknown =>
  * @category decoding
  */
 export const parse = (text: string, numbers: JsonNumbers, hasExponents: boolean): unknown => {
-  if (numbers === "number" || !(mayBeLong(text) || hasExponents && mayBeScaled(text))) return JSON.parse(text)
+  if (numbers === "number" || !(mayBeLong(text) || hasExponents && scaled.test(text))) return JSON.parse(text)
   // A text that is no JSON is told so by `JSON.parse`, before its parts are taken for numbers.
   const value: unknown = JSON.parse(text)
   const marked = replaced(text, (digits) => {
