@@ -7,6 +7,7 @@ import { backup } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
 import { keepsRows, withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
+import { malformedColumn } from "./encoding.js"
 import { type Holder, WriteAheadLog } from "./file.js"
 import type { Handle, Shared } from "./handle.js"
 import { LockWait, type Since } from "./lock.js"
@@ -14,7 +15,7 @@ import type { BackupMetadata, Database, Statement } from "./module.js"
 import type { Spec } from "./open.js"
 import { bindable } from "./parameters.js"
 import { Residue } from "./residue.js"
-import { namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
+import { type CheckText, namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
 import { inTurn, isNone, isSeveral, type Prepared, Statements } from "./statements.js"
 import { type Change, split, switchesOn, together } from "./text.js"
 
@@ -212,7 +213,7 @@ export class SqliteConnection<E> implements Holder {
     const params = this.bind(prepared, request)
     if (prepared.reader) {
       const arrays = this.tabular || request.mode === "values"
-      const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers })
+      const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers }, this.checkText)
       this.after(prepared)
       return this.tabular
         // `readRows` was asked for arrays.
@@ -233,6 +234,18 @@ export class SqliteConnection<E> implements Holder {
     return []
   }
 
+  private readonly checkText: CheckText = (prepared, params) => {
+    const column = malformedColumn(this.db, prepared, params)
+    if (column !== undefined) {
+      throw queryFault(this.place(prepared.text, "RolledBack"), {
+        reason: "DataError",
+        outcome: "RolledBack",
+        what: `column "${column}" holds text that is not UTF-8`,
+        advice: "read its bytes: CAST(... AS BLOB)"
+      })
+    }
+  }
+
   private start(request: Request): SqliteCursor<E> {
     const prepared = this.prepare(request)
     if (!prepared.reads) {
@@ -244,6 +257,7 @@ export class SqliteConnection<E> implements Holder {
       prepared,
       params,
       { arrays: this.tabular || request.mode === "values", bigints: request.safeIntegers },
+      this.checkText,
       (ended) => this.cursors.delete(ended),
       (cause) => this.toError(this.fault(cause, request.text))
     )

@@ -3,7 +3,8 @@
  */
 import type { Fetched } from "../Driver.js"
 import { emptyRows, fetched, noMore, rowMaker } from "../row.js"
-import { namesOf, narrow, type Shape, type Table } from "./rows.js"
+import { isReplaced } from "./encoding.js"
+import { type CheckText, namesOf, narrow, type Shape, type Table } from "./rows.js"
 import type { Prepared } from "./statements.js"
 
 /** Receives an answer, or what went wrong. `E` is the typed error in the program's own process, a fault elsewhere. */
@@ -26,6 +27,8 @@ export class SqliteCursor<E> {
   /** Rows read ahead, from `at` on. */
   private ahead: Array<unknown> = []
   private at = 0
+  /** Whether all text is known to be what is stored. */
+  private isChecked = false
   private failure: E | undefined
   /** The names of the columns, once there is a row. */
   names: ReadonlyArray<string> | undefined = undefined
@@ -35,15 +38,24 @@ export class SqliteCursor<E> {
     private readonly prepared: Prepared | undefined,
     private iterator: Iterator<unknown> | undefined,
     private readonly shape: Shape,
+    /** Called where text was read that may not be what is stored; throws where it is not. */
+    private readonly checkText: () => void,
     private readonly onEnd: (cursor: SqliteCursor<E>) => void,
     private readonly classify: (cause: unknown) => E
   ) {}
 
   /** Rows that are there already; in a process of its own, as the table that would travel. */
   static of<E>(rows: ReadonlyArray<unknown> | Table): SqliteCursor<E> {
-    const cursor = new SqliteCursor<E>(undefined, undefined, { arrays: false, bigints: false }, () => {}, (cause) => {
-      throw cause
-    })
+    const cursor = new SqliteCursor<E>(
+      undefined,
+      undefined,
+      { arrays: false, bigints: false },
+      () => {},
+      () => {},
+      (cause) => {
+        throw cause
+      }
+    )
     if ("columns" in rows) {
       cursor.names = rows.names
       for (let i = 0; i < rows.length; i++) {
@@ -60,6 +72,7 @@ export class SqliteCursor<E> {
     prepared: Prepared,
     params: ReadonlyArray<unknown>,
     shape: Shape,
+    checkText: CheckText,
     onEnd: (cursor: SqliteCursor<E>) => void,
     classify: (cause: unknown) => E
   ): SqliteCursor<E> {
@@ -75,7 +88,7 @@ export class SqliteCursor<E> {
     }
     const iterator = statement.iterate(params)
     prepared.busy = true
-    const cursor = new SqliteCursor(prepared, iterator, shape, onEnd, classify)
+    const cursor = new SqliteCursor(prepared, iterator, shape, () => checkText(prepared, params), onEnd, classify)
     try {
       const first = iterator.next()
       if (first.done === true) {
@@ -100,6 +113,11 @@ export class SqliteCursor<E> {
   }
 
   private row(values: Array<unknown>): unknown {
+    if (!this.isChecked && values.some(isReplaced)) {
+      // It looks at all rows, so that it is asked once.
+      this.isChecked = true
+      this.checkText()
+    }
     if (this.make !== undefined) {
       return this.make(values)
     }

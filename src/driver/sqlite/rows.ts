@@ -2,6 +2,7 @@
  * Rows: integers as JavaScript's (a number where it is exact, a bigint beyond 2^53), and rows as tables.
  */
 import { emptyRows, rowMaker } from "../row.js"
+import { isReplaced } from "./encoding.js"
 import type { Prepared } from "./statements.js"
 
 /** How rows are given. */
@@ -40,6 +41,28 @@ const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean =
       // Not Object.keys: `for in` allocates nothing, and a row has no prototype of its own.
       for (const name in row) {
         if (isDoubtful(row[name])) {
+          return true
+        }
+      }
+    }
+  }
+  return false
+}
+
+/** Whether rows hold text that may not be what is stored. The casts follow `arrays`. */
+const holdReplaced = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
+  for (let i = 0; i < rows.length; i++) {
+    if (arrays) {
+      const row = rows[i] as ReadonlyArray<unknown>
+      for (let j = 0; j < row.length; j++) {
+        if (isReplaced(row[j])) {
+          return true
+        }
+      }
+    } else {
+      const row = rows[i] as Readonly<Record<string, unknown>>
+      for (const name in row) {
+        if (isReplaced(row[name])) {
           return true
         }
       }
@@ -113,16 +136,24 @@ export const fromTable = ({ columns, length, names }: Table): ReadonlyArray<unkn
   return rows
 }
 
-/** All rows of a statement. Throws what better-sqlite3 throws. */
+/** Called where text was read that may not be what is stored; throws where it is not. */
+export interface CheckText {
+  (prepared: Prepared, params: ReadonlyArray<unknown>): void
+}
+
+/** All rows of a statement. Throws what better-sqlite3 throws, and what `checkText` does. */
 export const readRows = (
   prepared: Prepared,
   params: ReadonlyArray<unknown>,
-  shape: Shape
+  shape: Shape,
+  checkText: CheckText
 ): ReadonlyArray<unknown> => {
   const { statement } = prepared
   if (prepared.unnameable && !shape.arrays) {
     // Rows that are asked for as arrays are arrays.
-    const rows = readRows(prepared, params, { ...shape, arrays: true }) as ReadonlyArray<ReadonlyArray<unknown>>
+    const rows = readRows(prepared, params, { ...shape, arrays: true }, checkText) as ReadonlyArray<
+      ReadonlyArray<unknown>
+    >
     return rows.map(rowMaker(namesOf(prepared), (value) => value))
   }
   const { arrays } = shape
@@ -136,6 +167,9 @@ export const readRows = (
     prepared.bigints = bigints
   }
   const rows = statement.all(params)
+  if (prepared.reads && holdReplaced(rows, arrays)) {
+    checkText(prepared, params)
+  }
   if (bigints) {
     return shape.bigints ? rows : narrowRows(rows, arrays)
   }
@@ -143,7 +177,7 @@ export const readRows = (
     // Reading again costs only those statements that meet such numbers, and those only once. A statement that
     // changes something is `exact` from the start, so it never comes here.
     prepared.exact = true
-    return readRows(prepared, params, shape)
+    return readRows(prepared, params, shape, checkText)
   }
   return rows
 }
