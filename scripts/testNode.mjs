@@ -179,6 +179,8 @@ const main = () => {
     // What npm tells a script of this tree is not true of the copy.
     if (/^npm_(?!config_)/i.test(name)) delete env[name]
   }
+  // The binary comes without npm, which the tests of the package run.
+  env.npm_execpath = npmProgram
   const pathName = Object.keys(env).find((name) => name.toUpperCase() === "PATH") ?? "PATH"
   env[pathName] = [path.dirname(binary), env[pathName]].join(path.delimiter)
   copyTree(app, modules)

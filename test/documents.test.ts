@@ -70,8 +70,11 @@ describe("the README", () => {
     for (const word of installed) {
       const [, name = "", version] = /^(@?[^@]+)(?:@(.+))?$/.exec(word) ?? []
       // What the package does not ask for is told in the version that it is tested with.
-      const taken = peerDependencies[name] ?? devDependencies[name] ?? "none"
-      assert.match(taken, new RegExp(`^\\^?${version?.replaceAll(".", "\\.")}\\.`), word)
+      const taken = (peerDependencies[name] ?? devDependencies[name] ?? "none").split(" || ")
+      assert.isTrue(
+        taken.some((one) => one.replace("^", "").startsWith(`${version}.`)),
+        `${word}: ${taken.join(" || ")}`
+      )
     }
   })
 
