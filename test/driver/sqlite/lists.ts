@@ -12,9 +12,9 @@ import { Database } from "../../kit/sqlite.js"
 /** How many statements a list has: more than travel in one journey. */
 export const length = 300
 
-/** Each row fills most of a page. */
-export const list = (id: number) =>
-  Array.from({ length }, (_, n) => ["INSERT INTO t VALUES (?, ?, randomblob(3000))", [id, n]] as const)
+/** Each row fills most of a page, or several: the more there is to be written, the longer COMMIT can be caught at it. */
+export const list = (id: number, bytes = 3000) =>
+  Array.from({ length }, (_, n) => [`INSERT INTO t VALUES (?, ?, randomblob(${bytes}))`, [id, n]] as const)
 
 export const table = Db.query("CREATE TABLE t (id INTEGER, n INTEGER, filler BLOB)")
 
