@@ -90,13 +90,27 @@ const transaction: Driver.TransactionSql = {
 const notOpened = (database: string) => (cause: unknown): ConnectionError | TimeoutError =>
   cause instanceof Fault ? toOpenError(cause) : notLoaded(database, "sqlite")(cause)
 
+/** Which module there is to be loaded is the same for all databases of the program. */
+let isWarned = false
+
+/** Says once that an installed better-sqlite3 was not what could be loaded. */
+const warn = (spec: Spec, { passedOver }: Shared): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (passedOver === undefined || isWarned) {
+      return Effect.void
+    }
+    isWarned = true
+    return Effect.annotateLogs(Effect.logWarning(passedOver), { database: spec.database })
+  })
+
 /** Loads the module that opens the file here. */
 const loadHere = (spec: Spec, shared: Shared): Effect.Effect<Constructor, ConnectionError | TimeoutError> =>
-  Effect.map(
+  Effect.flatMap(
     Effect.tryPromise({ try: () => load(spec.module, spec.database), catch: notOpened(spec.database) }),
-    ({ Database, name }) => {
+    ({ Database, name, passedOver }) => {
       shared.module = name
-      return Database
+      shared.passedOver = passedOver
+      return Effect.as(warn(spec, shared), Database)
     }
   )
 
@@ -203,7 +217,10 @@ const openHere = (spec: Spec, shared: Shared, Database: Constructor): Driver.Dri
 const openElsewhere = (spec: Spec, shared: Shared): Driver.Driver["open"] =>
   Effect.async((resume) => {
     const abandon = RemoteConnection.open(spec, shared, (error, connection) =>
-      resume(error === undefined ? Effect.succeed(connection!) : Effect.fail(error)))
+      // An interrupt leaves no connection behind.
+      resume(
+        error === undefined ? Effect.uninterruptible(Effect.as(warn(spec, shared), connection!)) : Effect.fail(error)
+      ))
     return Effect.sync(abandon)
   })
 
@@ -279,7 +296,8 @@ export const makeFrom = (
       file,
       memory: undefined,
       process: undefined,
-      module: undefined
+      module: undefined,
+      passedOver: undefined
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
     if (elsewhere) {

@@ -118,3 +118,54 @@ describe("without better-sqlite3", () => {
       }))
   }
 })
+
+/** A package whose binary is not there, as npm leaves it where it runs no install scripts. */
+const putWithoutBinary = (project: Project, version: string) => {
+  const place = path.join(project.directory, "node_modules/better-sqlite3")
+  fs.mkdirSync(place, { recursive: true })
+  fs.writeFileSync(
+    path.join(place, "package.json"),
+    JSON.stringify({ name: "better-sqlite3", version, main: "main.js" })
+  )
+  fs.writeFileSync(
+    path.join(place, "main.js"),
+    "module.exports = class { constructor() { throw new Error('Could not locate the bindings file. Tried:\\n -> /x') } }\n"
+  )
+}
+
+const fitting = ["12.11.1", "13.2.0"].find((version) => unfit(version, running) === undefined)!
+
+describe("a better-sqlite3 without its binary", () => {
+  for (const [place, layer] of layers) {
+    it.scoped(`gives way to node:sqlite, which is said once, where Node has it: databases ${place}`, () =>
+      Effect.gen(function*() {
+        const project = yield* Project.make(build, ["@effect/platform-node"])
+        putWithoutBinary(project, fitting)
+        const program = opening(layer)
+        const { code, stderr, stdout } = yield* project.run(
+          // Twice: what is said of the package is said once.
+          `${program}\n{${program.slice(program.indexOf("const asked"))}}`,
+          { NODE_ENV: "test" }
+        )
+        assert.strictEqual(code, 0, stderr)
+        const lines = stdout.trim().split("\n")
+        const answers = lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line))
+        assert.lengthOf(answers, 2, stdout)
+        const said = lines.filter((line) => line.includes("cannot be loaded"))
+        for (const answer of answers) {
+          if (NodeSqlite.lacking() === undefined) {
+            assert.deepStrictEqual(answer, { module: `node:sqlite@${running}` })
+          } else {
+            assert.deepInclude(answer, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
+            assert.include(answer.message, "the binary of better-sqlite3 is missing")
+          }
+        }
+        assert.lengthOf(said, NodeSqlite.lacking() === undefined ? 1 : 0, stdout)
+        for (const line of said) {
+          assert.include(line, "level=WARN")
+          assert.include(line, `better-sqlite3 ${fitting} is installed and cannot be loaded`)
+          assert.include(line, "npm rebuild better-sqlite3")
+        }
+      }))
+  }
+})

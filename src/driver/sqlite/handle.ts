@@ -21,6 +21,8 @@ export interface Shared {
   process: Process | undefined
   /** The name and the version of the module that has opened it, once one has. */
   module: string | undefined
+  /** Why that is not the installed better-sqlite3, where it should have been. */
+  passedOver: string | undefined
 }
 
 /** An open database, and how many of the extensions it has loaded. */

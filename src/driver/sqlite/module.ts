@@ -83,6 +83,8 @@ export interface Loaded {
   readonly Database: Constructor
   /** Its name and version, as `Db.info` tells it: `better-sqlite3@13.2.0`, `node:sqlite@24.21.0`. */
   readonly name: string
+  /** Why the installed better-sqlite3 is not what was loaded, where it should have been. */
+  readonly passedOver?: string | undefined
 }
 
 /** The version of the installed package, from its `package.json`; `undefined` where there is none to be found. */
@@ -135,6 +137,16 @@ const loadPackage = async (): Promise<Loaded> => {
   return { Database, name: `better-sqlite3@${installedVersion() ?? "unknown"}` }
 }
 
+/** What is said where an installed package cannot be loaded; nothing where there is none. */
+const passedOver = (cause: unknown): string | undefined => {
+  const installed = installedVersion()
+  // better-sqlite3 lists, in lines of their own, the places where it has looked.
+  const [why] = String(cause).split("\n")
+  return installed &&
+    `better-sqlite3 ${installed} is installed and cannot be loaded (${why}): Node's own node:sqlite is ` +
+      "opened instead. Let npm run its install script (`npm rebuild better-sqlite3`), or set sqliteModule to node:sqlite."
+}
+
 /** Kept: programs that transform modules while they load ask for each import anew. */
 const loaded = new Map<SqliteModule, Loaded>()
 
@@ -155,7 +167,7 @@ const loadNow = async (choice: SqliteModule, database: string): Promise<Loaded> 
     return await loadPackage()
   } catch (cause) {
     if (choice === "auto" && NodeSqlite.lacking() === undefined) {
-      return NodeSqlite.load()
+      return { ...NodeSqlite.load(), passedOver: passedOver(cause) }
     }
     if (isWithoutBinary(cause)) {
       throw refuse(

@@ -121,8 +121,9 @@ export class RemoteConnection implements Connection, Holder {
       }
       if (give()) {
         // The process answers so to these two.
-        const [version, module] = opened as readonly [version: string, module: string]
+        const [version, module, passedOver] = opened as readonly [version: string, module: string, passedOver?: string]
         shared.module = module
+        shared.passedOver = passedOver
         done(undefined, new RemoteConnection(spec, shared, process, version))
       }
     }
