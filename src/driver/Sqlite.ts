@@ -2,7 +2,7 @@
  * SQLite, by `better-sqlite3` or by Node's own `node:sqlite`.
  *
  * **Which module.** `better-sqlite3` where it is installed and its binary can be loaded; else `node:sqlite`, which Node has from
- * 24.16 on (of 26 from 26.1 on). The setting `sqliteModule` asks for one of them, and `Db.info` tells which is open. On Node 24.19
+ * 24.16 on (of 26 from 26.1 on). Where the package is installed without a binary, a warning says so once. The setting `sqliteModule` asks for one of them, and `Db.info` tells which is open. On Node 24.19
  * and later `better-sqlite3` has to be 13, before Node 22 it has to be 12: another one is refused before it is loaded.
  *
  * **Where statements run.** In this process, on the event loop, as fast as SQLite is; or, with `threads`, in processes

@@ -1,5 +1,5 @@
 /** Contract 6 on a real server: limits end waits, and what ran on the server is stopped. */
-import { assert, it } from "@effect/vitest"
+import { assert, beforeAll, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -19,6 +19,9 @@ const silent = Effect.acquireRelease(
   }),
   (server) => Effect.sync(() => server.close())
 )
+
+// The first opening loads the driver and its packages, which is no part of what is measured.
+beforeAll(() => import("../../src/driver/Pg.js"))
 
 describePostgres("limits on PostgreSQL", () => {
   it.scopedLive("connect: a server that accepts and says nothing", () =>

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import { createRequire } from "node:module"
 import * as Os from "node:os"
@@ -13,6 +14,7 @@ import { nameOf } from "../../../src/driver/sqlite/names.js"
 import * as NodeSqlite from "../../../src/driver/sqlite/nodeSqlite.js"
 import { anonymousParameters } from "../../../src/driver/sqlite/text.js"
 import { packagesFor, unfit } from "../../../src/driver/sqlite/version.js"
+import { bundle } from "../../kit/bundle.js"
 
 const running = process.versions.node
 
@@ -333,5 +335,41 @@ describe.skipIf(lacking !== undefined)(
         assert.match(thrown(() => db.prepare("SELECT 1")).message, /database connection is not open/, name)
       })
     )
+  }
+)
+
+describe.skipIf(lacking !== undefined)(
+  `what node:sqlite cannot do is refused by type${lacking ? ` (skipped: ${lacking})` : ""}`,
+  () => {
+    it.scoped.each(places)(
+      "functions and clauses that it is compiled without, %s",
+      ([, threads]) =>
+        Effect.gen(function*() {
+          const filename = Path.join(yield* folder, "a.db")
+          yield* Effect.gen(function*() {
+            yield* Db.query("CREATE TABLE t (a)")
+            for (
+              const [text, reason] of [
+                ["SELECT soundex('a')", "UndefinedObject"],
+                ["DELETE FROM t LIMIT 1", "SqlSyntax"],
+                ["UPDATE t SET a = 1 LIMIT 1", "SqlSyntax"]
+              ] as const
+            ) {
+              assert.deepInclude(yield* Effect.flip(Db.query(text)), { _tag: "QueryError", reason }, text)
+            }
+            assert.deepStrictEqual(yield* Db.query("SELECT 1 AS n"), [{ n: 1 }])
+          }).pipe(Effect.provide(Db.layer({ type: "sqlite", filename, threads, sqliteModule: "node:sqlite" })))
+        })
+    )
+
+    const permitted = bundle(new URL("permitted.ts", import.meta.url))
+
+    it.scoped("extensions under Node's permission model", () =>
+      Effect.gen(function*() {
+        const file = Path.join(yield* folder, "a.db")
+        const allowed = ["--permission", "--allow-fs-read=*", "--allow-fs-write=*", "--no-warnings"]
+        const output = execFileSync(process.execPath, [...allowed, permitted, file], { encoding: "utf8" })
+        assert.deepStrictEqual(JSON.parse(output), ["Authorization", [{ n: 1 }]])
+      }))
   }
 )

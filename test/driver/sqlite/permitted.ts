@@ -1,0 +1,18 @@
+/** Asks for an extension on Node's own SQLite, `permitted.ts FILE`, and writes how that ended: for Node's permission model. */
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import { Db } from "../../../src/Db.js"
+import { fromSqlError } from "../../../src/DbError.js"
+import * as Sqlite from "../../../src/driver/Sqlite.js"
+
+const [filename = ""] = process.argv.slice(2)
+
+const ended = await Sqlite.SqliteClient.pipe(
+  Effect.flatMap((sqlite) => Effect.flip(sqlite.loadExtension("/none"))),
+  Effect.zipWith(Db.query("SELECT 1 AS n"), (error, rows) => [fromSqlError(error, "default").reason, rows]),
+  Effect.provide(Sqlite.withClient(Db.layer({ type: "sqlite", filename, sqliteModule: "node:sqlite" }))),
+  Logger.withMinimumLogLevel(LogLevel.None),
+  Effect.runPromise
+)
+process.stdout.write(JSON.stringify(ended))
