@@ -164,7 +164,7 @@ export const queryReasons = {
   SqlSyntax: {
     isTransient: false,
     meaning: "the statement is not valid SQL",
-    advice: "correct the statement at the position given"
+    advice: "correct the statement, at its `position` where there is one"
   },
   UndefinedObject: {
     isTransient: false,

@@ -262,6 +262,14 @@ const opened: ReadonlyArray<Case> = [
     database: "d",
     ssl: "require"
   }],
+  ["PlanetScale for Prisma, with the authority", "mysql://u:hunter2@h/d?sslaccept=strict&sslcert=/etc/ssl/cert.pem", {
+    ...m,
+    ...u,
+    host: "h",
+    database: "d",
+    ssl: "verify-full",
+    sslRootCert: "/etc/ssl/cert.pem"
+  }],
   ["PlanetScale for Prisma, TiDB", "mysql://u.root:hunter2@gateway01.tidbcloud.com:4000/test?sslaccept=strict", {
     ...m,
     username: "u.root",

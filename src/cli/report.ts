@@ -74,9 +74,15 @@ const codeOf = (error: unknown, checking: boolean): number =>
     ? exitCodes.pendingOrInvalid
     : exitCodes.failed
 
+/** Each fault on a line of its own. */
+const faultsOf = (error: ConfigError.ConfigError): string =>
+  error._op === "And" || error._op === "Or"
+    ? `${faultsOf(error.left)}\n${faultsOf(error.right)}`
+    : `${error.path.join(".")}: ${error.message}`
+
 const messageOf = (error: unknown): string =>
   ConfigError.isConfigError(error)
-    ? String(error)
+    ? faultsOf(error)
     : error instanceof UsageError || error instanceof Error
     ? error.message
     : String(error)

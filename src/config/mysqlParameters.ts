@@ -100,6 +100,8 @@ export const mysql: Readonly<Record<string, Parameter>> = {
   ssl_mode: sslMode,
   "ssl-ca": sslRootCert,
   ssl_ca: sslRootCert,
+  // Prisma's word for the certificate of the authority.
+  sslcert: sslRootCert,
   "ssl-cert": sslCert,
   ssl_cert: sslCert,
   "ssl-key": sslKey,

@@ -27,9 +27,9 @@ const inBefore = /\bin\s*$/i
 /** As long as an IN with some space is: what lies further back does not matter. */
 const look = 32
 
-/** Whether a parenthesis opens the list of an IN. */
-export const opensList = (text: string, parenthesis: number): boolean =>
-  inBefore.test(text.slice(Math.max(0, parenthesis - look), parenthesis))
+/** Whether an IN ends before a place: a parenthesis there opens its list. */
+export const followsIn = (text: string, place: number): boolean =>
+  inBefore.test(text.slice(Math.max(0, place - look), place))
 
 /** How a name that ends before `end` stands in a list, where it is an element of its own. */
 export const listPlace = (text: string, start: number, end: number): ListPlace | undefined => {

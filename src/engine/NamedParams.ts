@@ -10,7 +10,7 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
-import { expand, hasLists, type ListPlace, listPlace, opensList } from "./Lists.js"
+import { expand, followsIn, hasLists, type ListPlace, listPlace } from "./Lists.js"
 
 /**
  * A statement cut at its parameters: `texts` has one more than `names`, and they alternate.
@@ -28,6 +28,8 @@ export interface Parsed {
   readonly order: ReadonlyArray<string>
   /** For each name whether it stands in the list of an IN, and how; `undefined` where none does. */
   readonly lists: ReadonlyArray<ListPlace | undefined> | undefined
+  /** The names that stand behind an IN without its parentheses; `undefined` where none does. */
+  readonly bare: ReadonlyArray<string> | undefined
   /** The first placeholder of the dialect's own beside the names: they cannot be mixed. */
   readonly placeholder: string | undefined
 }
@@ -152,6 +154,7 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
   const texts: Array<string> = []
   const names: Array<string> = []
   const lists: Array<ListPlace | undefined> = []
+  const bare: Array<string> = []
   /** For each parenthesis that is open whether it is the list of an IN. */
   const open: Array<boolean> = []
   let placeholder: string | undefined
@@ -165,7 +168,7 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
     }
     const name = parameterAt(text, i)
     if (name === undefined) {
-      if (text[i] === "(") open.push(opensList(text, i))
+      if (text[i] === "(") open.push(followsIn(text, i))
       else if (text[i] === ")") open.pop()
       const found = placeholder === undefined ? matchAt(own, text, i) : undefined
       if (found !== undefined && !isWordAt(text, i - 1)) {
@@ -175,6 +178,7 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
     } else {
       texts.push(text.slice(from, i))
       names.push(name)
+      if (followsIn(text, i)) bare.push(name)
       lists.push(open.at(-1) === true ? listPlace(text, i, i + 1 + name.length) : undefined)
       i += 1 + name.length
       from = i
@@ -186,6 +190,7 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
     names,
     placeholder,
     lists: lists.some((place) => place !== undefined) ? lists : undefined,
+    bare: bare.length > 0 ? bare : undefined,
     ...place(texts, names, dialect)
   }
 }
@@ -219,7 +224,7 @@ const caches = new Map<Dialect, Map<string, Parsed>>()
  */
 export const parse = (text: string, dialect: Dialect): Parsed => {
   if (!text.includes(":")) {
-    return { texts: [text], names: [], sql: text, order: [], lists: undefined, placeholder: undefined }
+    return { texts: [text], names: [], sql: text, order: [], lists: undefined, bare: undefined, placeholder: undefined }
   }
   let cache = caches.get(dialect)
   if (cache === undefined) {
@@ -269,7 +274,7 @@ export const compile = (
     return Either.right([text, params])
   }
   const parsed = parse(text, dialect)
-  const { names, order, placeholder, sql } = parsed
+  const { bare, names, order, placeholder, sql } = parsed
   // Only what the object itself has: a parameter may be called `constructor`.
   const missing = names.filter((name) => !Object.hasOwn(params, name))
   const given = Object.keys(params)
@@ -284,7 +289,10 @@ export const compile = (
       : [],
     ...names.length > 0 && placeholder !== undefined
       ? [`the statement has ${placeholder} beside ${list(names)}; use one of the two ways`]
-      : []
+      : [],
+    ...bare === undefined
+      ? []
+      : bare.filter((name) => Array.isArray(params[name])).map((name) => `write IN (:${name}) for the list :${name}`)
   ]
   return problems.length > 0
     ? Either.left(problems.join("; "))

@@ -296,7 +296,7 @@ export const fromDirectory = (directory: string): Source<FileSystem.FileSystem |
         reason: cause._tag === "SystemError" && cause.reason === "PermissionDenied" ? "Permission" : "Missing",
         database: options.database,
         problem: `the folder of migrations cannot be read: ${directory}`,
-        advice: "create the folder, or name another one",
+        advice: "create the folder (`npx dblive new NAME` writes a first file into it), or name another one",
         cause
       }))
     const wanted = files.filter((file) =>

@@ -84,6 +84,11 @@ for (const target of subjects) {
         yield* refused("SELECT n FROM t WHERE n IN (:list, :b)", { list: [1, 2, 3], b: (() => 1) as never }, "b")
         const error = yield* Effect.flip(found("n IN (:list)", { list: [[1, 2]] }))
         assert.include(error.message, ":list holds a list")
+        for (const where of ["n IN :ids", "n not in\n:ids"]) {
+          const bare = yield* Effect.flip(found(where, { ids: [1, 2] }))
+          assert.deepInclude(bare, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+          assert.include(bare.message, "write IN (:ids) for the list :ids")
+        }
       })
     )
 

@@ -214,6 +214,13 @@ export const poolerAdvice = (code: string | undefined): string | undefined =>
     ? "if a pooler in transaction mode lies in between, set prepare: false (?pgbouncer=true in the URL)"
     : undefined
 
+/** What to do, where a code alone does not say it. */
+const adviceOf = ({ code, routine }: ServerError): string | undefined =>
+  // The one syntax error that does not lie in a statement: the protocol prepares single ones.
+  code === "42601" && routine === "exec_parse_message"
+    ? "run the statements one by one, or all of them by Db.batch"
+    : poolerAdvice(code)
+
 /**
  * PgBouncer gives most of what it says, and before version 1.19 what the server said to it, the one code 08P01: only the
  * text tells what it is.
@@ -287,7 +294,7 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
   const base = {
     what,
     code,
-    advice: poolerAdvice(code),
+    advice: adviceOf(error),
     database: at.database,
     outcome: at.outcome,
     cause: error,

@@ -391,7 +391,7 @@ export class SqliteConnection<E> implements Holder {
         reason: "SqlSyntax",
         outcome: "NotSent",
         what: "a text with parameters holds more than one statement",
-        advice: "run the statements one by one"
+        advice: "run the statements one by one, or all of them by Db.batch"
       })
       return done(this.toError(fault), undefined)
     }

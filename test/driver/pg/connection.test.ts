@@ -275,6 +275,7 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.deepStrictEqual(yield* execute(connection, "-- nothing", [], { prepare: false }), [])
       const error = yield* Effect.flip(execute(connection, "SELECT $1::int4; SELECT 2", [1]))
       assert.deepStrictEqual(reasonOf(error), ["QueryError", "SqlSyntax", "NotSent"])
+      assert.include(error.message, "by Db.batch")
     }))
 
   it.scoped("BEGIN travels with the first statement, in one round trip", () =>
