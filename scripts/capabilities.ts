@@ -86,7 +86,8 @@ ${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can)
   COMMIT, ROLLBACK or BEGIN by hand, and a CALL that ends the transaction, are refused in both.
 - \`Db.script\` gives the rows of each statement; on SQL Server of each that gives rows. Outside of a transaction they are applied wholly or not at all on SQLite and PostgreSQL; on
   MySQL and SQL Server those before the one that fails stay, and the outcome is \`Unknown\`. With parameters MySQL is sent one after the other, each with its own, as
-  its protocol prepares single ones, and SQL Server takes them together; SQLite and PostgreSQL refuse such a text (\`QueryError\` reason \`SqlSyntax\`).
+  its protocol prepares single ones, and SQL Server takes them together; SQLite and PostgreSQL refuse such a text (\`QueryError\` reason \`SqlSyntax\`);
+  \`Db.batch\` does the same on all of them.
 
 ## What was tested, and on what
 

@@ -1,5 +1,5 @@
 /**
- * The front door: a database as a tag, what can be done with it, and the layers that open it.
+ * A database as a tag, what can be done with it, and the layers that open it.
  *
  * @since 0.1.0
  */

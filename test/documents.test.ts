@@ -119,7 +119,7 @@ describe("the README", () => {
   })
 
   it("has a true map of src/", () => {
-    const map = /```\nsrc\/\n([^]*?)```/.exec(chapter("The house"))?.[1] ?? ""
+    const map = /```\nsrc\/\n([^]*?)```/.exec(chapter("The source"))?.[1] ?? ""
     const mapped = [...map.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name!.replace(/\/$/, ""))
     const modules = readdirSync(join(root, "src"))
     // A folder that says how a module of the same name does it stands in that module's line.
