@@ -63,6 +63,8 @@ interface Allowed {
   readonly db: Index | undefined
   /** How many more levels. */
   readonly depth: number
+  /** Whether there is a session or a transaction around. */
+  readonly inFrame: boolean
   /** Whether a transaction stands open around. */
   readonly inTransaction: boolean
   /**
@@ -103,18 +105,24 @@ const programs = (target: Target, allowed: Allowed): fc.Arbitrary<Program> => {
           // One order of the databases, where each has one writer: two fibers could wait for each other's.
           db: singleWriter && db === 1 ? 1 : allowed.db,
           depth: allowed.depth - 1,
+          inFrame: true,
           inTransaction,
           requests: true
         })
       })
     }
   )
-  const all: fc.Arbitrary<All> = fc.record({
-    kind: fc.constant("all"),
-    batching: fc.boolean(),
-    concurrency: fc.constantFrom("unbounded" as const, "unbounded" as const, 1 as const, 2 as const),
-    of: fc.array(inner, { minLength: 1, maxLength: 3 })
-  })
+  const concurrent = (of: fc.Arbitrary<Program>): fc.Arbitrary<All> =>
+    fc.record({
+      kind: fc.constant("all"),
+      batching: fc.boolean(),
+      concurrency: fc.constantFrom("unbounded" as const, "unbounded" as const, 1 as const, 2 as const),
+      of: fc.array(of, { minLength: 1, maxLength: 3 })
+    })
+  // Fibers that share connections of both databases could each nest a transaction in one and wait for its turn on the other.
+  const all = allowed.inFrame
+    ? db.chain((db) => concurrent(programs(target, { ...allowed, db, depth: allowed.depth - 1 })))
+    : concurrent(inner)
   const around: fc.Arbitrary<Around> = fc.record({
     kind: fc.constantFrom("fork", "race", "timeout", "locally", "inherit", "transplant", "ask"),
     of: inner
@@ -357,7 +365,7 @@ export const places = (target: Target, runs: number): void => {
         yield* Effect.promise(() =>
           fc.assert(
             fc.asyncProperty(
-              programs(target, { db: undefined, depth: 5, inTransaction: false, requests: true }),
+              programs(target, { db: undefined, depth: 5, inFrame: false, inTransaction: false, requests: true }),
               (program) =>
                 Effect.runPromise(
                   Effect.timeoutFail(Effect.provide(check(program), runtime), {
