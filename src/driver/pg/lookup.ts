@@ -61,8 +61,14 @@ export class Lookup extends Exchange {
   }
 
   private learned(): void {
-    this.connection.types.learn(this.oids, this.rows)
-    this.done(undefined)
+    const { types } = this.connection
+    types.learn(this.oids, this.rows)
+    try {
+      // The answer is read before this returns.
+      this.done(undefined)
+    } finally {
+      types.forgetUnseen()
+    }
   }
 
   /** What the statement has done stays, unless its transaction is undone. */

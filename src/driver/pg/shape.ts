@@ -66,7 +66,11 @@ export class Shape {
   /** How its rows are read; `undefined` where the catalog has to be asked about {@link unknown} types first. */
   reader(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {
     const at = (mode === "values" ? 2 : 0) + (safeIntegers ? 1 : 0)
-    return this.readers[at] ??= this.make(mode, safeIntegers, types)
+    const known = this.readers[at]
+    if (known !== undefined) return known
+    const made = this.make(mode, safeIntegers, types)
+    if (!types.isProvisional) this.readers[at] = made
+    return made
   }
 
   private make(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {

@@ -115,6 +115,8 @@ export class Types {
   private readonly known = new Map<number, Known>()
   /** How JSON is read, where `pg` was not told otherwise by the program. */
   private readonly json = new Map<number, Decode>()
+  /** Types that the catalog did not show when it was asked, while the answer that asked is read. */
+  private readonly unseen = new Set<number>()
 
   constructor(
     /** Parsers of the program's own. */
@@ -160,7 +162,18 @@ export class Types {
       `ON t.oid = coalesce(k.element, k.base) ${elements}) SELECT oid, element, base, delimiter FROM known`
   }
 
-  /** Remembers the answer to {@link question}. What was not found is no array. */
+  /** Whether what is known holds for the answer at hand only. */
+  get isProvisional(): boolean {
+    return this.unseen.size > 0
+  }
+
+  /** A type that an old snapshot does not show, or that is dropped already, is asked about again the next time. */
+  forgetUnseen(): void {
+    for (const oid of this.unseen) this.known.delete(oid)
+    this.unseen.clear()
+  }
+
+  /** Remembers the answer to {@link question}. What was not found is read as text, until {@link forgetUnseen}. */
   learn(oids: ReadonlyArray<number>, rows: ReadonlyArray<ReadonlyArray<string | null>>): void {
     if (this.known.size > mostKnown) this.known.clear()
     const numbers = rows.map((row) => row.slice(0, 3).map((oid) => oid === null ? undefined : Number(oid)))
@@ -170,6 +183,9 @@ export class Types {
     for (let i = 0; i < rows.length; i++) {
       const [oid, element, base] = numbers[i]!
       this.known.set(oid!, { element, base, delimiter: rows[i]![3] ?? "," })
+    }
+    for (const oid of oids) {
+      if (!numbers.some(([found]) => found === oid)) this.unseen.add(oid)
     }
   }
 

@@ -74,6 +74,25 @@ describePostgres("types of PostgreSQL that are made by programs", () => {
       })
     ))
 
+  it.scopedLive("what the catalog does not show to an old snapshot is read as text, and only there", () =>
+    onDatabase((url) =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const text = "SELECT '{a,b}'::late[] AS v FROM generate_series(1, 200)"
+        const values = (rows: Iterable<unknown>) => [...new Set([...rows].map((row) => JSON.stringify(row)))]
+        yield* Effect.gen(function*() {
+          yield* Db.query("SELECT 1 AS one")
+          yield* query(url, "CREATE TYPE late AS ENUM ('a', 'b')")
+          assert.deepStrictEqual(values(yield* Db.query(text)), ["{\"v\":\"{a,b}\"}"])
+          assert.deepStrictEqual(values(yield* Db.query(text)), ["{\"v\":\"{a,b}\"}"])
+          assert.deepStrictEqual(values(yield* Stream.runCollect(sql.unsafe(text).stream)), ["{\"v\":\"{a,b}\"}"])
+        }).pipe(Db.transaction({ isolation: "repeatable read" }))
+        // On the same connection, by the statement that was prepared then.
+        assert.deepStrictEqual(values(yield* Db.query(text)), ["{\"v\":[\"a\",\"b\"]}"])
+        assert.deepStrictEqual(values(yield* Stream.runCollect(sql.unsafe(text).stream)), ["{\"v\":[\"a\",\"b\"]}"])
+      })
+    ))
+
   const remake = (url: string) =>
     query(
       url,
