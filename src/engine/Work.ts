@@ -4,7 +4,7 @@
  */
 import type * as Clock from "effect/Clock"
 import type * as DbConfig from "../DbConfig.js"
-import { ConnectionError, type DbError, type Outcome, TimeoutError } from "../DbError.js"
+import { ConnectionError, type DbError, type Outcome, QueryError, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import type { Alarm } from "./Alarm.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
@@ -96,17 +96,37 @@ export abstract class Work {
       slot.deadline = Math.min(own, around)
       alarm.at(slot.deadline)
     }
-    this.launch(slot.connection, (error, value) => {
-      if (this.phase === "running") {
-        slot.deadline = Infinity
-        this.finish(error === undefined ? undefined : this.asSet(error), value)
-      } else if (this.phase === "stopping" && !this.answered) {
-        this.answered = true
-        this.error = error
-        this.value = value
-        this.settle()
-      }
-    })
+    try {
+      this.launch(slot.connection, (error, value) => this.answer(slot, error, value))
+    } catch (cause) {
+      // Behind the end it is no fault of the driver's.
+      if (!this.isRunning) throw cause
+      // Nothing is known of the connection any more, and nothing may answer.
+      this.drop(
+        new QueryError({
+          message:
+            `database "${this.ground.name}": a statement failed while it was sent, and its connection is dropped ` +
+            "for it. Look at the cause",
+          reason: "Unknown",
+          outcome: "Unknown",
+          database: this.ground.name,
+          ...(this.text === undefined ? {} : { statement: this.text }),
+          cause
+        })
+      )
+    }
+  }
+
+  private answer(slot: Slot<Driver.Connection>, error: DbError | undefined, value: unknown): void {
+    if (this.phase === "running") {
+      slot.deadline = Infinity
+      this.finish(error === undefined ? undefined : this.asSet(error), value)
+    } else if (this.phase === "stopping" && !this.answered) {
+      this.answered = true
+      this.error = error
+      this.value = value
+      this.settle()
+    }
   }
 
   /** The server was given what was left of a limit when the statement began; people are told the limit that they set. */

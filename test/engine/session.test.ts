@@ -222,3 +222,29 @@ it.effect("a cursor learns that nothing runs beside it, where its stream is in n
     ).pipe(Effect.zipRight(read), Effect.provide(layer))
     assert.lengthOf(log.filter(({ what }) => what === "alone"), 1)
   }))
+
+it.effect(
+  "a driver that throws instead of answering loses its connection, and holds none",
+  () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb({})
+      const thrown = new Error("thrown")
+      yield* Effect.gen(function*() {
+        for (const run of [Db.query("SELECT 2"), Db.session(Db.query("SELECT 2"))]) {
+          yield* Db.query("SELECT 1")
+          const connection = control.connections[0]!
+          Object.assign(connection, {
+            execute: () => {
+              throw thrown
+            }
+          })
+          const error = yield* Effect.flip(run)
+          assert.deepInclude(error, { _tag: "QueryError", reason: "Unknown", outcome: "Unknown", cause: thrown })
+          assert.notInclude(error.message, "thrown")
+          assert.isTrue(connection.closed)
+          assert.strictEqual((yield* Db.pool).inUse, 0)
+        }
+      }).pipe(Effect.provide(layer))
+    }),
+  5_000
+)

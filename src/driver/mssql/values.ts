@@ -241,7 +241,12 @@ export const encode = (
 ): ReadonlyArray<Parameter> | Refused => {
   const encoded = new Array<Parameter>(params.length)
   for (let i = 0; i < params.length; i++) {
-    const one = encodeOne(String(i + 1), params[i], i)
+    let one: ReturnType<typeof encodeOne>
+    try {
+      one = encodeOne(String(i + 1), params[i], i)
+    } catch {
+      return new Refused(i, "a value that fails when it is read", "convert it first")
+    }
     if (one instanceof Refused) return one
     try {
       // Once here, where a fault is a typed error; tedious does it again, and would not say which parameter it is.

@@ -133,9 +133,13 @@ const encodeOne = (value: unknown, index: number, mariadb: boolean): unknown => 
 export const encode = (params: ReadonlyArray<unknown>, mariadb: boolean): Array<unknown> | Refused => {
   const encoded = new Array<unknown>(params.length)
   for (let i = 0; i < params.length; i++) {
-    const value = encodeOne(params[i], i, mariadb)
-    if (value instanceof Refused) return value
-    encoded[i] = value
+    try {
+      const value = encodeOne(params[i], i, mariadb)
+      if (value instanceof Refused) return value
+      encoded[i] = value
+    } catch {
+      return new Refused(i, "a value that fails when it is read", "convert it first")
+    }
   }
   return encoded
 }

@@ -1,7 +1,7 @@
 /**
  * Parameters as SQLite takes them: what would be changed on the way without a word is refused.
  */
-import { type Fault, type Place, queryFault } from "./codes.js"
+import { Fault, type Place, queryFault } from "./codes.js"
 
 const minInt64 = -(2n ** 63n)
 const maxInt64 = 2n ** 63n - 1n
@@ -66,6 +66,19 @@ export const bindable = (place: Place, params: ReadonlyArray<unknown>): Readonly
   checked(place, params, true)
 
 const checked = (place: Place, params: ReadonlyArray<unknown>, integers: boolean): ReadonlyArray<unknown> => {
+  try {
+    return check(place, params, integers)
+  } catch (cause) {
+    throw cause instanceof Fault ? cause : queryFault(place, {
+      reason: "Parameter",
+      outcome: "NotSent",
+      what: "a parameter fails when it is read",
+      advice: "convert it first"
+    })
+  }
+}
+
+const check = (place: Place, params: ReadonlyArray<unknown>, integers: boolean): ReadonlyArray<unknown> => {
   let converted: Array<unknown> | undefined
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
