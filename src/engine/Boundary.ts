@@ -69,9 +69,9 @@ const find = (text: string, dialect: Dialect): Boundary | undefined => {
 
 /** One statement that begins, ends or divides a transaction, and is nothing else: no body, no prepared transaction. */
 const control = new RegExp(
-  `^(?:begin(?:\\s+(?:work|tran|transaction|deferred|immediate|exclusive|isolation|read)\\b.*)?|start\\s+transaction\\b.*` +
+  `^(?:begin(?:\\s+(?:work|tran|transaction|deferred|immediate|exclusive|isolation|read)\\b[^;]*)?|start\\s+transaction\\b[^;]*` +
     `|(?:commit|end)${work}${chain}|(?:rollback|abort)${work}${chain}` +
-    `|rollback${work}\\s+to\\b.*|save(?:point|\\s+tran(?:saction)?)\\b.*|release(?:\\s+savepoint)?\\s+\\S+)$`,
+    `|rollback${work}\\s+to\\b[^;]*|save(?:point|\\s+tran(?:saction)?)\\b[^;]*|release(?:\\s+savepoint)?\\s+[^\\s;]+)$`,
   "is"
 )
 const controls = new Map<Dialect, Map<string, boolean>>()
@@ -119,4 +119,15 @@ export const isControl = (text: string, dialect: Dialect): boolean => {
     texts.set(text, found)
   }
   return found
+}
+
+/**
+ * Whether a text begins with a BEGIN, and nothing behind that begins, ends or divides a transaction: what it has done is in
+ * the transaction that is open behind it.
+ */
+export const beginsFirst = (text: string, dialect: Dialect): boolean => {
+  const [first = "", ...others] = codeOf(text, dialect).split(";").map((part) => part.trim()).filter((part) =>
+    part !== ""
+  )
+  return /^(?:begin|start)\b/i.test(first) && control.test(first) && !others.some((part) => control.test(part))
 }

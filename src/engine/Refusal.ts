@@ -1,7 +1,7 @@
 /**
  * Why somebody who asks for a connection does not get one, or may not use it any more.
  */
-import { ConnectionError, type Holder, QueryError, TimeoutError } from "../DbError.js"
+import { ConnectionError, type Holder, type Outcome, QueryError, TimeoutError } from "../DbError.js"
 import type { Frame } from "./Frame.js"
 
 /** The layer has ended. */
@@ -53,6 +53,18 @@ export const controlOutside = (database: string, statement: string): QueryError 
       "Use Db.transaction, or Db.session and Db.scoped where the transaction is to be in your own hands",
     statement
   )
+
+/** A text that has left a transaction open on a connection that goes back right behind it. */
+export const openOutside = (database: string, statement: string, outcome: Outcome): QueryError =>
+  new QueryError({
+    message:
+      `database "${database}": a text outside of a session left a transaction open, and what was done in it is ` +
+      "rolled back: its connection goes back as soon as it has run. Use Db.transaction, or end the transaction in the text",
+    reason: "Parameter",
+    outcome,
+    database,
+    statement
+  })
 
 /** A wait is over, or would never end. */
 export const acquireTimeout = (

@@ -4,10 +4,10 @@
  */
 import type { DbError, Holder, TimeoutError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
-import { isControl } from "./Boundary.js"
+import { beginsFirst, isControl } from "./Boundary.js"
 import type { Deadline } from "./Deadline.js"
 import { type AnyFiber, originOf } from "./Origin.js"
-import { controlOutside } from "./Refusal.js"
+import { controlOutside, openOutside } from "./Refusal.js"
 import type { Borrower, Slot, Waiter } from "./Slot.js"
 import { excerpt, giveBack, type Ground, Work } from "./Work.js"
 import { limitLock, type Writer } from "./WriteLock.js"
@@ -137,13 +137,29 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
 
   protected ended(error: DbError | undefined, value: unknown): void {
     this.place = "over"
+    const failure = error ?? this.leftOpen()
     // What it left behind (a BEGIN, a SET) has no session to live in, and must not reach the next borrower.
     giveBack(this.ground, this.slot_!, nothing)
     this.unlock()
-    this.resume(error, value)
+    this.resume(failure, value)
     const settled = this.onSettled
     this.onSettled = undefined
     settled?.()
+  }
+
+  /** A transaction that it has begun and not ended is rolled back with what was done in it: its success would be none. */
+  private leftOpen(): DbError | undefined {
+    const { config, driver, name } = this.ground
+    const { connection } = this.slot_!
+    const { resetOnReturn } = config.pool
+    if (
+      connection.lost || connection.transaction === "idle" || resetOnReturn === "commit" || resetOnReturn === "none"
+    ) {
+      return undefined
+    }
+    const error = openOutside(name, this.text, beginsFirst(this.text, driver.dialect) ? "RolledBack" : "Unknown")
+    this.ground.failed(error, this.fiber)
+    return error
   }
 
   /** Its fiber was interrupted: leave the line, or stop it on the server. `settled` is called when nothing is left. */
