@@ -77,16 +77,16 @@ const compile = (
   if (Array.isArray(params)) {
     return Either.right([text, params])
   }
-  return Either.mapLeft(
-    // An array was dealt with above; what is left is a record, or nothing.
-    NamedParams.compile(
-      text,
-      params as Readonly<Record<string, unknown>> | undefined,
-      engine.driver.dialect,
-      engine.driver.mostParameters
-    ),
-    (problem) => unsendable(engine.name, problem, text)
-  )
+  const { dialect, mostParameters } = engine.driver
+  // An array was dealt with above; what is left is a record, or nothing.
+  const record = params as Readonly<Record<string, unknown>> | undefined
+  const refuse = (problem: string) => unsendable(engine.name, problem, text)
+  try {
+    return Either.mapLeft(NamedParams.compile(text, record, dialect, mostParameters), refuse)
+  } catch {
+    // A getter of the program's has thrown.
+    return Either.left(refuse("the value of a parameter fails when it is read"))
+  }
 }
 
 const numbered = /\bparameter '?[$@]?(\d+)'?/g

@@ -149,39 +149,62 @@ const ownPlaceholders: Readonly<Record<Dialect, RegExp>> = {
   clickhouse: /(?!)/y
 }
 
+const isComment = (text: string, i: number): boolean => text[i] === "-" || text[i] === "#" || text[i] === "/"
+
+/** Whether a name is an element of its own in a list, comments aside. */
+const standsAlone = (before: string, text: string, end: number, dialect: Dialect): boolean => {
+  let at = end
+  while (at < text.length) {
+    const behind = isComment(text, at) ? skip(text, at, dialect) : undefined
+    if (behind === undefined && text[at]! > " ") break
+    at = behind ?? at + 1
+  }
+  return /[(,]\s*$/.test(before) && (text[at] === ")" || text[at] === ",")
+}
+
 const parseText = (text: string, dialect: Dialect): Parsed => {
   const own = ownPlaceholders[dialect]
   const texts: Array<string> = []
   const names: Array<string> = []
   const lists: Array<ListPlace | undefined> = []
+  /** Those that follow IN without parentheses. */
   const bare: Array<string> = []
-  /** For each parenthesis that is open whether it is the list of an IN. */
-  const open: Array<boolean> = []
+  /** For each parenthesis that is open whether it is the list of an IN, and whether it still is with comments left out. */
+  const open: Array<readonly [plain: boolean, list: boolean]> = []
+  /** The text up to here without its comments. */
+  let code = ""
   let placeholder: string | undefined
   let from = 0
   let i = 0
   while (i < text.length) {
     const behind = skip(text, i, dialect)
     if (behind !== undefined) {
+      code += isComment(text, i) ? " " : text.slice(i, behind)
       i = behind
       continue
     }
     const name = parameterAt(text, i)
     if (name === undefined) {
-      if (text[i] === "(") open.push(followsIn(text, i))
+      if (text[i] === "(") open.push([followsIn(text, i), followsIn(code, code.length)])
       else if (text[i] === ")") open.pop()
       const found = placeholder === undefined ? matchAt(own, text, i) : undefined
       if (found !== undefined && !isWordAt(text, i - 1)) {
         placeholder = found
       }
+      code += text[i]
       i++
     } else {
+      const end = i + 1 + name.length
+      const [plain, list] = open.at(-1) ?? [false, false]
       texts.push(text.slice(from, i))
       names.push(name)
-      if (followsIn(text, i)) bare.push(name)
-      lists.push(open.at(-1) === true ? listPlace(text, i, i + 1 + name.length) : undefined)
-      i += 1 + name.length
-      from = i
+      if (followsIn(code, code.length)) bare.push(name)
+      lists.push(
+        (plain ? listPlace(text, i, end) : undefined) ??
+          (list && standsAlone(code, text, end, dialect) ? { sole: false } : undefined)
+      )
+      code += text.slice(i, end)
+      i = from = end
     }
   }
   texts.push(text.slice(from))

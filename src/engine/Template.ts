@@ -46,6 +46,18 @@ const returningOf = (
 ): string | Statement.Fragment | undefined =>
   (helper as { readonly returningIdentifier?: string | Statement.Fragment | undefined }).returningIdentifier
 
+/** An object with columns. What holds its content in another way (a Map, a date, private fields) would be a row of defaults. */
+const isRow = (row: unknown): boolean =>
+  typeof row === "object" && row !== null && (Object.keys(row).length > 0 ? !Array.isArray(row) : isPlainObject(row))
+
+const isPlainObject = (value: object): boolean => {
+  const prototype: object | null = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** What the row itself has: a column may be called `constructor`. */
+const valueOf = (row: Row, key: string): unknown => Object.hasOwn(row, key) ? row[key] : undefined
+
 /** Looks at one statement. */
 class Look {
   readonly segments: Array<Segment> = []
@@ -70,7 +82,7 @@ class Look {
 
   private values(helper: string, row: Row, keys: ReadonlyArray<string>, where: string): Problem | undefined {
     this.count += keys.length
-    const at = keys.find((key) => this.isSql(row[key]))
+    const at = keys.find((key) => this.isSql(valueOf(row, key)))
     return at === undefined ? undefined : new Problem(
       `${helper} was given a piece of SQL as the value of "${at}"${where}, and takes values only: write the columns and ` +
         "their values into the text of the statement"
@@ -82,7 +94,7 @@ class Look {
     if (rows.length === 0) {
       return new Problem(`${helper} was given no rows: run the statement only where there are some`)
     }
-    const at = rows.findIndex((row) => typeof row !== "object" || row === null || Array.isArray(row))
+    const at = rows.findIndex((row) => !isRow(row))
     return at < 0 ? undefined : new Problem(`${helper} was given a row that is no object: row ${at + 1}`)
   }
 
@@ -109,16 +121,20 @@ class Look {
       const wrong = this.values("sql.insert", rows[i]!, all, rows.length === 1 ? "" : ` in row ${i + 1}`)
       if (wrong !== undefined) return wrong
     }
-    if (all === own) {
+    const inherits = all.some((key) => key in Object.prototype)
+    if (all === own && !(inherits && rows.length > 1)) {
       this.segments.push(segment)
       return undefined
     }
-    if (dialect === "clickhouse") {
+    if (dialect === "clickhouse" && all !== own) {
       return new Problem("sql.insert was given rows of different keys")
     }
     // The columns are the keys of the first row. What a row does not have is NULL, as it is where a later row lacks a key.
-    const first = Object.fromEntries(all.map((key) => [key, rows[0]![key]]))
-    const whole = this.rules.sql.insert([first, ...rows.slice(1)])
+    const complete = (row: Row): Row => Object.fromEntries(all.map((key) => [key, valueOf(row, key)]))
+    const whole = this.rules.sql.insert([
+      complete(rows[0]!),
+      ...inherits ? rows.slice(1).map(complete) : rows.slice(1)
+    ])
     const returning = returningOf(segment)
     this.changed = true
     this.segments.push(returning === undefined ? whole : whole.returning(returning))
@@ -154,6 +170,9 @@ class Look {
   }
 
   update(segment: Statement.RecordUpdateHelperSingle): Problem | undefined {
+    if (!isRow(segment.value)) {
+      return new Problem("sql.update was given what is no object")
+    }
     const keys = Object.keys(segment.value).filter((key) => !segment.omit.includes(key))
     if (keys.length === 0) {
       return new Problem("sql.update was given nothing to set: run the statement only where there is something")
@@ -213,7 +232,10 @@ class Look {
 
   list(segment: Statement.ArrayHelper): Problem | undefined {
     const { dialect } = this.rules
-    const items = segment.value
+    const items: unknown = segment.value
+    if (!Array.isArray(items)) {
+      return new Problem("sql.in was given what is no array")
+    }
     if (items.length === 0) {
       const before = this.segments.at(-1)
       if (before?._tag !== "Literal" || before.params !== undefined || !inBefore.test(before.value)) {
@@ -300,7 +322,12 @@ const countOf = (segments: ReadonlyArray<Segment>): number => {
 /** The segments as the compiler is to have them, the same where there is nothing to be done, or what is wrong with them. */
 export const look = (segments: ReadonlyArray<Segment>, rules: Rules): ReadonlyArray<Segment> | Problem => {
   const look = new Look(rules)
-  const problem = look.all(segments)
+  let problem: Problem | undefined
+  try {
+    problem = look.all(segments)
+  } catch {
+    problem = new Problem("a value in the statement fails when it is read")
+  }
   if (problem !== undefined) {
     return problem
   }

@@ -110,5 +110,18 @@ for (const target of subjects) {
         }
       })
     )
+
+    test(
+      target,
+      "comments around a list change nothing",
+      Effect.gen(function*() {
+        yield* table
+        const ids = [1, 3]
+        assert.deepStrictEqual(yield* found("n IN ( -- these\n :ids)", { ids }), [1, 3])
+        assert.deepStrictEqual(yield* found("n IN (:ids /* these */ )", { ids }), [1, 3])
+        assert.deepStrictEqual(yield* found("n IN /* these ( */ (:ids)", { ids }), [1, 3])
+        assert.deepStrictEqual(yield* found("n IN (/* a */:first, /* b */ :ids -- c\n)", { first: 2, ids }), [1, 2, 3])
+      })
+    )
   })
 }

@@ -130,5 +130,47 @@ for (const target of subjects) {
         assert.deepStrictEqual(yield* all, [])
       })
     )
+
+    test(
+      target,
+      "a column may be called like a member of every object",
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`CREATE TABLE k (${sql("constructor")} ${sql.literal(target.text)}, n ${sql.literal(target.integer)})`
+        const row = (n: number, constructor: string) => ({ n, constructor }) as unknown as { readonly n: number }
+        yield* sql`INSERT INTO k ${sql.insert([{ n: 1 }, row(2, "x")])}`
+        yield* sql`INSERT INTO k ${sql.insert([row(3, "y"), { n: 4 }])}`
+        const rows = yield* sql<{ c: string | null }>`SELECT ${sql("constructor")} AS c FROM k ORDER BY n`
+        assert.deepStrictEqual(rows.map(({ c }) => c), [null, "x", "y", null])
+      })
+    )
+
+    test(
+      target,
+      "what cannot be read, and what is no row or list, is refused, and holds no connection",
+      Effect.gen(function*() {
+        const sql = yield* table
+        const bad = {
+          get n(): number {
+            throw new Error("this getter throws")
+          }
+        }
+        // The types refuse most of these; what is not checked by them arrives all the same.
+        const untyped = (value: unknown) => value as never
+        const list = Object.defineProperty([1], 0, { get: () => bad.n })
+        yield* refused(sql`INSERT INTO t ${sql.insert(bad)}`, /fails when it is read/)
+        yield* refused(sql`INSERT INTO t ${sql.insert([{ n: 1 }, bad])}`, /fails when it is read/)
+        yield* refused(sql`UPDATE t SET ${sql.update(bad)}`, /fails when it is read/)
+        yield* refused(sql`UPDATE t SET ${sql.update(untyped(null))}`, /no object/)
+        yield* refused(sql`INSERT INTO t ${sql.insert(untyped(new Map([["n", 1]])))}`, /no object/)
+        yield* refused(sql`INSERT INTO t ${sql.insert(untyped(new Date()))}`, /no object/)
+        yield* refused(sql`SELECT n FROM t WHERE n IN ${sql.in(untyped(new Set([1])))}`, /no array/)
+        yield* refused(sql`SELECT n FROM t WHERE n IN ${sql.in(untyped(undefined))}`, /no array/)
+        yield* refused(Db.query("SELECT n FROM t WHERE n = :n", bad), /fails when it is read/)
+        yield* refused(Db.query(`SELECT n FROM t WHERE n = ${target.placeholder(1)}`, list), /fails when it is read/)
+        assert.deepStrictEqual(yield* all, [])
+        assert.strictEqual((yield* Db.pool).inUse, 0)
+      })
+    )
   })
 }
