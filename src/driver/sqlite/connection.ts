@@ -330,7 +330,10 @@ export class SqliteConnection<E> implements Holder {
     if (isBusy(cause) && (begin !== undefined || this.repeatable(request, wasOpen))) {
       return this.repeat(cause, task, since ?? { started: performance.now(), attempts: 0 })
     }
-    const outcome = this.applied || !preparing && begin === undefined && keepsRows(this.db, cause, request.text)
+    // A COMMIT that is refused keeps nothing; SQLite still counts the rows of the statement before it.
+    const isEnding = endings.has(this.statements.find(request.text)?.keyword ?? "")
+    const outcome = this.applied ||
+        !preparing && begin === undefined && !isEnding && keepsRows(this.db, cause, request.text)
       ? "Unknown"
       : preparing || begin !== undefined
       ? "NotSent"
