@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
+import type { ConnectionOptions } from "node:tls"
 import * as internalDotenv from "./config/dotenv.js"
 import * as environment from "./config/environment.js"
 import { all, fault } from "./config/faults.js"
@@ -49,6 +50,34 @@ export type SqliteModule = "auto" | "better-sqlite3" | "node:sqlite"
  * @category models
  */
 export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full"
+
+/**
+ * Options of TLS, as `node:tls` takes them: what of its `ConnectionOptions` makes sense for a client of a database.
+ *
+ * They ask for TLS. The server's certificate is checked, with its name, unless `rejectUnauthorized` is `false`.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface TlsOptions extends
+  Pick<
+    ConnectionOptions,
+    | "ca"
+    | "cert"
+    | "pfx"
+    | "servername"
+    | "rejectUnauthorized"
+    | "checkServerIdentity"
+    | "minVersion"
+    | "maxVersion"
+    | "ciphers"
+  >
+{
+  /** The key of `cert`. Never shown. */
+  readonly key?: ConnectionOptions["key"] | Redacted.Redacted<string>
+  /** The passphrase of the key or of `pfx`. Never shown. */
+  readonly passphrase?: string | Redacted.Redacted<string> | undefined
+}
 
 /**
  * Which of several PostgreSQL hosts is taken, in libpq's words.
@@ -263,8 +292,32 @@ export interface Options {
   readonly username?: string | Effect.Effect<string, unknown> | undefined
   /** An Effect is asked again for every connection. Never shown. */
   readonly password?: string | Secret | undefined
-  /** `true` is `verify-full`, `false` is `disable`. Defaults to `prefer`, to `verify-full` for SQL Server. */
-  readonly ssl?: boolean | SslMode | undefined
+  /**
+   * `true` is `verify-full`, `false` is `disable`; options of `node:tls` are `verify-full`, or `require` with
+   * `rejectUnauthorized: false`. The options `sslRootCert`, `sslCert` and `sslKey` fill in what the object does not have; what
+   * is given twice, and a URL that asks for no TLS or for a check that the object switches off, is a fault. Defaults to `prefer`,
+   * to `verify-full` for SQL Server.
+   *
+   * @example
+   * ```ts
+   * import { Db } from "dblive"
+   * import { Redacted } from "effect"
+   * import { readFileSync } from "node:fs"
+   *
+   * const live = Db.layer({
+   *   url: "postgres://app@10.0.0.7/app",
+   *   ssl: {
+   *     ca: readFileSync("ca.pem"),
+   *     cert: readFileSync("client.pem"),
+   *     key: readFileSync("client.key"),
+   *     passphrase: Redacted.make("secret"),
+   *     // The name in the server's certificate
+   *     servername: "db.example.org"
+   *   }
+   * })
+   * ```
+   */
+  readonly ssl?: boolean | SslMode | TlsOptions | undefined
   /** The certificate authority, where the system's are not meant: PEM text, or the path of a file that holds it. */
   readonly sslRootCert?: string | undefined
   /** The client's certificate: PEM text, or the path of a file that holds it. */
@@ -469,6 +522,8 @@ export interface DbConfig {
     readonly ca: string | undefined
     readonly cert: string | undefined
     readonly key: Redacted.Redacted<string> | undefined
+    /** The options that were given as an object, as Node takes them; they win. Defaults to none. */
+    readonly options?: Redacted.Redacted<ConnectionOptions> | undefined
   }
   readonly access: "read-write" | "read-only"
   readonly applicationName: string

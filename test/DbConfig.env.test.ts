@@ -397,7 +397,7 @@ describe("DbConfig.fromEnv", () => {
             PRODUCTION_GLOBAL_DATABASE_TIMEOUT: "-1"
           }),
           [
-            "DATABASE_SSL: holds \"maybe\"; accepted: true (the same as verify-full), false (disable), disable, prefer, require, verify-ca, verify-full; example: DATABASE_SSL=verify-full",
+            "DATABASE_SSL: holds \"maybe\"; accepted: true (the same as verify-full), false (disable), disable, prefer, require, verify-ca, verify-full; in code: options of node:tls too; example: DATABASE_SSL=verify-full",
             "DATABASE_SETTINGS: holds \"search_path\"; accepted: name=value, several separated by ;; example: DATABASE_SETTINGS=search_path=app;TimeZone=UTC",
             "DATABASE_POOL_SIZE: holds \"many\"; accepted: a whole number from 1 to 10000; example: DATABASE_POOL_SIZE=10",
             "PRODUCTION_GLOBAL_DATABASE_TIMEOUT: holds \"-1\"; accepted: a length of time with its unit (ms, s, min, h, d), at most 24 days, above 0; example: PRODUCTION_GLOBAL_DATABASE_TIMEOUT=10s",

@@ -107,7 +107,7 @@ describe("no password survives", () => {
         fc.asyncProperty(
           password,
           fc.constantFrom(...templates),
-          fc.constantFrom("url", "redacted url", "password", "redacted password", "effect", "key"),
+          fc.constantFrom("url", "redacted url", "password", "redacted password", "effect", "key", "tls", "tls key"),
           fc.boolean(),
           ({ pieces, text }, template, how, faulty) => {
             const options: DbConfig.Options = {
@@ -119,6 +119,10 @@ describe("no password survives", () => {
               ...how === "redacted password" ? { password: Redacted.make(text) } : {},
               ...how === "effect" ? { password: Effect.sync(() => Redacted.make(text)) } : {},
               ...how === "key" ? { sslCert: "-----BEGIN", sslKey: text } : {},
+              ...how === "tls" ? { ssl: { passphrase: text, rejectUnauthorized: !faulty } } : {},
+              ...how === "tls key"
+                ? { ssl: { cert: "-----BEGIN", key: `-----BEGIN ${text}`, pfx: Buffer.from(text), passphrase: text } }
+                : {},
               ...faulty ? { port: 0, pool: { size: -1 } } : {}
             }
             return Effect.runPromise(

@@ -239,6 +239,85 @@ describe("DbConfig.resolve", () => {
         strictEqual((yield* production({ ...server, sslRootCert: pem.replaceAll("\n", "\\n") })).ssl.ca, pem)
       }))
 
+    it.effect("TLS: options of Node ask for a check, unless they switch it off", () =>
+      Effect.gen(function*() {
+        const ca = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
+        const ssl = (options: DbConfig.Options) => Effect.map(production(options), (config) => config.ssl)
+        const given = { servername: "db.example.org", minVersion: "TLSv1.3", ca: undefined } as const
+        const decoded = yield* ssl({ ...server, ssl: given })
+        strictEqual(decoded.mode, "verify-full")
+        deepStrictEqual(Redacted.value(decoded.options!), { servername: "db.example.org", minVersion: "TLSv1.3" })
+        strictEqual((yield* ssl({ ...server, ssl: {} })).mode, "verify-full")
+        strictEqual((yield* ssl({ ...server, ssl: { rejectUnauthorized: false } })).mode, "require")
+        strictEqual((yield* ssl({ ...server, sslRootCert: ca, ssl: { rejectUnauthorized: false } })).mode, "require")
+        strictEqual((yield* ssl({ type: "mssql", ssl: { rejectUnauthorized: false } })).mode, "require")
+        // The stricter of both.
+        strictEqual((yield* ssl({ url: "postgresql://h/d?sslmode=require", ssl: {} })).mode, "verify-full")
+        strictEqual((yield* ssl({ url: "postgresql://h/d?sslmode=verify-ca", ssl: {} })).mode, "verify-full")
+      }))
+
+    it.effect("TLS: options of Node that cannot be used, or contradict others, are faults", () =>
+      Effect.gen(function*() {
+        const ca = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
+        const tls = (ssl: unknown, options: DbConfig.Options = server) =>
+          // What a program in JavaScript may give.
+          faultsOf({ ...options, ssl: ssl as DbConfig.TlsOptions })
+        deepStrictEqual(yield* tls({ ca }, { ...server, sslRootCert: ca }), [
+          "ssl.ca: is given, and so is sslRootCert; accepted: one of them"
+        ])
+        deepStrictEqual(yield* tls({ ca }, { url: `postgresql://h/d?sslrootcert=${encodeURIComponent(ca)}` }), [
+          "ssl.ca: is given, and so is sslRootCert by the URL; accepted: one of them"
+        ])
+        deepStrictEqual(yield* tls({ cert: ca, key: ca }, { ...server, sslCert: ca, sslKey: ca }), [
+          "ssl.cert: is given, and so is sslCert; accepted: one of them",
+          "ssl.key: is given, and so is sslKey; accepted: one of them",
+          "ssl: cannot be used by Node (ERR_OSSL_PEM_BAD_BASE64_DECODE); accepted: certificates with their keys, the " +
+          "passphrase of the key, versions and ciphers that fit"
+        ])
+        for (
+          const url of [
+            "postgresql://h/d?sslmode=disable",
+            "mysql://h/d?ssl-mode=DISABLED",
+            "sqlserver://h;encrypt=false"
+          ]
+        ) {
+          deepStrictEqual(yield* tls({}, { url }), [
+            "ssl: holds TLS options, but the URL asks for disable; accepted: one of them"
+          ])
+        }
+        for (const mode of ["verify-ca", "verify-full"]) {
+          deepStrictEqual(yield* tls({ rejectUnauthorized: false }, { url: `postgresql://h/d?sslmode=${mode}` }), [
+            `ssl.rejectUnauthorized: holds false, but the URL asks for ${mode}; accepted: one of them`
+          ])
+        }
+        deepStrictEqual(yield* tls({ servername: "a" }, { type: "mssql", settings: { serverName: "b" } }), [
+          "ssl.servername: is given, and so is settings.serverName; accepted: one of them"
+        ])
+        deepStrictEqual(yield* tls({ ca: "/ca.pem", servername: "10.0.0.1", rejectUnauthorized: 0, passphrase: 1 }), [
+          "ssl.ca: has a value that cannot be used; accepted: PEM text (-----BEGIN ...) or its bytes, or a list of them",
+          "ssl.servername: has a value that cannot be used; accepted: a name, which is no address",
+          "ssl.rejectUnauthorized: has a value that cannot be used; accepted: true or false",
+          "ssl.passphrase: has a value that cannot be used; accepted: a text, or a Redacted text"
+        ])
+        deepStrictEqual(yield* tls({ cert: ca }), [
+          "ssl.key: is missing; accepted: certificate and key together, or neither",
+          "ssl: cannot be used by Node (ERR_OSSL_PEM_BAD_BASE64_DECODE); accepted: certificates with their keys, the " +
+          "passphrase of the key, versions and ciphers that fit"
+        ])
+        assertInclude(
+          (yield* tls({ ALPNProtocols: ["x"] })).join(),
+          `not taken, "ALPNProtocols"; accepted: ca, cert, key`
+        )
+        assertInclude((yield* tls({ pfx: Buffer.from("hush") })).join(), "ssl: cannot be used by Node (")
+        for (const wrong of [[], Redacted.make({}), 1]) {
+          assertInclude((yield* tls(wrong)).join(), "in code: options of node:tls too")
+        }
+        deepStrictEqual(yield* tls({}, { type: "sqlite", filename: ":memory:" }), [
+          "ssl: holds TLS options, but the database is one of sqlite; accepted: PostgreSQL, MySQL, MariaDB, SQL Server"
+        ])
+        deepStrictEqual((yield* tls({}, {})).map((text) => text.split(";")[0]), ["type: is missing beside ssl"])
+      }))
+
     it.scoped("certificates and keys may be paths", () =>
       Effect.gen(function*() {
         const folder = yield* temporaryFolder

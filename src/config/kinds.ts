@@ -147,15 +147,25 @@ export const sslModes: Kind<SslMode> = word(["disable", "prefer", "require", "ve
   verify_identity: "verify-full"
 })
 
-/** Option `ssl`: a flag or a word. */
+/** What may hold options of TLS; what is in it is checked where it is decoded. */
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && !Redacted.isRedacted(value) &&
+  !Effect.isEffect(value)
+
+/** Option `ssl`: a flag, a word, or options of TLS, which ask for it. */
 export const ssl: Kind<SslMode> = {
   ...sslModes,
-  accepted: `true (the same as verify-full), false (disable), ${sslModes.accepted}`,
+  accepted: `true (the same as verify-full), false (disable), ${sslModes.accepted}; in code: options of node:tls too`,
   fromText: (text) => {
     const flag = boolean.fromText(text)
     return flag === undefined ? sslModes.fromText(text) : flag ? "verify-full" : "disable"
   },
-  fromOption: (value) => typeof value === "boolean" ? (value ? "verify-full" : "disable") : sslModes.fromOption(value)
+  fromOption: (value) =>
+    typeof value === "boolean"
+      ? (value ? "verify-full" : "disable")
+      : isRecord(value)
+      ? (value["rejectUnauthorized"] === false ? "require" : "verify-full")
+      : sslModes.fromOption(value)
 }
 
 /** The database families, and the names people give them. */

@@ -18,6 +18,7 @@ import { environments } from "./kinds.js"
 import { prefixed } from "./prefix.js"
 import type { Preset, Row } from "./settings.js"
 import { address, behaviour, health, limits, log, pool, rows, shedding, tracing } from "./settings.js"
+import { decode as decodeTls } from "./tls.js"
 import { parse } from "./url.js"
 import { ownPrefix } from "./variables.js"
 
@@ -165,19 +166,6 @@ const sqliteFile = (filename: string | undefined, database: string | undefined, 
   return isFolder ? Path.resolve(filename, file) : Path.resolve(filename)
 }
 
-const pemText = (value: string): string | Error => {
-  if (value.includes("-----BEGIN")) {
-    // Where a variable cannot hold lines, people write \n.
-    return value.includes("\n") ? value : value.replaceAll("\\n", "\n")
-  }
-  try {
-    const text = Fs.readFileSync(value, "utf8")
-    return text.includes("-----BEGIN") ? text : new Error("holds no PEM text (-----BEGIN ...)")
-  } catch (error) {
-    return new Error(`cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown reason"})`)
-  }
-}
-
 const hostsOf = (
   host: string | undefined,
   port: number | undefined,
@@ -240,12 +228,14 @@ const complete = (
     ? "development"
     : environment
 
+  let parts: Options = {}
   let merged = options
   const url = address.url.kind.fromOption(options.url)
   if (url !== undefined) {
     Either.match(parse(Redacted.value(url)), {
       onLeft: (problems) => problems.forEach((problem) => tell("url", problem)),
-      onRight: (parts) => {
+      onRight: (found) => {
+        parts = found
         merged = merge(parts, options)
         if (parts.type !== merged.type && !(isMysql(parts.type) && isMysql(merged.type))) {
           tell("type", `holds ${shown(merged.type)}, but the URL is one of ${parts.type}; accepted: one of them`)
@@ -330,27 +320,19 @@ const complete = (
     }
   }
 
-  const pem = (option: string, value: string | undefined, isSecret: boolean): string | undefined => {
-    const text = value === undefined ? undefined : pemText(value)
-    if (text instanceof Error) {
-      tell(option, `holds ${isSecret ? "the path of a file that" : `${shown(value)}, which`} ${text.message}`)
-      return undefined
-    }
-    return text
-  }
-  const key = optional(address.sslKey)
-  const keyText = pem("sslKey", key === undefined ? undefined : Redacted.value(key), true)
-  const ca = pem("sslRootCert", optional(address.sslRootCert), false)
-  const cert = pem("sslCert", optional(address.sslCert), false)
-  if ((merged.sslCert === undefined) !== (merged.sslKey === undefined)) {
-    tell(
-      merged.sslCert === undefined ? "sslCert" : "sslKey",
-      "is missing; accepted: certificate and key together, or neither"
-    )
-  }
-  const mode = optional(address.ssl) ?? (type === "mssql" ? "verify-full" : "prefer")
+  const tls = decodeTls(
+    {
+      type,
+      mode: optional(address.ssl),
+      rootCert: optional(address.sslRootCert),
+      cert: optional(address.sslCert),
+      key: optional(address.sslKey)
+    },
+    { url: parts, beside: options, merged },
+    tell
+  )
   const channelBinding = type === "postgresql" ? value(address.channelBinding) : undefined
-  if (channelBinding === "require" && mode === "disable") {
+  if (channelBinding === "require" && tls.mode === "disable") {
     tell("channelBinding", "holds \"require\", but ssl is disabled; accepted: ssl=require and above")
   }
 
@@ -382,13 +364,7 @@ const complete = (
     database,
     username: optional(address.username),
     password: optional(address.password),
-    ssl: {
-      // As libpq has it: a root certificate is given to be used.
-      mode: mode === "require" && ca !== undefined && type === "postgresql" ? "verify-ca" : mode,
-      ca,
-      cert,
-      key: keyText === undefined ? undefined : Redacted.make(keyText)
-    },
+    ssl: tls,
     access: value(behaviour.access),
     applicationName: preset === "test worker" ? workerName(program, worker!) : program,
     settings: optional(address.settings) ?? {},

@@ -12,7 +12,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import type { TestProject } from "vitest/node"
-import { makeAuthority } from "./certificates.js"
+import { type Certificate, makeAuthority } from "./certificates.js"
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -74,6 +74,8 @@ export interface MysqlServer {
   readonly password: string
   /** PEM text of the authority that signed the server's certificate; `undefined` without TLS. */
   readonly caCert: string | undefined
+  /** A certificate of a client, signed by the same authority; `undefined` without TLS. */
+  readonly client: Certificate | undefined
   /** The file of its unix socket. */
   readonly socket: string
   /** Ends it at once, as a crash would. */
@@ -148,11 +150,13 @@ export const startMysql = async (options: MysqlOptions = {}): Promise<MysqlServe
     ].join("\n")
   )
   let caCert: string | undefined
+  let client: Certificate | undefined
   const tls: Array<string> = []
   if (options.tls !== false) {
     const authority = await makeAuthority("dblive test authority")
     const certificate = await authority.issue("localhost", options.certificateHosts ?? ["localhost", "127.0.0.1"])
     caCert = authority.cert
+    client = await authority.issue("client", [])
     tls.push(
       `--ssl-ca=${file("ca.pem", authority.cert)}`,
       `--ssl-cert=${file("server.pem", certificate.cert)}`,
@@ -242,6 +246,7 @@ export const startMysql = async (options: MysqlOptions = {}): Promise<MysqlServe
     user,
     password,
     caCert,
+    client,
     socket,
     kill: () => stopRunning(),
     start,

@@ -15,6 +15,7 @@ import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError } from "../../DbError.js"
 import type { TimeoutError } from "../../DbError.js"
 import { connectionError, timeoutError } from "../Failure.js"
+import { contextOf, given } from "../Tls.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
 import { markColumn } from "./wire.js"
@@ -88,6 +89,18 @@ const credentials = (config: DbConfig): Effect.Effect<Credentials, ConnectionErr
   )
 }
 
+/** Why a server is not trusted, where that is not left to tedious; `undefined`: it is. */
+const distrust = (ssl: DbConfig["ssl"], name: string, socket: TLSSocket): string | undefined => {
+  const { checkServerIdentity } = given(ssl)
+  if (ssl.mode !== "verify-ca" && (ssl.mode !== "verify-full" || checkServerIdentity === undefined)) return undefined
+  if (!isChainTrusted(socket)) return String(socket.authorizationError)
+  try {
+    return checkServerIdentity?.(name, socket.getPeerCertificate(true))?.message
+  } catch (error) {
+    return String(error)
+  }
+}
+
 /** With "verify-ca" the name in the certificate is not looked at; the chain is. */
 const isChainTrusted = (socket: TLSSocket): boolean => {
   // Node sets the error's code here, which its types call an Error.
@@ -102,7 +115,8 @@ const configuration = (
   connector: () => Promise<net.Socket>
 ): ConnectionConfiguration => {
   const { mode } = config.ssl
-  const serverName = config.settings["serverName"]
+  const { checkServerIdentity, servername } = given(config.ssl)
+  const serverName = servername ?? config.settings["serverName"]
   return {
     server: host.host,
     authentication: authentication(config, login),
@@ -114,12 +128,9 @@ const configuration = (
       appName: config.applicationName,
       readOnlyIntent: config.access === "read-only",
       encrypt: mode !== "disable",
-      trustServerCertificate: mode !== "verify-full",
-      cryptoCredentialsDetails: {
-        ...(config.ssl.ca === undefined ? {} : { ca: config.ssl.ca }),
-        ...(config.ssl.cert === undefined ? {} : { cert: config.ssl.cert }),
-        ...(config.ssl.key === undefined ? {} : { key: Redacted.value(config.ssl.key) })
-      },
+      // tedious takes no check of one's own: it is made when the link is secure.
+      trustServerCertificate: mode !== "verify-full" || checkServerIdentity !== undefined,
+      cryptoCredentialsDetails: contextOf(config.ssl),
       connectTimeout: config.pool.connectTimeout === 0 ? forever : config.pool.connectTimeout,
       // Ours are the limits and the retries.
       requestTimeout: 0,
@@ -209,9 +220,8 @@ export const openLink = (
       }
       raw.on("secure", (cleartext: TLSSocket) => {
         secured = true
-        if (mode === "verify-ca" && !isChainTrusted(cleartext)) {
-          verdict = tls(`the certificate is not trusted (${String(cleartext.authorizationError)})`)
-        }
+        const why = distrust(config.ssl, given(config.ssl).servername ?? host.host, cleartext)
+        if (why !== undefined) verdict = tls(`the certificate is not trusted (${why})`)
       })
       raw.on("errorMessage", ({ message, number }: { readonly message: string; readonly number: number }) => {
         told.push({ message, number })

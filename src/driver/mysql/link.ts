@@ -8,9 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import Mysql from "mysql2"
 import * as net from "node:net"
+import * as tls from "node:tls"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import { connectionError } from "../Failure.js"
+import { contextOf, given } from "../Tls.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink, type RawError } from "./codes.js"
 
@@ -21,13 +23,17 @@ interface Packet {
 }
 
 /**
- * mysql2's connection, with the one method of it that is not in its types and is used here.
+ * mysql2's connection, with what of it is not in its types and is used here.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Raw extends Mysql.Connection {
   handlePacket: (packet: Packet | undefined) => void
+  startTLS: (done: (error?: Error) => void) => void
+  stream: net.Socket
+  readonly packetParser: { readonly execute: (data: Buffer) => void }
+  readonly _handleNetworkError: (error: Error) => void
 }
 
 /**
@@ -105,10 +111,44 @@ export const tlsOptions = ({ ssl }: DbConfig): Mysql.SslOptions | undefined =>
   ssl.mode === "disable" ? undefined : {
     rejectUnauthorized: ssl.mode === "verify-ca" || ssl.mode === "verify-full",
     verifyIdentity: ssl.mode === "verify-full",
-    ...(ssl.ca === undefined ? {} : { ca: ssl.ca }),
-    ...(ssl.cert === undefined ? {} : { cert: ssl.cert }),
-    ...(ssl.key === undefined ? {} : { key: Redacted.value(ssl.key) })
+    // What was given as an object is not for mysql2: see `takeOptions`.
+    ...(ssl.options !== undefined || ssl.ca === undefined ? {} : { ca: ssl.ca }),
+    ...(ssl.options !== undefined || ssl.cert === undefined ? {} : { cert: ssl.cert }),
+    ...(ssl.options !== undefined || ssl.key === undefined ? {} : { key: Redacted.value(ssl.key) })
   }
+
+/**
+ * Options that were given as an object go to Node itself: mysql2 leaves out archives, names of servers and checks of one's
+ * own. What it does beside that is done here.
+ */
+const takeOptions = (raw: Raw, { ssl }: DbConfig, host: Host): void => {
+  if (ssl.options === undefined) return
+  const { checkServerIdentity, servername } = given(ssl)
+  const isName = net.isIP(host.host) === 0 && socketPath(host.host) === undefined
+  const name = servername ?? (isName ? host.host : undefined)
+  raw.startTLS = (done) => {
+    let isSecure = false
+    const plain = raw.stream
+    plain.removeAllListeners("data")
+    try {
+      const secure = tls.connect({
+        ...contextOf(ssl),
+        rejectUnauthorized: ssl.mode === "verify-full",
+        ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+        ...(name === undefined ? {} : { servername: name }),
+        socket: plain
+      }, () => {
+        isSecure = true
+        done()
+      })
+      secure.on("error", (error) => isSecure ? raw._handleNetworkError(error) : done(error))
+      secure.on("data", (data) => raw.packetParser.execute(data))
+      raw.stream = secure
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+}
 
 /** A unix socket is named by its file, or by the folder of it. */
 export const socketPath = (host: string): string | undefined =>
@@ -170,6 +210,7 @@ const attempt = (
         otherwise: "Unknown"
       })))
     }
+    takeOptions(raw, config, host)
     raw.on("error", failed)
     raw.once("connect", (greeting: { readonly serverVersion: string }) => {
       raw.removeListener("error", failed)

@@ -20,7 +20,7 @@ const sslOf = (config: DbConfig, host: Host): boolean | ConnectionOptions => {
   const options = config.ssl.mode === "prefer" ? undefined : tlsOptions(config, host)
   if (options === undefined) return false
   // As `pg` itself hides it in the object that it is given.
-  for (const secret of ["key", "passphrase"]) {
+  for (const secret of ["key", "passphrase", "pfx"]) {
     if (secret in options) Object.defineProperty(options, secret, { enumerable: false })
   }
   return options

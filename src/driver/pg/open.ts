@@ -56,6 +56,7 @@ const place = (host: Host): string =>
 interface PgInternals {
   emit(event: string, message?: unknown): boolean
   attachListeners(stream: Pg.Connection["stream"]): void
+  upgradeToSSL(host: string, failed: (error: Error) => void): void
 }
 
 /**
@@ -64,6 +65,8 @@ interface PgInternals {
  */
 class Wire extends Pg.Connection {
   receiver: PgConnection | undefined
+  /** The name the certificate is checked against, where it is not the host's. */
+  servername: string | undefined
 
   override emit(event: string | symbol, message?: unknown): boolean {
     if (this.receiver !== undefined && typeof event === "string") {
@@ -71,6 +74,12 @@ class Wire extends Pg.Connection {
       return this.receiver.receive(event, message as Message)
     }
     return super.emit(event, message)
+  }
+
+  /** `pg` takes the host for the name of the server, whatever the options say. */
+  upgradeToSSL(host: string, failed: (error: Error) => void): void {
+    const internals = Pg.Connection.prototype as unknown as PgInternals
+    internals.upgradeToSSL.call(this, this.servername ?? host, failed)
   }
 
   /** What `pg` does here, with a guard: a message that it does not know would be thrown into the event loop. */
@@ -153,6 +162,7 @@ const attempt = (options: Attempt): Effect.Effect<PgConnection, Error> =>
       keepAliveInitialDelayMillis: keepAliveDelay
     }
     const wire = new Wire(shared)
+    wire.servername = tls?.servername
     const client = new Handshake(
       { ...shared, user: options.user, database: options.config.database ?? options.user, connection: wire },
       options.password,
@@ -212,7 +222,7 @@ const routeOf = (host: Host, wire: Wire, tls: ConnectionOptions | undefined): Ro
       ? { path: `${host.host}/.s.PGSQL.${host.port}` }
       : { host: remoteAddress ?? host.host, port: remotePort ?? host.port },
     tls: tls === undefined ? undefined : () => tls,
-    name: host.host
+    name: tls?.servername ?? host.host
   }
 }
 
