@@ -215,7 +215,7 @@ describeMssql("SQL Server values", () => {
         Redacted.make("secret-value"),
         new Map([["secret-value", 1]]),
         cyclic,
-        { a: 1n },
+        { a: [NaN] },
         { a: Number.NaN },
         param(TYPES.Int, 2 ** 40),
         param(TYPES.UniqueIdentifier, "secret-value")
