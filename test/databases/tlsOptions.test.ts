@@ -94,7 +94,10 @@ const certificates = Effect.fnUntraced(function*(
   )
   assert.strictEqual(yield* outcome({ ...at, ssl: { rejectUnauthorized: false } }), "ConnectionError Authentication")
   const text = yield* Effect.scoped(
-    Effect.map(Layer.build(Db.layer({ ...at, ssl: { ...ssl, key: hidden, passphrase } })), (context) => inspect(context, { depth: 20 }))
+    Effect.map(
+      Layer.build(Db.layer({ ...at, ssl: { ...ssl, key: hidden, passphrase } })),
+      (context) => inspect(context, { depth: 20 })
+    )
   )
   assert.notInclude(text, passphrase)
   assert.notInclude(text, hidden.split("\n")[1]!)
