@@ -96,7 +96,7 @@ const certificates = Effect.fnUntraced(function*(
   const text = yield* Effect.scoped(
     Effect.map(
       Layer.build(Db.layer({ ...at, ssl: { ...ssl, key: hidden, passphrase } })),
-      (context) => inspect(context, { depth: 20 })
+      (context) => inspect(context, { depth: 20, showHidden: true })
     )
   )
   assert.notInclude(text, passphrase)

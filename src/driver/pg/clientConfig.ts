@@ -7,6 +7,7 @@ import type { PgClientConfig } from "@effect/sql-pg/PgClient"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type { ConnectionOptions } from "node:tls"
+import { inspect } from "node:util"
 import type { DbConfig, Host } from "../../DbConfig.js"
 import type { Credentials } from "../Credentials.js"
 import { defaultUser } from "./open.js"
@@ -23,7 +24,8 @@ const sslOf = (config: DbConfig, host: Host): boolean | ConnectionOptions => {
   for (const secret of ["key", "passphrase", "pfx"]) {
     if (secret in options) Object.defineProperty(options, secret, { enumerable: false })
   }
-  return options
+  // Shown without them, with `showHidden` too.
+  return Object.defineProperty(options, inspect.custom, { value: () => ({ ...options }), enumerable: false })
 }
 
 /** A URL that `pg` and libpq read as the first host of the configuration. */
