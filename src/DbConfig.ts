@@ -10,7 +10,6 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { ConnectionOptions } from "node:tls"
 import * as internalDotenv from "./config/dotenv.js"
 import * as environment from "./config/environment.js"
 import { all, fault } from "./config/faults.js"
@@ -52,6 +51,14 @@ export type SqliteModule = "auto" | "better-sqlite3" | "node:sqlite"
 export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full"
 
 /**
+ * A certificate or a key, as text or bytes, or several.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type Pem = string | Uint8Array | ReadonlyArray<string | Uint8Array>
+
+/**
  * Options of TLS, as `node:tls` takes them: what of its `ConnectionOptions` makes sense for a client of a database.
  *
  * They ask for TLS. The server's certificate is checked, with its name, unless `rejectUnauthorized` is `false`.
@@ -59,22 +66,20 @@ export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-f
  * @since 0.2.0
  * @category models
  */
-export interface TlsOptions extends
-  Pick<
-    ConnectionOptions,
-    | "ca"
-    | "cert"
-    | "pfx"
-    | "servername"
-    | "rejectUnauthorized"
-    | "checkServerIdentity"
-    | "minVersion"
-    | "maxVersion"
-    | "ciphers"
-  >
-{
+export interface TlsOptions {
+  readonly ca?: Pem | undefined
+  readonly cert?: Pem | undefined
+  /** A PKCS #12 archive. Never shown. */
+  readonly pfx?: Pem | undefined
+  readonly servername?: string | undefined
+  readonly rejectUnauthorized?: boolean | undefined
+  /** `node:tls` gives it a `PeerCertificate`; without Node's types that has no name here. */
+  readonly checkServerIdentity?: ((hostname: string, certificate: never) => Error | undefined) | undefined
+  readonly minVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined
+  readonly maxVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined
+  readonly ciphers?: string | undefined
   /** The key of `cert`. Never shown. */
-  readonly key?: ConnectionOptions["key"] | Redacted.Redacted<string>
+  readonly key?: Pem | Redacted.Redacted<string> | undefined
   /** The passphrase of the key or of `pfx`. Never shown. */
   readonly passphrase?: string | Redacted.Redacted<string> | undefined
 }
@@ -523,7 +528,7 @@ export interface DbConfig {
     readonly cert: string | undefined
     readonly key: Redacted.Redacted<string> | undefined
     /** The options that were given as an object, as Node takes them; they win. Defaults to none. */
-    readonly options?: Redacted.Redacted<ConnectionOptions> | undefined
+    readonly options?: Redacted.Redacted<object> | undefined
   }
   readonly access: "read-write" | "read-only"
   readonly applicationName: string

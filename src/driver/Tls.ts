@@ -14,7 +14,8 @@ import type { DbConfig } from "../DbConfig.js"
  * @category accessors
  */
 export const given = ({ options }: DbConfig["ssl"]): ConnectionOptions =>
-  options === undefined ? {} : Redacted.value(options)
+  // What the configuration has checked; its public type does without Node's.
+  options === undefined ? {} : Redacted.value(options) as ConnectionOptions
 
 /**
  * What a secure context is made of: certificates, keys, versions and ciphers.

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { createPrivateKey } from "node:crypto"
+import type { PeerCertificate } from "node:tls"
 import { inspect } from "node:util"
 import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
@@ -37,7 +38,7 @@ const refused = "ConnectionError Tls"
 const checks = Effect.fnUntraced(function*(at: (host: string) => DbConfig.Options, ca: string) {
   const stranger = yield* Effect.promise(() => makeAuthority("somebody else"))
   const seen: Array<string> = []
-  const mine: DbConfig.TlsOptions["checkServerIdentity"] = (name, certificate) => {
+  const mine: DbConfig.TlsOptions["checkServerIdentity"] = (name: string, certificate: PeerCertificate) => {
     seen.push(`${name} ${certificate.subject.CN}`)
     return undefined
   }
