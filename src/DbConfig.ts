@@ -67,16 +67,26 @@ export type Pem = string | Uint8Array | ReadonlyArray<string | Uint8Array>
  * @category models
  */
 export interface TlsOptions {
+  /** The certificate authorities, where the system's are not meant. Defaults to those that Node brings. */
   readonly ca?: Pem | undefined
+  /** The client's certificate, with those between it and its authority. Defaults to none. */
   readonly cert?: Pem | undefined
   /** A PKCS #12 archive. Never shown. */
   readonly pfx?: Pem | undefined
+  /** The name that is asked for (SNI), and that the certificate has to bear. Defaults to the host. */
   readonly servername?: string | undefined
+  /** `false`: any certificate is taken, as in the mode `require`. Defaults to true. */
   readonly rejectUnauthorized?: boolean | undefined
-  /** `node:tls` gives it a `PeerCertificate`; without Node's types that has no name here. */
+  /**
+   * A check of one's own in place of that of the certificate's name; an error that it returns ends the connection. `node:tls`
+   * gives it a `PeerCertificate`; without Node's types that has no name here.
+   */
   readonly checkServerIdentity?: ((hostname: string, certificate: never) => Error | undefined) | undefined
+  /** The lowest version of the protocol. Defaults to Node's (`tls.DEFAULT_MIN_VERSION`). */
   readonly minVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined
+  /** The highest version of the protocol. Defaults to Node's (`tls.DEFAULT_MAX_VERSION`). */
   readonly maxVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined
+  /** The ciphers, in OpenSSL's words. Defaults to Node's (`tls.DEFAULT_CIPHERS`). */
   readonly ciphers?: string | undefined
   /** The key of `cert`. Never shown. */
   readonly key?: Pem | Redacted.Redacted<string> | undefined
