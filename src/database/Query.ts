@@ -78,14 +78,16 @@ const compile = (
     return Either.right([text, params])
   }
   const { dialect, mostParameters } = engine.driver
-  // An array was dealt with above; what is left is a record, or nothing.
-  const record = params as Readonly<Record<string, unknown>> | undefined
-  const refuse = (problem: string) => unsendable(engine.name, problem, text)
   try {
-    return Either.mapLeft(NamedParams.compile(text, record, dialect, mostParameters), refuse)
+    // An array was dealt with above; what is left is a record, or nothing.
+    const record = params as Readonly<Record<string, unknown>> | undefined
+    const compiled = NamedParams.compile(text, record, dialect, mostParameters)
+    return Either.isRight(compiled)
+      ? Either.right(compiled.right)
+      : Either.left(unsendable(engine.name, compiled.left, text))
   } catch {
     // A getter of the program's has thrown.
-    return Either.left(refuse("the value of a parameter fails when it is read"))
+    return Either.left(unsendable(engine.name, "the value of a parameter fails when it is read", text))
   }
 }
 
@@ -160,7 +162,12 @@ const setsOf = (answer: unknown): Sets => {
 /** Whether there may be several statements in a text, or sets of rows in the answer of one. */
 const mayBeSeveral = (text: string): boolean => (text.includes(";") && /;\s*\S/.test(text)) || isCall(text)
 
-const isCall = (text: string): boolean => /^\s*call\b/i.test(text)
+const isCall = (text: string): boolean => {
+  let at = 0
+  while (text.charCodeAt(at) <= 32) at++
+  // The pattern is left to the few texts that begin with its letter.
+  return (text.charCodeAt(at) | 32) === 99 && /^\s*call\b/i.test(text)
+}
 
 /** The rows of the last statement. MySQL's CALL ends with its own answer, which has none. */
 const lastOf = (text: string) => (answer: unknown): ReadonlyArray<unknown> => {

@@ -106,7 +106,7 @@ class Core {
 
 type Compiled = readonly [sql: string, params: ReadonlyArray<unknown>]
 
-const isCompiled = (compiled: Compiled | QueryError): compiled is Compiled => !("_tag" in compiled)
+const isCompiled = (compiled: Compiled | QueryError): compiled is Compiled => Array.isArray(compiled)
 
 /** What is not even sent is a failure, too. */
 const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Effect<never, SqlError> => {

@@ -22,6 +22,8 @@ export interface Parsed {
   readonly texts: ReadonlyArray<string>
   /** The name at each cut, in the order of the text. */
   readonly names: ReadonlyArray<string>
+  /** How many different names there are. */
+  readonly count: number
   /** The text with the dialect's placeholders. */
   readonly sql: string
   /** The name whose value is sent in each place. Numbered placeholders send a value once, others once for each use. */
@@ -211,6 +213,7 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
   return {
     texts,
     names,
+    count: new Set(names).size,
     placeholder,
     lists: lists.some((place) => place !== undefined) ? lists : undefined,
     bare: bare.length > 0 ? bare : undefined,
@@ -247,7 +250,16 @@ const caches = new Map<Dialect, Map<string, Parsed>>()
  */
 export const parse = (text: string, dialect: Dialect): Parsed => {
   if (!text.includes(":")) {
-    return { texts: [text], names: [], sql: text, order: [], lists: undefined, bare: undefined, placeholder: undefined }
+    return {
+      texts: [text],
+      names: [],
+      count: 0,
+      sql: text,
+      order: [],
+      lists: undefined,
+      bare: undefined,
+      placeholder: undefined
+    }
   }
   let cache = caches.get(dialect)
   if (cache === undefined) {
@@ -297,12 +309,36 @@ export const compile = (
     return Either.right([text, params])
   }
   const parsed = parse(text, dialect)
-  const { bare, names, order, placeholder, sql } = parsed
-  // Only what the object itself has: a parameter may be called `constructor`.
+  const problems = fits(parsed, params) ? [] : problemsOf(parsed, params)
+  return problems.length > 0
+    ? Either.left(problems.join("; "))
+    : hasLists(parsed, params)
+    ? Either.map(expand(parsed, params, dialect, mostParameters), ({ sql, values }) => [sql, values])
+    : Either.right([parsed.sql, parsed.order.map((name) => params[name])])
+}
+
+/** Whether each name has a value, and each value a name: nearly always, and told without a list of what is wrong. */
+const fits = (
+  { bare, count, names, placeholder }: Parsed,
+  params: Readonly<Record<string, unknown>>
+): boolean => {
+  if (bare !== undefined || (placeholder !== undefined && count > 0) || Object.keys(params).length !== count) {
+    return false
+  }
+  for (const name of names) {
+    // Only what the object itself has: a parameter may be called `constructor`.
+    if (!Object.hasOwn(params, name)) return false
+  }
+  return true
+}
+
+const problemsOf = (
+  { bare = [], names, placeholder }: Parsed,
+  params: Readonly<Record<string, unknown>>
+): ReadonlyArray<string> => {
   const missing = names.filter((name) => !Object.hasOwn(params, name))
-  const given = Object.keys(params)
-  const unknown = given.filter((name) => !names.includes(name))
-  const problems = [
+  const unknown = Object.keys(params).filter((name) => !names.includes(name))
+  return [
     ...missing.length > 0 ? [`no value is given for ${list(missing)}`] : [],
     ...unknown.length > 0
       ? [
@@ -313,15 +349,8 @@ export const compile = (
     ...names.length > 0 && placeholder !== undefined
       ? [`the statement has ${placeholder} beside ${list(names)}; use one of the two ways`]
       : [],
-    ...bare === undefined
-      ? []
-      : bare.filter((name) => Array.isArray(params[name])).map((name) => `write IN (:${name}) for the list :${name}`)
+    ...bare.filter((name) => Array.isArray(params[name])).map((name) => `write IN (:${name}) for the list :${name}`)
   ]
-  return problems.length > 0
-    ? Either.left(problems.join("; "))
-    : hasLists(parsed, params)
-    ? Either.map(expand(parsed, params, dialect, mostParameters), ({ sql, values }) => [sql, values])
-    : Either.right([sql, order.map((name) => params[name])])
 }
 
 /** The names behind the values that {@link compile} gives for a record, in their order. */

@@ -201,10 +201,6 @@ const within = <A, E, R, E2>(
     const isUnknown = error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
     return ended(isUnknown ? "unknown" : "rolled_back", Exit.failCause(Cause.map(cause, fail)))
   }
-  const undone = ({ committedBy }: Frame, exit: Exit.Exit<A, E | E2>) =>
-    committedBy === undefined
-      ? ended("rolled_back", exit)
-      : ended("unknown", partlyCommitted(exit, committedBy, engine.name))
   const use = (frame: Frame) =>
     during(
       engine,
@@ -217,8 +213,8 @@ const within = <A, E, R, E2>(
         exit._tag === "Failure"
           ? matched(
             leave(engine, restore, session, frame, "rollback"),
-            () => undone(frame, exit),
-            () => undone(frame, exit)
+            () => ended(outcomeOf(frame), failureOf(engine, frame, exit)),
+            () => ended(outcomeOf(frame), failureOf(engine, frame, exit))
           )
           : matched(
             committed(engine, restore, session, frame, options, limit),
@@ -231,6 +227,13 @@ const within = <A, E, R, E2>(
     ? use(entered.value)
     : matched(entered, refused, use)
 }
+
+/** How a transaction has ended whose effect failed. */
+const outcomeOf = ({ committedBy }: Frame) => committedBy === undefined ? "rolled_back" : "unknown"
+
+/** The failure of a transaction's effect, which says what the database has committed by itself. */
+const failureOf = <A, E>(engine: Engine, { committedBy }: Frame, exit: Exit.Exit<A, E>): Exit.Exit<A, E> =>
+  committedBy === undefined ? exit : partlyCommitted(exit, committedBy, engine.name)
 
 /**
  * Begins, where interruption is masked: the wait in the session's queue can be interrupted, and what was begun meanwhile

@@ -5,18 +5,28 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const longest = [
+  "conformance/pgbouncer",
+  "examples",
   "migrator/processes",
+  "conformance/pg",
   "package/drivers",
   "package/package",
+  "package/install",
   "driver/mssql/given",
   "driver/sqlite/conformance",
-  "conformance/pg",
-  "conformance/pgbouncer",
-  "service",
-  "examples",
-  "driver/pg/connection",
+  "conformance/mssql",
+  "migrator/sessionState",
+  "conformance/sqlite",
+  "weight/survivors",
   "dbtest/layers",
-  "http/page"
+  "package/runtimes",
+  "http/page",
+  "driver/sqlite/killing",
+  "cli/cli",
+  "dbtest/real",
+  "conformance/mysql",
+  "service",
+  "DbConfig.secrets"
 ]
 
 const rank = ({ moduleId }: TestSpecification): number => {

@@ -19,56 +19,39 @@ const maxSafe = BigInt(Number.MAX_SAFE_INTEGER)
 export const narrow = (value: unknown): unknown =>
   typeof value === "bigint" && value <= maxSafe && value >= -maxSafe ? Number(value) : value
 
-/** Whether a number may be a rounded integer. A REAL beyond 2^53 looks the same. */
-const isDoubtful = (value: unknown): boolean =>
-  typeof value === "number" && (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER)
+/** A REAL beyond 2^53 looks the same. */
+const roundedInteger = 1
+const replacedText = 2
+
+/** What a value may be that was read otherwise than it is stored. */
+const doubtOf = (value: unknown): number =>
+  typeof value === "number"
+    ? (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER ? roundedInteger : 0)
+    : isReplaced(value)
+    ? replacedText
+    : 0
 
 /**
- * Whether rows read without `safeIntegers` may hold an integer that was rounded. `arrays` says which of two shapes the
+ * What rows read without `safeIntegers` may hold that was read otherwise than it is stored. `arrays` says which of two shapes the
  * rows have, so the casts follow it.
  */
-const holdsDoubtful = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
+const doubtsOf = (rows: ReadonlyArray<unknown>, arrays: boolean): number => {
+  let doubts = 0
   for (let i = 0; i < rows.length; i++) {
     if (arrays) {
       const row = rows[i] as ReadonlyArray<unknown>
       for (let j = 0; j < row.length; j++) {
-        if (isDoubtful(row[j])) {
-          return true
-        }
+        doubts |= doubtOf(row[j])
       }
     } else {
       const row = rows[i] as Readonly<Record<string, unknown>>
       // Not Object.keys: `for in` allocates nothing, and a row has no prototype of its own.
       for (const name in row) {
-        if (isDoubtful(row[name])) {
-          return true
-        }
+        doubts |= doubtOf(row[name])
       }
     }
   }
-  return false
-}
-
-/** Whether rows hold text that may not be what is stored. The casts follow `arrays`. */
-const holdReplaced = (rows: ReadonlyArray<unknown>, arrays: boolean): boolean => {
-  for (let i = 0; i < rows.length; i++) {
-    if (arrays) {
-      const row = rows[i] as ReadonlyArray<unknown>
-      for (let j = 0; j < row.length; j++) {
-        if (isReplaced(row[j])) {
-          return true
-        }
-      }
-    } else {
-      const row = rows[i] as Readonly<Record<string, unknown>>
-      for (const name in row) {
-        if (isReplaced(row[name])) {
-          return true
-        }
-      }
-    }
-  }
-  return false
+  return doubts
 }
 
 /** Narrows rows read with `safeIntegers`, in place. The casts follow `arrays`. */
@@ -167,13 +150,14 @@ export const readRows = (
     prepared.bigints = bigints
   }
   const rows = statement.all(params)
-  if (prepared.reads && holdReplaced(rows, arrays)) {
+  const doubts = doubtsOf(rows, arrays)
+  if ((doubts & replacedText) !== 0 && prepared.reads) {
     checkText(prepared, params)
   }
   if (bigints) {
     return shape.bigints ? rows : narrowRows(rows, arrays)
   }
-  if (holdsDoubtful(rows, arrays)) {
+  if ((doubts & roundedInteger) !== 0) {
     // Reading again costs only those statements that meet such numbers, and those only once. A statement that
     // changes something is `exact` from the start, so it never comes here.
     prepared.exact = true
