@@ -330,6 +330,11 @@ export interface Driver {
    * Which statements of a text commit by themselves what stands before them, as DDL does on MySQL. `undefined` where none does.
    */
   readonly commitsImplicitly?: ((text: string) => "all" | "some" | "none") | undefined
+  /**
+   * What the last statement of a text is sure to leave in its session for the statements to come, in words: a setting, a
+   * temporary table, a lock. Asked only of texts after which the connection is `dirty`. `undefined` where nothing is.
+   */
+  readonly leftBehind?: ((text: string) => string | undefined) | undefined
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
   /**

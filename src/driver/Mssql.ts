@@ -19,6 +19,7 @@ import { createDatabase } from "./mssql/create.js"
 import { makeOpen } from "./mssql/open.js"
 import { makeCall } from "./mssql/procedure.js"
 import { unsupported } from "./mssql/settings.js"
+import { leftBehind } from "./mssql/texts.js"
 import { transactionSql } from "./mssql/transaction.js"
 import { mostParameters } from "./mssql/values.js"
 import { unreadable } from "./mssql/wire.js"
@@ -151,6 +152,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     dialect: "mssql",
     target: targetOf(config),
     capabilities,
+    leftBehind,
     compiler: Published.makeCompiler(config.transformQueryNames),
     transformRows: config.transformResultNames === undefined
       ? undefined

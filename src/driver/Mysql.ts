@@ -17,7 +17,7 @@ import { connectionError } from "./Failure.js"
 import * as FamilyClient from "./FamilyClient.js"
 import { services } from "./mysql/client.js"
 import { makeOpen } from "./mysql/open.js"
-import { implicitCommits } from "./mysql/script.js"
+import { implicitCommits, leftBehind } from "./mysql/script.js"
 import { quoteName, unsupported } from "./mysql/settings.js"
 import { Unencrypted } from "./Unencrypted.js"
 
@@ -128,6 +128,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     ),
     mostParameters: 65_535,
     commitsImplicitly: implicitCommits,
+    leftBehind,
     maxConnections: undefined,
     transactionId: undefined,
     commitStatus: undefined,

@@ -17,7 +17,7 @@ import { commitStatus, transactionId } from "./pg/commit.js"
 import { compiler } from "./pg/compiler.js"
 import { createDatabase } from "./pg/create.js"
 import { open, remember } from "./pg/open.js"
-import { Texts } from "./pg/text.js"
+import { leftBehind, Texts } from "./pg/text.js"
 import { Types } from "./pg/types.js"
 
 export {
@@ -132,6 +132,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     dialect: "pg",
     target,
     // A connection that listens would have to be the server's own.
+    leftBehind,
     capabilities: config.prepare !== false ? capabilities : { ...capabilities, listen: false },
     compiler: compiler(config.transformQueryNames, config.transformJson),
     transformRows: config.transformResultNames === undefined

@@ -66,6 +66,7 @@ import { Handle, type Shared } from "./sqlite/handle.js"
 import { check, type Constructor, load } from "./sqlite/module.js"
 import { open, type Spec } from "./sqlite/open.js"
 import { RemoteConnection } from "./sqlite/remote.js"
+import { leftBehind } from "./sqlite/text.js"
 
 /** SQLite knows one level, which is at least as strict as each of these. */
 const isolationLevels: ReadonlyArray<Driver.IsolationLevel> = [
@@ -314,6 +315,7 @@ export const makeFrom = (
         uri: inMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
       },
       capabilities: capabilities(elsewhere, inMemory),
+      leftBehind,
       compiler: Statement.makeCompilerSqlite(config.transformQueryNames),
       transformRows: config.transformResultNames === undefined
         ? undefined

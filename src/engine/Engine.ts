@@ -70,6 +70,8 @@ export class Engine implements Ground {
 
   serverVersion: string | undefined = undefined
   private readonly writing = new Map<string, boolean>()
+  /** Texts outside of sessions that were looked at for what they leave behind. */
+  private readonly warnedOf = new Set<string>()
   private readonly openSchedule: Options["openSchedule"]
 
   constructor(
@@ -190,6 +192,22 @@ export class Engine implements Ground {
   failed(error: DbError, fiber: AnyFiber | undefined): void {
     if (this.metrics.failure(error)) {
       this.log.failure(error, fiber)
+    }
+  }
+
+  /** Says once of each text what it leaves to no statement, as its connection is cleaned when it goes back. */
+  leftBehind(text: string, fiber: AnyFiber): void {
+    if (this.config.pool.resetOnReturn === "none" || this.warnedOf.has(text)) {
+      return
+    }
+    // A program that makes up its texts would be warned without end.
+    if (this.warnedOf.size >= rememberedTexts) {
+      return
+    }
+    this.warnedOf.add(text)
+    const what = this.driver.leftBehind?.(text)
+    if (what !== undefined) {
+      this.log.leftBehind(what, text, fiber)
     }
   }
 

@@ -106,6 +106,17 @@ export class Log {
     }))
   }
 
+  leftBehind(what: string, text: string, fiber: AnyFiber): void {
+    this.write(
+      LogLevel.Warning,
+      fiber,
+      `${what} outside of a session is lost: the connection goes back, cleaned, as soon as the statement has run. ` +
+        "Run it in one Db.session or Db.transaction with the statements that need it; what every connection is to have " +
+        "belongs into the configuration (\"settings\")",
+      () => ({ operation: "statement", statement: excerpt(text) })
+    )
+  }
+
   /**
    * What the program may well expect (a violation, a conflict) is written at debug; that a limit was reached, a connection
    * could not be had, or nobody knows whether a transaction is applied, as a warning, but not thousands of times: in a

@@ -138,6 +138,9 @@ export class SingleStatement extends Work implements Waiter<Driver.Connection>, 
   protected ended(error: DbError | undefined, value: unknown): void {
     this.place = "over"
     const failure = error ?? this.leftOpen()
+    if (failure === undefined && this.slot_!.connection.dirty) {
+      this.ground.leftBehind(this.text, this.fiber)
+    }
     // What it left behind (a BEGIN, a SET) has no session to live in, and must not reach the next borrower.
     giveBack(this.ground, this.slot_!, nothing)
     this.unlock()

@@ -28,6 +28,8 @@ export interface Ground {
   readonly writes: (text: string) => boolean
   /** A failure that is given to the program. */
   readonly failed: (error: DbError, fiber: AnyFiber | undefined) => void
+  /** A statement outside any session has changed the state of its connection, which is cleaned for it. */
+  readonly leftBehind: (text: string, fiber: AnyFiber) => void
   readonly onStatement: (work: Work, error: DbError | undefined, millis: number) => void
 }
 

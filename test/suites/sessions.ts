@@ -6,6 +6,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import { Db } from "../../src/Db.js"
 import { describe, type Target, test } from "./target.js"
 
@@ -148,6 +149,39 @@ export const sessions = (target: Target): void => {
             clean,
             `single: ${make}`
           )
+        }
+      }),
+      { pool: { size: 1, overflow: 0, acquireTimeout: "5 seconds" } }
+    )
+
+    test(
+      target,
+      "a statement for its session, sent outside of one, is warned of once",
+      Effect.gen(function*() {
+        if (target.sql.sessionless === true) return
+        const warnings: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => {
+          if (logLevel.label === "WARN") warnings.push(String(message))
+        })
+        const { dirt } = target.sql
+        yield* Effect.gen(function*() {
+          for (const { make } of dirt) {
+            yield* Db.session(Db.query(make))
+            yield* Db.query(make).pipe(Db.transaction(), Effect.ignore)
+            yield* Db.query("SELECT 1 AS one")
+          }
+          yield* Effect.yieldNow()
+          assert.deepStrictEqual(warnings, [])
+          for (const { make } of dirt) {
+            yield* Db.query(make)
+            yield* Db.query(make)
+            yield* Db.query("SELECT 1 AS one")
+          }
+          yield* Effect.yieldNow()
+        }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+        assert.lengthOf(warnings, dirt.length)
+        for (const warning of warnings) {
+          assert.match(warning, /outside of a session is lost.*Db\.session.*"settings"/)
         }
       }),
       { pool: { size: 1, overflow: 0, acquireTimeout: "5 seconds" } }

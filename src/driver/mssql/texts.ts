@@ -184,3 +184,34 @@ export const traitsOf = (text: string): Traits => {
     reads: (readers.has(first) || first === "") && !words.some((word) => writing.has(word))
   }
 }
+
+/** What a word that begins a statement leaves behind, in words. */
+const left: Readonly<Record<string, string>> = { SET: "SET", USE: "USE", SETUSER: "SETUSER" }
+
+/**
+ * What the last statement of a text leaves in its session for statements to come, in words. Statements are told apart by
+ * their semicolons only.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const leftBehind = (text: string): string | undefined => {
+  const words = wordsOf(text)
+  const last = words.slice(words.lastIndexOf(";") + 1)
+  const [first = "", second = ""] = last
+  const declared = words.includes("DECLARE")
+  if (
+    (first === "CREATE" && second === "TABLE" && last[2] === "#") ||
+    last.some((word, i) =>
+      word === "INTO" && last[i + 1] === "#" && last.includes("SELECT") && first !== "INSERT" && first !== "MERGE"
+    )
+  ) {
+    return "a temporary table"
+  }
+  if ((first === "EXEC" || first === "EXECUTE") && second === "AS") return "EXECUTE AS"
+  if (last.some((word) => word === "SP_SET_SESSION_CONTEXT")) return "a value of the session"
+  if (takesLock(text) && last.some((word) => word === "SP_GETAPPLOCK")) return "a lock by name"
+  // `SET @x` is of its text, in which the variable was declared.
+  if (first === "SET" && (declared || second.startsWith("@"))) return undefined
+  return Object.hasOwn(left, first) ? left[first] : undefined
+}

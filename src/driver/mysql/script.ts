@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { commitsImplicitly, type Traits, traitsOf } from "./texts.js"
+import { commitsImplicitly, lastingOf, type Traits, traitsOf } from "./texts.js"
 
 /**
  * What the server's `sql_mode` makes of a text.
@@ -220,4 +220,17 @@ export const implicitCommits = (text: string): "all" | "some" | "none" => {
   if (script === undefined || script === "by mode") return "none"
   const committing = script.parts.filter((part) => commitsImplicitly(part.text)).length
   return committing === 0 ? "none" : committing === script.parts.length ? "all" : "some"
+}
+
+/**
+ * What the last statement of a text leaves in its session, in words. What cannot be told apart is said to leave nothing.
+ *
+ * @since 0.1.0
+ * @category reading
+ */
+export const leftBehind = (text: string): string | undefined => {
+  if (!traitsOf(text).several) return lastingOf(text)
+  const script = read(text)
+  const last = script === undefined || script === "by mode" ? undefined : script.parts.at(-1)
+  return last === undefined ? undefined : lastingOf(last.text)
 }

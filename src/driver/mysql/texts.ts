@@ -91,3 +91,31 @@ export const releasesLocks = (text: string): boolean => /\brelease_all_locks\s*\
  * @category getters
  */
 export const commitsImplicitly = (text: string): boolean => committing.test(text.slice(leading.exec(text)![0].length))
+
+const global =
+  /^set\s+(?:global|persist|persist_only|password|default\s+role|resource|transaction|@@\s*(?:global|persist|persist_only)\s*\.)/i
+const temporary = /^create(?:\s+or\s+replace)?\s+temporary\b/i
+const words: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^set\s+@(?!@)/i, "a user variable"],
+  [/^set\b/i, "SET"],
+  [/^use\b/i, "USE"],
+  [temporary, "a temporary table"],
+  [/^prepare\b/i, "PREPARE"],
+  [/^lock\s+(?:tables?|instance)\b/i, "LOCK TABLES"],
+  [/^flush\s+tables?\b.*\b(?:read\s+lock|for\s+export)\b/is, "a lock of the session"],
+  [/^handler\s+\S+\s+open\b/i, "HANDLER"],
+  [/\bget_lock\s*\(/i, "a lock by name"],
+  [/:=|\binto\s+@/i, "a user variable"]
+]
+
+/**
+ * What one statement is sure to leave in its session for statements to come, in words. Read without its strings.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const lastingOf = (statement: string): string | undefined => {
+  const body = statement.slice(leading.exec(statement)![0].length).replace(/'(?:[^'\\]|\\[^]|'')*'/g, "''")
+  if (global.test(body) || /^create(?!(?:\s+or\s+replace)?\s+temporary\b)/i.test(body)) return undefined
+  return words.find(([pattern]) => pattern.test(body))?.[1]
+}

@@ -41,6 +41,8 @@ export interface Text {
    * transaction of anybody, or never let go of it.
    */
   readonly lasting: string | undefined
+  /** What of that the last statement leaves behind, so that nothing in the text can have used it. */
+  readonly left: string | undefined
   /** Takes what is kept by holding the session (LISTEN, a lock of the session), or gives all of it back at once. */
   readonly holding: "takes" | "releases" | undefined
   /** Removes prepared statements, or makes ones that are not ours. */
@@ -200,6 +202,9 @@ export const scan = (text: string): Text => {
   let ends = false
   let alone = false
   let lasting: string | undefined
+  // What the statement being read leaves behind, and what the last one did.
+  let leaves: string | undefined
+  let left: string | undefined
   let holding: Text["holding"]
   // Of the statement being read: a temporary table is made that COMMIT does not drop.
   let makesTemporary = false
@@ -209,6 +214,11 @@ export const scan = (text: string): Text => {
   let before = ""
   let name = ""
   let qualified = false
+
+  const leave = (what: string | undefined): void => {
+    lasting ??= what
+    leaves ??= what
+  }
 
   const word = (value: string, isQuoted: boolean): void => {
     if (first === "") {
@@ -238,7 +248,7 @@ export const scan = (text: string): Text => {
     commits ||= value === "commit" || value === "end"
     ends ||= value === "commit" || value === "end" || value === "rollback" || value === "abort"
     alone ||= value === "vacuum"
-    if (Object.hasOwn(ofSession, value)) lasting ??= ofSession[value]
+    if (Object.hasOwn(ofSession, value)) leave(ofSession[value])
     if (value === "listen") holding = "takes"
     if (value === "unlisten" && /^\s*\*/.test(text.slice(at))) holding = "releases"
     partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
@@ -254,9 +264,9 @@ export const scan = (text: string): Text => {
     alone ||= (ofServer.has(value) && (first === "create" || first === "drop")) ||
       (first === "alter" && value === "system") ||
       (first === "reindex" && (value === "database" || value === "schema" || value === "system"))
-    if (first === "prepare" && value !== "transaction") lasting ??= "PREPARE"
+    if (first === "prepare" && value !== "transaction") leave("PREPARE")
     if (first === "discard" && value === "all") holding = "releases"
-    if (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") lasting ??= "SET"
+    if (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") leave("SET")
     dirty ||= (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") ||
       (first === "create" && value === "extension")
   }
@@ -268,23 +278,25 @@ export const scan = (text: string): Text => {
       (name === "create" || name === "into" || name === "local" || name === "global" || name === "replace")
     makesTemporary ||= isTemporary || (first === "create" && value.replace("\"", "").startsWith("pg_temp"))
     if (value === "drop" && name === "commit") makesTemporary = false
-    if (value === "hold" && name === "with" && first === "declare") lasting ??= "a cursor WITH HOLD"
+    if (value === "hold" && name === "with" && first === "declare") leave("a cursor WITH HOLD")
     dirty ||= value.startsWith("pg_temp") || value.startsWith("\"pg_temp") || isTemporary ||
       (first === "explain" && (value === "execute" || value === "declare"))
   }
 
   const endStatement = (): void => {
-    if (makesTemporary) lasting ??= "a temporary table, view or sequence"
+    if (makesTemporary) leave("a temporary table, view or sequence")
     makesTemporary = false
+    if (first !== "") left = leaves
+    leaves = undefined
   }
 
   const parenthesis = (): void => {
     if (advisoryLock.test(name)) {
-      lasting ??= "an advisory lock of the session"
+      leave("an advisory lock of the session")
       holding = takesLock.test(name) ? "takes" : releasesLocks.test(name) ? "releases" : holding
     }
     if (/^(?:pg_catalog\.)?set_config$/.test(name) && !isLocal(text, at)) {
-      lasting ??= "set_config for the session"
+      leave("set_config for the session")
     }
     dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
       !(first === "create" && (second === "index" || second === "unique") && before === "on")
@@ -418,11 +430,26 @@ export const scan = (text: string): Text => {
     ends,
     alone: alone && statements === 1,
     lasting,
+    left,
     holding,
     forgets,
     reshapes,
     limits: limitSettings.test(text)
   }
+}
+
+/** What these take back is not there where they run outside of a session. */
+const takingBack: ReadonlySet<string> = new Set(["UNLISTEN", "DISCARD", "DEALLOCATE", "RESET"])
+
+/**
+ * What the last statement of a text leaves in its session for statements to come, in words.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const leftBehind = (text: string): string | undefined => {
+  const { left } = scan(text)
+  return left === undefined || takingBack.has(left) ? undefined : left
 }
 
 /** Longer texts are read anew: to read one costs nothing beside running it, and to keep many costs memory. */

@@ -187,6 +187,30 @@ export const facts = (text: string): Facts => {
   }
 }
 
+/** What the last statement of a text leaves on its connection for statements to come, in words. */
+export const leftBehind = (text: string): string | undefined => {
+  const last = split(text).at(-1)
+  const change = last === undefined ? undefined : facts(last).change
+  switch (change?._tag) {
+    case "Temp": {
+      const words = head(last!, 9)
+      // A table of the file that is only called so is none.
+      const isTemporary = words[1] === "TEMP" || words[1] === "TEMPORARY" ||
+        words.some((word, i) => unquote(word) === "TEMP" && words[i + 1] === ".")
+      return isTemporary ? "a temporary table, view or trigger" : undefined
+    }
+    case "Attach":
+      return "ATTACH"
+    case "Pragma":
+      // Every connection to a file has WAL unless the configuration says otherwise.
+      return change.name === "JOURNAL_MODE" && head(last!, 9).includes("WAL")
+        ? undefined
+        : `PRAGMA ${change.name.toLowerCase()}`
+    default:
+      return undefined
+  }
+}
+
 /** A word that is a variable of Tcl's form; one of the other forms is a sign and what follows it. */
 const isVariable = (token: string): boolean => token.startsWith("$") && token.length > 1
 
