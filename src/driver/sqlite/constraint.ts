@@ -43,7 +43,9 @@ const schema = `
  * counted, so there the schema has to tell.
  */
 export const keepsRows = (db: Database, cause: unknown, text: string): boolean => {
-  if (codeOf(cause)?.startsWith("SQLITE_CONSTRAINT") !== true) {
+  const code = codeOf(cause)
+  // A foreign key knows no FAIL: SQLite undoes the whole statement, also where it is checked at the commit behind it.
+  if (code?.startsWith("SQLITE_CONSTRAINT") !== true || code === "SQLITE_CONSTRAINT_FOREIGNKEY") {
     return false
   }
   try {

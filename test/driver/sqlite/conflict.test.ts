@@ -68,6 +68,29 @@ describe("a statement that fails", () => {
       assert.lengthOf(yield* Db.query("SELECT * FROM l"), 3)
     }).pipe(Effect.provide(live)))
 
+  for (const threads of [0, 1]) {
+    it.live(`by a foreign key keeps nothing, also with OR FAIL and at its commit${threads > 0 ? ", in a process" : ""}`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        yield* Db.query("CREATE TABLE p (id INTEGER PRIMARY KEY)")
+        yield* Db.query("CREATE TABLE t (a INTEGER REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
+        yield* Db.query("CREATE TABLE l (a)")
+        // With a trigger in the schema, the text alone would have to tell.
+        yield* Db.query("CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO l VALUES (NEW.a); END")
+        for (
+          const text of [
+            "INSERT INTO t VALUES (7)",
+            "INSERT OR FAIL INTO t VALUES (7), (8)",
+            "REPLACE INTO t VALUES (7)"
+          ]
+        ) {
+          const error = yield* Effect.flip(Db.query(text))
+          assert.deepInclude(error, { reason: "ForeignKeyViolation", outcome: "RolledBack" }, text)
+          assert.strictEqual(yield* count, 0)
+          assert.deepStrictEqual(yield* Db.query("SELECT * FROM l"), [])
+        }
+      })).pipe(Effect.provide(Db.layer({ url: "sqlite://:memory:", environment: "production", threads }))))
+  }
+
   it.scoped("of OR ROLLBACK ends the transaction, which is told so", () =>
     Effect.gen(function*() {
       yield* tables
