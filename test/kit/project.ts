@@ -90,7 +90,7 @@ export interface Build {
 /** Builds that others of the same sources have made are used again: they are named after what they are made of. */
 const builds = path.join(root, "node_modules/.cache/dblive")
 const sources = [
-  ...["src", "docs", "examples", "package.json", "tsconfig.json", "tsconfig.build.json"],
+  ...["src", "docs", "examples", "migrations", "package.json", "tsconfig.json", "tsconfig.build.json"],
   ...["README.md", "CHANGELOG.md", "LICENSE"]
 ]
 

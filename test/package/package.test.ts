@@ -32,6 +32,7 @@ describe("the tarball", () => {
     const expected = [
       /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
       /^(src|examples)\/.*\.(ts|sql)$/,
+      /^migrations\/.*\.sql$/,
       /^docs\/[\w-]+\.md$/,
       /^dist\/.*\.(js|d\.ts)(\.map)?$/
     ]
