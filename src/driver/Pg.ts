@@ -18,7 +18,6 @@ import { compiler } from "./pg/compiler.js"
 import { createDatabase } from "./pg/create.js"
 import { open, remember } from "./pg/open.js"
 import { leftBehind, Texts } from "./pg/text.js"
-import { Types } from "./pg/types.js"
 
 export {
   /**
@@ -121,11 +120,9 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
   }
   const memory = remember()
   const texts = new Texts(rememberedTexts)
-  const types = new Types(config.types, config.jsonNumbers)
   const target = targetOf(config)
   const opened = open(config, {
     texts,
-    types,
     prepareLimit: config.prepareCacheSize
   }, memory)
   const driver: Driver = {
@@ -149,7 +146,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     },
     open: opened,
     unusual: memory.unencrypted.remark,
-    createDatabase: createDatabase(config, (config) => open(config, { texts, types, prepareLimit: 0 }, memory)),
+    createDatabase: createDatabase(config, (config) => open(config, { texts, prepareLimit: 0 }, memory)),
     // Its cursors ask for fewer where rows have been large; where they become so, this bounds what one fetch may bring.
     fetchSize: 1024,
     mostParameters: 65_535,

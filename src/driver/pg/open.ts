@@ -19,6 +19,7 @@ import type { Message, Opened } from "./link.js"
 import * as Pooling from "./pooling.js"
 import type { Route } from "./route.js"
 import { tlsOptions } from "./tls.js"
+import { Types } from "./types.js"
 
 /** Idle links are probed by TCP after this many milliseconds, so that a router or a firewall does not forget them. */
 const keepAliveDelay = 30_000
@@ -384,7 +385,7 @@ const credential = <A>(
  */
 export const open = (
   config: DbConfig,
-  { prepareLimit, texts, types }: Pick<Settings, "prepareLimit" | "texts" | "types">,
+  { prepareLimit, texts }: Pick<Settings, "prepareLimit" | "texts">,
   memory: Memory
 ): Effect.Effect<PgConnection, ConnectionError | TimeoutError> => {
   const limit = config.pool.connectTimeout
@@ -393,7 +394,9 @@ export const open = (
   const settingsAt = (host: Host): Settings => ({
     prepareLimit,
     texts,
-    types,
+    // Not kept from one connection to the next: behind the same address there may be another cluster by now, in which the
+    // same oids are other types.
+    types: new Types(config.types, config.jsonNumbers),
     isPooled: config.prepare === false,
     failures: new Failures(config.name, place(host), config.limits)
   })

@@ -106,7 +106,7 @@ interface Known {
 const mostKnown = 10_000
 
 /**
- * What is known of the types of one database. A type that is made again has another oid, so what is known stays true.
+ * What one connection knows of the types of its database. A type that is made again has another oid, so what is known stays true.
  *
  * @since 0.2.0
  * @category models

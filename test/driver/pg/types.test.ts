@@ -51,6 +51,38 @@ describePostgres("types of PostgreSQL that are made by programs", () => {
       })
     ))
 
+  it.scopedLive("another database under the same name: the same oid may be another type", () =>
+    Effect.gen(function*() {
+      const admin = yield* freshDatabase
+      const [first, second] = yield* Effect.all([freshDatabase, freshDatabase])
+      const nameOf = (url: string) => new URL(url).pathname.slice(1)
+      const name = nameOf(first.url)
+      const other = nameOf(second.url)
+      yield* query(first.url, "CREATE TYPE mood AS ENUM ('a', 'b')")
+      yield* query(admin.url, `DROP DATABASE "${other}"`)
+      yield* query(admin.url, `CREATE DATABASE "${other}" TEMPLATE "${name}"`)
+      // The oid stays; what its arrays look like does not.
+      yield* query(
+        second.url,
+        "SET allow_system_table_mods = on; UPDATE pg_type SET typdelim = ';' WHERE typname IN ('mood', '_mood')"
+      )
+      const read = Db.query<{ v: unknown }>("SELECT ARRAY['a', 'b']::mood[] AS v")
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual(yield* read, [{ v: ["a", "b"] }])
+        const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`
+        yield* query(admin.url, end)
+        yield* query(admin.url, `ALTER DATABASE "${name}" RENAME TO "${name}_old"`)
+        yield* query(admin.url, `ALTER DATABASE "${other}" RENAME TO "${name}"`)
+        assert.deepStrictEqual(yield* Effect.retry(read, { times: 3 }), [{ v: ["a", "b"] }])
+      }).pipe(
+        Effect.provide(
+          Db.layer({ url: first.url, environment: "production", pool: { size: 1, overflow: 0, validateAfter: 0 } })
+        ),
+        // Both are dropped by the names under which they were made.
+        Effect.ensuring(Effect.ignore(query(admin.url, `ALTER DATABASE "${name}_old" RENAME TO "${other}"`)))
+      )
+    }))
+
   it.scopedLive("a stream, a script and a transaction meet them for the first time", () =>
     onDatabase((url) =>
       Effect.gen(function*() {
