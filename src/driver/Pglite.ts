@@ -140,8 +140,10 @@ const serve = (instance: Instance) => {
         pass(message)
       }
     }
-    socket.on("data", (chunk) => {
-      pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+    socket.on("data", (chunk: Buffer | string) => {
+      // A socket without an encoding gives bytes; newer types of Node say that it may be text.
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk
+      pending = pending.length === 0 ? bytes : Buffer.concat([pending, bytes])
       for (;;) {
         const header = isStarted ? 1 : 0
         if (pending.length < header + 4) {
