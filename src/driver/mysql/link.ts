@@ -142,7 +142,9 @@ const takeOptions = (raw: Raw, { ssl }: DbConfig, host: Host): void => {
         done()
       })
       secure.on("error", (error) => isSecure ? raw._handleNetworkError(error) : done(error))
-      secure.on("data", (data) => raw.packetParser.execute(data))
+      secure.on("data", (data: Buffer | string) =>
+        // A socket without an encoding gives bytes; newer types of Node say that it may be text.
+        raw.packetParser.execute(typeof data === "string" ? Buffer.from(data) : data))
       raw.stream = secure
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)))
