@@ -9,6 +9,7 @@ import { connectionFault, type Fault } from "./codes.js"
 interface Identity {
   readonly dev: bigint
   readonly ino: bigint
+  readonly size: bigint
 }
 
 /** A connection that has the file open. */
@@ -29,6 +30,16 @@ const identityOf = (path: string): Identity | null | undefined => {
 
 const isSame = (one: Identity | null, other: Identity): boolean =>
   one !== null && one.ino === other.ino && one.dev === other.dev
+
+/** What has become of a file; `undefined`: it is the same. SQLite never makes a file empty that has had a page. */
+const fate = (now: Identity | null, before: Identity): "removed" | "replaced" | "emptied" | undefined =>
+  now === null
+    ? "removed"
+    : !isSame(now, before)
+    ? "replaced"
+    : now.size === 0n && before.size > 0n
+    ? "emptied"
+    : undefined
 
 const lost = (database: string, what: string, advice: string): Fault =>
   connectionFault({ database }, { reason: "Lost", outcome: "NotSent", what, advice })
@@ -53,8 +64,9 @@ export class DatabaseFile {
     }
     this.existed = true
     const now = identityOf(this.filename) ?? undefined
-    if (this.identity !== undefined && now !== undefined && !isSame(now, this.identity)) {
-      this.forfeit(this.changed(now))
+    const change = this.identity !== undefined && now !== undefined ? fate(now, this.identity) : undefined
+    if (change !== undefined) {
+      this.forfeit(this.changed(change))
     }
     this.identity = now ?? this.identity
     this.holders.add(holder)
@@ -71,18 +83,21 @@ export class DatabaseFile {
   check(): Fault | undefined {
     const { identity } = this
     const now = identity === undefined ? undefined : identityOf(this.filename)
-    if (identity === undefined || now === undefined || isSame(now, identity)) {
+    const change = identity === undefined || now === undefined ? undefined : fate(now, identity)
+    if (change === undefined) {
+      // The size that it has grown to.
+      this.identity = now ?? identity
       return undefined
     }
-    const fault = this.changed(now)
+    const fault = this.changed(change)
     this.forfeit(fault)
     return fault
   }
 
-  private changed(now: Identity | null): Fault {
+  private changed(change: string): Fault {
     return lost(
       this.database,
-      `the file ${this.filename} was ${now === null ? "removed" : "replaced"} while it was open`,
+      `the file ${this.filename} was ${change} while it was open`,
       "what was written since then is not in the file of that name, which a new connection opens"
     )
   }

@@ -188,6 +188,8 @@ const openNow = (Database: Constructor, spec: Spec): Database => {
     for (const [name, value] of pragmas(spec)) {
       db.pragma(`${name} = ${quote(value)}`)
     }
+    // SQLite creates the write-ahead log of a new file at the next look: a log is watched from the opening on.
+    db.pragma("schema_version")
     // safeIntegers: an integer beyond 2^53 is matched by its own digits.
     db.function("regexp", { deterministic: true, safeIntegers: true }, regexp())
     return db

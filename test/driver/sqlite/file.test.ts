@@ -124,6 +124,38 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
       assert.deepStrictEqual(yield* execute(yield* connect(driver), "SELECT x FROM t"), [{ x: 1 }])
     }))
 
+  it.scoped("a log that is removed before the first ping of a new file", () =>
+    Effect.gen(function*() {
+      const { open, path } = yield* files(threads)
+      const driver = yield* open("a.db")
+      const connection = yield* connect(driver)
+      yield* execute(connection, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+      Fs.rmSync(path("a.db-wal"))
+      assert.include(yield* Effect.flip(ping(connection)), { reason: "Lost" })
+      connection.destroy()
+      assert.deepStrictEqual(yield* execute(yield* connect(driver), "SELECT x FROM t"), [{ x: 1 }])
+    }))
+
+  it.scoped("a file whose content is cut off", () =>
+    Effect.gen(function*() {
+      const { open, path } = yield* files(threads)
+      for (
+        const driver of [
+          yield* open("a.db"),
+          yield* make({ filename: path("b.db"), threads, settings: { journal_mode: "DELETE" } })
+        ]
+      ) {
+        const connection = yield* connect(driver)
+        yield* execute(connection, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+        yield* ping(connection)
+        Fs.truncateSync(driver.target.namespace!, 0)
+        const error = yield* Effect.flip(ping(connection))
+        assert.include(error, { reason: "Lost" })
+        assert.include(error.message, "was emptied while it was open")
+        connection.destroy()
+      }
+    }))
+
   it.scoped("a log that its own connection removes is none that was lost", () =>
     Effect.gen(function*() {
       const { open } = yield* files(threads)
