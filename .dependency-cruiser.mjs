@@ -1,4 +1,4 @@
-/** The rules of the house: who may import whom. */
+/** Dependency rules: which module may import which. */
 export default {
   forbidden: [
     {
@@ -10,27 +10,27 @@ export default {
     },
     {
       name: "driver-knows-no-engine",
-      comment: "driver/ imports nothing of engine/",
+      comment: "a driver imports nothing of the engine: it knows no pool, session or request",
       severity: "error",
-      from: { path: "^src/driver/" },
-      to: { path: "^src/engine/" }
+      from: { path: "^src/(internal/)?driver/" },
+      to: { path: "^src/internal/(Engine|SqlClient|(pool|request|session|fiber|effect|observe|sql)/)" }
     },
     {
       name: "engine-knows-no-particular-driver",
-      comment: "engine/ imports driver/Driver.ts only",
+      comment: "the engine imports driver/Driver.ts only",
       severity: "error",
-      from: { path: "^src/engine/" },
-      to: { path: "^src/driver/", pathNot: "^src/driver/Driver\\.ts$" }
+      from: { path: "^src/internal/(Engine|SqlClient|(pool|request|session|fiber|effect|observe|sql)/)" },
+      to: { path: "^src/(internal/)?driver/", pathNot: "^src/driver/Driver\\.ts$" }
     },
     {
-      name: "databases-through-the-front-door",
-      comment: "database/ is the inside of Db.ts, which shows what others may use of it",
+      name: "databases-by-their-public-module",
+      comment: "database/ implements Db.ts, which exports what others may use of it",
       severity: "error",
-      from: { pathNot: "^src/(Db\\.ts$|database/)" },
-      to: { path: "^src/database/" }
+      from: { pathNot: "^src/(Db\\.ts$|internal/database/)" },
+      to: { path: "^src/internal/database/" }
     },
     {
-      name: "nobody-imports-the-index",
+      name: "index-for-users-only",
       comment: "index.ts is for users only",
       severity: "error",
       from: {},
@@ -40,7 +40,7 @@ export default {
       name: "no-driver-package-outside-its-driver",
       comment: "a driver's package is loaded by its own driver, or on demand",
       severity: "error",
-      from: { path: "^src/", pathNot: "^src/driver/" },
+      from: { path: "^src/", pathNot: "^src/(internal/)?driver/" },
       to: {
         path: "node_modules/(pg|pg-cursor|pg-protocol|better-sqlite3|mysql2|tedious|@effect/sql-[^/]+)/",
         dependencyTypesNot: ["type-only", "dynamic-import"]

@@ -57,7 +57,7 @@ export default [
     }
   },
   {
-    files: ["src/cli/**/*.ts"],
+    files: ["src/internal/cli/**/*.ts"],
     rules: { "no-console": "off" }
   },
   {

@@ -12,10 +12,10 @@ import {
   type TimeoutPhase,
   timeoutPhases
 } from "../src/DbError.js"
-import { codes as mssql } from "../src/driver/mssql/codes.js"
-import { codes as mysql } from "../src/driver/mysql/codes.js"
-import { codes as pg } from "../src/driver/pg/codes.js"
-import { codes as sqlite } from "../src/driver/sqlite/codes.js"
+import { codes as mssql } from "../src/internal/driver/mssql/codes.js"
+import { codes as mysql } from "../src/internal/driver/mysql/codes.js"
+import { codes as pg } from "../src/internal/driver/pg/codes.js"
+import { codes as sqlite } from "../src/internal/driver/sqlite/codes.js"
 
 /** A line of the table of a server's driver. */
 interface Line {

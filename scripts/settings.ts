@@ -4,10 +4,10 @@
 import { writeFileSync } from "node:fs"
 import { argv } from "node:process"
 import { fileURLToPath } from "node:url"
-import { markdown } from "../src/config/settings.js"
+import { markdown } from "../src/internal/config/settings.js"
 
 /** The page, as it is written. */
-export const page = `<!-- Written by npm run docs:settings from src/config/settings.ts: change it there. -->
+export const page = `<!-- Written by npm run docs:settings from src/internal/config/settings.ts: change it there. -->
 
 # Settings
 

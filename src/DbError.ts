@@ -9,7 +9,7 @@
  */
 import { SqlError } from "@effect/sql/SqlError"
 import * as Schema from "effect/Schema"
-import * as Reason from "./error/Reason.js"
+import * as Reason from "./internal/error/Reason.js"
 
 export {
   catchReason,
@@ -26,7 +26,7 @@ export {
   type TimeoutErrorOf,
   type TimeoutErrorWithout,
   type Uncaught
-} from "./error/Reason.js"
+} from "./internal/error/Reason.js"
 
 /**
  * What is known about a write that failed.

@@ -9,7 +9,7 @@
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type { DbError, Holder } from "./DbError.js"
-import * as keys from "./metrics/keys.js"
+import * as keys from "./internal/observe/keys.js"
 
 /**
  * How long statements took, in seconds.

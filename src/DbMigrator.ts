@@ -15,11 +15,11 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { DbError } from "./DbError.js"
 import type { TransactionStatus } from "./driver/Driver.js"
-import type { Access } from "./migrator/Execute.js"
-import type { MigrationError } from "./migrator/MigrationError.js"
-import * as Operations from "./migrator/Operations.js"
-import type { Applied, Options, Planned, RunResult } from "./migrator/Options.js"
-import type { Repair, State } from "./migrator/State.js"
+import type { Access } from "./internal/migrator/Execute.js"
+import type { MigrationError } from "./internal/migrator/MigrationError.js"
+import * as Operations from "./internal/migrator/Operations.js"
+import type { Applied, Options, Planned, RunResult } from "./internal/migrator/Options.js"
+import type { Repair, State } from "./internal/migrator/State.js"
 
 export {
   /**
@@ -37,7 +37,7 @@ export {
    * @category constructors
    */
   fromRecord
-} from "./migrator/Migration.js"
+} from "./internal/migrator/Migration.js"
 
 export {
   /**
@@ -60,7 +60,7 @@ export {
    * @category models
    */
   Problem
-} from "./migrator/MigrationError.js"
+} from "./internal/migrator/MigrationError.js"
 
 export type {
   /**
@@ -78,7 +78,7 @@ export type {
    * @category models
    */
   Source
-} from "./migrator/Migration.js"
+} from "./internal/migrator/Migration.js"
 
 export {
   /**
@@ -86,7 +86,7 @@ export {
    * @category operations
    */
   create
-} from "./migrator/Template.js"
+} from "./internal/migrator/Template.js"
 
 export type {
   /**
@@ -94,7 +94,7 @@ export type {
    * @category models
    */
   CreateOptions
-} from "./migrator/Template.js"
+} from "./internal/migrator/Template.js"
 
 export type {
   /**
@@ -122,7 +122,7 @@ export type {
    * @category models
    */
   RunResult
-} from "./migrator/Options.js"
+} from "./internal/migrator/Options.js"
 
 export type {
   /**
@@ -150,7 +150,7 @@ export type {
    * @category models
    */
   StateName
-} from "./migrator/State.js"
+} from "./internal/migrator/State.js"
 
 /**
  * What an operation needs of a database: its name, and a way to pin one connection. `Db` and every class made by

@@ -20,14 +20,14 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { configured } from "./config/names.js"
-import { nearest } from "./config/nearest.js"
 import type { Database } from "./Db.js"
 import { Db, open } from "./Db.js"
 import * as DbConfig from "./DbConfig.js"
 import { ConnectionError, type DbError } from "./DbError.js"
 import type * as DbHealth from "./DbHealth.js"
 import { DbMetrics, registry } from "./DbMetrics.js"
+import { configured } from "./internal/config/names.js"
+import { nearest } from "./internal/config/nearest.js"
 
 /**
  * No database of this name is configured. The message lists those that are.

@@ -12,19 +12,19 @@ export {
   recorded,
   statements,
   statementsOf
-} from "./test/assertions.js"
+} from "./internal/test/assertions.js"
 
-export { type Failure, type Preparation, type Provides, type Rest, type Target } from "./test/prepare.js"
+export { type Failure, type Preparation, type Provides, type Rest, type Target } from "./internal/test/prepare.js"
 
-export { pglite, type PgliteOptions } from "./test/pglite.js"
+export { pglite, type PgliteOptions } from "./internal/test/pglite.js"
 
-export { postgres, type PostgresOptions } from "./test/postgres.js"
+export { postgres, type PostgresOptions } from "./internal/test/postgres.js"
 
-export { rollback, type RollbackOptions, sandboxOf } from "./test/rollback.js"
+export { rollback, type RollbackOptions, sandboxOf } from "./internal/test/rollback.js"
 
-export { flaky, injected, injectedInto } from "./test/flaky.js"
+export { flaky, injected, injectedInto } from "./internal/test/flaky.js"
 
-export { type ConnectFault, type StatementFault } from "./test/faults.js"
+export { type ConnectFault, type StatementFault } from "./internal/test/faults.js"
 
 export {
   type Expectation,
@@ -33,7 +33,7 @@ export {
   MockError,
   type MockOptions,
   type MockStatement
-} from "./test/mock.js"
+} from "./internal/test/mock.js"
 
 export {
   type Chance,
@@ -44,8 +44,8 @@ export {
   type Plan,
   type Rule,
   type StatementRule
-} from "./test/plan.js"
+} from "./internal/test/plan.js"
 
-export { sqlite, type SqliteOptions } from "./test/sqlite.js"
+export { sqlite, type SqliteOptions } from "./internal/test/sqlite.js"
 
-export { LeakError, type RecordedStatement } from "./test/watch.js"
+export { LeakError, type RecordedStatement } from "./internal/test/watch.js"

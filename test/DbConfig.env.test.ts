@@ -10,9 +10,9 @@ import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { markdown } from "../src/config/settings.js"
-import { typos } from "../src/config/typos.js"
 import * as DbConfig from "../src/DbConfig.js"
+import { markdown } from "../src/internal/config/settings.js"
+import { typos } from "../src/internal/config/typos.js"
 
 type Variables = Readonly<Record<string, string>>
 

@@ -7,7 +7,7 @@ import { documents, unmarked, written } from "../scripts/blocks.js"
 import { page as capabilities } from "../scripts/capabilities.js"
 import { page as errors } from "../scripts/errors.js"
 import { page as settings } from "../scripts/settings.js"
-import { packages } from "../src/driver/Packages.js"
+import { packages } from "../src/internal/driver/Packages.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n")

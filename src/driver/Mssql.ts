@@ -11,19 +11,19 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
-import * as Credentials from "./Credentials.js"
+import * as Credentials from "../internal/driver/Credentials.js"
+import { connectionError } from "../internal/driver/Failure.js"
+import * as FamilyClient from "../internal/driver/FamilyClient.js"
+import { createDatabase } from "../internal/driver/mssql/create.js"
+import { makeOpen } from "../internal/driver/mssql/open.js"
+import { makeCall } from "../internal/driver/mssql/procedure.js"
+import { unsupported } from "../internal/driver/mssql/settings.js"
+import { leftBehind } from "../internal/driver/mssql/texts.js"
+import { transactionSql } from "../internal/driver/mssql/transaction.js"
+import { mostParameters } from "../internal/driver/mssql/values.js"
+import { unreadable } from "../internal/driver/mssql/wire.js"
+import { Unencrypted } from "../internal/driver/Unencrypted.js"
 import type { Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
-import { connectionError } from "./Failure.js"
-import * as FamilyClient from "./FamilyClient.js"
-import { createDatabase } from "./mssql/create.js"
-import { makeOpen } from "./mssql/open.js"
-import { makeCall } from "./mssql/procedure.js"
-import { unsupported } from "./mssql/settings.js"
-import { leftBehind } from "./mssql/texts.js"
-import { transactionSql } from "./mssql/transaction.js"
-import { mostParameters } from "./mssql/values.js"
-import { unreadable } from "./mssql/wire.js"
-import { Unencrypted } from "./Unencrypted.js"
 
 export {
   /**
@@ -33,7 +33,7 @@ export {
    * @category models
    */
   Moment
-} from "./mssql/moment.js"
+} from "../internal/driver/mssql/moment.js"
 
 /**
  * `MssqlClient` of `@effect/sql-mssql`, which the layers of such a database provide: by {@link withClient} in their type, too.

@@ -10,16 +10,16 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
-import { maintenance, runAlone } from "./Creation.js"
-import * as Credentials from "./Credentials.js"
+import { maintenance, runAlone } from "../internal/driver/Creation.js"
+import * as Credentials from "../internal/driver/Credentials.js"
+import { connectionError } from "../internal/driver/Failure.js"
+import * as FamilyClient from "../internal/driver/FamilyClient.js"
+import { services } from "../internal/driver/mysql/client.js"
+import { makeOpen } from "../internal/driver/mysql/open.js"
+import { implicitCommits, leftBehind } from "../internal/driver/mysql/script.js"
+import { quoteName, unsupported } from "../internal/driver/mysql/settings.js"
+import { Unencrypted } from "../internal/driver/Unencrypted.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
-import { connectionError } from "./Failure.js"
-import * as FamilyClient from "./FamilyClient.js"
-import { services } from "./mysql/client.js"
-import { makeOpen } from "./mysql/open.js"
-import { implicitCommits, leftBehind } from "./mysql/script.js"
-import { quoteName, unsupported } from "./mysql/settings.js"
-import { Unencrypted } from "./Unencrypted.js"
 
 export {
   /**
@@ -29,7 +29,7 @@ export {
    * @category models
    */
   Timestamp
-} from "./Timestamp.js"
+} from "../internal/driver/Timestamp.js"
 
 /**
  * `MysqlClient` of `@effect/sql-mysql2`, which the layers of such a database provide: by {@link withClient} in their type, too.

@@ -8,16 +8,16 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
-import * as Credentials from "./Credentials.js"
+import * as Credentials from "../internal/driver/Credentials.js"
+import * as FamilyClient from "../internal/driver/FamilyClient.js"
+import { PgClient, services } from "../internal/driver/pg/client.js"
+import { connectionError } from "../internal/driver/pg/codes.js"
+import { commitStatus, transactionId } from "../internal/driver/pg/commit.js"
+import { compiler } from "../internal/driver/pg/compiler.js"
+import { createDatabase } from "../internal/driver/pg/create.js"
+import { open, remember } from "../internal/driver/pg/open.js"
+import { leftBehind, Texts } from "../internal/driver/pg/text.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
-import * as FamilyClient from "./FamilyClient.js"
-import { PgClient, services } from "./pg/client.js"
-import { connectionError } from "./pg/codes.js"
-import { commitStatus, transactionId } from "./pg/commit.js"
-import { compiler } from "./pg/compiler.js"
-import { createDatabase } from "./pg/create.js"
-import { open, remember } from "./pg/open.js"
-import { leftBehind, Texts } from "./pg/text.js"
 
 export {
   /**
@@ -27,7 +27,7 @@ export {
    * @category services
    */
   PgClient
-} from "./pg/client.js"
+} from "../internal/driver/pg/client.js"
 
 export {
   /**
@@ -37,7 +37,7 @@ export {
    * @category metrics
    */
   reconnects
-} from "./pg/listener.js"
+} from "../internal/driver/pg/listener.js"
 
 export {
   /**
@@ -47,7 +47,7 @@ export {
    * @category models
    */
   Timestamp
-} from "./pg/timestamp.js"
+} from "../internal/driver/pg/timestamp.js"
 
 /** What PostgreSQL can do. */
 const capabilities: Capabilities = {

@@ -16,8 +16,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import type { DbConfig } from "../DbConfig.js"
 import { ConnectionError } from "../DbError.js"
+import { notLoaded } from "../internal/driver/Packages.js"
 import type { Make } from "./Driver.js"
-import { notLoaded } from "./Packages.js"
 import { make as makePg } from "./Pg.js"
 
 /**

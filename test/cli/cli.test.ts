@@ -6,7 +6,7 @@ import { bundle } from "../kit/bundle.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import * as Shell from "./shell.js"
 
-const file = bundle(new URL("../../src/cli/main.ts", import.meta.url))
+const file = bundle(new URL("../../src/internal/cli/main.ts", import.meta.url))
 
 const shell = Effect.map(Shell.shell, (shell) => ({ ...shell, start: shell.start(file) }))
 

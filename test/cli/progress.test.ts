@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Progress from "../../src/cli/progress.js"
-import * as Text from "../../src/cli/text.js"
 import type { MigrationEvent } from "../../src/DbMigrator.js"
+import * as Progress from "../../src/internal/cli/progress.js"
+import * as Text from "../../src/internal/cli/text.js"
 
 const events: ReadonlyArray<MigrationEvent> = [
   { _tag: "Waiting", holder: "process 7" },

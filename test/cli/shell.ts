@@ -12,7 +12,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { format } from "node:util"
 import { vi } from "vitest"
-import { program } from "../../src/cli/app.js"
+import { program } from "../../src/internal/cli/app.js"
 
 export interface Ended {
   readonly code: number | null

@@ -14,9 +14,9 @@ import * as DbMigrator from "../../src/DbMigrator.js"
 import * as DbTest from "../../src/DbTest.js"
 import type { Done, Request } from "../../src/driver/Driver.js"
 import { make as makePg } from "../../src/driver/Pg.js"
-import { ask, Delegate } from "../../src/test/decorate.js"
-import { administrator } from "../../src/test/postgres.js"
-import { isLeftover, newName, serverOn, templateName } from "../../src/test/template.js"
+import { ask, Delegate } from "../../src/internal/test/decorate.js"
+import { administrator } from "../../src/internal/test/postgres.js"
+import { isLeftover, newName, serverOn, templateName } from "../../src/internal/test/template.js"
 import { describePostgres, describePrivatePostgres, eventually, query, sharedPostgres } from "../kit/postgres.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))

@@ -1,9 +1,9 @@
 /** What a text is sure to leave in its session, as each driver reads it. */
 import { assert, describe, it } from "@effect/vitest"
-import { leftBehind as mssql } from "../../src/driver/mssql/texts.js"
-import { leftBehind as mysql } from "../../src/driver/mysql/script.js"
-import { leftBehind as pg } from "../../src/driver/pg/text.js"
-import { leftBehind as sqlite } from "../../src/driver/sqlite/text.js"
+import { leftBehind as mssql } from "../../src/internal/driver/mssql/texts.js"
+import { leftBehind as mysql } from "../../src/internal/driver/mysql/script.js"
+import { leftBehind as pg } from "../../src/internal/driver/pg/text.js"
+import { leftBehind as sqlite } from "../../src/internal/driver/sqlite/text.js"
 
 const cases = (
   name: string,

@@ -1,7 +1,7 @@
 /** A map with one entry more than another says what a copy of it would say. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { amended } from "../../src/engine/Amended.js"
+import { patched } from "../../src/internal/effect/PatchedMap.js"
 
 type Entry = readonly [string, number]
 
@@ -34,7 +34,7 @@ describe("an amended map", () => {
         let map = base
         let copy = new Map(base)
         for (const [key, value] of amendments) {
-          map = amended(map, key, value)
+          map = patched(map, key, value)
           copy = new Map(copy).set(key, value)
           assert.strictEqual(map.get(asked), copy.get(asked))
           assert.strictEqual(map.has(asked), copy.has(asked))
@@ -49,7 +49,7 @@ describe("an amended map", () => {
 
   it("can be changed without changing what it was made of", () => {
     const base = new Map([["a", 1], ["b", 2]])
-    const map = amended(base, "c", 3)
+    const map = patched(base, "c", 3)
     map.set("a", 9)
     assert.isTrue(map.delete("b"))
     assert.deepStrictEqual([...map], [["a", 9], ["c", 3]])
@@ -61,9 +61,9 @@ describe("an amended map", () => {
   })
 
   it("does not keep alive what it was made of for ever", () => {
-    let map = amended(new Map<string, number>(), "a", 0)
+    let map = patched(new Map<string, number>(), "a", 0)
     for (let i = 1; i < 10_000; i++) {
-      map = amended(map, i % 2 === 0 ? "a" : "b", i)
+      map = patched(map, i % 2 === 0 ? "a" : "b", i)
     }
     // Were they linked to one another without end, this would overflow the stack.
     assert.strictEqual(map.get("c"), undefined)

@@ -9,8 +9,8 @@ import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Tracer from "effect/Tracer"
-import { disableInterruption, hasChildren, isStepping, Stay } from "../../src/engine/FiberState.js"
-import type { AnyFiber } from "../../src/engine/Origin.js"
+import { ContextOverride, disableInterruption, hasChildren, isStepping } from "../../src/internal/effect/FiberState.js"
+import type { AnyFiber } from "../../src/internal/fiber/Caller.js"
 
 class Name extends Context.Tag("Name")<Name, string>() {}
 
@@ -42,7 +42,7 @@ describe.each(contexts)("a stay in %s", (_, context) => {
       // The first one of a process is set in both ways, so that one more is needed.
       for (let i = 0; i < 2; i++) {
         const before = aspects(fiber)
-        const stay = new Stay(fiber, context)
+        const stay = new ContextOverride(fiber, context)
         const within = aspects(fiber)
         assert.strictEqual(within["currentContext"], context)
         refresh(fiber, within["_fiberRefs"])
@@ -57,7 +57,7 @@ describe.each(contexts)("a stay in %s", (_, context) => {
     Effect.gen(function*() {
       const check = Effect.withFiberRuntime<void>((fiber) => {
         const before = fiber.getFiberRefs()
-        const stay = new Stay(fiber, context)
+        const stay = new ContextOverride(fiber, context)
         const byHand = [...fiber.getFiberRefs().locals]
         stay.end()
         const byEffect = FiberRefs.updateAs(before, {
@@ -77,7 +77,9 @@ describe.each(contexts)("a stay in %s", (_, context) => {
     Effect.gen(function*() {
       const ref = FiberRef.unsafeMake("nothing")
       const around = yield* Effect.context<never>()
-      const stay = yield* Effect.withFiberRuntime<Stay>((fiber) => Effect.succeed(new Stay(fiber, context)))
+      const stay = yield* Effect.withFiberRuntime<ContextOverride>((fiber) =>
+        Effect.succeed(new ContextOverride(fiber, context))
+      )
       yield* FiberRef.set(ref, "something")
       yield* Effect.sync(() => stay.end())
       assert.strictEqual(yield* FiberRef.get(ref), "something")

@@ -1,7 +1,7 @@
 import { describe, it } from "@effect/vitest"
 import { assertLeft, assertRight, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as fc from "fast-check"
-import * as NamedParams from "../../src/engine/NamedParams.js"
+import * as NamedParams from "../../src/internal/sql/NamedParams.js"
 
 type Dialect = "pg" | "sqlite" | "mysql" | "mssql"
 

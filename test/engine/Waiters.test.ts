@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
-import { Shedding } from "../../src/engine/Shedding.js"
-import type { Waiter } from "../../src/engine/Slot.js"
-import { Waiters } from "../../src/engine/Waiters.js"
+import { CoDel } from "../../src/internal/pool/CoDel.js"
+import type { Waiter } from "../../src/internal/pool/PoolEntry.js"
+import { WaitQueue } from "../../src/internal/pool/WaitQueue.js"
 
 const makeWaiter = (onRefused: () => void, waitingSince = 0): Waiter<never> => ({
   line: undefined,
@@ -16,7 +16,7 @@ const makeWaiter = (onRefused: () => void, waitingSince = 0): Waiter<never> => (
 })
 
 it("whoever is served while the one before him is refused is not served or refused once more", () => {
-  const line = new Waiters<never>("test", undefined)
+  const line = new WaitQueue<never>("test", undefined)
   const refused: Array<string> = []
   const served = makeWaiter(() => refused.push("served"))
   const last = makeWaiter(() => refused.push("last"))
@@ -36,10 +36,10 @@ it("whoever is served while the one before him is refused is not served or refus
 })
 
 it("whoever is served while the one before him is shed is not the next", () => {
-  const shedding = new Shedding({ target: 10, interval: 100 })
+  const shedding = new CoDel({ target: 10, interval: 100 })
   // The shortest wait of an interval was too long.
   shedding.judge(500, 900)
-  const line = new Waiters<never>("test", shedding)
+  const line = new WaitQueue<never>("test", shedding)
   let sheds = 0
   const served = makeWaiter(() => {})
   const last = makeWaiter(() => {}, 1000)
@@ -55,7 +55,7 @@ it("whoever is served while the one before him is shed is not the next", () => {
 })
 
 it("a place that was left leads nowhere, wherever in the line it was", () => {
-  const line = new Waiters<never>("test", undefined)
+  const line = new WaitQueue<never>("test", undefined)
   const waiters = Array.from({ length: 3 }, () => makeWaiter(() => {}))
   for (const order of [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0]]) {
     waiters.forEach((waiter) => line.enter(waiter))

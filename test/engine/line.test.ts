@@ -11,10 +11,10 @@ import * as Scheduler from "effect/Scheduler"
 import * as fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
 import type { ConnectionError, DbError } from "../../src/DbError.js"
-import { Alarm, type Fork } from "../../src/engine/Alarm.js"
-import { Pool } from "../../src/engine/Pool.js"
-import { Shedding } from "../../src/engine/Shedding.js"
-import type { Slot, Waiter } from "../../src/engine/Slot.js"
+import { CoDel } from "../../src/internal/pool/CoDel.js"
+import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
+import { Pool } from "../../src/internal/pool/Pool.js"
+import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 
 /** What happens. An index chooses among those to whom it can happen, from the longest there; with none nothing happens. */
@@ -110,11 +110,11 @@ class Model {
   private asked = 0
   private connections = 0
   private readonly capacity: number
-  private readonly shedding: Shedding | undefined
+  private readonly shedding: CoDel | undefined
 
   constructor(private readonly settings: Settings) {
     this.capacity = settings.size + settings.overflow
-    this.shedding = settings.shedding === undefined ? undefined : new Shedding(settings.shedding)
+    this.shedding = settings.shedding === undefined ? undefined : new CoDel(settings.shedding)
   }
 
   get open(): number {
@@ -232,7 +232,7 @@ class Real {
   looks = 0
   /** What no order of events allows. */
   readonly violations: Array<string> = []
-  readonly slots = new Map<number, Slot<number>>()
+  readonly slots = new Map<number, PoolEntry<number>>()
   readonly alive = new Set<number>()
   /** In the order in which they were begun; one that is tried again keeps its place. */
   readonly opening: Array<{ end: (result: Effect.Effect<number, ConnectionError>) => void }> = []
@@ -292,7 +292,7 @@ class Real {
         onLeakReturned: () => {}
       },
       clock,
-      new Alarm(clock, fork, () => Infinity),
+      new DeadlineTimer(clock, fork, () => Infinity),
       fork,
       () => 0
     )
@@ -318,9 +318,9 @@ class Real {
         return look(failFast)
       },
       holds: () => false,
-      onSlot: (slot) => {
-        this.slots.set(slot.connection, slot)
-        this.tell({ who, got: slot.connection })
+      onSlot: (entry) => {
+        this.slots.set(entry.connection, entry)
+        this.tell({ who, got: entry.connection })
       },
       onRefused: (error: DbError) => {
         this.tell({ who, refused: error.reason })
@@ -400,18 +400,18 @@ const run = (step: Step, model: Model, real: Real, lastError: { current: Connect
     case "drop": {
       const at = among(model.lent)
       if (at === undefined) return
-      const slot = real.slots.get(model.lent[at]!.connection)!
+      const entry = real.slots.get(model.lent[at]!.connection)!
       model[step.do](at)
-      if (step.do === "give") return real.pool.give(slot)
-      return step.do === "clean" ? real.pool.setBusy(slot, ever) : real.pool.discard(slot, true)
+      if (step.do === "give") return real.pool.give(entry)
+      return step.do === "clean" ? real.pool.setBusy(entry, ever) : real.pool.discard(entry, true)
     }
     case "cleaned":
     case "spoilt": {
       const at = among(model.cleaning)
       if (at === undefined) return
-      const slot = real.slots.get(model.cleaning[at]!)!
+      const entry = real.slots.get(model.cleaning[at]!)!
       model[step.do](at)
-      return step.do === "cleaned" ? real.pool.give(slot) : real.pool.discard(slot, true)
+      return step.do === "cleaned" ? real.pool.give(entry) : real.pool.discard(entry, true)
     }
     case "opened": {
       const at = among(model.opening)

@@ -28,7 +28,7 @@ import type {
   ResetPolicy,
   TransactionStatus
 } from "../../src/driver/Driver.js"
-import { capabilities, transaction } from "../../src/test/mock.js"
+import { capabilities, transaction } from "../../src/internal/test/mock.js"
 import { makePlayer, MutableScript, type Script, type Step } from "./script.js"
 
 export type { Script, Step } from "./script.js"

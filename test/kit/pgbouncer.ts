@@ -15,7 +15,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import pg from "pg"
 import { describe, inject } from "vitest"
-import { serverIdentity } from "../../src/test/server.js"
+import { serverIdentity } from "../../src/internal/test/server.js"
 import { type Row, sharedPostgres } from "./postgres.js"
 
 /** Whose is a connection to the server: a client's for as long as it lives, or a transaction's. */

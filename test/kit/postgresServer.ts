@@ -12,7 +12,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"
-import { type Identity, installation as native, programs, serverIdentity } from "../../src/test/server.js"
+import { type Identity, installation as native, programs, serverIdentity } from "../../src/internal/test/server.js"
 import { makeAuthority } from "./certificates.js"
 
 /** Where the server's programs are, or why there are none for this machine. */

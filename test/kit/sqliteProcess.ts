@@ -2,7 +2,7 @@
  * SQLite's process compiled, as users have it: Node starts it in a third of the time that it takes from the sources. The
  * tests start hundreds.
  *
- * - `sqliteProcess()`: a plugin of the test runner's; it has `src/driver/sqlite/process.ts` believe that it lies beside the
+ * - `sqliteProcess()`: a plugin of the test runner's; it has `src/internal/driver/sqlite/process.ts` believe that it lies beside the
  *   compiled file. Programs that tests start as they are (`tsx`) start it from the sources still.
  */
 import { build } from "esbuild"
@@ -12,7 +12,7 @@ import { pathToFileURL } from "node:url"
 import type { Plugin } from "vitest/config"
 
 export const sqliteProcess = (root: string): Plugin => {
-  const sources = path.join(root, "src/driver/sqlite")
+  const sources = path.join(root, "src/internal/driver/sqlite")
   // Where better-sqlite3 is found.
   const folder = path.join(root, "node_modules/.cache", `dblive-sqlite-${process.pid}`)
   return {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Zlib from "node:zlib"
-import * as Checksum from "../../src/migrator/Checksum.js"
+import * as Checksum from "../../src/internal/migrator/Checksum.js"
 
 /** As Flyway's ChecksumCalculator does it: line by line, BOM of the first line filtered, a Java int. */
 const flyway = (text: string): number => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import * as Name from "../../src/migrator/Name.js"
+import * as Name from "../../src/internal/migrator/Name.js"
 
 const version = fc.array(fc.tuple(fc.nat({ max: 120 }), fc.nat({ max: 3 })), { minLength: 1, maxLength: 4 }).map((
   parts

@@ -1,8 +1,8 @@
 import type { Dialect } from "@effect/sql/Statement"
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { Splitter } from "../../src/migrator/Splitter.js"
-import { advance, SplitFault } from "../../src/migrator/Statement.js"
+import { Splitter } from "../../src/internal/migrator/Splitter.js"
+import { advance, SplitFault } from "../../src/internal/migrator/Statement.js"
 
 const split = (dialect: Dialect, text: string, size = text.length || 1) => {
   const splitter = new Splitter(dialect)

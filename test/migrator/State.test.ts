@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
-import type { Migration } from "../../src/migrator/Migration.js"
-import { compareVersions, versionKey } from "../../src/migrator/Name.js"
-import type { Row } from "../../src/migrator/State.js"
-import { compare, describeProgress } from "../../src/migrator/State.js"
+import type { Migration } from "../../src/internal/migrator/Migration.js"
+import { compareVersions, versionKey } from "../../src/internal/migrator/Name.js"
+import type { Row } from "../../src/internal/migrator/State.js"
+import { compare, describeProgress } from "../../src/internal/migrator/State.js"
 
 const versioned = (version: string, checksum = 1, kind: "versioned" | "undo" = "versioned"): Migration => ({
   kind,

@@ -2,8 +2,8 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { packages } from "../../src/driver/Packages.js"
-import * as NodeSqlite from "../../src/driver/sqlite/nodeSqlite.js"
+import { packages } from "../../src/internal/driver/Packages.js"
+import * as NodeSqlite from "../../src/internal/driver/sqlite/nodeSqlite.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import { type Build, buildPackage, manifest, Project } from "../kit/project.js"
 
@@ -125,7 +125,7 @@ describe("the built package", () => {
       const { code, stderr, stdout } = yield* project.run(`
         await import("dblive")
         await import("dblive/test")
-        for (const inside of ["dblive/internal/x", "dblive/engine/Pool.js", "dblive/dist/engine/Pool.js"]) {
+        for (const inside of ["dblive/internal/x", "dblive/internal/pool/Pool.js", "dblive/dist/internal/pool/Pool.js"]) {
           console.log(await import(inside).then(() => "open", (error) => error.code))
         }
       `)

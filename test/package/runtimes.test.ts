@@ -3,8 +3,8 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import * as NodeSqlite from "../../src/driver/sqlite/nodeSqlite.js"
-import { packagesFor, unfit } from "../../src/driver/sqlite/version.js"
+import * as NodeSqlite from "../../src/internal/driver/sqlite/nodeSqlite.js"
+import { packagesFor, unfit } from "../../src/internal/driver/sqlite/version.js"
 import { type Build, buildPackage, Project } from "../kit/project.js"
 
 let build: Build
@@ -74,7 +74,7 @@ describe.skipIf(deadly === undefined)(title, () => {
       const { code, stderr, stdout } = yield* project.run(
         `
           process.argv.splice(2, Infinity, "info")
-          await import("./node_modules/dblive/dist/cli/main.js")
+          await import("./node_modules/dblive/dist/internal/cli/main.js")
         `,
         { NODE_ENV: "development", DATABASE_URL: "sqlite:a.db" }
       )

@@ -1,8 +1,8 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { typed } from "../../src/database/Typed.js"
 import { Db } from "../../src/Db.js"
+import { typed } from "../../src/internal/database/Typed.js"
 import { subjects, test } from "./databases.js"
 
 /** What begins or ends a transaction outside of a session would do nothing. */

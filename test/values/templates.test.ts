@@ -2,8 +2,8 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { typed } from "../../src/database/Typed.js"
 import { Db } from "../../src/Db.js"
+import { typed } from "../../src/internal/database/Typed.js"
 import { subjects, test } from "./databases.js"
 
 /** The helpers of the template: the right SQL, or a refusal that says what is wrong. */

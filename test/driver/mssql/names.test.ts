@@ -1,6 +1,6 @@
 /** What the server says in a message alone is read from its own words; names and values may hold any words. */
 import { describe, expect, it } from "vitest"
-import { isCheck, namesIn } from "../../../src/driver/mssql/names.js"
+import { isCheck, namesIn } from "../../../src/internal/driver/mssql/names.js"
 
 const conflict = (verb: string, kind: string, constraint: string, table: string, column?: string) =>
   `The ${verb} statement conflicted with the ${kind} constraint "${constraint}". The conflict occurred in database "d", ` +

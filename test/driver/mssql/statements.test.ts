@@ -2,7 +2,7 @@ import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import { describe, expect } from "vitest"
-import { traitsOf } from "../../../src/driver/mssql/texts.js"
+import { traitsOf } from "../../../src/internal/driver/mssql/texts.js"
 import { describeMssql, describeStandIn, standIn } from "../../kit/mssql.js"
 import { configFor, open, openStandIn, openWith } from "./harness.js"
 

@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Tedious from "tedious"
 import { expect } from "vitest"
 import { Moment } from "../../../src/driver/Mssql.js"
-import { microsecondsOf, Timestamp } from "../../../src/driver/Timestamp.js"
+import { microsecondsOf, Timestamp } from "../../../src/internal/driver/Timestamp.js"
 import { describeMssql, describeStandIn } from "../../kit/mssql.js"
 import { open, openStandIn } from "./harness.js"
 

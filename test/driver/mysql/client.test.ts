@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { inspect } from "node:util"
 import { describe, expect } from "vitest"
 import { make } from "../../../src/driver/Mysql.js"
-import { traitsOf } from "../../../src/driver/mysql/texts.js"
+import { traitsOf } from "../../../src/internal/driver/mysql/texts.js"
 import { configFor } from "./harness.js"
 
 const database = { url: "", name: "notes", host: "db.example", port: 3306, user: "app", password: "not-to-be-seen" }

@@ -1,6 +1,6 @@
 /** What MySQL says in a message alone is read from its own words; names and values may hold any words. */
 import { describe, expect, it } from "vitest"
-import { namesIn } from "../../../src/driver/mysql/names.js"
+import { namesIn } from "../../../src/internal/driver/mysql/names.js"
 
 const read = (code: number, message: string) => namesIn(code, message, undefined)
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { partsOf, read, readUnder } from "../../../src/driver/mysql/script.js"
+import { partsOf, read, readUnder } from "../../../src/internal/driver/mysql/script.js"
 
 const usual = { backslash: true, ansiQuotes: false }
 const texts = (text: string, reading = usual) => partsOf(text, reading)?.map((part) => part.text)

@@ -2,7 +2,7 @@ import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { expect } from "vitest"
-import { Timestamp } from "../../../src/driver/Timestamp.js"
+import { Timestamp } from "../../../src/internal/driver/Timestamp.js"
 import { describeMariadb } from "../../kit/mysql.js"
 import { call, type Handle, open } from "./harness.js"
 

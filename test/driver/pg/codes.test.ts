@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { connectionReasons, queryReasons, timeoutPhases } from "../../../src/DbError.js"
-import type { Circumstances, Code, ServerError } from "../../../src/driver/pg/codes.js"
-import { classify, classifyLink, codes, isFatal, lookup } from "../../../src/driver/pg/codes.js"
+import type { Circumstances, Code, ServerError } from "../../../src/internal/driver/pg/codes.js"
+import { classify, classifyLink, codes, isFatal, lookup } from "../../../src/internal/driver/pg/codes.js"
 
 const at: Circumstances = {
   database: "orders",

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { scan } from "../../../src/driver/pg/text.js"
+import { scan } from "../../../src/internal/driver/pg/text.js"
 
 const cleanTexts = [
   "SELECT 1",

@@ -2,8 +2,8 @@ import { describe, it } from "@effect/vitest"
 import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Effect from "effect/Effect"
 import { connectionReasons, QueryError, queryReasons } from "../../../src/DbError.js"
-import { classify, codes } from "../../../src/driver/sqlite/codes.js"
-import { toError } from "../../../src/driver/sqlite/errors.js"
+import { classify, codes } from "../../../src/internal/driver/sqlite/codes.js"
+import { toError } from "../../../src/internal/driver/sqlite/errors.js"
 import { execute, file, places, single } from "./harness.js"
 
 const schema = `

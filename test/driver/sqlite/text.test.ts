@@ -2,7 +2,7 @@ import { describe, it } from "@effect/vitest"
 import { deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
-import { facts, mayWrite, split, together } from "../../../src/driver/sqlite/text.js"
+import { facts, mayWrite, split, together } from "../../../src/internal/driver/sqlite/text.js"
 import { execute, single } from "./harness.js"
 
 describe("split", () => {

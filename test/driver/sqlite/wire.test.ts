@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { type Answer, frame, Frames } from "../../../src/driver/sqlite/wire.js"
+import { type Answer, frame, Frames } from "../../../src/internal/driver/sqlite/wire.js"
 
 /** An answer with this value, as the other process sends it. */
 const answer = (value: unknown): Answer => [null, value, false, true, false]

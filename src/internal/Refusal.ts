@@ -1,0 +1,186 @@
+/**
+ * Why somebody who asks for a connection does not get one, or may not use it any more.
+ */
+import { ConnectionError, type Holder, type Outcome, QueryError, TimeoutError } from "../DbError.js"
+import type { TransactionLevel } from "./session/TransactionLevel.js"
+
+/** The layer has ended. */
+export const closed = (database: string): ConnectionError => {
+  return new ConnectionError({
+    message: `database "${database}" is closed: its layer has ended. Keep the layer open while it is used`,
+    reason: "Closed",
+    outcome: "NotSent",
+    database
+  })
+}
+
+/** Too many wait already. */
+export const overloaded = (database: string, what: string): ConnectionError => {
+  return new ConnectionError({
+    message: `database "${database}" is overloaded: ${what}. Shed load, or raise the pool's size`,
+    reason: "Overloaded",
+    outcome: "NotSent",
+    database
+  })
+}
+
+/** An option of a transaction that the database, or the transaction around it, cannot keep. */
+export const unsupportedOption = (database: string, what: string): QueryError =>
+  new QueryError({
+    message: `database "${database}": ${what}`,
+    reason: "Parameter",
+    outcome: "NotSent",
+    database
+  })
+
+/** A statement that cannot be sent as it was given. */
+export const unsendable = (database: string, what: string, statement: string | undefined): QueryError =>
+  new QueryError({
+    message: `database "${database}": ${what}`,
+    reason: "Parameter",
+    outcome: "NotSent",
+    database,
+    ...(statement === undefined ? {} : { statement })
+  })
+
+/** A statement that begins or ends a transaction, on a connection that goes back right behind it. */
+export const controlOutside = (database: string, statement: string): QueryError =>
+  unsendable(
+    database,
+    `"${
+      statement.trim().slice(0, 40)
+    }" outside of a session would do nothing: its connection goes back, cleaned, as soon as it has run. ` +
+      "Use Db.transaction, or Db.session and Db.scoped where the transaction is to be in your own hands",
+    statement
+  )
+
+/** A text that has left a transaction open on a connection that goes back right behind it. */
+export const openOutside = (database: string, statement: string, outcome: Outcome): QueryError =>
+  new QueryError({
+    message:
+      `database "${database}": a text outside of a session left a transaction open, and what was done in it is ` +
+      "rolled back: its connection goes back as soon as it has run. Use Db.transaction, or end the transaction in the text",
+    reason: "Parameter",
+    outcome,
+    database,
+    statement
+  })
+
+/** A wait is over, or would never end. */
+export const acquireTimeout = (
+  pool: { readonly database: string; readonly capacity: number; readonly holders: ReadonlyArray<Holder> },
+  waiter: { readonly waitLimit: number; readonly waitingSince: number },
+  now: number,
+  what: string
+): TimeoutError => {
+  const { capacity, database, holders } = pool
+  const longest = holders.reduce<Holder | undefined>(
+    (a, b) => a === undefined || b.heldForMillis > a.heldForMillis ? b : a,
+    undefined
+  )
+  const held = longest === undefined
+    ? "none is open"
+    : `${holders.length} of ${capacity} are held, the longest by ${longest.span ?? longest.fiber} ` +
+      `for ${longest.heldForMillis} ms${longest.statement === undefined ? "" : ` (last: ${longest.statement})`}`
+  return new TimeoutError({
+    message: `database "${database}": ${what}; waited ${now - waiter.waitingSince} ms; ${held}`,
+    phase: "Acquire",
+    outcome: "NotSent",
+    database,
+    limitMillis: waiter.waitLimit,
+    holders
+  })
+}
+
+/** The layer closed while a session was still running. */
+export const cut = (database: string, limitMillis: number): TimeoutError =>
+  new TimeoutError({
+    message:
+      `database "${database}": its layer closed and did not wait longer than ${limitMillis} ms for this session. ` +
+      "End sessions before the layer closes, or raise closeTimeout",
+    phase: "Close",
+    outcome: "Unknown",
+    database,
+    limitMillis
+  })
+
+const words = { session: "session", transaction: "transaction", savepoint: "nested transaction" } as const
+
+const ended = ({ session }: TransactionLevel, message: string): ConnectionError =>
+  new ConnectionError({
+    message: `database "${session.engine.name}": ${message}`,
+    reason: "Closed",
+    outcome: "NotSent",
+    database: session.engine.name
+  })
+
+/** The frame in which a statement was to run is over. */
+export const outlived = (level: TransactionLevel): ConnectionError => {
+  const what = words[level.kind]
+  return ended(
+    level,
+    `this ${what} (session ${level.session.number}) has ended, and a fiber that outlived it tried to use its ` +
+      `connection. Join or interrupt forked fibers before the ${what} ends`
+  )
+}
+
+/** The frame was ended while a statement was in it: one that ran (and was stopped), or one that waited for its turn. */
+export const endedMeanwhile = (level: TransactionLevel, where: "running" | "waiting"): ConnectionError => {
+  const what = words[level.kind]
+  return ended(
+    level,
+    `this ${what} (session ${level.session.number}) was ended ` +
+      (where === "running"
+        ? "while a statement of it ran, which was stopped"
+        : "before a statement of it had its turn") +
+      `. Wait for what runs in the ${what} before it is ended`
+  )
+}
+
+/** A write in a transaction that only reads, on a database without a server to refuse it. */
+export const readOnlyWrite = (database: string, statement: string): QueryError =>
+  new QueryError({
+    message: `database "${database}": a write in a read-only transaction was refused`,
+    reason: "ReadOnly",
+    outcome: "NotSent",
+    database,
+    statement
+  })
+
+/** The connection was busy with other statements of its session until the deadline. */
+export const turnTimeout = (
+  database: string,
+  statement: string | undefined,
+  limitMillis: number,
+  holder: Holder
+): TimeoutError =>
+  new TimeoutError({
+    message:
+      `database "${database}": a statement waited for its turn on the connection of its session until its limit ` +
+      `of ${limitMillis} ms was reached; it was not sent`,
+    phase: "Acquire",
+    outcome: "NotSent",
+    database,
+    limitMillis,
+    holders: [holder],
+    ...(statement === undefined ? {} : { statement })
+  })
+
+/** A transaction took longer than it may, and was rolled back for it. */
+export const transactionTimeout = (database: string, limitMillis: number): TimeoutError =>
+  new TimeoutError({
+    message: `database "${database}": the transaction took longer than ${limitMillis} ms and was rolled back`,
+    phase: "Transaction",
+    outcome: "RolledBack",
+    database,
+    limitMillis
+  })
+
+/** A transaction whose connection is gone. */
+export const lostInside = (database: string): ConnectionError =>
+  new ConnectionError({
+    message: `database "${database}": the connection was lost inside a transaction, which is rolled back by it`,
+    reason: "Lost",
+    outcome: "RolledBack",
+    database
+  })

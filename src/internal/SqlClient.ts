@@ -1,0 +1,377 @@
+/**
+ * The `SqlClient` of a database. The same client value works outside sessions, in a session and in a transaction: each
+ * statement looks up, when it runs, the frame in which its fiber is, under a key of this database only.
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
+import { identity } from "effect/Function"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import { type QueryError, toSqlError } from "../DbError.js"
+import type { Engine } from "./Engine.js"
+import { type AnyFiber, isTraced, statementLimit } from "./fiber/Caller.js"
+import { levelOf } from "./fiber/FiberContext.js"
+import { describeError, describeStatement, inStatementSpan } from "./observe/tracing.js"
+import { unsendable } from "./Refusal.js"
+import { asRaw, asRows, asValues, execute, type ExecuteOptions, makeRequest, unprepared } from "./request/execute.js"
+import { makeStream, type TransformRows } from "./request/stream.js"
+import type { Session } from "./session/Session.js"
+import { reserveSession, withTransaction } from "./session/transaction.js"
+import type { TransactionLevel } from "./session/TransactionLevel.js"
+import { look, Problem, type Rules } from "./sql/Template.js"
+
+// -----------------------------------------------------------------------------
+// statements
+// -----------------------------------------------------------------------------
+
+/** What all statements of one client share. */
+class Core {
+  /** The text of a template whose arguments are all plain parameters never changes: it is compiled once. */
+  private readonly texts = new WeakMap<TemplateStringsArray, string>()
+  readonly base: Statement.Constructor
+  private readonly helpers: ReadonlyArray<unknown>
+  readonly rules: Rules
+
+  constructor(
+    readonly engine: Engine,
+    readonly compiler: Statement.Compiler,
+    readonly transformRows: TransformRows,
+    /** Where a statement of this client runs when a fiber runs it. */
+    readonly place: (fiber: AnyFiber) => TransactionLevel | undefined
+  ) {
+    this.base = Statement.make(
+      // Never run: our statements run themselves. It is the source of fragments, helpers and compiled texts.
+      Effect.dieMessage("a statement of dblive ran outside its engine"),
+      compiler,
+      engine.spanAttributes,
+      transformRows
+    )
+    // The classes of @effect/sql's helpers are not exported; a value is a helper when it is an instance of one of these.
+    this.helpers = [
+      this.base("x"),
+      this.base.in([]),
+      this.base.insert({}),
+      this.base.update({}),
+      this.base.updateValues([{}], "x")
+    ].map((helper) => helper.constructor)
+    const { dialect, mostParameters = Number.POSITIVE_INFINITY } = engine.driver
+    this.rules = {
+      dialect,
+      mostParameters,
+      sql: this.base,
+      isHelper: (value) => this.helpers.includes(value.constructor)
+    }
+  }
+
+  isPlain(value: unknown): boolean {
+    return typeof value !== "object" || value === null ||
+      !(Statement.FragmentId in value || this.helpers.includes(value.constructor))
+  }
+
+  /** The text and its parameters, or why there is none. */
+  compile(
+    statement: ClientStatement<unknown>,
+    withoutTransform: boolean
+  ): readonly [string, ReadonlyArray<unknown>] | QueryError {
+    const { args, strings } = statement
+    if (strings !== undefined) {
+      let isPlain = true
+      for (let i = 0; i < args.length; i++) {
+        if (!this.isPlain(args[i])) {
+          isPlain = false
+          break
+        }
+      }
+      if (isPlain) {
+        let text = this.texts.get(strings)
+        if (text === undefined) {
+          text = this.compiler.compile(statement, withoutTransform)[0]
+          this.texts.set(strings, text)
+        }
+        return [text, args]
+      }
+    }
+    const problem = statement.problem
+    return problem === undefined
+      ? this.compiler.compile(statement, withoutTransform)
+      : unsendable(this.engine.name, problem.what, strings?.join("?"))
+  }
+}
+
+type Compiled = readonly [sql: string, params: ReadonlyArray<unknown>]
+
+const isCompiled = (compiled: Compiled | QueryError): compiled is Compiled => Array.isArray(compiled)
+
+/** What is not even sent is a failure, too. */
+const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Effect<never, SqlError> => {
+  engine.failed(error, fiber)
+  return Effect.fail(toSqlError(error))
+}
+
+class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
+  private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
+  private fault: Problem | undefined = undefined
+
+  constructor(
+    private readonly core: Core,
+    readonly strings: TemplateStringsArray | undefined,
+    readonly args: ReadonlyArray<unknown>,
+    readonly unsafeText: string | undefined
+  ) {
+    super()
+  }
+
+  get [Statement.FragmentId]() {
+    return identity
+  }
+
+  get segments(): ReadonlyArray<Statement.Segment> {
+    return this.fragments ??= this.strings === undefined
+      ? this.core.base.unsafe(this.unsafeText!, this.args).segments
+      : this.looked(this.core.base(this.strings, ...this.args).segments)
+  }
+
+  /** Why it cannot be compiled. */
+  get problem(): Problem | undefined {
+    return this.segments === undefined ? undefined : this.fault
+  }
+
+  private looked(segments: ReadonlyArray<Statement.Segment>): ReadonlyArray<Statement.Segment> {
+    const looked = look(segments, this.core.rules)
+    if (!(looked instanceof Problem)) {
+      return looked
+    }
+    this.fault = looked
+    return segments
+  }
+
+  private ask<X>(
+    ask: Omit<ExecuteOptions, "limit">,
+    withoutTransform: boolean,
+    transformRows: TransformRows
+  ): Effect.Effect<X, SqlError> {
+    return Effect.withFiberRuntime<X, SqlError>((fiber) => {
+      const { core } = this
+      const transformer = fiber.getFiberRef(Statement.currentTransformer)
+      const plain = (statement: ClientStatement<A>, span: Tracer.Span | undefined): Effect.Effect<X, SqlError> => {
+        let text: string
+        let params: ReadonlyArray<unknown>
+        if (statement.strings === undefined) {
+          text = statement.unsafeText!
+          params = statement.args
+        } else {
+          const compiled = core.compile(statement, withoutTransform)
+          if (!isCompiled(compiled)) {
+            return refused(core.engine, fiber, compiled)
+          }
+          ;[text, params] = compiled
+        }
+        if (span !== undefined) {
+          describeStatement(span, core.engine, text)
+        }
+        const result = execute(
+          core.engine,
+          fiber,
+          core.place(fiber),
+          text,
+          params,
+          { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(core.engine.config, fiber), span },
+          toSqlError
+        )
+        // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
+        return (transformRows === undefined
+          ? result
+          : Effect.map(result, (rows) => transformRows(rows as ReadonlyArray<object>))) as Effect.Effect<X, SqlError>
+      }
+      if (transformer._tag === "None" && !isTraced(fiber)) {
+        return plain(this, undefined)
+      }
+      return inStatementSpan(core.engine, (span) =>
+        transformer._tag === "None" ? plain(this, span) : Effect.flatMap(
+          transformer.value(this, makeConstructor(core), fiber.getFiberRefs(), span),
+          (statement) => plain(asClientStatement(core, statement), span)
+        ))
+    })
+  }
+
+  get withoutTransform(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.ask(asRows, true, undefined)
+  }
+
+  get raw(): Effect.Effect<unknown, SqlError> {
+    return this.ask(asRaw, true, undefined)
+  }
+
+  get values(): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
+    return this.ask(asValues, false, undefined)
+  }
+
+  get unprepared(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.ask(unprepared, false, this.core.transformRows)
+  }
+
+  get stream(): Stream.Stream<A, SqlError> {
+    const { core } = this
+    return Stream.unwrapScoped(
+      Effect.withFiberRuntime<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope>((fiber) => {
+        const compiled = core.compile(this, false)
+        if (!isCompiled(compiled)) {
+          return refused(core.engine, fiber, compiled)
+        }
+        const [text, params] = compiled
+        const limit = statementLimit(core.engine.config, fiber)
+        const request = () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit })
+        const stream = makeStream(core.engine, fiber, core.place(fiber), request, limit, core.transformRows)
+        if (!isTraced(fiber)) {
+          return stream
+        }
+        return Effect.flatMap(
+          Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
+          (span) => {
+            describeStatement(span, core.engine, text)
+            return Effect.map(
+              Effect.tapError(stream, (error) => Effect.sync(() => describeError(span, error, core.engine.name))),
+              Stream.tapError((error) => Effect.sync(() => describeError(span, error, core.engine.name)))
+            )
+          }
+        )
+      })
+      // The rows' type is the caller's word, as everywhere in @effect/sql.
+    ) as Stream.Stream<A, SqlError>
+  }
+
+  /** Throws the `QueryError` of a statement that cannot be compiled: its type has no place for it. */
+  compile(withoutTransform?: boolean | undefined): readonly [sql: string, params: ReadonlyArray<unknown>] {
+    const compiled = this.core.compile(this, withoutTransform ?? false)
+    if (!isCompiled(compiled)) {
+      throw compiled
+    }
+    return compiled
+  }
+
+  commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+    return this.ask(asRows, false, this.core.transformRows)
+  }
+
+  toJSON(): unknown {
+    const compiled = this.core.compile(this, false)
+    const [sql, params] = isCompiled(compiled) ? compiled : [compiled.message, []]
+    return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
+  }
+}
+
+/** A statement that a transformer gave: ours, or one made of segments by somebody else. */
+const asClientStatement = <A>(core: Core, statement: Statement.Statement<unknown>): ClientStatement<A> => {
+  if (statement instanceof ClientStatement) {
+    return statement
+  }
+  const [text, params] = statement.compile()
+  return new ClientStatement<A>(core, undefined, params, text)
+}
+
+const makeConstructor = (core: Core): Statement.Constructor =>
+  Object.assign(
+    function sql(strings: unknown, ...args: Array<unknown>): unknown {
+      return typeof strings === "string"
+        ? core.base(strings)
+        : new ClientStatement(core, strings as TemplateStringsArray, args, undefined)
+    },
+    core.base,
+    {
+      unsafe: <A extends object>(text: string, params: ReadonlyArray<unknown> = []): Statement.Statement<A> =>
+        new ClientStatement<A>(core, undefined, params, text)
+    }
+    // The template and the identifier form are one function; `Constructor` describes both as overloads.
+  ) as unknown as Statement.Constructor
+
+// -----------------------------------------------------------------------------
+// the client
+// -----------------------------------------------------------------------------
+
+/** A connection whose statements run in a frame, which is asked for when they run. */
+export const makeConnection = (engine: Engine, place: () => TransactionLevel): SqlConnection.Connection => {
+  // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
+  const ask = <A>(
+    text: string,
+    params: ReadonlyArray<unknown>,
+    ask: Omit<ExecuteOptions, "limit">
+  ): Effect.Effect<A, SqlError> =>
+    Effect.withFiberRuntime<A, SqlError>((fiber) =>
+      execute(
+        engine,
+        fiber,
+        place(),
+        text,
+        params,
+        { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(engine.config, fiber) },
+        toSqlError
+      ) as Effect.Effect<A, SqlError>
+    )
+  const transformed = (rows: Effect.Effect<ReadonlyArray<object>, SqlError>, transformRows: TransformRows) =>
+    transformRows === undefined ? rows : Effect.map(rows, transformRows)
+  return {
+    execute: (sql, params, transformRows) => transformed(ask(sql, params, asRows), transformRows),
+    executeRaw: (sql, params) => ask(sql, params, asRaw),
+    executeValues: (sql, params) => ask(sql, params, asValues),
+    executeUnprepared: (sql, params, transformRows) => transformed(ask(sql, params, unprepared), transformRows),
+    executeStream: (sql, params, transformRows) =>
+      Stream.unwrapScoped(
+        Effect.withFiberRuntime((fiber) => {
+          const limit = statementLimit(engine.config, fiber)
+          const request = () => makeRequest(engine, fiber, sql, params, { ...asRows, limit })
+          return makeStream(engine, fiber, place(), request, limit, transformRows)
+        })
+      )
+  }
+}
+
+/** Makes the client of an engine; of one session of it, when that is given. */
+export const make = (
+  engine: Engine,
+  session?: Session
+): Effect.Effect<SqlClient.SqlClient, never, Reactivity.Reactivity> =>
+  Effect.map(Reactivity.Reactivity, (reactivity) => {
+    const { driver } = engine
+    const place = session === undefined
+      ? (fiber: AnyFiber) => levelOf(engine, fiber)
+      : () => session.innermost
+    const reserve: Effect.Effect<SqlConnection.Connection, SqlError, Scope.Scope> = Effect.mapBoth(
+      session === undefined ? reserveSession(engine) : Effect.succeed(session),
+      {
+        onFailure: toSqlError,
+        onSuccess: (session) => makeConnection(engine, () => session.innermost)
+      }
+    )
+    const build = (core: Core): SqlClient.SqlClient => {
+      let plain: SqlClient.SqlClient | undefined = undefined
+      const client = Object.assign(makeConstructor(core), {
+        [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
+        reserve,
+        withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
+          withTransaction(
+            engine,
+            effect,
+            // As everything written for @effect/sql expects it.
+            { followsCommits: true },
+            toSqlError,
+            () => undefined
+          ),
+        withoutTransforms: (): SqlClient.SqlClient =>
+          core.transformRows === undefined
+            ? client
+            : plain ??= build(new Core(engine, driver.compiler.withoutTransform, undefined, place)),
+        reactive: reactivity.stream,
+        reactiveMailbox: reactivity.query
+        // `safe` is the client itself, which is set below.
+      }) as unknown as SqlClient.SqlClient
+      Object.assign(client, { safe: client })
+      return client
+    }
+    return build(new Core(engine, driver.compiler, driver.transformRows, place))
+  })

@@ -1,0 +1,159 @@
+/**
+ * How a command ends: what it writes, and the exit code.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { DbError } from "../../DbError.js"
+import { isDbError } from "../../DbError.js"
+import { MigrationError } from "../migrator/MigrationError.js"
+import { toJson } from "./text.js"
+
+/**
+ * The exit codes, as the help describes them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const exitCodes = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  pendingOrInvalid: 3,
+  /** 128 and the number of the signal, as shells have it. */
+  interrupted: { SIGINT: 130, SIGTERM: 143 }
+} as const
+
+/** The signal that interrupts the program, once it has come. */
+export const received: { signal: keyof typeof exitCodes.interrupted | undefined } = { signal: undefined }
+
+/**
+ * The command was called in a way that cannot be meant.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UsageError {
+  readonly _tag = "UsageError"
+  constructor(readonly message: string) {}
+}
+
+/**
+ * The command did its work, and its answer is "no".
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Answer {
+  readonly _tag = "Answer"
+  constructor(readonly code: number) {}
+}
+
+/**
+ * What a command may fail with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type Failure = MigrationError | DbError | ConfigError.ConfigError | UsageError | Answer
+
+/** Faults of the migrations themselves: nothing was tried. */
+const invalid = new Set(["Parse", "Checksum", "Missing", "DuplicateVersion", "OutOfOrder", "Pending"])
+
+/** The exit code that stands for a failure; `checking`: the command only looks whether all is well. */
+const codeOf = (error: unknown, checking: boolean): number =>
+  error instanceof UsageError
+    ? exitCodes.usage
+    : error instanceof Answer
+    ? error.code
+    : error instanceof MigrationError && (invalid.has(error.reason) || (checking && error.reason === "Failed"))
+    ? exitCodes.pendingOrInvalid
+    : exitCodes.failed
+
+/** Each fault on a line of its own. */
+const faultsOf = (error: ConfigError.ConfigError): string =>
+  error._op === "And" || error._op === "Or"
+    ? `${faultsOf(error.left)}\n${faultsOf(error.right)}`
+    : `${error.path.join(".")}: ${error.message}`
+
+const messageOf = (error: unknown): string =>
+  ConfigError.isConfigError(error)
+    ? faultsOf(error)
+    : error instanceof UsageError || error instanceof Error
+    ? error.message
+    : String(error)
+
+/** An error for programs: its fields, without the driver's own error, which is of any shape. */
+const jsonOf = (error: unknown): unknown => {
+  if (error instanceof MigrationError || isDbError(error)) {
+    // A TaggedError's own fields.
+    const { cause: _, ...fields } = { ...(error as object) } as { readonly cause?: unknown }
+    return { ...fields, message: error.message }
+  }
+  return {
+    _tag: error instanceof UsageError ? "UsageError" : ConfigError.isConfigError(error) ? "ConfigError" : "Error",
+    message: messageOf(error)
+  }
+}
+
+/**
+ * Runs a command's work and says its end: the value by `show`, or as JSON; a failure on standard error, or as JSON.
+ * Gives the exit code.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ending = <A, R>(
+  work: Effect.Effect<A, Failure, R>,
+  options: {
+    readonly json: boolean
+    readonly show: (value: A) => string
+    readonly toJson: (value: A) => object
+    readonly code?: (value: A) => number
+    readonly checking?: boolean
+    /** What an interrupt has undone, and what it has not. */
+    readonly undone?: Effect.Effect<string, never, R>
+  }
+): Effect.Effect<number, never, R> =>
+  // What is said of an interrupt is said after it.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.matchCauseEffect(restore(work), {
+      onSuccess: (value) => {
+        const code = options.code?.(value) ?? exitCodes.done
+        const text = options.json
+          ? toJson({ ok: code === exitCodes.done, ...options.toJson(value) })
+          : options.show(value)
+        return Effect.as(text === "" ? Effect.void : Console.log(text), code)
+      },
+      onFailure: (cause) => {
+        if (Cause.isInterruptedOnly(cause)) {
+          const code = exitCodes.interrupted[received.signal ?? "SIGINT"]
+          return Effect.flatMap(options.undone ?? Effect.succeed("nothing was changed"), (undone) =>
+            Effect.as(
+              options.json
+                ? Console.log(toJson({ ok: false, error: { _tag: "Interrupted", message: undone } }))
+                : Console.error(`interrupted: ${undone}`),
+              code
+            ))
+        }
+        const failure = Cause.failureOption(cause)
+        if (Option.isNone(failure)) {
+          // A fault of ours: everything that helps to find it.
+          return Effect.as(Console.error(Cause.pretty(cause)), exitCodes.failed)
+        }
+        const error = failure.value
+        const code = codeOf(error, options.checking ?? false)
+        if (error instanceof Answer) {
+          return Effect.succeed(code)
+        }
+        return Effect.as(
+          options.json ? Console.log(toJson({ ok: false, error: jsonOf(error) })) : Console.error(messageOf(error)),
+          code
+        )
+      }
+    })
+  )

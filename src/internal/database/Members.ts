@@ -1,0 +1,313 @@
+/**
+ * What can be done with a database, as members of its tag.
+ */
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { threadId } from "node:worker_threads"
+import type * as DbConfig from "../../DbConfig.js"
+import type { DbError } from "../../DbError.js"
+import type * as DbHealth from "../../DbHealth.js"
+import * as DbKey from "../../DbKey.js"
+import type { PoolDetails, Snapshot } from "../../DbMetrics.js"
+import * as DbRetry from "../../DbRetry.js"
+import type * as Driver from "../../driver/Driver.js"
+import type { Engine } from "../Engine.js"
+import { type AnyFiber, currentDeadline, currentLimits } from "../fiber/Caller.js"
+import { levelOf } from "../fiber/FiberContext.js"
+import { workerId } from "../observe/Log.js"
+import { withRetry } from "../session/retry.js"
+import { withSession } from "../session/transaction.js"
+import { type Database, TypeId } from "./Database.js"
+import * as Query from "./Query.js"
+import * as Session from "./Session.js"
+import * as Transaction from "./Transaction.js"
+import { classify, type Typed, typed } from "./Typed.js"
+
+/**
+ * What can be done with a database, as members of its tag.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Members<Self> {
+  /**
+   * Pins one validated connection to the effect: its statements run on it, in order. It goes back, cleaned, on success,
+   * failure, defect and interrupt. Inside a session of the same database it is that session.
+   *
+   * Fails with what the effect fails with, its `SqlError`s typed; with `TimeoutError` (phase `Acquire`) or
+   * `ConnectionError` when no connection could be had.
+   */
+  readonly session: <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
+
+  /** A session as a scoped resource, for manual control. It is another one than the session the fiber is in. */
+  readonly scoped: Effect.Effect<Session.Session, DbError, Scope.Scope | Self>
+
+  /**
+   * Runs the effect in a transaction: committed when it succeeds (success means that the database said so), rolled
+   * back when it fails, dies or is interrupted; then the first error is the one you see. Inside a transaction of the
+   * same database it is a savepoint; siblings run one after the other.
+   */
+  readonly transaction: (
+    options?: Transaction.TransactionOptions
+  ) => <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Transaction.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
+
+  /**
+   * Runs SQL with `:name` parameters and gives its rows; those of the last statement, where the text has several. An array of
+   * values goes to the driver's own placeholders. A missing or unknown name is a `QueryError` with reason `Parameter`. The rows' type
+   * is taken on trust: `SqlSchema` checks them.
+   */
+  readonly query: <A extends object = Readonly<Record<string, unknown>>>(
+    text: string,
+    params?: Query.Params,
+    options?: Query.QueryOptions
+  ) => Effect.Effect<ReadonlyArray<A>, DbError, Self>
+
+  /**
+   * Runs a text of several statements, in their order on one connection, and gives the rows of each; on SQL Server of each that
+   * gives rows. Fails as `query` does. When one fails, those before it stay on MySQL and SQL Server, and the error's outcome is
+   * `Unknown`; on SQLite and PostgreSQL nothing is kept. Parameters beside several statements are taken by MySQL and SQL Server.
+   */
+  readonly script: (
+    text: string,
+    params?: Query.Params,
+    options?: Query.QueryOptions
+  ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Readonly<Record<string, unknown>>>>, DbError, Self>
+
+  /**
+   * Runs statements in one transaction, in their order, and gives the rows of each; the first that fails ends it, and nothing
+   * is kept. On SQLite they travel to a worker process together. Their statement limit is that of `limits`.
+   */
+  readonly batch: (
+    statements: ReadonlyArray<readonly [text: string, params?: Query.Params]>,
+    options?: Transaction.TransactionOptions
+  ) => Transaction.Atomic<ReadonlyArray<ReadonlyArray<Readonly<Record<string, unknown>>>>, DbError, Self>
+
+  /**
+   * Repeats an effect while it fails with what may be repeated. It takes a transaction; anything else has to be
+   * declared idempotent, and is then repeated after any transient failure, an unknown outcome included. Inside an open
+   * transaction nothing is repeated.
+   */
+  readonly retry: {
+    (schedule?: Schedule.Schedule<unknown, DbError>): <A, E, R>(
+      effect: Transaction.Atomic<A, E, R>
+    ) => Transaction.Atomic<A, E, R | Self>
+    (options: { readonly idempotent: true; readonly schedule?: Schedule.Schedule<unknown, DbError> | undefined }): <
+      A,
+      E,
+      R
+    >(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
+  }
+
+  /**
+   * Bounds everything the effect does with a database by one moment: waits for connections, statements, transactions
+   * and retries. What reaches it fails with a `TimeoutError` that names its phase.
+   */
+  readonly withTimeout: (
+    duration: Duration.DurationInput
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+  /**
+   * Other limits than the configured ones for the statements and transactions of the effect; 0 lifts one. For the few that
+   * are known to take long, such as migrations and reports.
+   */
+  readonly withLimits: (
+    limits: Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
+  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+  /** The `SqlClient` of this database. */
+  readonly sql: Effect.Effect<SqlClient.SqlClient, never, Self>
+
+  /**
+   * Whether the database is well. Never fails, ends within `health.timeout` (3 seconds), and has a connection of its own:
+   * a busy pool is `degraded`, not dead. Concurrent callers share one probe, whose report is given again for
+   * `health.cache` (a second).
+   */
+  readonly health: Effect.Effect<DbHealth.Report, never, Self>
+
+  /** Whether the database answers. */
+  readonly ping: Effect.Effect<boolean, never, Self>
+
+  /** The pool's figures, and who holds its connections. */
+  readonly pool: Effect.Effect<PoolDetails, never, Self>
+
+  /** What this database is, who uses it from where, and how often: for whoever looks for a fault. */
+  readonly info: Effect.Effect<DbHealth.Info, never, Self>
+
+  /** What this database has counted. */
+  readonly metrics: Effect.Effect<Snapshot, never, Self>
+
+  /**
+   * How the transaction stands of the session that the fiber is in, by the database's own word after its last answer;
+   * `idle` outside of a session. For code that runs statements it did not write, such as migrations.
+   */
+  readonly transactionStatus: Effect.Effect<Driver.TransactionStatus, never, Self>
+
+  /**
+   * Tells the text of each statement of the session that the fiber is in, just before it is sent, until the scope closes.
+   * Outside of a session it does nothing. The listener must not throw.
+   */
+  readonly watchStatements: (
+    listener: (text: string) => void
+  ) => Effect.Effect<void, never, Scope.Scope | Self>
+
+  /**
+   * Says that the session around the effect is held for long on purpose: while the effect runs, no warning is written of it
+   * (see `pool.leakThreshold`). Outside of a session it is the effect. A session that has taken a lock of its own
+   * (`pg_advisory_lock`, `GET_LOCK`, `sp_getapplock`), or listens, needs no such word.
+   */
+  readonly keepSession: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
+
+  /**
+   * Tells health how to ask for the state of the migrations. `DbMigrator.layer` calls it; who migrates by other means
+   * may. The effect should be quick: it runs with every probe.
+   */
+  readonly watchMigrations: (
+    status: Effect.Effect<DbHealth.MigrationStatus | null>
+  ) => Effect.Effect<void, never, Self>
+}
+
+const infoOf = (engine: Engine): DbHealth.Info => {
+  const { connectionFailures, engineCreations, pool, sessions } = engine.snapshot
+  return {
+    name: engine.name,
+    type: engine.config.type,
+    uri: engine.driver.target.uri,
+    access: engine.config.access,
+    primaryKey: DbKey.primaryKey(engine.config.type),
+    serverVersion: engine.serverVersion,
+    sqliteModule: engine.driver.module?.(),
+    processId: process.pid,
+    threadId,
+    workerId,
+    opened: engine.serverVersion !== undefined,
+    engineCreations,
+    sessions,
+    connectionFailures,
+    pool
+  }
+}
+
+/** The members of a tag. */
+export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
+  // What `R` says of an effect, its fiber's context holds.
+  const engineOf = (fiber: AnyFiber): Engine =>
+    Context.unsafeGet(fiber.currentContext as Context.Context<Self>, tag)[TypeId]
+  const withEngine = <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self> =>
+    Effect.withFiberRuntime<A, E, R | Self>((fiber) => f(engineOf(fiber)))
+  const transaction: Members<Self>["transaction"] = (options = {}) => (effect) =>
+    // Whole or not at all; and `SqlClient` is provided to the effect by its frame.
+    withEngine((engine) => Transaction.run(engine, effect, options)) as never
+  const query: Members<Self>["query"] = (text, params, options = {}) =>
+    // The rows' type is the caller's word.
+    withEngine((engine) => Query.run(engine, text, params, options)) as never
+  return {
+    session: (effect) =>
+      // At run time the context holds what `R` says.
+      withSession(engineOf, effect, (error, { name }) => typed(name)(error)) as never,
+    scoped: withEngine(Session.make),
+    transaction,
+    query,
+    script: (text, params, options = {}) =>
+      // Rows are objects in this mode.
+      withEngine((engine) => Query.script(engine, text, params, options)) as never,
+    batch: (statements, options) =>
+      transaction(options)(
+        withEngine((engine) =>
+          Effect.withFiberRuntime<unknown, DbError, Self>((fiber) =>
+            Query.batched(engine, fiber, statements) ??
+              Effect.forEach(statements, ([text, params]) => query(text, params))
+          )
+        )
+      ) as never,
+    retry: ((
+      input?: Schedule.Schedule<unknown, DbError> | {
+        readonly idempotent: true
+        readonly schedule?: Schedule.Schedule<unknown, DbError>
+      }
+    ) => {
+      const isOptions = input !== undefined && "idempotent" in input
+      const schedule = (isOptions ? input.schedule : input) ?? DbRetry.transient
+      return (effect: Effect.Effect<unknown, unknown, unknown>) =>
+        withEngine((engine) =>
+          Effect.withFiberRuntime<unknown, unknown, unknown>((fiber) => {
+            const level = levelOf(engine, fiber)
+            // Inside a transaction only the whole of it could be run again.
+            return level !== undefined && level.kind !== "session"
+              ? effect
+              : withRetry(engine, effect, schedule, classify(engine.name), { isIdempotent: isOptions })
+          })
+        )
+    }) as Members<Self>["retry"],
+    withTimeout: (duration) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.flatMap(Effect.clock, (clock) =>
+        Effect.withFiberRuntime<A, E, R>((fiber) => {
+          const limit = Duration.toMillis(duration)
+          const at = clock.unsafeCurrentTimeMillis() + limit
+          const around = fiber.getFiberRef(currentDeadline)
+          return around !== undefined && around.at <= at
+            ? effect
+            : Effect.locally(effect, currentDeadline, { at, limit })
+        })),
+    withLimits: (limits) => (effect) =>
+      Effect.locallyWith(effect, currentLimits, (around) => ({
+        ...around,
+        ...(limits.statementTimeout === undefined
+          ? {}
+          : { statementTimeout: Duration.toMillis(limits.statementTimeout) }),
+        ...(limits.transactionTimeout === undefined
+          ? {}
+          : { transactionTimeout: Duration.toMillis(limits.transactionTimeout) })
+      })),
+    sql: withEngine((engine) => Effect.succeed(engine.client)),
+    health: Effect.flatMap(tag, (database) => database.health),
+    ping: withEngine((engine) => engine.ping),
+    pool: withEngine((engine) => Effect.sync(() => ({ ...engine.pool.figures, holders: engine.pool.holders }))),
+    info: withEngine((engine) => Effect.sync(() => infoOf(engine))),
+    metrics: withEngine((engine) => Effect.sync(() => engine.snapshot)),
+    transactionStatus: withEngine((engine) =>
+      Effect.withFiberRuntime((fiber) =>
+        Effect.succeed(levelOf(engine, fiber)?.session.connection.transaction ?? "idle")
+      )
+    ),
+    keepSession: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      withEngine((engine) =>
+        Effect.withFiberRuntime<A, E, R>((fiber) => {
+          const session = levelOf(engine, fiber)?.session
+          return session === undefined ? effect : Effect.acquireUseRelease(
+            Effect.sync(() => session.keeping++),
+            () => effect,
+            () => Effect.sync(() => session.keeping--)
+          )
+        })
+      ),
+    watchStatements: (listener) =>
+      withEngine((engine) =>
+        Effect.withFiberRuntime((fiber) => {
+          const session = levelOf(engine, fiber)?.session
+          return session === undefined ? Effect.void : Effect.asVoid(Effect.acquireRelease(
+            Effect.sync(() => {
+              const before = session.onText
+              session.onText = before === undefined ? listener : (text) => {
+                before(text)
+                listener(text)
+              }
+              return before
+            }),
+            (before) => Effect.sync(() => session.onText = before)
+          ))
+        })
+      ),
+    watchMigrations: (status) =>
+      Effect.map(tag, (database) => {
+        database.migrations = status
+      })
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * A statement as a text with parameters.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
+import type { Mode } from "../../driver/Driver.js"
+import type { Engine } from "../Engine.js"
+import { type AnyFiber, statementLimit } from "../fiber/Caller.js"
+import { levelOf } from "../fiber/FiberContext.js"
+import { unsendable } from "../Refusal.js"
+import * as Batch from "../request/batch.js"
+import * as Sending from "../request/execute.js"
+import * as NamedParams from "../sql/NamedParams.js"
+
+/**
+ * Options of one statement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface QueryOptions {
+  /** The longest it may run. Defaults to the configured `limits.statementTimeout`. */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * An object that goes as JSON, where the database takes JSON: with known keys or any, and no function, collection, promise or value of
+ * Effect.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type ParamObject =
+  | Readonly<Record<string, unknown>>
+  | object & {
+    readonly call?: never
+    readonly exec?: never
+    readonly pipe?: never
+    readonly then?: never
+    readonly [Symbol.iterator]?: never
+  }
+
+/**
+ * The value of a parameter. What of these a database takes is in docs/values.md; there is no `undefined` among them: a value that is
+ * missing is `null`. An array in the list of an `IN` gives the values of the list; elsewhere it is an array or JSON.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export type Param =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Date
+  | ArrayBuffer
+  | ArrayBufferView
+  | ReadonlyArray<Param>
+  | ParamObject
+
+/**
+ * Values for `:name` parameters, or for the driver's own placeholders in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Params = Readonly<Record<string, Param>> | ReadonlyArray<Param>
+
+const compile = (
+  engine: Engine,
+  text: string,
+  params: Params | undefined
+): Either.Either<readonly [string, ReadonlyArray<unknown>], QueryError> => {
+  if (Array.isArray(params)) {
+    return Either.right([text, params])
+  }
+  const { dialect, mostParameters } = engine.driver
+  try {
+    // An array was dealt with above; what is left is a record, or nothing.
+    const record = params as Readonly<Record<string, unknown>> | undefined
+    const compiled = NamedParams.compile(text, record, dialect, mostParameters)
+    return Either.isRight(compiled)
+      ? Either.right(compiled.right)
+      : Either.left(unsendable(engine.name, compiled.left, text))
+  } catch {
+    // A getter of the program's has thrown.
+    return Either.left(unsendable(engine.name, "the value of a parameter fails when it is read", text))
+  }
+}
+
+const numbered = /\bparameter '?[$@]?(\d+)'?/g
+
+/** An error that tells a parameter by its number, in the words of the text: by its name. */
+const named = (engine: Engine, text: string, params: Params | undefined, error: DbError): DbError => {
+  if (error._tag !== "QueryError" || params === undefined || Array.isArray(params) || !numbered.test(error.message)) {
+    return error
+  }
+  numbered.lastIndex = 0
+  const { dialect, mostParameters } = engine.driver
+  // It is no array.
+  const names = NamedParams.namesOf(text, params as Readonly<Record<string, unknown>>, dialect, mostParameters)
+  const message = error.message.replace(
+    numbered,
+    (whole, number: string) =>
+      names[Number(number) - 1] === undefined ? whole : `parameter :${names[Number(number) - 1]}`
+  )
+  const renamed = new QueryError({ ...error, message })
+  if (error.stack !== undefined) {
+    renamed.stack = error.stack.replace(error.message, message)
+  }
+  return renamed
+}
+
+/** The statements as one list, where the database takes such and there is nothing to be said against any of them. */
+export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArray<readonly [string, Params?]>) => {
+  const level = levelOf(engine, fiber)
+  const list: Array<Batch.Listed> = []
+  for (const [text, params] of statements) {
+    const compiled = compile(engine, text, params)
+    if (Either.isLeft(compiled)) {
+      return undefined
+    }
+    if (mayBeSeveral(text)) {
+      return undefined
+    }
+    list.push(compiled.right)
+  }
+  const all = level && Batch.run(engine, fiber, level, list, statementLimit(engine.config, fiber))
+  return all && Effect.mapError(all, (error) => {
+    const at = error._tag === "QueryError" ? list.findIndex(([sql]) => sql === error.statement) : -1
+    return at < 0 ? error : named(engine, statements[at]![0], statements[at]![1], error)
+  })
+}
+
+/** What is not even sent is a failure, too. */
+const refused = (engine: Engine, fiber: AnyFiber, error: DbError): Effect.Effect<never, DbError> => {
+  engine.failed(error, fiber)
+  return Effect.fail(error)
+}
+
+const unstoppable = (engine: Engine): ConnectionError =>
+  new ConnectionError({
+    message: `database "${engine.name}": a statement cannot be stopped in this process, so its timeout could not be ` +
+      "kept: open the database with `threads`",
+    reason: "Unsupported",
+    outcome: "NotSent",
+    database: engine.name
+  })
+
+type Sets = ReadonlyArray<ReadonlyArray<unknown>>
+
+/** The rows of each statement: those of a single one are no arrays. */
+const setsOf = (answer: unknown): Sets => {
+  // What the mode gives: rows, or an array of such arrays.
+  const rows = answer as ReadonlyArray<unknown>
+  return Array.isArray(rows[0]) ? rows as Sets : [rows]
+}
+
+/** Whether there may be several statements in a text, or sets of rows in the answer of one. */
+const mayBeSeveral = (text: string): boolean => (text.includes(";") && /;\s*\S/.test(text)) || isCall(text)
+
+const isCall = (text: string): boolean => {
+  let at = 0
+  while (text.charCodeAt(at) <= 32) at++
+  // The pattern is left to the few texts that begin with its letter.
+  return (text.charCodeAt(at) | 32) === 99 && /^\s*call\b/i.test(text)
+}
+
+/** The rows of the last statement. MySQL's CALL ends with its own answer, which has none. */
+const lastOf = (text: string) => (answer: unknown): ReadonlyArray<unknown> => {
+  const sets = setsOf(answer)
+  return sets[sets.length - (sets.length > 1 && isCall(text) ? 2 : 1)]!
+}
+
+/** Runs a text and gives the rows of its last statement, which nearly always is its only one. */
+export const run = (
+  engine: Engine,
+  text: string,
+  params: Params | undefined,
+  options: QueryOptions
+): Effect.Effect<unknown, DbError> =>
+  mayBeSeveral(text)
+    ? Effect.map(send(engine, text, params, options, "sets"), lastOf(text))
+    : send(engine, text, params, options, "rows")
+
+/** Runs a text and gives the rows of each of its statements. */
+export const script = (
+  engine: Engine,
+  text: string,
+  params: Params | undefined,
+  options: QueryOptions
+): Effect.Effect<Sets, DbError> => Effect.map(send(engine, text, params, options, "sets"), setsOf)
+
+const send = (
+  engine: Engine,
+  text: string,
+  params: Params | undefined,
+  { timeout }: QueryOptions,
+  mode: Mode
+): Effect.Effect<unknown, DbError> =>
+  Effect.withFiberRuntime((fiber) => {
+    const compiled = compile(engine, text, params)
+    if (Either.isLeft(compiled)) {
+      return refused(engine, fiber, compiled.left)
+    }
+    if (timeout !== undefined && engine.driver.capabilities.synchronous) {
+      return refused(engine, fiber, unstoppable(engine))
+    }
+    const [sql, values] = compiled.right
+    const limit = timeout === undefined ? statementLimit(engine.config, fiber) : Duration.toMillis(timeout)
+    return values.length === 0 || Array.isArray(params)
+      ? Sending.executeQuery(engine, fiber, sql, values, limit, mode)
+      : Sending.executeQuery(engine, fiber, sql, values, limit, mode, (error) => named(engine, text, params, error))
+  })

@@ -1,0 +1,137 @@
+/**
+ * Databases that are created when they are missing.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { DbConfig } from "../../DbConfig.js"
+import { ConnectionError, type DbError, TimeoutError } from "../../DbError.js"
+import type { Connection, Driver } from "../../driver/Driver.js"
+import { timeoutError } from "./Failure.js"
+
+/** In milliseconds. Creating one copies a template: seconds on slow storage, and more when others create theirs. */
+const createLimit = 30_000
+
+/**
+ * Runs one statement on a connection of its own, outside any pool.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const runAlone = (open: Driver["open"], text: string): Effect.Effect<void, DbError> =>
+  Effect.acquireUseRelease(
+    Effect.interruptible(open),
+    (connection) =>
+      Effect.async<void, DbError>((resume) =>
+        connection.execute({
+          text,
+          params: [],
+          mode: "rows",
+          prepare: false,
+          begin: undefined,
+          statementTimeout: undefined,
+          lockTimeout: undefined,
+          safeIntegers: false
+        }, (error) => resume(error === undefined ? Effect.void : Effect.fail(error)))
+      ),
+    // Interrupted, the statement may still run: only the end of the link is sure to come in time.
+    (connection, exit) => exit._tag === "Success" ? close(connection) : Effect.sync(() => connection.destroy())
+  )
+
+const close = (connection: Connection): Effect.Effect<void> =>
+  Effect.async<void>((resume) => connection.close(() => resume(Effect.void)))
+
+/** Settings that choose the way to the server and how to log in there. */
+const ofLogin: ReadonlySet<string> = new Set([
+  "options",
+  "authentication",
+  "clientId",
+  "tenantId",
+  "domain",
+  "serverName"
+])
+
+/**
+ * The configuration of a connection to the database that every server has, with what only concerns the missing one
+ * left out: its settings but those of the login, its limits, and which of several servers may be read from.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const maintenance = (config: DbConfig, database: string | undefined): DbConfig => ({
+  ...config,
+  database,
+  settings: Object.fromEntries(Object.entries(config.settings).filter(([name]) => ofLogin.has(name))),
+  targetSessionAttrs: config.hosts.length > 1 ? "read-write" : "any",
+  limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, transactionTimeout: 0 }
+})
+
+const failed = (config: DbConfig) => (error: DbError): ConnectionError | TimeoutError => {
+  // What went wrong is said in the words of the error, which names the database, too.
+  const said = error.message.replace(`database "${config.name}": `, "")
+  const about = {
+    message: `database "${config.name}": the database ${JSON.stringify(config.database)} is missing and could not be ` +
+      `created: ${said}`,
+    database: config.name,
+    cause: error
+  }
+  if (error._tag === "TimeoutError") {
+    return new TimeoutError({ ...about, phase: "Connect", outcome: error.outcome, limitMillis: error.limitMillis })
+  }
+  return new ConnectionError({
+    ...about,
+    reason: error._tag === "ConnectionError"
+      ? error.reason
+      : error.reason === "Authorization"
+      ? "Authorization"
+      : "UnknownDatabase",
+    // Of the connection that was asked for. A database that was created after all does no harm.
+    outcome: "NotSent",
+    ...(error.code === undefined ? {} : { code: error.code })
+  })
+}
+
+const isMissing = (error: ConnectionError | TimeoutError): boolean =>
+  error._tag === "ConnectionError" && error.reason === "UnknownDatabase"
+
+/** SQL Server says that a database exists while another session still makes it, and lets nobody in until it is made. */
+const untilThere = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(50))
+
+/**
+ * A driver that creates its database when opening a connection shows that it is missing, where the configuration asks
+ * for that. Opening then fails with why it could not be created: `ConnectionError`, or `TimeoutError` phase `Connect`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const creating = (driver: Driver, config: DbConfig): Driver => {
+  const { createDatabase, open } = driver
+  if (config.createDatabase !== true || createDatabase === undefined) {
+    return driver
+  }
+  const create = createDatabase.pipe(
+    Effect.interruptible,
+    Effect.timeoutFail({
+      duration: createLimit,
+      onTimeout: () =>
+        timeoutError("Connect", createLimit, {
+          what: "CREATE DATABASE did not end",
+          advice: "look at what the server is doing, or create the database yourself",
+          outcome: "Unknown",
+          database: config.name
+        })
+    }),
+    Effect.mapError(failed(config)),
+    Effect.zipRight(Effect.logInfo("the database was missing and was created")),
+    Effect.annotateLogs({ database: config.name })
+  )
+  return {
+    ...driver,
+    open: Effect.catchIf(
+      open,
+      isMissing,
+      () => Effect.zipRight(create, Effect.retry(open, { while: isMissing, schedule: untilThere }))
+    )
+  }
+}

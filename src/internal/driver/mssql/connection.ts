@@ -1,0 +1,517 @@
+/**
+ * One connection: requests one at a time, with the transaction's state as the server tells it.
+ *
+ * @since 0.1.0
+ */
+import * as Tedious from "tedious"
+import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.js"
+import type { DbConfig } from "../../../DbConfig.js"
+import type { ConnectionError, DbError } from "../../../DbError.js"
+import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
+import { connectionError, keptLimit } from "../Failure.js"
+import { classify, firstOf } from "./codes.js"
+import { RowCursor } from "./cursor.js"
+import { Job } from "./job.js"
+import type { Link } from "./link.js"
+import { factsText, lockText, setupText } from "./settings.js"
+import { type Prepared, Statements } from "./statements.js"
+import { takesLock, traitsOf } from "./texts.js"
+import { readOnlyMark } from "./transaction.js"
+import {
+  binaryNull,
+  declarationOf,
+  encode,
+  mostParameters,
+  mostPreparedParameters,
+  type Parameter,
+  Refused
+} from "./values.js"
+import * as Verdicts from "./verdicts.js"
+import { RowBuilder } from "./wire.js"
+
+const { TYPES } = Tedious
+
+/** The longest that a polite goodbye may take. */
+const goodbyeMillis = 1000
+
+/** The handle of a prepared statement that the server does not know (any more). */
+const unknownHandle = 8179
+
+/** "Implicit conversion is not allowed" and "operand type clash": found before the statement runs. */
+const typeClashes: ReadonlySet<unknown> = new Set([206, 257])
+
+/** What the driver sends on its own account: nothing of it writes, nothing of it stays. */
+const ownTraits = traitsOf("SELECT 1")
+
+/** Where the parts of an answer go. */
+interface Receiver {
+  readonly columns?: (request: Tedious.Request, columns: ReadonlyArray<ColumnMetadata>) => void
+  readonly row?: (columns: ReadonlyArray<{ readonly value: unknown }>) => void
+  readonly returned?: (value: unknown) => void
+  readonly ended: (rowCount: number | undefined) => void
+  /** Takes an error that is not one for the caller. */
+  readonly failed?: (error: Error) => boolean
+}
+
+/** tedious gives an array; its types allow for a record by name, which it is told not to make. */
+type Row = ReadonlyArray<{ readonly value: unknown }>
+
+/**
+ * The published client's `raw` is the rows, of all statements together. What tedious tells beside them is there for who asks, and
+ * does not show.
+ */
+const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): ReadonlyArray<unknown> =>
+  Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export class MssqlConnection implements Connection {
+  id = 0
+  serverVersion = ""
+  dirty = false
+  holds = false
+  lost = false
+  /** Whether the database takes writes. */
+  updateable = true
+  onLost: ((error: ConnectionError) => void) | undefined = undefined
+
+  // Private by the language: what tedious holds must not show when a connection is inspected.
+  readonly #config: DbConfig
+  readonly #place: Verdicts.Place
+  readonly #link: Link
+  readonly #raw: Tedious.Connection
+  readonly #statements: Statements
+  #job: Job | undefined
+  /** The wait for a lock that is in force, in milliseconds; `undefined` where that is not known. */
+  #lock: number | undefined
+  /** The transaction that is open was begun for reading only. */
+  #readOnly = false
+  /** A statement of the program's may have set a limit of its own. */
+  #foreignLimits = false
+  #leaving = false
+
+  constructor(config: DbConfig, where: string, link: Link) {
+    this.#config = config
+    this.#place = { config, where }
+    this.#link = link
+    this.#raw = link.raw
+    this.#statements = new Statements(config.prepareCacheSize)
+    link.raw.on("error", (error: Error) => this.#broken(error))
+    link.raw.on("end", () => this.#broken(new Error("the server closed the connection")))
+  }
+
+  get transaction(): TransactionStatus {
+    return this.#raw.inTransaction ? "open" : "idle"
+  }
+
+  readonly writes = (): boolean => true
+
+  /** Sets the connection to what the configuration asks for. To be called once, before anything else. */
+  readonly setUp = (done: Done<void>): void => {
+    const job = this.#start(undefined, ownTraits, false, (error) => done(error, undefined))
+    if (job === undefined) return
+    this.#configure(job, () => {
+      this.#batch(job, factsText, {
+        columns: () => {},
+        row: ([id, version, updateability]) => {
+          this.id = Number(id?.value)
+          this.serverVersion = String(version?.value)
+          this.updateable = updateability?.value !== "READ_ONLY"
+        },
+        ended: () => this.#finish(job, undefined)
+      })
+    })
+  }
+
+  readonly execute = (request: Request, done: Done<unknown>): void => {
+    this.#begin(request, done, (job, parameters) => {
+      const sets: Array<Array<unknown>> = []
+      let builder: RowBuilder | undefined
+      this.#dispatch(job, request, parameters, {
+        columns: (_, columns) => {
+          builder = new RowBuilder(columns, request.mode !== "values", request.safeIntegers)
+          sets.push([])
+        },
+        row: (columns) => sets[sets.length - 1]!.push(builder!.row(columns)),
+        ended: (rowCount) => {
+          const rows = sets.length === 1 ? sets[0]! : sets.flat()
+          this.#finish(
+            job,
+            undefined,
+            request.mode === "raw"
+              ? rawOf(sets, rowCount ?? 0)
+              : request.mode === "sets"
+              ? sets
+              : rows
+          )
+        }
+      })
+    })
+  }
+
+  readonly openCursor = (request: Request, done: Done<Cursor>): void => {
+    let cursor: RowCursor | undefined
+    this.#begin(request, (error) => {
+      if (cursor !== undefined) cursor.end(error)
+      // The value is not read beside an error, and without a cursor there is one.
+      else done(error, undefined as never)
+    }, (job, parameters) => {
+      const opened = cursor = new RowCursor(done, this.cancel, () => Verdicts.stopped(this.#place, job))
+      this.#dispatch(job, request, parameters, {
+        columns: (sent, columns) =>
+          opened.columns(sent, new RowBuilder(columns, request.mode !== "values", request.safeIntegers)),
+        row: (columns) => opened.row(columns),
+        ended: () => this.#finish(job, undefined)
+      })
+    })
+  }
+
+  readonly ping = (done: Done<void>): void => {
+    const job = this.#start(undefined, ownTraits, false, (error) => done(error, undefined))
+    if (job !== undefined) this.#batch(job, "SELECT 1", { ended: () => this.#finish(job, undefined) })
+  }
+
+  readonly reset = (policy: ResetPolicy, done: Done<void>): void => {
+    const open = this.transaction === "open"
+    const hard = policy === "discard" || this.dirty
+    if (!hard && !open && !this.lost) return done(undefined, undefined)
+    const commits = policy === "commit" && open
+    const text = commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
+    const job = this.#start(undefined, commits ? traitsOf(text) : ownTraits, false, (error) => done(error, undefined))
+    if (job === undefined) return
+    const clean = (): void => {
+      if (!hard) return this.#finish(job, undefined)
+      // The request with which sp_reset_connection travels sets what tedious asks for, the isolation level with it.
+      if (!this.#sendable(job)) return
+      this.#raw.reset((error) => {
+        if (job.finished) return
+        if (error !== undefined && error !== null) return this.#failed(job, error)
+        this.#statements.forget()
+        this.dirty = false
+        this.holds = false
+        this.#foreignLimits = false
+        this.#lock = undefined
+        this.#configure(job, () => this.#finish(job, undefined))
+      })
+    }
+    // Not left to the reset: COMMIT and ROLLBACK have answers of their own.
+    if (!open) return clean()
+    job.sent = true
+    this.#batch(job, text, { ended: clean })
+  }
+
+  readonly cancel = (done: Done<void>): void => {
+    const job = this.#job
+    if (job === undefined || this.lost) return done(undefined, undefined)
+    job.whenFinished.push(() => done(undefined, undefined))
+    if (job.cancelled) return
+    job.cancelled = true
+    // Sends the attention and awaits its acknowledgement; the request ends with ECANCEL then, and nothing is under way.
+    this.#raw.cancel()
+  }
+
+  readonly close = (done: Done<void>): void => {
+    const { socket } = this.#link
+    if (this.lost || socket.destroyed) return done(undefined, undefined)
+    this.#leaving = true
+    this.lost = true
+    const timer = setTimeout(() => socket.destroy(), goodbyeMillis)
+    socket.once("close", () => {
+      clearTimeout(timer)
+      done(undefined, undefined)
+    })
+    // TDS has no goodbye: the end of the stream is it.
+    this.#raw.close()
+  }
+
+  readonly destroy = (): void => {
+    this.#leaving = true
+    if (this.lost) this.#link.socket.destroy()
+    else this.#broken(new Error("the connection was dropped"))
+  }
+
+  #start(
+    text: string | undefined,
+    traits: Job["traits"],
+    begins: boolean,
+    end: Done<unknown>
+  ): Job | undefined {
+    if (this.lost) {
+      end(
+        connectionError("Lost", {
+          database: this.#config.name,
+          what: `the connection to ${this.#place.where} is gone`,
+          outcome: "NotSent"
+        }),
+        undefined
+      )
+      return undefined
+    }
+    return this.#job = new Job(text, traits, begins || this.transaction === "open", end)
+  }
+
+  #finish(job: Job, error: DbError | undefined, value?: unknown): void {
+    if (job.finished) return
+    if (this.#job === job) this.#job = undefined
+    if (this.#readOnly && this.transaction === "idle") this.#readOnly = false
+    job.finish(error, value)
+  }
+
+  /** Checks a request, and sends what goes ahead of its statement. */
+  #begin(
+    request: Request,
+    end: Done<unknown>,
+    next: (job: Job, parameters: ReadonlyArray<Parameter>) => void
+  ): void {
+    const traits = this.#statements.traitsOf(request.text)
+    const job = this.#start(request.text, traits, request.begin !== undefined, end)
+    if (job === undefined) return
+    const begin = request.begin ?? (traits.control ? request.text : "")
+    const reading = this.#config.access === "read-only" || this.#readOnly ||
+      request.begin?.includes(readOnlyMark) === true
+    if (reading && !traits.reads) return this.#finish(job, Verdicts.readOnly(this.#place, request.text))
+    if (request.params.length > mostParameters) {
+      return this.#finish(job, Verdicts.tooMany(this.#place, job, request.params.length))
+    }
+    const parameters = encode(request.params, this.#raw.databaseCollation)
+    if (parameters instanceof Refused) {
+      const what = `parameter ${parameters.index + 1} is ${parameters.what}`
+      return this.#finish(job, Verdicts.parameter(this.#place, job, what, parameters.advice))
+    }
+    const { limits } = this.#config
+    job.limit = request.statementTimeout ?? limits.statementTimeout
+    const lock = request.lockTimeout === undefined || request.lockTimeout === 0
+      ? limits.lockTimeout
+      : request.lockTimeout
+    const ahead: Array<string> = []
+    // COMMIT and its like take what is in force: a round trip more would only make them slower.
+    if (!traits.control && this.#lock !== lock) ahead.push(lockText(lock))
+    if (request.begin !== undefined) ahead.push(request.begin)
+    const go = (): void => {
+      if (begin.includes(readOnlyMark)) this.#readOnly = true
+      this.#giveUpEvicted(job, () => next(job, parameters))
+    }
+    if (ahead.length === 0) return go()
+    this.#batch(job, ahead.join(";\n"), {
+      ended: () => {
+        if (!traits.control) this.#lock = lock
+        if (request.begin !== undefined && traitsOf(request.begin).dirties) this.dirty = true
+        go()
+      }
+    })
+  }
+
+  /** Frees what the server keeps for statements that are no longer remembered. */
+  #giveUpEvicted(job: Job, next: () => void): void {
+    const handle = this.#statements.evicted.pop()
+    if (handle === undefined) return next()
+    const request = this.#make(job, "sp_unprepare", {
+      ended: () => this.#giveUpEvicted(job, next),
+      // It is gone already.
+      failed: (error) => {
+        if (firstOf(error).number !== unknownHandle) return false
+        this.#giveUpEvicted(job, next)
+        return true
+      }
+    })
+    request.addParameter("", TYPES.Int, handle)
+    if (this.#sendable(job)) this.#raw.callProcedure(request)
+  }
+
+  /** Sends the statement: as text, by `sp_executesql`, or by the handle it was prepared under. */
+  #dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
+    if (!this.#sendable(job)) return
+    job.sent = true
+    if (job.traits.dirties) {
+      this.dirty = true
+      if (takesLock(request.text)) this.holds = true
+    }
+    if (job.traits.limits) this.#foreignLimits = true
+    job.sentAt = performance.now()
+    if (job.limit > 0) {
+      job.timer = setTimeout(() => {
+        job.timedOut = true
+        this.cancel(() => {})
+      }, job.limit)
+    }
+    if (parameters.length === 0) return this.#batch(job, request.text, receiver)
+    this.#call(job, request, this.#typed(request.text, parameters), receiver)
+  }
+
+  /** With NULLs of the type that the server is known to want. */
+  #typed(text: string, parameters: ReadonlyArray<Parameter>): ReadonlyArray<Parameter> {
+    const binaries = this.#statements.binaries.get(text)
+    return binaries === undefined
+      ? parameters
+      : parameters.map((one) => one.untyped === true && binaries.has(one.name) ? binaryNull(one.name) : one)
+  }
+
+  #call(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, given: Receiver): void {
+    const receiver: Receiver = {
+      ...given,
+      failed: (error) => {
+        const clashes = typeClashes.has(firstOf(error).number) && parameters.some((one) => one.untyped === true)
+        // Only where nothing has run, and nothing has ended.
+        if (!clashes || job.counted > 0 || job.inTransaction !== (this.transaction === "open")) return false
+        this.#describe(job, request, parameters, error, given)
+        return true
+      }
+    }
+    const declaration = declarationOf(parameters)
+    const isPrepared = request.prepare && parameters.length <= mostPreparedParameters
+    const entry = isPrepared ? this.#statements.use(request.text, declaration) : undefined
+    const add = (sent: Tedious.Request): Tedious.Request => {
+      for (const { name, options, type, value } of parameters) sent.addParameter(name, type, value, options)
+      return sent
+    }
+    const direct = (): void => {
+      if (this.#sendable(job)) this.#raw.execSql(add(this.#make(job, request.text, receiver)))
+    }
+    if (entry === undefined || entry.uses === 1) return direct()
+    if (entry.handle === undefined) return this.#prepareAndRun(job, request.text, declaration, entry, add, receiver)
+    const sent = this.#make(job, "sp_execute", {
+      ...receiver,
+      failed: (error) => {
+        if (firstOf(error).number !== unknownHandle) return receiver.failed!(error)
+        // Nothing has run: the server found no statement.
+        entry.handle = undefined
+        direct()
+        return true
+      }
+    })
+    sent.addParameter("", TYPES.Int, entry.handle)
+    this.#raw.callProcedure(add(sent))
+  }
+
+  /** Asks the server which of its NULLs a statement wants as binary, and runs it again where there are such. */
+  #describe(
+    job: Job,
+    request: Request,
+    parameters: ReadonlyArray<Parameter>,
+    clash: Error,
+    receiver: Receiver
+  ): void {
+    const binaries = new Set<string>()
+    let name = -1
+    let type = -1
+    const sent = this.#make(job, "sp_describe_undeclared_parameters", {
+      columns: (_, columns) => {
+        name = columns.findIndex((column) => column.colName === "name")
+        type = columns.findIndex((column) => column.colName === "suggested_system_type_name")
+      },
+      row: (row) => {
+        if (/^(?:var)?binary|^image|^timestamp|^rowversion/i.test(String(row[type]?.value))) {
+          binaries.add(String(row[name]?.value).slice(1))
+        }
+      },
+      ended: () => {
+        if (!parameters.some((one) => one.untyped === true && binaries.has(one.name))) return this.#failed(job, clash)
+        this.#statements.learn(request.text, binaries)
+        if (this.#sendable(job)) this.#call(job, request, this.#typed(request.text, parameters), receiver)
+      },
+      // What the server cannot tell leaves the error that there was.
+      failed: () => {
+        this.#failed(job, clash)
+        return true
+      }
+    })
+    sent.addParameter("tsql", TYPES.NVarChar, request.text)
+    if (this.#sendable(job)) this.#raw.callProcedure(sent)
+  }
+
+  #prepareAndRun(
+    job: Job,
+    text: string,
+    declaration: string,
+    entry: Prepared,
+    add: (sent: Tedious.Request) => Tedious.Request,
+    receiver: Receiver
+  ): void {
+    const sent = this.#make(job, "sp_prepexec", {
+      ...receiver,
+      returned: (value) => {
+        if (typeof value === "number") entry.handle = value
+      }
+    })
+    sent.addOutputParameter("", TYPES.Int, null)
+    sent.addParameter("", TYPES.NVarChar, declaration)
+    sent.addParameter("", TYPES.NVarChar, text)
+    this.#raw.callProcedure(add(sent))
+  }
+
+  /** Whether a job may still send; else it ends here. */
+  #sendable(job: Job): boolean {
+    if (job.finished) return false
+    if (!job.cancelled) return true
+    this.#finish(job, Verdicts.stopped(this.#place, job))
+    return false
+  }
+
+  #batch(job: Job, text: string, receiver: Receiver): void {
+    if (this.#sendable(job)) this.#raw.execSqlBatch(this.#make(job, text, receiver))
+  }
+
+  /** One message to the server on behalf of a job. */
+  #make(job: Job, text: string, receiver: Receiver): Tedious.Request {
+    const request = new Tedious.Request(text, (error, rowCount) => {
+      if (job.finished) return
+      if (error === undefined || error === null) return receiver.ended(rowCount)
+      if (receiver.failed?.(error) !== true) this.#failed(job, error)
+    })
+    const { columns, returned, row } = receiver
+    // The types of tedious know columns by name, which it is told not to make.
+    request.on("columnMetadata", (all) => columns?.(request, all as ReadonlyArray<ColumnMetadata>))
+    if (row !== undefined) request.on("row", (all: unknown) => row(all as Row))
+    if (returned !== undefined) request.on("returnValue", (_, value) => returned(value))
+    const counted = (rowCount: number | undefined): void => {
+      if (rowCount !== undefined) job.counted++
+    }
+    request.on("done", counted)
+    request.on("doneInProc", counted)
+    return request
+  }
+
+  #configure(job: Job, next: () => void): void {
+    const text = setupText(this.#config)
+    this.#lock = this.#config.limits.lockTimeout
+    if (text === "") return next()
+    this.#batch(job, text, { ended: next })
+  }
+
+  #failed(job: Job, error: Error): void {
+    const first = firstOf(error)
+    // What has no number is not of the server: the link is in no known state, except after a cancel.
+    if (first.code === "ECANCEL") return this.#finish(job, Verdicts.stopped(this.#place, job))
+    if (first.code === "EPARAM" || first instanceof TypeError) {
+      // tedious has ended the message with the mark that it is to be ignored.
+      return this.#finish(job, Verdicts.parameter(this.#place, job, "a parameter has no form in the type it was given"))
+    }
+    if (first.number === undefined) return this.#broken(error)
+    if (!job.sent) this.#lock = undefined
+    const lock = this.#lock ?? this.#config.limits.lockTimeout
+    const verdict = classify(error, {
+      database: this.#config.name,
+      statement: job.text,
+      commit: job.sent && job.traits.commit,
+      outcome: Verdicts.outcomeOf(job),
+      // 0 is that of a statement which is not to wait at all.
+      lockTimeout: lock === 0 && !this.#foreignLimits
+        ? 0
+        : keptLimit(lock, performance.now() - job.sentAt, this.#foreignLimits)
+    })
+    if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.#broken(error, verdict)
+    this.#finish(job, verdict)
+  }
+
+  #broken(error: Error, verdict?: DbError): void {
+    if (this.lost) return
+    this.lost = true
+    this.#link.socket.destroy()
+    this.#raw.close()
+    const job = this.#job
+    if (job !== undefined) this.#finish(job, verdict ?? Verdicts.lost(this.#place, job, error))
+    if (!this.#leaving) this.onLost?.(Verdicts.linkBroke(this.#place, error, "Unknown"))
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Rows as they are asked for.
+ *
+ * @since 0.1.0
+ */
+import type { Request } from "tedious"
+import type { DbError } from "../../../DbError.js"
+import type { Cursor, Done } from "../../../driver/Driver.js"
+import { FlowingCursor } from "../FlowingCursor.js"
+import type { RowBuilder } from "./wire.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export class RowCursor extends FlowingCursor {
+  #request: Request | undefined
+  #builder: RowBuilder | undefined
+
+  /** `stop` ends the statement on the server; `stopped` is the error of one that was. */
+  constructor(
+    opened: Done<Cursor>,
+    protected readonly stop: (done: Done<void>) => void,
+    protected readonly stopped: () => DbError
+  ) {
+    super(opened)
+  }
+
+  /** The statement has columns. */
+  columns(request: Request, builder: RowBuilder): void {
+    this.#request = request
+    this.#builder = builder
+    this.begin()
+  }
+
+  row(columns: ReadonlyArray<{ readonly value: unknown }>): void {
+    if (this.flows && this.#builder !== undefined) this.push(this.#builder.row(columns))
+  }
+
+  protected pause(): void {
+    this.#request?.pause()
+  }
+
+  protected resume(): void {
+    this.#request?.resume()
+  }
+}

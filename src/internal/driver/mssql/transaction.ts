@@ -1,0 +1,36 @@
+/**
+ * The T-SQL of transactions.
+ *
+ * @since 0.1.0
+ */
+import type { BeginOptions, TransactionSql } from "../../../driver/Driver.js"
+
+/**
+ * Marks the BEGIN of a transaction in which the driver refuses writes: SQL Server has no such transactions of its own.
+ *
+ * @since 0.1.0
+ * @category text
+ */
+export const readOnlyMark = "/* read only */"
+
+const begin = ({ deferrable, isolation, readOnly }: BeginOptions): string | { readonly unsupported: string } => {
+  if (deferrable === true) return { unsupported: "SQL Server has no deferrable transactions" }
+  const start = readOnly === true ? `BEGIN TRANSACTION ${readOnlyMark}` : "BEGIN TRANSACTION"
+  return isolation === undefined ? start : `SET TRANSACTION ISOLATION LEVEL ${isolation.toUpperCase()}; ${start}`
+}
+
+/** Not by dots, as `@effect/sql-mssql` has it: a savepoint's name has no parts. */
+const quote = (name: string): string => `[${name.replaceAll("]", "]]")}]`
+
+/**
+ * @since 0.1.0
+ * @category text
+ */
+export const transactionSql: TransactionSql = {
+  begin,
+  commit: "COMMIT TRANSACTION",
+  rollback: "ROLLBACK TRANSACTION",
+  savepoint: (name) => `SAVE TRANSACTION ${quote(name)}`,
+  rollbackTo: (name) => `ROLLBACK TRANSACTION ${quote(name)}`,
+  release: undefined
+}

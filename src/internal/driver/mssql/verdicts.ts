@@ -1,0 +1,140 @@
+/**
+ * What is told of a request that did not end well, where the server's answer alone does not say it.
+ *
+ * @since 0.1.0
+ */
+import type { DbConfig } from "../../../DbConfig.js"
+import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import { timeoutError } from "../Failure.js"
+import { classifyLink, queryError } from "./codes.js"
+import type { Job } from "./job.js"
+import { mostParameters } from "./values.js"
+
+/**
+ * The connection on which it happened.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Place {
+  readonly config: DbConfig
+  /** The server, for messages. */
+  readonly where: string
+}
+
+/** Whether all that the request did is undone with its transaction. */
+const isUndone = (job: Job): boolean => job.inTransaction && job.traits.transactional
+
+/**
+ * A statement that may write, where only reads are allowed.
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const readOnly = ({ config }: Place, text: string): DbError =>
+  queryError("ReadOnly", {
+    database: config.name,
+    statement: text,
+    what: config.access === "read-only"
+      ? "the configuration asks for access read-only, and the statement may write"
+      : "the transaction is read-only, and the statement may write",
+    outcome: "NotSent"
+  })
+
+/**
+ * A parameter that is not sent.
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const parameter = ({ config }: Place, job: Job, what: string, advice?: string): DbError =>
+  queryError("Parameter", {
+    database: config.name,
+    statement: job.text,
+    what,
+    outcome: "NotSent",
+    ...(advice === undefined ? {} : { advice })
+  })
+
+/**
+ * More parameters than the server takes.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const tooMany = (place: Place, job: Job, count: number): DbError =>
+  parameter(
+    place,
+    job,
+    `the statement has ${count} parameters, and SQL Server takes ${mostParameters} at the most`,
+    "send it in parts, or the values as one parameter: JSON, read by OPENJSON"
+  )
+
+/**
+ * The outcome of a request that the server answered with an error, where more is known than the error's number says.
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const outcomeOf = (job: Job): Outcome | undefined => {
+  if (!job.sent) return job.inTransaction ? undefined : "NotSent"
+  // Of several statements without a transaction those stay that did not fail.
+  return !isUndone(job) && job.counted > 0 ? "Unknown" : undefined
+}
+
+/**
+ * A link that broke.
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const linkBroke = ({ config, where }: Place, error: Error, outcome: Outcome): ConnectionError =>
+  classifyLink(error, {
+    database: config.name,
+    where: `the connection to ${where} broke`,
+    outcome,
+    otherwise: "Lost"
+  })
+
+/**
+ * A request whose link broke.
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const lost = (place: Place, job: Job, error: Error): DbError => {
+  if (job.sent && job.traits.commit) {
+    return queryError("CommitUnknown", {
+      database: place.config.name,
+      what: `the connection to ${place.where} broke during COMMIT`,
+      outcome: "Unknown",
+      statement: job.text,
+      cause: error
+    })
+  }
+  // With the link the server ends the transaction.
+  return linkBroke(place, error, isUndone(job) ? "RolledBack" : job.sent ? "Unknown" : "NotSent")
+}
+
+/**
+ * A request that was stopped by a cancel, or by its limit. What the server did before the attention reached it, it does
+ * not say.
+ *
+ * @since 0.1.0
+ * @category verdicts
+ */
+export const stopped = ({ config }: Place, job: Job): DbError => {
+  const outcome = !job.sent && !job.inTransaction
+    ? "NotSent"
+    : !job.sent || isUndone(job) || job.traits.reads
+    ? "RolledBack"
+    : "Unknown"
+  const parts = { database: config.name, statement: job.text, outcome } as const
+  return job.timedOut
+    ? timeoutError("Statement", job.limit, { ...parts, what: "the statement ran into its limit and was stopped" })
+    : queryError("Unknown", {
+      ...parts,
+      what: "the statement was stopped",
+      advice: "run it again if it is still wanted"
+    })
+}

@@ -1,0 +1,78 @@
+/**
+ * What mysql2 gives for a statement, and what the caller asked for.
+ *
+ * @since 0.1.0
+ */
+import type { FieldPacket, ResultSetHeader } from "mysql2"
+import type { JsonNumbers } from "../../../DbConfig.js"
+import type { Request } from "../../../driver/Driver.js"
+import { RowDecoder } from "./values.js"
+
+/**
+ * A header where there are no rows, rows as arrays or objects, or an array of these where there were several statements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Results = ResultSetHeader | ReadonlyArray<unknown>
+
+/**
+ * The columns; an array of such arrays where there were several statements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fields = ReadonlyArray<FieldPacket> | ReadonlyArray<ReadonlyArray<FieldPacket> | undefined> | undefined
+
+/**
+ * Whether a result is that of a statement without rows. It has a class of its own; rows are plain objects or arrays, and
+ * their columns can have any name.
+ */
+export const isHeader = (result: unknown): result is ResultSetHeader =>
+  typeof result === "object" && result !== null && !Array.isArray(result) &&
+  Object.getPrototypeOf(result) !== Object.prototype
+
+const isSeveralFields = (fields: Fields): fields is ReadonlyArray<ReadonlyArray<FieldPacket> | undefined> =>
+  fields !== undefined && (fields[0] === undefined || Array.isArray(fields[0]))
+
+/** Whether the results are those of several statements. */
+export const isSeveral = (results: Results, fields: Fields): results is ReadonlyArray<unknown> =>
+  Array.isArray(results) && isSeveralFields(fields)
+
+const shapeOne = (
+  request: Request,
+  result: unknown,
+  fields: ReadonlyArray<FieldPacket> | undefined,
+  numbers: JsonNumbers | undefined
+): unknown =>
+  Array.isArray(result) && fields !== undefined
+    ? new RowDecoder(fields, request, numbers).rows(result)
+    : request.mode === "raw"
+    ? result
+    : []
+
+/**
+ * The results in the shape of the request's mode. Throws `Inexact`, where such numbers are refused.
+ *
+ * @since 0.1.0
+ * @category shaping
+ */
+export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers | undefined): unknown =>
+  isSeveral(results, fields) && isSeveralFields(fields)
+    ? results.map((result, i) => shapeOne(request, result, fields[i], numbers))
+    // Not several, so the fields are those of one result.
+    : shapeOne(request, results, fields as ReadonlyArray<FieldPacket> | undefined, numbers)
+
+const toNumber = (text: string | null): number | null => text === null ? null : Number(text)
+
+/**
+ * A text in the text protocol. mysql2's own reading of digits loses the last bit of some doubles.
+ *
+ * @since 0.1.0
+ * @category sending
+ */
+export const textOptions = (sql: string) => ({
+  sql,
+  typeCast: (field: { readonly type: string; readonly string: () => string | null }, next: () => unknown): unknown =>
+    field.type === "DOUBLE" || field.type === "FLOAT" ? toNumber(field.string()) : next()
+})

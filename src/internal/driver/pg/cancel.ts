@@ -1,0 +1,118 @@
+/**
+ * Stopping what runs: a CancelRequest on a socket of its own, and the wait until it cannot hit anything any more.
+ *
+ * @since 0.1.0
+ */
+import type { Socket } from "node:net"
+import type { DbError } from "../../../DbError.js"
+import type { ServerError } from "./codes.js"
+import type { Route } from "./route.js"
+import { connect } from "./route.js"
+
+/** A cancel that came too early (the statement had not arrived) is sent again after this many milliseconds. */
+const again = 200
+
+/**
+ * What a cancel needs of the connection whose statement it stops.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly route: Route
+  readonly id: number
+  readonly secret: number
+  readonly isRunning: () => boolean
+  /** Registers what is called when the running statement has ended. */
+  readonly onEnded: (ended: () => void) => void
+  /** One round trip on the connection itself. */
+  readonly settle: (settled: (error: ServerError | DbError | undefined) => void) => void
+  readonly done: (error: Error | undefined) => void
+}
+
+/**
+ * A cancel under way. The server closes the socket after it has sent the signal; once the statement has ended as well,
+ * one round trip shows that the signal was taken: a signal that finds no statement is dropped by the server before the
+ * next one begins.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Cancel {
+  private socket: Socket | undefined
+  private timer: NodeJS.Timeout | undefined
+  private isOver = false
+  private readonly waiting: Array<(error: Error | undefined) => void>
+
+  constructor(private readonly options: Options) {
+    this.waiting = [options.done]
+  }
+
+  /** Another asks for the same. */
+  also(done: (error: Error | undefined) => void): void {
+    this.waiting.push(done)
+  }
+
+  start(): void {
+    const { id, route, secret } = this.options
+    let failure: Error | undefined
+    const socket = connect(route, (ready) => {
+      const message = Buffer.allocUnsafe(16)
+      message.writeInt32BE(16, 0)
+      message.writeInt32BE(80877102, 4)
+      message.writeInt32BE(id, 8)
+      message.writeInt32BE(secret, 12)
+      ready.write(message)
+      // The server only closes; without a reader that would not be noticed.
+      ready.resume()
+    })
+    this.socket = socket
+    socket.on("error", (error) => {
+      failure = error
+    })
+    socket.once("close", () => {
+      if (this.socket !== socket) return
+      this.socket = undefined
+      // ECONNRESET is how some servers and proxies close after a cancel.
+      if (failure !== undefined && (failure as NodeJS.ErrnoException).code !== "ECONNRESET") this.finish(failure)
+      else this.delivered()
+    })
+  }
+
+  private delivered(): void {
+    if (this.isOver) return
+    if (!this.options.isRunning()) return this.settle()
+    this.options.onEnded(() => {
+      clearTimeout(this.timer)
+      // A request of several steps: the next one runs already.
+      if (this.socket === undefined) this.delivered()
+    })
+    this.timer = setTimeout(() => {
+      if (this.options.isRunning()) this.start()
+    }, again)
+  }
+
+  private settle(): void {
+    if (this.isOver) return
+    this.options.settle((error) => {
+      // The late signal has hit the round trip instead: it is spent now, but another may be on its way.
+      if (error !== undefined && !("_tag" in error) && error.code === "57014") this.settle()
+      else this.finish(error)
+    })
+  }
+
+  private finish(error: Error | undefined): void {
+    if (this.isOver) return
+    this.isOver = true
+    clearTimeout(this.timer)
+    for (const done of this.waiting) done(error)
+  }
+
+  /** The connection is gone, and with it what was to be stopped. */
+  abort(): void {
+    const socket = this.socket
+    this.socket = undefined
+    socket?.destroy()
+    this.finish(new Error("the connection was closed"))
+  }
+}

@@ -1,0 +1,376 @@
+/**
+ * What PostgreSQL's and the socket's codes mean, in one table, and the typed errors made from it.
+ *
+ * @since 0.1.0
+ */
+import type {
+  ConnectionError,
+  ConnectionReason,
+  DbError,
+  Outcome,
+  QueryError,
+  QueryReason,
+  TimeoutError,
+  TimeoutPhase
+} from "../../../DbError.js"
+import { connectionReasons } from "../../../DbError.js"
+import * as Failure from "../Failure.js"
+import type { Parts } from "../Failure.js"
+import { socketCodes } from "../socketCodes.js"
+
+/**
+ * What one code means: as the reason why there is no link (any more), and as the answer to a statement. `timeout`
+ * names the limit that the server kept, where the code says so by itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Code {
+  readonly link?: ConnectionReason
+  readonly statement?: QueryReason
+  readonly timeout?: TimeoutPhase
+}
+
+/**
+ * Every code that is told apart: SQLSTATEs (five characters), classes of SQLSTATEs (two characters, for those without
+ * a line of their own) and the codes of sockets, name resolution and TLS. What is not listed is `Unknown`.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const codes = {
+  "08": { link: "Lost" },
+  "08001": { link: "Refused" },
+  "08004": { link: "Authorization" },
+  "08P01": { link: "Unknown" },
+  "0A": { link: "Unsupported" },
+  "0L": { statement: "Authorization" },
+  "0P": { statement: "Authorization" },
+  "21": { statement: "DataError" },
+  "22": { link: "Unsupported", statement: "DataError" },
+  "23": { statement: "CheckViolation" },
+  "23001": { statement: "ForeignKeyViolation" },
+  "23502": { statement: "NotNullViolation" },
+  "23503": { statement: "ForeignKeyViolation" },
+  "23505": { statement: "UniqueViolation" },
+  "23514": { statement: "CheckViolation" },
+  "23P01": { statement: "ExclusionViolation" },
+  "25006": { link: "ReadOnlyServer", statement: "ReadOnly" },
+  "25P01": { statement: "TransactionAborted" },
+  "25P02": { statement: "TransactionAborted" },
+  "25P03": { link: "ServerShutdown", timeout: "IdleInTransaction" },
+  "25P04": { link: "ServerShutdown", timeout: "Transaction" },
+  "26": { statement: "UndefinedObject" },
+  "28": { link: "Authentication", statement: "Authorization" },
+  "34": { statement: "UndefinedObject" },
+  "3D": { link: "UnknownDatabase", statement: "UndefinedObject" },
+  "3F": { statement: "UndefinedObject" },
+  "40": { statement: "Serialization" },
+  "40P01": { statement: "Deadlock" },
+  "42": { link: "Unsupported", statement: "SqlSyntax" },
+  "42501": { link: "Authorization", statement: "Authorization" },
+  "42703": { statement: "UndefinedObject" },
+  "42704": { link: "Unsupported", statement: "UndefinedObject" },
+  "42883": { statement: "UndefinedObject" },
+  "42P01": { statement: "UndefinedObject" },
+  "42P02": { statement: "UndefinedObject" },
+  "44": { statement: "CheckViolation" },
+  "53100": { link: "Unknown", statement: "DiskFull" },
+  "53200": { link: "Unknown", statement: "OutOfMemory" },
+  "53300": { link: "TooManyConnections" },
+  // Limits of the server: what is too large is most often a value (an index row, a row, an array) ...
+  "54": { statement: "DataError" },
+  // ... but a stack is memory, and columns and arguments are counted in the text of the statement.
+  "54001": { statement: "OutOfMemory" },
+  "54011": { statement: "SqlSyntax" },
+  "54023": { statement: "SqlSyntax" },
+  "55006": { statement: "LockConflict" },
+  "55P03": { statement: "LockConflict" },
+  "57P01": { link: "ServerShutdown" },
+  "57P02": { link: "ServerShutdown" },
+  "57P03": { link: "ServerStarting" },
+  "57P04": { link: "UnknownDatabase" },
+  "57P05": { link: "ServerShutdown" },
+  ...socketCodes,
+  ERR_TLS: { link: "Tls" },
+  ERR_SSL: { link: "Tls" },
+  ERR_OSSL: { link: "Tls" },
+  CERT: { link: "Tls" },
+  CRL: { link: "Tls" },
+  DEPTH_ZERO_SELF_SIGNED_CERT: { link: "Tls" },
+  SELF_SIGNED_CERT_IN_CHAIN: { link: "Tls" },
+  HOSTNAME_MISMATCH: { link: "Tls" },
+  INVALID_CA: { link: "Tls" },
+  INVALID_PURPOSE: { link: "Tls" },
+  UNABLE_TO: { link: "Tls" }
+} as const satisfies Record<string, Code>
+
+const table: Readonly<Record<string, Code | undefined>> = codes
+const socketPrefixes = ["ERR_TLS", "ERR_SSL", "ERR_OSSL", "CERT", "CRL", "UNABLE_TO"]
+const none: Code = {}
+
+/**
+ * The line of {@link codes} that applies to a code: its own, else that of its class or family.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const lookup = (code: string | undefined): Code => {
+  if (code === undefined) return none
+  const own = table[code]
+  if (own !== undefined) return own
+  if (code.length === 5 && !code.startsWith("E")) return table[code.slice(0, 2)] ?? none
+  const family = socketPrefixes.find((prefix) => code.startsWith(prefix))
+  return family === undefined ? none : table[family]!
+}
+
+/**
+ * The parts of `pg`'s `DatabaseError` that are read here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerError extends Error {
+  readonly severity?: string | undefined
+  readonly code?: string | undefined
+  readonly detail?: string | undefined
+  readonly hint?: string | undefined
+  readonly position?: string | undefined
+  readonly schema?: string | undefined
+  readonly table?: string | undefined
+  readonly column?: string | undefined
+  readonly constraint?: string | undefined
+  readonly routine?: string | undefined
+}
+
+/**
+ * Whether the server ends the link with this error. `severity` is in the server's language, hence also the codes.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const isFatal = (error: ServerError): boolean =>
+  error.severity === "FATAL" || error.severity === "PANIC" || error.severity === undefined ||
+  (error.code !== undefined && (error.code.startsWith("57P0") || table[error.code]?.timeout !== undefined))
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const connectionError = ({ reason, ...parts }: Parts & { readonly reason: ConnectionReason }): ConnectionError =>
+  Failure.connectionError(reason, parts)
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const timeoutError = (
+  { limitMillis, phase, ...parts }: Parts & { readonly phase: TimeoutPhase; readonly limitMillis: number | undefined }
+): TimeoutError => Failure.timeoutError(phase, limitMillis, parts)
+
+/**
+ * A statement that failed, with what the server says of it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const queryError = ({ hint, reason, server, ...parts }: Parts & {
+  readonly reason: QueryReason
+  readonly server?: ServerError | undefined
+  readonly hint?: string | undefined
+}): QueryError => {
+  const position = Number(server?.position)
+  return Failure.queryError(reason, {
+    ...parts,
+    // `pg` gives what the server left out as empty, too.
+    constraint: server?.constraint || undefined,
+    schema: server?.schema || undefined,
+    table: server?.table || undefined,
+    column: server?.column || undefined,
+    detail: server?.detail || undefined,
+    hint: server?.hint || hint,
+    position: position > 0 ? position : undefined
+  })
+}
+
+/**
+ * The server's message without the values it may quote: those of class 22 repeat the value that did not fit. The words of a
+ * RAISE are the program's own, whatever its code is.
+ */
+const withoutValues = (error: ServerError): string =>
+  error.code?.startsWith("22") === true && error.routine !== "exec_stmt_raise"
+    ? error.message.replace(/".*"/su, "\"…\"")
+    : error.message
+
+/**
+ * What to do where a prepared statement is missing, or there already, in spite of us: a pooler in transaction mode has
+ * given its session to another client.
+ *
+ * @since 0.1.0
+ * @category codes
+ */
+export const poolerAdvice = (code: string | undefined): string | undefined =>
+  code === "26000" || code === "42P05"
+    ? "if a pooler in transaction mode lies in between, set prepare: false (?pgbouncer=true in the URL)"
+    : undefined
+
+/** What to do, where a code alone does not say it. */
+const adviceOf = ({ code, routine }: ServerError): string | undefined =>
+  // The one syntax error that does not lie in a statement: the protocol prepares single ones.
+  code === "42601" && routine === "exec_parse_message"
+    ? "run the statements one by one, or all of them by Db.batch"
+    : poolerAdvice(code)
+
+/**
+ * PgBouncer gives most of what it says, and before version 1.19 what the server said to it, the one code 08P01: only the
+ * text tells what it is.
+ */
+const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReason]> = [
+  [/^no such database|^database "[^]*" does not exist$/i, "UnknownDatabase"],
+  [/authentication failed|^no such user|^role "[^]*" does not exist$/i, "Authentication"],
+  [/^permission denied for database/i, "Authorization"],
+  [
+    /^no more connections allowed|too many clients|^too many connections|^remaining connection slots|^query_wait_timeout/i,
+    "TooManyConnections"
+  ],
+  [/^the database system is starting up/i, "ServerStarting"],
+  [
+    /^(?:the database system|pgbouncer) is shutting down|^terminating connection due to administrator/i,
+    "ServerShutdown"
+  ],
+  [
+    /^(?:pgbouncer )?cannot connect to server|^server login (?:failed|has been failing)|^server_login_retry/i,
+    "Refused"
+  ],
+  [/^server conn(?:ection)? crashed|^server closed the connection|^client_idle_timeout|_timeout$/i, "Lost"],
+  [/^unsupported (?:options )?startup parameter/i, "Unsupported"]
+]
+
+/** Why there is no link (any more), by code, and where that says nothing, by a pooler's text. */
+const linkReason = (error: ServerError): ConnectionReason | undefined =>
+  (error.code === "08P01" ? poolerTexts.find(([text]) => text.test(error.message))?.[1] : undefined) ??
+    lookup(error.code).link
+
+/**
+ * Where a server's error came from, and what was in force.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Circumstances {
+  readonly database: string
+  readonly outcome: Outcome
+  readonly statement: string | undefined
+  /** Whether the link is gone with it. */
+  readonly fatal: boolean
+  /** The statement was a COMMIT. */
+  readonly commit: boolean
+  /** What to do, where the server does not say it. */
+  readonly hint?: string | undefined
+  /** A cancel of ours is under way. */
+  readonly cancelling: boolean
+  /** Our limits, in milliseconds; 0: none. */
+  readonly statementTimeout: number
+  readonly lockTimeout: number
+  readonly idleTimeout: number
+  /** The program may have set limits of its own. */
+  readonly foreignLimits: boolean
+  /** For how long the server had what was sent last, in milliseconds. */
+  readonly ranMillis: number
+  /** For how long the connection can have been idle before that, in milliseconds. */
+  readonly idleMillis: number
+}
+
+/**
+ * The typed error for an error of the server.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classify = (error: ServerError, at: Circumstances): DbError => {
+  const { code } = error
+  const known = lookup(code)
+  const what = withoutValues(error)
+  const base = {
+    what,
+    code,
+    advice: adviceOf(error),
+    database: at.database,
+    outcome: at.outcome,
+    cause: error,
+    hint: at.hint
+  }
+  if (at.commit && at.fatal) {
+    return queryError({ ...base, reason: "CommitUnknown", outcome: "Unknown", statement: at.statement, server: error })
+  }
+  if (known.timeout !== undefined) {
+    // `transaction_timeout` is never ours.
+    const limit = known.timeout === "IdleInTransaction" ? at.idleTimeout : 0
+    const limitMillis = Failure.keptLimit(limit, at.idleMillis, at.foreignLimits)
+    return timeoutError({ ...base, phase: known.timeout, limitMillis, statement: at.statement })
+  }
+  if (at.fatal) return connectionError({ ...base, reason: linkReason(error) ?? "Unknown" })
+  // Both a cancel and a limit end a statement from `ProcessInterrupts`; NOWAIT ends it from where the lock is taken.
+  if (error.routine === "ProcessInterrupts" && !at.cancelling) {
+    if (code === "57014") {
+      const limitMillis = Failure.keptLimit(at.statementTimeout, at.ranMillis, at.foreignLimits)
+      // The code is also that of a cancel by somebody else (`pg_cancel_backend`), which only the text tells apart.
+      if (limitMillis !== undefined || at.foreignLimits || /\btimeout\b/.test(error.message)) {
+        return timeoutError({ ...base, phase: "Statement", limitMillis, statement: at.statement })
+      }
+    }
+    if (code === "55P03") {
+      const limitMillis = Failure.keptLimit(at.lockTimeout, at.ranMillis, at.foreignLimits)
+      return timeoutError({ ...base, phase: "Lock", limitMillis, statement: at.statement })
+    }
+  }
+  return queryError({ ...base, reason: known.statement ?? "Unknown", statement: at.statement, server: error })
+}
+
+/** The error of a failed attempt that says most: Node wraps one per address in an `AggregateError`. */
+const innermost = (error: unknown): Error & { readonly code?: string | undefined } => {
+  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+/**
+ * The typed error for an attempt to open a link that failed, or for a link that broke.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const classifyLink = (cause: unknown, at: {
+  readonly database: string
+  readonly where: string
+  readonly outcome: Outcome
+  readonly otherwise: ConnectionReason
+}): ConnectionError => {
+  const error = innermost(cause)
+  const reason = linkReason(error) ?? reasonOfText(error.message) ?? at.otherwise
+  return connectionError({
+    reason,
+    what: `${at.where}: ${error.message || error.code || connectionReasons[reason].meaning}`,
+    code: error.code,
+    outcome: at.outcome,
+    database: at.database,
+    cause: withoutCertificate(cause)
+  })
+}
+
+/** Node hangs the server's certificates, which refer to each other in a circle, onto the error that refuses them. */
+const withoutCertificate = (cause: unknown): unknown =>
+  cause instanceof Error && "cert" in cause
+    ? Object.assign(new Error(cause.message), { code: (cause as NodeJS.ErrnoException).code, stack: cause.stack })
+    : cause
+
+/** `pg`'s own errors carry no code. */
+const reasonOfText = (message: string): ConnectionReason | undefined =>
+  message.startsWith("SASL") || message.startsWith("Password must be")
+    ? "Authentication"
+    : message.includes("SSL connection")
+    ? "Tls"
+    : message.startsWith("Unknown authenticationOk")
+    ? "Unsupported"
+    : message.startsWith("Connection terminated")
+    ? "Lost"
+    : undefined

@@ -1,0 +1,416 @@
+/**
+ * Statements by the extended protocol: parameters apart from the text, prepared once and reused by name.
+ *
+ * @since 0.1.0
+ */
+import type { DbError, Outcome } from "../../../DbError.js"
+import type { Done, Request } from "../../../driver/Driver.js"
+import { emptyRows } from "../row.js"
+import type { ServerError } from "./codes.js"
+import type { PgConnection } from "./connection.js"
+import { copyError, decode, Exchange, readError } from "./exchange.js"
+import type { Params } from "./params.js"
+import type { Prepared } from "./prepared.js"
+import type { Field, ReadRow, Values } from "./shape.js"
+import { noColumns, result, Shape } from "./shape.js"
+import type { Text } from "./text.js"
+import type { Encoded } from "./writer.js"
+import { writer } from "./writer.js"
+
+const statementLimit = "SELECT set_config('statement_timeout', $1, true)"
+const lockLimit = "SELECT set_config('lock_timeout', $1, true)"
+const noStatementLimit = "SET LOCAL statement_timeout TO DEFAULT"
+const noLockLimit = "SET LOCAL lock_timeout TO DEFAULT"
+const noParams: ReadonlyArray<Encoded> = []
+
+/**
+ * What the server says, in English whatever its language is, when a plan refers to a type, table or function that is no longer there:
+ * one that was dropped, or made again under its name.
+ */
+const gone = /^(?:cache lookup failed for |could not open relation with OID |could not find (?:attribute|tuple|rule) )/
+
+/** For a value that was refused where the type it was refused for may be a thing of the past. */
+const doubt =
+  "if a type has changed since the statement was prepared, run the transaction again: it is prepared anew then"
+
+/**
+ * What statements and cursors of the extended protocol have in common: what travels ahead of them (BEGIN, limits),
+ * Parse and Describe at the first use, Bind and Execute at every use.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export abstract class Extended extends Exchange {
+  /** Set when it is composed. */
+  protected rows!: Array<unknown>
+  protected fault: DbError | undefined
+  /** The statement itself was bound: from here on it may have run. */
+  protected bound = false
+  protected wasOpen = false
+  /** Statements ahead of this one whose end has not been seen yet. */
+  private ahead = 0
+  /** Statements named in this exchange, in the order in which the server will answer. */
+  private parsing: Array<Prepared> | undefined
+  private prepared: Prepared | undefined
+  /** The statement itself was parsed in this exchange. */
+  private isNew = false
+  private read: ReadRow | undefined
+  private isBegun = false
+  /** The rows are as they came: nothing is known yet of the type of a column. */
+  private isRaw = false
+  /** Set while the types of the parameters are awaited. */
+  protected unbound: (() => void) | undefined
+
+  constructor(
+    connection: PgConnection,
+    protected readonly request: Request,
+    protected readonly text: Text,
+    private readonly params: Params
+  ) {
+    super(connection)
+  }
+
+  /**
+   * Writes everything up to Execute and what ends it. With an array among the parameters, the first use waits for the
+   * types of the parameters before it binds them.
+   */
+  protected compose(portal: string, limit: number): void {
+    const connection = this.connection
+    const request = this.request
+    this.rows = emptyRows()
+    this.error = undefined
+    this.fault = undefined
+    this.bound = false
+    this.ahead = 0
+    this.parsing = undefined
+    this.read = undefined
+    this.isBegun = false
+    this.isRaw = false
+    this.unbound = undefined
+    this.wasOpen = connection.transaction !== "idle"
+    if (request.begin !== undefined) this.before(request.begin, noParams)
+    const { carried } = connection
+    if (carried !== undefined) {
+      if (request.begin !== undefined) { for (const text of carried.begin) this.before(text, noParams) }
+      const ahead = connection.carriedAhead(request, this.text)
+      if (ahead !== undefined) this.before(ahead, noParams)
+    }
+    if (
+      request.statementTimeout !== connection.localStatementTimeout ||
+      request.lockTimeout !== connection.localLockTimeout
+    ) {
+      this.limits()
+    }
+    const prepared = this.prepare(request.text, this.text, request.prepare && !this.params.areMany)
+    this.prepared = prepared
+    if (this.params.areMany) {
+      this.bind(portal, limit)
+      return
+    }
+    if (prepared.shape === undefined || this.text.shapeless) writer.describeStatement(prepared.name)
+    if (this.params.hasArrays && prepared.types === undefined) {
+      this.unbound = () => this.bind(portal, limit)
+      writer.flush()
+    } else {
+      this.bind(portal, limit)
+    }
+  }
+
+  private bind(portal: string, limit: number): void {
+    const prepared = this.prepared!
+    const fault = this.params.fit(prepared.types, this.connection.types)
+    if (fault !== undefined) {
+      this.fault = this.connection.failures.parameter(fault, this.request.text)
+      return writer.sync()
+    }
+    writer.bind(portal, prepared.name, this.params.encoded)
+    if (this.params.areMany) writer.describePortal(portal)
+    writer.execute(portal, limit)
+    this.end()
+  }
+
+  /** Asks for the answers: by a Sync, or by a Flush. */
+  protected abstract end(): void
+
+  private limits(): void {
+    const connection = this.connection
+    const { lockTimeout, statementTimeout } = this.request
+    // A transaction that has failed takes nothing but its end; and its end undoes the limits.
+    if (connection.transaction === "failed" || this.text.controls) return
+    // In no transaction there is nothing that could carry them to a statement behind a pooler: the engine keeps them.
+    if (
+      connection.carried !== undefined && (this.text.alone || this.text.partial) && !this.wasOpen &&
+      this.request.begin === undefined
+    ) {
+      return
+    }
+    if (statementTimeout !== connection.localStatementTimeout) {
+      if (statementTimeout === undefined) this.before(noStatementLimit, noParams)
+      else this.before(statementLimit, [String(Math.ceil(statementTimeout))])
+      connection.localStatementTimeout = statementTimeout
+    }
+    if (lockTimeout !== connection.localLockTimeout) {
+      if (lockTimeout === undefined) this.before(noLockLimit, noParams)
+      else this.before(lockLimit, [String(Math.ceil(lockTimeout))])
+      connection.localLockTimeout = lockTimeout
+    }
+    connection.hasLocalLimits = true
+  }
+
+  private before(sql: string, params: ReadonlyArray<Encoded>): void {
+    const prepared = this.prepare(sql, this.connection.texts.of(sql), this.request.prepare)
+    writer.bind("", prepared.name, params)
+    writer.execute("", 0)
+    this.ahead++
+  }
+
+  private prepare(sql: string, text: Text, isNamed: boolean): Prepared {
+    const statements = this.connection.prepared
+    const known = statements.get(sql)
+    // The statement itself comes last.
+    this.isNew = known === undefined
+    if (known !== undefined) return known
+    const prepared = statements.make(sql, text, isNamed)
+    writer.parse(prepared.name, sql)
+    if (this.parsing === undefined) this.parsing = [prepared]
+    else this.parsing.push(prepared)
+    return prepared
+  }
+
+  override parseComplete(): void {
+    const prepared = this.parsing?.shift()
+    if (prepared !== undefined && prepared.name !== "") this.connection.prepared.remember(prepared)
+  }
+
+  override bindComplete(): void {
+    if (this.ahead > 0) return
+    this.bound = true
+    this.prepared!.boundIn = this.connection.transactionNumber
+  }
+
+  override described(fields: ReadonlyArray<Field> | undefined): void {
+    this.prepared!.shape = fields === undefined ? noColumns : new Shape(fields)
+    const unbound = this.unbound
+    if (unbound === undefined) return
+    this.unbound = undefined
+    unbound()
+    this.connection.write()
+  }
+
+  override typed(types: ReadonlyArray<number>): void {
+    this.prepared!.types = types
+  }
+
+  override failed(error: ServerError): void {
+    super.failed(error)
+    if (this.unbound === undefined) return
+    this.unbound = undefined
+    this.sync()
+  }
+
+  protected sync(): void {
+    writer.sync()
+    this.connection.write()
+  }
+
+  override row(values: Values, _length: number): void {
+    if (this.ahead > 0) return
+    if (this.isRaw) {
+      this.rows.push(values)
+      return
+    }
+    try {
+      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.connection.types)
+      this.isRaw = this.read === undefined
+      this.rows.push(this.read === undefined ? values : this.read(values))
+    } catch (cause) {
+      this.fault ??= readError(this.connection, cause, this.request.text)
+    }
+  }
+
+  /**
+   * Reads the rows that came before the types of their columns were known, when the catalog has been asked.
+   *
+   * @param beside the cursor that stays open outside a transaction
+   */
+  protected settle(beside: Exchange | undefined, settled: (failure: DbError | undefined) => void): void {
+    if (!this.isRaw) return settled(undefined)
+    this.isRaw = false
+    const { connection, request, shape } = this
+    connection.lookup(
+      shape.unknown(connection.types),
+      beside,
+      request.text,
+      (failure) => settled(failure ?? decode(connection, request, this.rows, shape))
+    )
+  }
+
+  protected get shape(): Shape {
+    return this.prepared?.shape ?? noColumns
+  }
+
+  override complete(tag: string | undefined): void {
+    if (this.ahead === 0) return this.finished(tag)
+    this.ahead--
+    this.isBegun ||= this.request.begin !== undefined
+  }
+
+  protected abstract finished(tag: string | undefined): void
+
+  override copyIn(): void {
+    // The server fails it then, and with it the transaction it is in.
+    this.fault ??= copyError(this.connection, this.request.text, "RolledBack")
+    // What was sent to ask for the answers is swallowed by the server's copy mode.
+    writer.copyFail("not supported")
+    this.end()
+    this.connection.write()
+  }
+
+  override copyOut(): void {
+    this.fault ??= copyError(this.connection, this.request.text, "Unknown")
+  }
+
+  /** What is known when the server has refused the statement and lives on. */
+  protected refusal(error: ServerError, hint?: string): DbError {
+    const outcome: Outcome = this.wasOpen || this.isBegun
+      ? "RolledBack"
+      : !this.bound
+      ? "NotSent"
+      : this.text.partial
+      ? "Unknown"
+      : "RolledBack"
+    return this.connection.refused(error, {
+      outcome,
+      statement: this.request.text,
+      commit: this.text.commits,
+      limits: this.request,
+      hint
+    })
+  }
+
+  /**
+   * Whether the server refused the statement before any of it ran because of what it was prepared from: it no longer
+   * has the statement ("changed"), what the statement stands on has changed ("changed"), or a value does not fit the
+   * type that its parameter had then ("doubtful": the value may be at fault as well). Then it is forgotten here too.
+   */
+  protected staleness(error: ServerError): "changed" | "doubtful" | undefined {
+    const prepared = this.prepared
+    // What was prepared in this very exchange is as new as can be.
+    if (this.bound || prepared === undefined || prepared.name === "" || this.isNew) return undefined
+    const { code = "" } = error
+    if (code === "26000") {
+      this.connection.prepared.forgetAll()
+      return "changed"
+    }
+    const stale = code === "0A000" && error.routine === "RevalidateCachedQuery"
+      ? "changed"
+      : code.startsWith("42") && code !== "42501"
+      ? "changed"
+      : code === "XX000" && gone.test(error.message)
+      ? "changed"
+      : code.startsWith("22")
+      ? "doubtful"
+      : undefined
+    if (stale !== undefined) this.connection.prepared.forget(prepared)
+    return stale
+  }
+
+  /** What is said of a statement that was stale inside a transaction, where nothing can be run again. */
+  protected staleFailure(error: ServerError, stale: "changed" | "doubtful"): DbError {
+    const { connection } = this
+    // What is gone is gone, however the statement is prepared.
+    if (error.code === "42P01" || error.code === "42703") return this.refusal(error)
+    if (stale === "doubtful") return this.refusal(error, doubt)
+    // Where the transaction had used it before, nobody else could touch its tables since: run again, it fails again.
+    const byItself = this.prepared?.boundIn === connection.transactionNumber
+    return connection.failures.planChanged(error, this.request.text, byItself)
+  }
+
+  /** A BEGIN that came with the statement is taken back. */
+  protected beginAgain(ready: (failure: DbError | undefined) => void): void {
+    if (this.connection.transaction === "idle") ready(undefined)
+    else this.connection.run("ROLLBACK", ready)
+  }
+
+  protected outcomeWhenLost(completed: boolean): Outcome {
+    if (this.wasOpen || this.request.begin !== undefined) return this.text.commits ? "Unknown" : "RolledBack"
+    // The server said that it ends this link, and had not ended the statement: its own transaction is undone.
+    return this.error !== undefined && !completed && this.text.plain ? "RolledBack" : "Unknown"
+  }
+}
+
+/**
+ * One statement by the extended protocol, with all its rows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Statement extends Extended {
+  private tag: string | undefined
+  private isCompleted = false
+  private isSecondRun = false
+
+  constructor(
+    connection: PgConnection,
+    request: Request,
+    text: Text,
+    params: Params,
+    private readonly done: Done<unknown>
+  ) {
+    super(connection, request, text, params)
+  }
+
+  start(): void {
+    this.tag = undefined
+    this.isCompleted = false
+    this.compose("", 0)
+    this.connection.sendStatement(this, this.text)
+  }
+
+  protected end(): void {
+    writer.sync()
+  }
+
+  protected finished(tag: string | undefined): void {
+    this.tag = tag
+    this.isCompleted = true
+  }
+
+  ready(): void {
+    const connection = this.connection
+    connection.statementEnded(this.text)
+    if (this.error !== undefined) return this.refuse(this.error)
+    if (this.fault !== undefined) return this.done(this.fault, undefined)
+    if (this.text.commits && this.tag === "ROLLBACK") {
+      return this.done(connection.failures.commitWasRollback(this.request.text), undefined)
+    }
+    this.settle(undefined, (failure) => failure === undefined ? this.answer() : this.done(failure, undefined))
+  }
+
+  private answer(): void {
+    this.done(undefined, this.request.mode === "raw" ? result(this.tag, this.rows, this.shape) : this.rows)
+  }
+
+  private refuse(error: ServerError): void {
+    if (this.fault !== undefined) return this.done(this.fault, undefined)
+    const stale = this.isSecondRun ? undefined : this.staleness(error)
+    if (stale !== undefined) {
+      if (this.wasOpen) return this.done(this.staleFailure(error, stale), undefined)
+      // Nothing of it has run: begin again.
+      this.isSecondRun = true
+      return this.beginAgain((failure) => failure === undefined ? this.start() : this.done(failure, undefined))
+    }
+    this.done(this.refusal(error), undefined)
+  }
+
+  lost(cause: Error | undefined): void {
+    this.done(
+      this.connection.broken(cause, {
+        outcome: this.outcomeWhenLost(this.isCompleted),
+        statement: this.request.text,
+        commit: this.text.commits && this.wasOpen
+      }),
+      undefined
+    )
+  }
+}

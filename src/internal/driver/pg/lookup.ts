@@ -1,0 +1,88 @@
+/**
+ * A question to the catalog about the types of an answer that has come.
+ *
+ * @since 0.2.0
+ */
+import type { DbError } from "../../../DbError.js"
+import type { ServerError } from "./codes.js"
+import type { PgConnection } from "./connection.js"
+import { Exchange } from "./exchange.js"
+import type { Failing } from "./failures.js"
+import type { Values } from "./shape.js"
+import { writer } from "./writer.js"
+
+/**
+ * Asks once for types that are not known. It goes by the extended protocol, so that a cursor that is open outside a transaction stays
+ * open: then it ends with a Flush, as a Sync would end the cursor.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export class Lookup extends Exchange {
+  private readonly rows: Array<Values> = []
+  private readonly wasOpen: boolean
+
+  /** @param beside the cursor that has to stay open */
+  constructor(
+    connection: PgConnection,
+    private readonly oids: ReadonlyArray<number>,
+    private readonly beside: Exchange | undefined,
+    private readonly statement: string,
+    private readonly done: (failure: DbError | undefined) => void
+  ) {
+    super(connection)
+    this.wasOpen = connection.transaction !== "idle"
+  }
+
+  start(): void {
+    writer.parse("", this.connection.types.question(this.oids))
+    writer.bind("", "", [])
+    writer.execute("", 0)
+    if (this.beside === undefined) writer.sync()
+    else writer.flush()
+    this.connection.send(this, this.beside)
+  }
+
+  override row(values: Values): void {
+    this.rows.push(values)
+  }
+
+  override complete(): void {
+    if (this.beside === undefined) return
+    this.connection.paused(this.beside)
+    this.learned()
+  }
+
+  override failed(error: ServerError): void {
+    super.failed(error)
+    if (this.beside === undefined) return
+    writer.sync()
+    this.connection.write()
+  }
+
+  private learned(): void {
+    const { types } = this.connection
+    types.learn(this.oids, this.rows)
+    try {
+      // The answer is read before this returns.
+      this.done(undefined)
+    } finally {
+      types.forgetUnseen()
+    }
+  }
+
+  /** What the statement has done stays, unless its transaction is undone. */
+  private get failing(): Failing {
+    const outcome = this.wasOpen ? "RolledBack" : "Unknown"
+    return { outcome, statement: this.statement, commit: false }
+  }
+
+  ready(): void {
+    if (this.error === undefined) this.learned()
+    else this.done(this.connection.refused(this.error, this.failing))
+  }
+
+  lost(cause: Error | undefined): void {
+    this.done(this.connection.broken(cause, this.failing))
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * How the rows of one statement are read: its columns, their names and how each is decoded.
+ *
+ * @since 0.1.0
+ */
+import type { Mode } from "../../../driver/Driver.js"
+import { rowMaker } from "../row.js"
+import type { Types } from "./types.js"
+import type { Decode } from "./values.js"
+
+/**
+ * A column as `pg` describes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Field {
+  readonly name: string
+  readonly tableID: number
+  readonly columnID: number
+  readonly dataTypeID: number
+  readonly dataTypeSize: number
+  readonly dataTypeModifier: number
+  readonly format: string
+}
+
+/**
+ * The values of a row as they came.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Values = ReadonlyArray<string | null>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ReadRow {
+  (values: Values): unknown
+}
+
+const arrays = (decoders: ReadonlyArray<Decode>): ReadRow => (values) => {
+  const row = new Array<unknown>(values.length)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    row[i] = value === null ? null : decoders[i]!(value)
+  }
+  return row
+}
+
+const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<Decode>): ReadRow =>
+  rowMaker<unknown, string | null>(names, (text, column) => text === null ? null : decoders[column]!(text))
+
+/**
+ * The columns of an answer. Readers are made when the first row asks for them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Shape {
+  private readonly readers: Array<ReadRow | undefined> = [undefined, undefined, undefined, undefined]
+
+  constructor(readonly fields: ReadonlyArray<Field>) {}
+
+  /** How its rows are read; `undefined` where the catalog has to be asked about {@link unknown} types first. */
+  reader(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {
+    const at = (mode === "values" ? 2 : 0) + (safeIntegers ? 1 : 0)
+    const known = this.readers[at]
+    if (known !== undefined) return known
+    const made = this.make(mode, safeIntegers, types)
+    if (!types.isProvisional) this.readers[at] = made
+    return made
+  }
+
+  private make(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {
+    const decoders: Array<Decode> = []
+    for (const { dataTypeID } of this.fields) {
+      const decoder = types.decoder(dataTypeID, safeIntegers)
+      if (decoder === undefined) return undefined
+      decoders.push(decoder)
+    }
+    return mode === "values" ? arrays(decoders) : objects(this.fields.map((field) => field.name), decoders)
+  }
+
+  /** The types of its columns of which nothing is known yet. */
+  unknown(types: Types): ReadonlyArray<number> {
+    return [
+      ...new Set(
+        this.fields.map(({ dataTypeID }) => dataTypeID).filter((oid) => types.decoder(oid, false) === undefined)
+      )
+    ]
+  }
+}
+
+/**
+ * The shape of a statement that gives no rows.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const noColumns = new Shape([])
+
+/** As `pg` reads a command tag: only the first word of `CREATE TABLE`, and the oid of an old server's `INSERT`. */
+const tagPattern = /^([A-Za-z]+)(?: (\d+))?(?: (\d+))?/
+
+/**
+ * What `pg` gives as the result of one statement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Result {
+  readonly command: string | null
+  readonly rowCount: number | null
+  readonly oid: number | null
+  readonly rows: ReadonlyArray<unknown>
+  readonly fields: ReadonlyArray<Field>
+  readonly rowAsArray: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const result = (tag: string | undefined, rows: ReadonlyArray<unknown>, shape: Shape): Result => {
+  const match = tag === undefined ? null : tagPattern.exec(tag)
+  const count = match?.[3] ?? match?.[2]
+  return {
+    command: match === null ? null : match[1]!,
+    rowCount: count === undefined ? null : Number(count),
+    oid: match?.[3] === undefined ? null : Number(match[2]),
+    rows,
+    fields: shape.fields,
+    rowAsArray: false
+  }
+}

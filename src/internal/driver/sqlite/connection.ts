@@ -1,0 +1,613 @@
+/**
+ * One SQLite handle, in this process.
+ */
+import type { Outcome } from "../../../DbError.js"
+import type { Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
+import { backup } from "./backup.js"
+import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
+import { keepsRows, withIndex } from "./constraint.js"
+import { type Reply, SqliteCursor } from "./cursor.js"
+import { malformedColumn } from "./encoding.js"
+import { type Holder, WriteAheadLog } from "./file.js"
+import type { Handle, Shared } from "./handle.js"
+import { LockWait, type Since } from "./lock.js"
+import type { BackupMetadata, Database, Statement } from "./module.js"
+import type { Spec } from "./open.js"
+import { bindable } from "./parameters.js"
+import { Residue } from "./residue.js"
+import { type CheckText, namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
+import { inTurn, isNone, isSeveral, type Prepared, Statements } from "./statements.js"
+import { type Change, split, switchesOn, together } from "./text.js"
+
+/** A request with its BEGIN still to be run, or not, and what is to be done with it. */
+interface Task<E, A> {
+  readonly request: Request
+  readonly begin: string | undefined
+  readonly work: (request: Request) => A
+  readonly done: Reply<E, A>
+}
+
+/** How long requests that came together are run one after the other, in milliseconds: their borrower may have a limit. */
+const longestRun = 10
+
+const endings = new Set(["COMMIT", "END", "ROLLBACK", "RELEASE"])
+
+const plain = (text: string): Request => ({
+  text,
+  params: [],
+  mode: "rows",
+  prepare: true,
+  begin: undefined,
+  statementTimeout: undefined,
+  lockTimeout: undefined,
+  safeIntegers: false
+})
+
+const stopped = (place: Place): Fault =>
+  queryFault(place, {
+    reason: "LockConflict",
+    outcome: "RolledBack",
+    what: "the statement was stopped while it waited for a lock"
+  })
+
+let ids = 0
+
+/**
+ * `Driver.Connection`, where `E` is `DbError`. In a process of its own it keeps faults as they are, and gives rows as
+ * tables (`tabular`), so that the names of the columns travel once.
+ */
+export class SqliteConnection<E> implements Holder {
+  readonly id = ++ids
+  readonly serverVersion: string
+  onLost: ((error: E) => void) | undefined = undefined
+
+  private readonly statements: Statements
+  private readonly question: Statement
+  private readonly cursors = new Set<SqliteCursor<E>>()
+  private readonly residue: Residue
+  private readonly log: WriteAheadLog
+  private open = false
+  /** Whether a statement has run in the open transaction: before that, its locks are still to be taken. */
+  private begun = false
+  private readonly wait = new LockWait()
+  private ended: Fault | undefined = undefined
+  /** Whether what fails now has not run yet: its text or its parameters are at fault. */
+  private preparing = false
+  /** Set while a text of several statements runs outside a transaction, once one of them has been applied. */
+  private applied = false
+
+  constructor(
+    private readonly handle: Handle,
+    private readonly spec: Spec,
+    private readonly shared: Shared,
+    private readonly toError: (fault: Fault) => E,
+    private readonly tabular: boolean
+  ) {
+    const { db } = this
+    this.residue = new Residue(db, spec.filename === ":memory:")
+    this.statements = new Statements(db, spec.prepareCacheSize, (change, text) => {
+      this.settle()
+      this.refuseIdle(change, text)
+      this.residue.expect(change)
+    })
+    // This pragma, other than most, asks the file each time it is run.
+    this.question = db.prepare("PRAGMA schema_version")
+    this.serverVersion = String(db.prepare("SELECT sqlite_version()").pluck().get())
+    this.log = new WriteAheadLog(spec.database, spec.filename)
+    shared.file.join(this)
+  }
+
+  get db(): Database {
+    return this.handle.db
+  }
+
+  get transaction(): TransactionStatus {
+    return this.open ? "open" : "idle"
+  }
+
+  get dirty(): boolean {
+    return this.open || this.cursors.size > 0 || this.residue.found
+  }
+
+  get lost(): boolean {
+    return this.ended !== undefined
+  }
+
+  execute(request: Request, done: Reply<E, unknown>): void {
+    this.run(request, request.begin, undefined, this.answer, done)
+  }
+
+  executeSome(
+    requests: ReadonlyArray<Request>,
+    done: (error: E | undefined, answers: ReadonlyArray<unknown>) => void
+  ): void {
+    const answers: Array<unknown> = []
+    const until = performance.now() + longestRun
+    let failure: E | undefined = undefined
+    let over = false
+    inTurn(requests, (request, answered) => {
+      if (over) {
+        return answered()
+      }
+      this.execute(request, (error, value) => {
+        failure = error
+        if (error === undefined) {
+          answers.push(value)
+        }
+        over = error !== undefined || performance.now() >= until
+        answered()
+      })
+    }, () => done(failure, answers))
+  }
+
+  openCursor(request: Request, done: Reply<E, SqliteCursor<E>>): void {
+    this.run(request, request.begin, undefined, this.start, done)
+  }
+
+  private run<A>(
+    request: Request,
+    begin: string | undefined,
+    since: Since | undefined,
+    work: (request: Request) => A,
+    done: Reply<E, A>
+  ): void {
+    let value: A
+    const wasOpen = this.open
+    try {
+      if (this.ended !== undefined) {
+        throw this.closed()
+      }
+      if (begin !== undefined) {
+        this.preparing = false
+        this.control(begin)
+        begin = undefined
+      }
+      value = work.call(this, request)
+    } catch (cause) {
+      return this.failed(cause, { request, begin, work, done }, wasOpen, since)
+    }
+    done(undefined, value)
+  }
+
+  /** A pragma that SQLite would pass over in silence: what follows would run as if it had never been said. */
+  private refuseIdle(change: Change, text: string): void {
+    if (
+      change._tag === "Pragma" && change.name === "FOREIGN_KEYS" && this.db.inTransaction &&
+      switchesOn(text) !== (this.db.pragma("foreign_keys", { simple: true }) === 1)
+    ) {
+      throw queryFault(this.place(text), {
+        reason: "Unknown",
+        outcome: "NotSent",
+        what: "PRAGMA foreign_keys does nothing within a transaction",
+        advice: "set it before the transaction begins"
+      })
+    }
+  }
+
+  private place(text: string, outcome?: Outcome | undefined): Place {
+    return { database: this.spec.database, text, outcome }
+  }
+
+  private prepare(request: Request): Prepared {
+    this.preparing = true
+    if (this.handle.loaded !== this.shared.extensions.length) {
+      this.load()
+    }
+    return this.statements.get(request.text, request.prepare)
+  }
+
+  private bind(prepared: Prepared, request: Request): ReadonlyArray<unknown> {
+    const params = request.params.length === 0 ? request.params : bindable(this.place(request.text), request.params)
+    this.preparing = false
+    if (!prepared.reads) {
+      this.settle()
+      if (prepared.change !== undefined) {
+        this.residue.expect(prepared.change)
+      }
+    }
+    return params
+  }
+
+  private answer(request: Request): unknown {
+    const prepared = this.prepare(request)
+    const params = this.bind(prepared, request)
+    if (prepared.reader) {
+      const arrays = this.tabular || request.mode === "values"
+      const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers }, this.checkText)
+      this.after(prepared)
+      return this.tabular
+        // `readRows` was asked for arrays.
+        ? toTable(
+          request.mode === "values" ? undefined : namesOf(prepared),
+          rows as ReadonlyArray<ReadonlyArray<unknown>>
+        )
+        : rows
+    }
+    const result = prepared.statement.run(params)
+    this.after(prepared)
+    if (request.mode === "raw") {
+      if (!request.safeIntegers) {
+        result.lastInsertRowid = narrow(result.lastInsertRowid) as number | bigint
+      }
+      return result
+    }
+    return []
+  }
+
+  private readonly checkText: CheckText = (prepared, params) => {
+    const column = malformedColumn(this.db, prepared, params)
+    if (column !== undefined) {
+      throw queryFault(this.place(prepared.text, "RolledBack"), {
+        reason: "DataError",
+        outcome: "RolledBack",
+        what: `column "${column}" holds text that is not UTF-8`,
+        advice: "read its bytes: CAST(... AS BLOB)"
+      })
+    }
+  }
+
+  private start(request: Request): SqliteCursor<E> {
+    const prepared = this.prepare(request)
+    if (!prepared.reads) {
+      const answer = this.answer({ ...request, mode: request.mode === "values" ? "values" : "rows" })
+      return SqliteCursor.of(Array.isArray(answer) ? answer : answer as Table)
+    }
+    const params = this.bind(prepared, request)
+    const cursor = SqliteCursor.start<E>(
+      prepared,
+      params,
+      { arrays: this.tabular || request.mode === "values", bigints: request.safeIntegers },
+      this.checkText,
+      (ended) => this.cursors.delete(ended),
+      (cause) => this.toError(this.fault(cause, request.text))
+    )
+    if (!cursor.ended) {
+      this.cursors.add(cursor)
+    }
+    this.after(prepared)
+    return cursor
+  }
+
+  /** Runs a statement without parameters and rows. */
+  private control(text: string): void {
+    this.settle()
+    const prepared = this.statements.get(text, true)
+    prepared.statement.run()
+    this.after(prepared)
+  }
+
+  private after(prepared: Prepared): void {
+    if (prepared.reads) {
+      this.begun = this.open
+      return
+    }
+    const wasOpen = this.open
+    this.open = this.db.inTransaction
+    this.begun = this.open && wasOpen
+  }
+
+  /** Lets open cursors read their rest: see {@link SqliteCursor}. */
+  private settle(): void {
+    if (this.cursors.size > 0) {
+      for (const cursor of [...this.cursors]) {
+        cursor.readAhead()
+      }
+    }
+  }
+
+  private fault(cause: unknown, text: string, outcome?: Outcome | undefined): Fault {
+    const fault = classify(this.place(text, outcome), cause)
+    const { fields } = fault
+    if (fields._tag === "ConnectionError" && fields.reason === "Lost" && !this.inMemory) {
+      this.forfeit(fault)
+    }
+    return fault
+  }
+
+  private get inMemory(): boolean {
+    return this.spec.filename === ":memory:"
+  }
+
+  forfeit(fault: Fault): void {
+    if (!this.lost) {
+      this.ended = fault
+      // After the failed request has been answered.
+      queueMicrotask(() => this.onLost?.(this.toError(fault)))
+    }
+  }
+
+  private failed<A>(cause: unknown, task: Task<E, A>, wasOpen: boolean, since: Since | undefined): void {
+    const { begin, done, request, work } = task
+    const { preparing } = this
+    this.open = this.db.open && this.db.inTransaction
+    if (begin === undefined && isNone(cause)) {
+      // `work` is one of these two, and gives a cursor or rows.
+      return done(undefined, (work as unknown === this.start ? SqliteCursor.of<E>([]) : []) as A)
+    }
+    if (begin === undefined && isSeveral(cause) && work as unknown === this.answer) {
+      return this.several(cause, request, done as Reply<E, unknown>)
+    }
+    if (isBusy(cause) && (begin !== undefined || this.repeatable(request, wasOpen))) {
+      return this.repeat(cause, task, since ?? { started: performance.now(), attempts: 0 })
+    }
+    // A COMMIT that is refused keeps nothing; SQLite still counts the rows of the statement before it.
+    const isEnding = endings.has(this.statements.find(request.text)?.keyword ?? "")
+    const outcome = this.applied ||
+        !preparing && begin === undefined && !isEnding && keepsRows(this.db, cause, request.text)
+      ? "Unknown"
+      : preparing || begin !== undefined
+      ? "NotSent"
+      : this.harmless(request, wasOpen || request.begin !== undefined)
+      ? "RolledBack"
+      : undefined
+    // The value of an answer with an error is never looked at.
+    done(this.toError(withIndex(this.db, this.fault(cause, begin ?? request.text, outcome))), undefined as A)
+  }
+
+  /** Whether a failure of the disk cannot have come after a commit. */
+  private harmless(request: Request, wasOpen: boolean): boolean {
+    const prepared = this.statements.find(request.text)
+    return prepared !== undefined && (prepared.reads || wasOpen && !endings.has(prepared.keyword))
+  }
+
+  /**
+   * Whether a statement that met a lock may be run again by itself. Inside a transaction that already reads, a write
+   * may not: its snapshot may be outdated for ever, and whoever holds the lock may wait for this transaction.
+   */
+  private repeatable(request: Request, wasOpen: boolean): boolean {
+    if (!wasOpen || !this.begun) {
+      return true
+    }
+    const prepared = this.statements.find(request.text)
+    return prepared === undefined || prepared.reads || endings.has(prepared.keyword)
+  }
+
+  private repeat<A>(cause: unknown, task: Task<E, A>, since: Since): void {
+    const { begin, done, request, work } = task
+    const outcome = this.applied ? "Unknown" : begin === undefined ? "RolledBack" : "NotSent"
+    this.wait.repeat(
+      request.lockTimeout ?? this.spec.lockTimeout,
+      since,
+      () => this.run(request, begin, since, work, done),
+      (limit) =>
+        done(
+          // The value of an answer with an error is never looked at.
+          this.toError(
+            limit === undefined
+              ? this.ended ?? stopped(this.place(request.text, outcome))
+              : lockTimeout(this.place(begin ?? request.text, outcome), limit, cause)
+          ),
+          undefined as A
+        )
+    )
+  }
+
+  /**
+   * Runs a text of several statements, one by one. Outside a transaction they are one, as PostgreSQL has it, unless
+   * one of them ends or forbids a transaction.
+   */
+  private several(cause: unknown, request: Request, done: Reply<E, unknown>): void {
+    const texts = split(request.text)
+    if (texts.length < 2 || request.params.length > 0) {
+      const place = this.place(request.text)
+      const fault = texts.length < 2 ? classify(place, cause) : queryFault(place, {
+        reason: "SqlSyntax",
+        outcome: "NotSent",
+        what: "a text with parameters holds more than one statement",
+        advice: "run the statements one by one, or all of them by Db.batch"
+      })
+      return done(this.toError(fault), undefined)
+    }
+    const begin = this.open ? undefined : together(texts)
+    const steps = begin === undefined ? texts : [begin, ...texts, "COMMIT"]
+    const answers: Array<unknown> = []
+    const end = (error: E | undefined) => {
+      this.applied = false
+      if (error !== undefined && begin !== undefined && this.open) {
+        this.rollback()
+      }
+      done(error, begin === undefined ? answers : answers.slice(1, -1))
+    }
+    inTurn(
+      steps,
+      (text, answered) =>
+        this.run({ ...request, text, begin: undefined }, undefined, undefined, this.answer, (error, value) => {
+          if (error !== undefined) {
+            return end(error)
+          }
+          answers.push(value)
+          this.applied = begin === undefined && !this.open
+          answered()
+        }),
+      () => end(undefined)
+    )
+  }
+
+  private rollback(): void {
+    try {
+      this.control("ROLLBACK")
+    } catch {
+      this.open = this.db.open && this.db.inTransaction
+    }
+  }
+
+  private closed(): Fault {
+    const place = { database: this.spec.database, outcome: "NotSent" } as const
+    // What ended the connection, but this request has not been sent.
+    return this.ended === undefined
+      ? connectionFault(place, { reason: "Closed", outcome: "NotSent", what: "the connection is closed" })
+      : new Fault(place, this.ended.fields)
+  }
+
+  ping(done: Reply<E, void>): void {
+    let fault: Fault | undefined
+    try {
+      if (this.ended !== undefined) {
+        throw this.ended
+      }
+      const gone = this.shared.file.check() ?? this.withoutLog()
+      if (gone !== undefined) {
+        throw gone
+      }
+      this.question.get()
+    } catch (cause) {
+      // A locked file is alive.
+      fault = isBusy(cause) ? undefined : this.fault(cause, this.question.source)
+    }
+    done(fault && this.toError(fault), undefined)
+  }
+
+  private withoutLog(): Fault | undefined {
+    const gone = this.log.check(() => this.db.pragma("journal_mode", { simple: true }) === "wal")
+    if (gone !== undefined) {
+      // What was committed is in the log alone, which this connection still has open: it goes into the database's file now.
+      this.db.pragma("wal_checkpoint")
+      this.shared.file.forfeit(gone)
+    }
+    return gone
+  }
+
+  reset(policy: ResetPolicy, done: Reply<E, void>): void {
+    for (const cursor of [...this.cursors]) {
+      cursor.stop()
+    }
+    const finish = (error: E | undefined) => {
+      if (error === undefined) {
+        try {
+          this.residue.remove()
+        } catch (cause) {
+          return done(this.toError(this.fault(cause, "")), undefined)
+        }
+      }
+      done(error, undefined)
+    }
+    if (this.open) {
+      this.execute(plain(policy === "commit" ? "COMMIT" : "ROLLBACK"), finish)
+    } else {
+      finish(undefined)
+    }
+  }
+
+  cancel(done: Reply<E, void>): void {
+    this.wait.stop()
+    done(undefined, undefined)
+  }
+
+  close(done: Reply<E, void>): void {
+    this.destroy()
+    done(undefined, undefined)
+  }
+
+  destroy(): void {
+    this.ended ??= connectionFault({ database: this.spec.database }, {
+      reason: "Lost",
+      outcome: this.applied ? "Unknown" : "RolledBack",
+      what: "the connection was closed"
+    })
+    this.wait.stop()
+    for (const cursor of [...this.cursors]) {
+      cursor.stop()
+    }
+    this.shared.file.leave(this)
+    if (this.inMemory) {
+      // The database is its handle, which therefore stays, for the next connection.
+      if (this.open) {
+        this.rollback()
+      }
+      this.residue.remove()
+    } else {
+      this.shared.live.delete(this.handle)
+      this.handle.kill()
+    }
+    this.open = false
+    this.statements.clear()
+  }
+
+  writes(text: string): boolean {
+    return this.ended === undefined && this.statements.writes(text)
+  }
+
+  /** The database as the bytes of a file. */
+  export(done: Reply<E, Uint8Array>): void {
+    let bytes: Uint8Array
+    try {
+      if (this.ended !== undefined) {
+        throw this.closed()
+      }
+      this.settle()
+      bytes = this.db.serialize()
+    } catch (cause) {
+      return done(this.toError(this.fault(cause, "")), new Uint8Array())
+    }
+    done(undefined, bytes)
+  }
+
+  /** Copies the database to a file, some pages at a time. Returns how to stop it. */
+  backup(destination: string, done: Reply<E, BackupMetadata>): () => void {
+    const own = !this.open
+    const end = (fault: Fault | undefined, value: BackupMetadata) => {
+      if (own && this.open) {
+        this.rollback()
+      }
+      done(fault && this.toError(fault), value)
+    }
+    const fail = (cause: unknown) => end(this.fault(cause, "", "RolledBack"), { totalPages: 0, remainingPages: 0 })
+    try {
+      if (this.ended !== undefined) {
+        throw this.closed()
+      }
+      this.settle()
+      if (own) {
+        // One snapshot for the whole copy: a write of another connection would otherwise make SQLite begin anew.
+        this.control("BEGIN")
+        this.statements.get("SELECT count(*) FROM sqlite_schema", true).statement.get()
+      }
+    } catch (cause) {
+      fail(cause)
+      return () => {}
+    }
+    return backup(
+      this.db,
+      destination,
+      this.spec.database,
+      this.spec.lockTimeout,
+      (value) => end(undefined, value),
+      fail
+    )
+  }
+
+  /** Loads an extension here, and has every other connection of the database load it before its next statement. */
+  loadExtension(path: string, done: Reply<E, void>): void {
+    try {
+      if (this.ended !== undefined) {
+        throw this.closed()
+      }
+      if (this.spec.readOnly) {
+        throw queryFault({ database: this.spec.database }, {
+          reason: "ReadOnly",
+          outcome: "NotSent",
+          what: "a read-only database loads no extension",
+          advice: "open it with read-write access"
+        })
+      }
+      this.load()
+      this.db.loadExtension(path)
+      this.shared.extensions.push(path)
+      this.handle.loaded++
+      this.statements.clear()
+    } catch (cause) {
+      return done(this.toError(this.fault(cause, "", "NotSent")), undefined)
+    }
+    done(undefined, undefined)
+  }
+
+  /** Loads the extensions that the database's connections have been given. Throws what better-sqlite3 throws. */
+  private load(): void {
+    this.settle()
+    while (this.handle.loaded < this.shared.extensions.length) {
+      this.db.loadExtension(this.shared.extensions[this.handle.loaded]!)
+      this.handle.loaded++
+    }
+    this.statements.clear()
+  }
+}

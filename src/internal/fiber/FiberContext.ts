@@ -1,0 +1,182 @@
+/**
+ * Where a fiber runs: in which frame of which session. It is the service `SqlClient.TransactionConnection` of the fiber's
+ * context, as in every client of `@effect/sql`: forked fibers inherit it, request resolvers tell transactions apart by it, and
+ * an effect without it runs outside of all transactions.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
+import * as Tracer from "effect/Tracer"
+import { ContextOverride, isStepping } from "../effect/FiberState.js"
+import { patched } from "../effect/PatchedMap.js"
+import type { Engine } from "../Engine.js"
+import type { TransactionLevel } from "../session/TransactionLevel.js"
+import type { AnyFiber } from "./Caller.js"
+import { matchCause } from "./matchCause.js"
+
+const { key } = SqlClient.TransactionConnection
+
+/**
+ * A frame as the connection in a fiber's context. A fiber can be in frames of several databases; the context has one connection,
+ * so that each refers to that of the frame around it on another database.
+ */
+class FrameConnection implements SqlConnection.Connection {
+  /**
+   * The service's value. There is one for each frame: resolvers put requests into one batch when theirs is the same. It is frozen,
+   * so that it gives this very object through a proxy, too: `@effect/sql-kysely` puts one around all that an effect made of a
+   * query touches, contexts with it.
+   */
+  readonly service: readonly [SqlConnection.Connection, depth: number]
+  private made: SqlConnection.Connection | undefined = undefined
+
+  constructor(readonly engine: Engine, readonly level: TransactionLevel, readonly around: FrameConnection | undefined) {
+    this.service = Object.freeze([this, level.depth] as const)
+  }
+
+  private get statements(): SqlConnection.Connection {
+    return this.made ??= this.engine.connect(() => this.level)
+  }
+
+  execute(...args: Parameters<SqlConnection.Connection["execute"]>) {
+    return this.statements.execute(...args)
+  }
+
+  executeRaw(...args: Parameters<SqlConnection.Connection["executeRaw"]>) {
+    return this.statements.executeRaw(...args)
+  }
+
+  executeStream(...args: Parameters<SqlConnection.Connection["executeStream"]>) {
+    return this.statements.executeStream(...args)
+  }
+
+  executeValues(...args: Parameters<SqlConnection.Connection["executeValues"]>) {
+    return this.statements.executeValues(...args)
+  }
+
+  executeUnprepared(...args: Parameters<SqlConnection.Connection["executeUnprepared"]>) {
+    return this.statements.executeUnprepared(...args)
+  }
+}
+
+/** The innermost frame's connection. A client that is not ours may have put another one there. */
+const connectionOf = (context: Context.Context<never>): FrameConnection | undefined => {
+  // The tag says what the service is.
+  const service = context.unsafeMap.get(key) as FrameConnection["service"] | undefined
+  const connection = service?.[0]
+  return connection instanceof FrameConnection ? connection : undefined
+}
+
+/** The frame in which a fiber runs on this engine's database, if any. */
+export const levelOf = (engine: Engine, fiber: AnyFiber): TransactionLevel | undefined => {
+  for (let connection = connectionOf(fiber.currentContext); connection !== undefined; connection = connection.around) {
+    if (connection.engine === engine) {
+      return connection.level
+    }
+  }
+  return undefined
+}
+
+/** The connections of the other databases. */
+const without = (engine: Engine, connection: FrameConnection | undefined): FrameConnection | undefined => {
+  if (connection === undefined) {
+    return undefined
+  }
+  const around = without(engine, connection.around)
+  return connection.engine === engine
+    ? around
+    : around === connection.around
+    ? connection
+    : connectionFor(connection.engine, connection.level, around)
+}
+
+const connectionFor = (
+  engine: Engine,
+  level: TransactionLevel,
+  around: FrameConnection | undefined
+): FrameConnection => {
+  const known = level.connection
+  if (known instanceof FrameConnection && known.around === around) {
+    return known
+  }
+  const made = new FrameConnection(engine, level, around)
+  level.connection = made
+  return made
+}
+
+/** In this context statements go to the frame, and `SqlClient` is this database's client. */
+const contextOf = (
+  engine: Engine,
+  level: TransactionLevel,
+  span: Tracer.Span | undefined,
+  around: Context.Context<never>
+): Context.Context<never> => {
+  const connection = connectionFor(engine, level, without(engine, connectionOf(around)))
+  let map = patched<string, unknown>(around.unsafeMap, key, connection.service)
+  if (map.get(SqlClient.SqlClient.key) !== engine.client) {
+    map = patched(map, SqlClient.SqlClient.key, engine.client)
+  }
+  if (span !== undefined) {
+    map = patched(map, Tracer.ParentSpan.key, span)
+  }
+  return Context.unsafeMake<never>(map)
+}
+
+/** An effect that runs in a frame. */
+export const inLevel = <A, E, R>(
+  engine: Engine,
+  level: TransactionLevel,
+  span: Tracer.Span | undefined,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) =>
+    Effect.locally(effect, FiberRef.currentContext, contextOf(engine, level, span, fiber.currentContext))
+  )
+
+/** Gives interruption back to the user's effect, where it was given around ours. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * Runs an effect in a frame, and then what ends the frame. To be called by the fiber that runs it, where interruption is masked.
+ * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
+ */
+export const withLevel = <A, E, R, B, E2>(
+  engine: Engine,
+  fiber: AnyFiber,
+  restore: Restore,
+  level: TransactionLevel,
+  span: Tracer.Span | undefined,
+  effect: Effect.Effect<A, E, R>,
+  end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
+): Effect.Effect<B, E2, R> => {
+  const stay = new ContextOverride(fiber, contextOf(engine, level, span, fiber.currentContext))
+  const ended = (exit: Exit.Exit<A, E>) => {
+    stay.end()
+    return end(exit)
+  }
+  return matchCause(
+    isStepping(fiber) ? contained(restore(effect)) : restore(effect),
+    (cause) => ended(Exit.failCause(cause)),
+    (value) => ended(Exit.succeed(value))
+  )
+}
+
+/**
+ * Resolves the requests of an effect when all fibers of the effect wait for one. Where requests are batched, they would otherwise
+ * be resolved when the fibers around the effect wait, too; and one of these may wait for the connection, a lock or the end of the
+ * transaction that the effect holds.
+ */
+const contained = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.step(effect),
+    (result) =>
+      result._op !== "Blocked" ? result : Effect.uninterruptibleMask((restore) =>
+        Effect.zipRight(
+          // As Effect resolves the requests of an effect that nothing is batched around.
+          Effect.forkDaemon(Effect.runRequestBlock(result.effect_instruction_i0)),
+          restore(contained(result.effect_instruction_i1))
+        )
+      )
+  )

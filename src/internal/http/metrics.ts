@@ -1,0 +1,18 @@
+/**
+ * What has been counted, for Prometheus.
+ */
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
+import * as DbPrometheus from "../../DbPrometheus.js"
+import { problem } from "./failure.js"
+
+export const metrics: Effect.Effect<HttpServerResponse.HttpServerResponse> = DbPrometheus.render.pipe(
+  Effect.map((text) =>
+    HttpServerResponse.text(text, {
+      contentType: DbPrometheus.contentType,
+      headers: { "cache-control": "no-store" }
+    })
+  ),
+  // What is missing is a package, which is for those who run the program to know.
+  Effect.catchAll((error) => Effect.as(Effect.logError(error.message), problem(501, "Metrics are not available.")))
+)

@@ -1,0 +1,383 @@
+/**
+ * Runs one migration and writes its history row: both in one transaction where the database can, else with a row that
+ * says at every moment how far it has come.
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Dialect } from "@effect/sql/Statement"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { DbError } from "../../DbError.js"
+import { fromSqlError, TimeoutError } from "../../DbError.js"
+import type { TransactionStatus } from "../../driver/Driver.js"
+import * as Failures from "./Failures.js"
+import * as ForeignKeys from "./ForeignKeys.js"
+import type { Change, History, NewRow } from "./History.js"
+import type { Migration } from "./Migration.js"
+import type { MigrationError } from "./MigrationError.js"
+import type { ReadyStatement, Script } from "./Script.js"
+import * as Scripts from "./Script.js"
+import type { SessionState } from "./SessionState.js"
+import { describeProgress } from "./State.js"
+
+/**
+ * What migrations ask of the connection, beside running statements.
+ *
+ * @since 0.1.1
+ * @category models
+ */
+export interface Access {
+  /** How the session's transaction stands, by the database's own word. */
+  readonly status: Effect.Effect<TransactionStatus>
+  /** Tells the text of each statement before it is sent, until the scope closes. */
+  readonly watch: (listener: (text: string) => void) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/**
+ * What all migrations of a run share.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Frame {
+  readonly database: string
+  readonly dialect: Dialect
+  readonly history: History
+  readonly access: Access
+  /** What the session was when the run began. */
+  readonly session: SessionState
+  /** 0: none. */
+  readonly statementTimeout: Duration.Duration
+  /** 0: none; `undefined`: not chosen, so that what runs without a transaction is not limited. */
+  readonly lockTimeout: Duration.Duration | undefined
+  /** Told after each statement of SQL: how many have run. */
+  readonly onStatement: (count: number, line: number) => Effect.Effect<void>
+}
+
+/** The wait for a lock in a transaction when nothing was chosen: a DDL that waits makes everybody behind it wait. */
+const defaultLockTimeout = Duration.seconds(10)
+
+/**
+ * A migration that was read and may run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ready {
+  readonly migration: Migration
+  /** `undefined` for an effect. */
+  readonly script: Script | undefined
+  /** Whether it and its row are one transaction. */
+  readonly transactional: boolean
+}
+
+/**
+ * Decides how a migration runs.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const prepare = (
+  migration: Migration,
+  context: Scripts.Context
+): Effect.Effect<Ready, MigrationError> => {
+  const { body } = migration
+  return body._tag === "Effect"
+    ? Effect.succeed({ migration, script: undefined, transactional: body.transaction && context.dialect !== "mysql" })
+    : Effect.map(
+      Scripts.read(migration, body, context),
+      (script) => ({ migration, script, transactional: script.transactional })
+    )
+}
+
+type Failure = MigrationError | SqlError
+type Needs = SqlClient.SqlClient
+
+const runStatement = (
+  frame: Frame,
+  sql: SqlClient.SqlClient,
+  statement: ReadyStatement
+): Effect.Effect<void, DbError> => {
+  const once = Effect.mapError(
+    sql.unsafe(statement.replaced.text).unprepared,
+    (error) => fromSqlError(error, frame.database)
+  )
+  const limit = Duration.toMillis(frame.statementTimeout)
+  // PostgreSQL keeps the limit itself, and says which statement it stopped.
+  const limited = limit === 0 || frame.dialect === "pg" ? once : Effect.timeoutFail(once, {
+    duration: limit,
+    onTimeout: () =>
+      new TimeoutError({
+        message: `database "${frame.database}": a statement of a migration ran longer than ${limit} ms and was stopped`,
+        phase: "Statement",
+        limitMillis: limit,
+        outcome: "Unknown",
+        database: frame.database
+      })
+  })
+  return statement.times === 1 ? Effect.asVoid(limited) : Effect.repeatN(Effect.asVoid(limited), statement.times - 1)
+}
+
+/** Runs what the migration says. `onStatement` comes after each statement of SQL. */
+const runBody = (
+  frame: Frame,
+  ready: Ready,
+  onStatement: (count: number, statement: ReadyStatement) => Effect.Effect<void, Failure, Needs>
+): Effect.Effect<void, Failure, Needs> => {
+  const { body } = ready.migration
+  if (body._tag === "Effect") {
+    return Effect.catchAllCause(Effect.asVoid(body.effect), (cause) =>
+      // An interrupt is nobody's failure.
+      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(Failures.failEffect(frame, ready, cause)))
+  }
+  return Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    let count = 0
+    return Stream.runForEach(ready.script!.statements, (statement) =>
+      runStatement(frame, sql, statement).pipe(
+        Effect.catchAll(Failures.failStatement(frame, ready, statement, count)),
+        Effect.zipRight(Effect.suspend(() => {
+          count++
+          return Effect.zipRight(onStatement(count, statement), frame.onStatement(count, statement.line))
+        }))
+      ))
+  })
+}
+
+const ms = (duration: Duration.Duration) => Math.ceil(Duration.toMillis(duration))
+
+/** What is sent before a migration. It goes back with the rest of the session. */
+const limits = (frame: Frame, ready: Ready): ReadonlyArray<string> => {
+  const lock = frame.lockTimeout ?? (ready.transactional ? defaultLockTimeout : Duration.zero)
+  switch (frame.dialect) {
+    case "pg": {
+      const scope = ready.transactional ? "SET LOCAL" : "SET"
+      return [`${scope} statement_timeout = ${ms(frame.statementTimeout)}`, `${scope} lock_timeout = ${ms(lock)}`]
+    }
+    case "mysql": {
+      // In whole seconds, of which one is the least. DDL waits for metadata locks, everything else for rows.
+      const seconds = Math.max(1, Math.ceil(Duration.toSeconds(lock)))
+      return Duration.toMillis(lock) === 0
+        ? []
+        : ["lock_wait_timeout", "innodb_lock_wait_timeout"].map((name) => `SET SESSION ${name} = ${seconds}`)
+    }
+    case "mssql":
+      return Duration.toMillis(lock) === 0 ? [] : [`SET LOCK_TIMEOUT ${ms(lock)}`]
+    case "sqlite":
+    case "clickhouse":
+      return []
+  }
+}
+
+const sendAll = (texts: ReadonlyArray<string>): Effect.Effect<void, SqlError, Needs> =>
+  Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) => Effect.forEach(texts, (text) => sql.unsafe(text).unprepared, { discard: true })
+  )
+
+/**
+ * What is written into the history when a migration has ended well.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry {
+  /** Writes the row; in the migration's transaction where there is one. */
+  readonly write: (executionTime: number) => Effect.Effect<void, SqlError>
+  /** Where the migration is not one transaction: the row before it runs, and its changes since. */
+  readonly begin: (description: string) => Effect.Effect<void, SqlError>
+  readonly change: (change: Change) => Effect.Effect<void, SqlError>
+  readonly description: string
+}
+
+/**
+ * The usual record: one row per migration.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const recordRow = (
+  row: Omit<NewRow, "executionTime" | "success">,
+  insert: (row: NewRow) => Effect.Effect<void, SqlError>,
+  update: (change: Change) => Effect.Effect<void, SqlError>
+): Entry => ({
+  description: row.description,
+  write: (executionTime) => insert({ ...row, executionTime, success: true }),
+  begin: (description) => insert({ ...row, description, executionTime: 0, success: false }),
+  change: update
+})
+
+/**
+ * How many transactions SQL Server counts: a COMMIT ends the innermost of its BEGINs only, and what a migration leaves
+ * behind of them would take its row along when the connection ends.
+ */
+const counted = (frame: Frame): Effect.Effect<number, SqlError, Needs> =>
+  frame.dialect !== "mssql" ? Effect.succeed(0) : Effect.flatMap(
+    SqlClient.SqlClient,
+    (sql) =>
+      Effect.map(
+        sql.unsafe<{ n: unknown }>("SELECT @@TRANCOUNT AS n").unprepared,
+        ([row]) => Number(row?.n)
+      )
+  )
+
+const transactional = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<number, Failure, Needs> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.gen(function*() {
+      const began = yield* Clock.currentTimeMillis
+      yield* Effect.forEach(
+        ready.script?.before ?? [],
+        (statement) =>
+          Effect.catchAll(runStatement(frame, sql, statement), Failures.failStatement(frame, ready, statement, 0)),
+        { discard: true }
+      )
+      const foreignKeys = yield* ForeignKeys.prepare(ready.script?.foreignKeys)
+      const run = Effect.gen(function*() {
+        yield* sendAll(limits(frame, ready))
+        const count = yield* counted(frame)
+        yield* runBody(frame, ready, () => Effect.void)
+        if ((yield* counted(frame)) !== count) {
+          return yield* Failures.leftOpen(frame, ready, undefined, 0)
+        }
+        yield* Effect.flatMap(
+          foreignKeys.broken,
+          (broken) => broken.length === 0 ? Effect.void : Effect.fail(Failures.brokenKeys(frame, ready, broken))
+        )
+        yield* frame.session.beforeRow
+        const millis = (yield* Clock.currentTimeMillis) - began
+        yield* record.write(millis)
+        return millis
+      })
+      return yield* sql.withTransaction(run)
+    }))
+
+/** Statements after which every other one begins a transaction that nothing ends. */
+const beginsAlways = /\b(?:autocommit|implicit_transactions|ansi_defaults)\b/i
+
+/** Ends what a migration left open. */
+const rollback = (frame: Frame): Effect.Effect<void, SqlError, Needs> =>
+  Effect.flatMap(frame.access.status, (status) =>
+    status === "idle"
+      ? Effect.void
+      : sendAll([frame.dialect === "mssql" ? "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION" : "ROLLBACK"]))
+
+/** Writes how far a migration has come, where that is no part of a transaction of its own. */
+const progress = (frame: Frame, record: Entry, change: Change, always: boolean) =>
+  Effect.flatMap(frame.access.status, (status) => {
+    if (status !== "idle" || (always && frame.dialect === "mssql")) {
+      return Effect.void
+    }
+    const write = record.change(change)
+    const apart = always ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(write)) : write
+    // Where tables are locked nothing can be written beside them; it is written after the next statement, or at the end.
+    return Effect.catchAll(
+      apart,
+      (error) => fromSqlError(error, frame.database)._tag === "QueryError" ? Effect.void : Effect.fail(error)
+    )
+  })
+
+const stepwise = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<number, Failure, Needs> => {
+  let count = 0
+  let always = false
+  /** The statement that began the transaction which is open. */
+  let opener: ReadyStatement | undefined
+  const statements = () => `${count} statement${count === 1 ? "" : "s"} done`
+  const describe = (what: string) => ({ description: describeProgress(record.description, what) })
+  return Effect.gen(function*() {
+    const began = yield* Clock.currentTimeMillis
+    const base = yield* frame.access.status
+    yield* record.begin(describeProgress(record.description, "running; nothing done yet"))
+    yield* sendAll(limits(frame, ready))
+    const onStatement = (done: number, statement: ReadyStatement) =>
+      Effect.flatMap(frame.access.status, (status) => {
+        count = done
+        always ||= beginsAlways.test(statement.replaced.text)
+        opener = status === "idle" ? undefined : opener ?? statement
+        return progress(frame, record, describe(`running; ${statements()}, last line ${statement.line}`), always)
+      })
+    yield* runBody(frame, ready, onStatement).pipe(
+      Effect.zipRight(
+        Effect.suspend(() =>
+          Effect.flatMap(frame.access.status, (status) =>
+            status === "idle" || base !== "idle"
+              ? Effect.void
+              : Failures.leftOpen(frame, ready, opener, count))
+        )
+      ),
+      Effect.tapError((error) =>
+        Effect.ignore(
+          (base === "idle" ? rollback(frame) : Effect.void).pipe(
+            Effect.zipRight(frame.session.restore),
+            Effect.zipRight(record.change(describe(
+              `failed${
+                error._tag === "MigrationError" && error.line !== undefined ? ` at line ${error.line}` : ""
+              }; ${statements()}`
+            )))
+          )
+        )
+      )
+    )
+    // Before the row: a session in which nothing is committed by itself would not keep it.
+    yield* frame.session.restore
+    const millis = (yield* Clock.currentTimeMillis) - began
+    yield* record.change({ description: record.description, executionTime: millis, success: true })
+    return millis
+  })
+}
+
+/**
+ * What became of a migration that was applied.
+ *
+ * @since 0.1.1
+ * @category models
+ */
+export interface Executed {
+  readonly millis: number
+  /** What it changed of its session and could not be put back. */
+  readonly left: ReadonlyArray<string>
+}
+
+/** How long putting a session back may take when a migration did not end well. */
+const restoreLimit = "5 seconds"
+
+/**
+ * Runs one migration, and puts its session back whatever became of it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const execute = (
+  frame: Frame,
+  ready: Ready,
+  record: Entry
+): Effect.Effect<Executed, MigrationError, Needs> =>
+  Effect.gen(function*() {
+    yield* frame.access.watch(frame.session.hear)
+    const base = yield* frame.access.status
+    yield* frame.session.expect(ready.script?.known?.map(({ replaced }) => replaced.text) ?? [])
+    const millis = yield* (ready.transactional ? transactional : stepwise)(frame, ready, record).pipe(
+      Effect.onError(() =>
+        (base === "idle" ? rollback(frame) : Effect.void).pipe(
+          Effect.zipRight(frame.session.restore),
+          Effect.interruptible,
+          Effect.timeout(restoreLimit),
+          Effect.ignore
+        )
+      )
+    )
+    // The row is committed: what goes wrong now does not undo it.
+    const left = yield* Effect.catchAll(
+      frame.session.restore,
+      (error) => Effect.succeed([fromSqlError(error, frame.database).message])
+    )
+    return { millis, left }
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("SqlError", (cause) => Effect.fail(Failures.failAround(frame, ready, cause))),
+    Effect.withSpan("db.migration", { attributes: { "db.migration.script": ready.migration.script } })
+  )

@@ -1,0 +1,233 @@
+/**
+ * What is said of a migration that failed: what the server said, where it is in the file, what is left of it, what to do.
+ *
+ * @since 0.1.1
+ */
+import { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { DbError } from "../../DbError.js"
+import { fromSqlError, isDbError } from "../../DbError.js"
+import type { Frame, Ready } from "./Execute.js"
+import * as Errors from "./MigrationError.js"
+import type { MigrationError, MigrationReason } from "./MigrationError.js"
+import type { ReadyStatement, ServerPosition } from "./Script.js"
+import * as Scripts from "./Script.js"
+
+const stringField = (u: unknown, key: string): string | undefined => {
+  if (typeof u !== "object" || u === null || !(key in u)) {
+    return undefined
+  }
+  // Checked with `in`: some field of an error of a driver.
+  const value = (u as Record<string, unknown>)[key]
+  return typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined
+}
+
+/**
+ * @since 0.1.1
+ * @category errors
+ */
+export const reasonOf = (error: DbError): MigrationReason => {
+  if (error._tag === "QueryError") {
+    return error.reason === "Authorization" ? "Permission" : error.reason === "ReadOnly" ? "ReadOnly" : "Failed"
+  }
+  return error._tag === "ConnectionError" && error.reason === "ReadOnlyServer" ? "ReadOnly" : "Failed"
+}
+
+/**
+ * What the server said, in the parts of a {@link MigrationError}.
+ *
+ * @since 0.1.1
+ * @category errors
+ */
+export const serverParts = (error: DbError): Partial<Errors.Parts> => ({
+  reason: reasonOf(error),
+  outcome: error.outcome,
+  serverMessage: stringField(error.cause, "message") ?? error.message,
+  code: (error._tag === "TimeoutError" || error._tag === "ConnectionError" ? error.code : error.code) ??
+    stringField(error.cause, "code"),
+  detail: (error._tag === "QueryError" ? error.detail : undefined) ?? stringField(error.cause, "detail"),
+  hint: (error._tag === "QueryError" ? error.hint : undefined) ?? stringField(error.cause, "hint"),
+  cause: error.cause ?? error
+})
+
+const positionOf = (error: DbError): ServerPosition => {
+  const position = (error._tag === "QueryError" ? error.position : undefined) ??
+    Number(stringField(error.cause, "position") ?? Number.NaN)
+  const message = stringField(error.cause, "message") ?? ""
+  const line = stringField(error.cause, "lineNumber") ?? / at line (\d+)$/.exec(message)?.[1]
+  return {
+    position: Number.isNaN(position) ? undefined : position,
+    line: line === undefined ? undefined : Number(line),
+    near: /^near "(.+)": syntax error$/s.exec(message)?.[1]
+  }
+}
+
+/**
+ * @since 0.1.1
+ * @category errors
+ */
+export const advise = (error: DbError, ready: Ready, undone: boolean): string | undefined => {
+  const code = error._tag === "QueryError" ? error.code : undefined
+  const message = stringField(error.cause, "message") ?? ""
+  if (
+    ready.transactional &&
+    (code === "25001" || /cannot (VACUUM|change into wal mode) from within a transaction/i.test(message))
+  ) {
+    return "this statement cannot run in a transaction: put \"-- dblive: no-transaction\" at the beginning of a file that " +
+      "holds only such statements, and run again"
+  }
+  // PostgreSQL's word for its own limits: lock_not_available, query_canceled.
+  if (ready.transactional && /foreign_keys does nothing within a transaction/.test(error.message)) {
+    return "run this migration without a transaction, and begin one within it where foreign keys are off: " +
+      "{ effect: Effect.gen(function*() { yield* sql`PRAGMA foreign_keys = OFF`; yield* sql.withTransaction(...) }), " +
+      "transaction: false }"
+  }
+  const isLock = error._tag === "TimeoutError" ? error.phase === "Lock" : code === "55P03"
+  const isStatement = error._tag === "TimeoutError"
+    ? error.phase === "Statement"
+    : code === "57014" && /statement timeout/.test(message)
+  if (isLock || isStatement) {
+    return `${undone ? "nothing of this migration is left; " : ""}run again when there is less traffic, or raise the ` +
+      `${isLock ? "lockTimeout" : "statementTimeout"} of migrations`
+  }
+  if (error._tag === "TimeoutError") {
+    return `${
+      undone ? "nothing of this migration is left; " : ""
+    }raise the limit of the database's own configuration that ` +
+      "ran out, for the layer that runs migrations"
+  }
+  if (!undone) {
+    return "put right by hand what its statements left behind (an index that CREATE INDEX CONCURRENTLY could not finish is " +
+      "invalid: drop it), correct the file, run repair, then run again"
+  }
+  return reasonOf(error) === "Failed"
+    ? "nothing of this migration is left; correct the file and run again"
+    : undefined
+}
+
+/**
+ * @since 0.1.1
+ * @category errors
+ */
+export const failStatement = (
+  frame: Frame,
+  ready: Ready,
+  statement: ReadyStatement,
+  done: number
+) =>
+(error: DbError): Effect.Effect<never, MigrationError> =>
+  Scripts.failAt(ready.migration, Scripts.locate(statement, positionOf(error)), {
+    reason: "Failed",
+    database: frame.database,
+    problem: ready.transactional
+      ? "the statement failed; the migration was rolled back"
+      : `the statement failed; ${done} statement${done === 1 ? "" : "s"} before it stay${
+        done === 1 ? "s" : ""
+      } applied`,
+    ...serverParts(error),
+    // COMMIT was not sent: whatever became of the statement, nothing of it stays.
+    ...(ready.transactional ? { outcome: "RolledBack" } as const : {}),
+    advice: advise(error, ready, ready.transactional)
+  })
+
+/**
+ * An effect failed: with an error of its own, one of a database, or a defect.
+ *
+ * @since 0.1.1
+ * @category errors
+ */
+export const failEffect = (frame: Frame, ready: Ready, cause: Cause.Cause<unknown>): MigrationError => {
+  const failure = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
+  const error = failure instanceof SqlError
+    ? fromSqlError(failure, frame.database)
+    : isDbError(failure)
+    ? failure
+    : undefined
+  return Errors.make({
+    reason: "Failed",
+    database: frame.database,
+    script: ready.migration.script,
+    version: ready.migration.version,
+    problem: ready.transactional
+      ? "the effect failed; the migration was rolled back"
+      : "the effect failed; what it did before stays applied",
+    ...(error === undefined
+      ? { serverMessage: failure instanceof Error ? failure.message : String(failure), cause: failure }
+      : serverParts(error)),
+    outcome: ready.transactional ? "RolledBack" : "Unknown",
+    advice: error === undefined ? undefined : advise(error, ready, ready.transactional)
+  })
+}
+
+/**
+ * BEGIN, COMMIT or the history row failed: neither a statement nor the effect.
+ *
+ * @since 0.1.1
+ * @category errors
+ */
+export const failAround = (frame: Frame, ready: Ready, cause: SqlError): MigrationError => {
+  const error = fromSqlError(cause, frame.database)
+  return Errors.make({
+    database: frame.database,
+    script: ready.migration.script,
+    version: ready.migration.version,
+    problem: error.outcome === "Unknown"
+      ? "the migration ran, but whether it was committed is not known"
+      : "the migration could not be begun, recorded or committed",
+    ...serverParts(error),
+    reason: reasonOf(error),
+    advice: error.outcome === "Unknown" && ready.transactional
+      ? "run again: what was committed does not run twice, for its row was committed with it (status shows it)"
+      : advise(error, ready, ready.transactional)
+  })
+}
+
+/**
+ * A migration ended, and a transaction that it had begun did not.
+ *
+ * @since 0.1.1
+ * @category errors
+ */
+export const leftOpen = (
+  frame: Frame,
+  ready: Ready,
+  opener: ReadyStatement | undefined,
+  done: number
+): Effect.Effect<never, MigrationError> => {
+  // Where DDL commits what stands before it, a part of the transaction may be kept.
+  const isWhole = ready.transactional || (opener !== undefined && done <= 2 && frame.dialect !== "mysql")
+  const parts = {
+    reason: "Failed",
+    database: frame.database,
+    problem:
+      "the migration ended, and a transaction that it had begun was still open; what was done in it was rolled back",
+    outcome: isWhole ? "RolledBack" : "Unknown",
+    advice: ready.transactional
+      ? "give each BEGIN TRANSACTION its COMMIT, and run again"
+      : "end it with COMMIT, put right by hand what the statements before it left behind, run repair, then run again"
+  } as const
+  return opener === undefined
+    ? Effect.fail(Errors.make({ ...parts, script: ready.migration.script, version: ready.migration.version }))
+    : Scripts.failAt(ready.migration, opener, parts)
+}
+
+/**
+ * Rows refer to rows that are not there, and did not before the migration.
+ *
+ * @since 0.1.1
+ * @category errors
+ */
+export const brokenKeys = (frame: Frame, ready: Ready, broken: ReadonlyArray<string>): MigrationError =>
+  Errors.make({
+    reason: "Failed",
+    database: frame.database,
+    script: ready.migration.script,
+    version: ready.migration.version,
+    problem: `the migration switched foreign keys off and left rows without their parents (${broken.join("; ")}); ` +
+      "it was rolled back",
+    outcome: "RolledBack",
+    advice: "delete or correct those rows in the migration; what needs foreign keys on (ON DELETE CASCADE) goes into " +
+      "a migration of its own"
+  })

@@ -1,0 +1,165 @@
+/**
+ * Counts for one open database: as plain numbers, so that counting costs nothing, each mirrored into Effect's metric
+ * registry at the moment it changes, where all databases of the process that share a name add up.
+ */
+import * as Metric from "effect/Metric"
+import type * as MetricKey from "effect/MetricKey"
+import type * as MetricKeyType from "effect/MetricKeyType"
+import type { DbError } from "../../DbError.js"
+import {
+  errorType,
+  type PoolSnapshot,
+  type SlowStatement,
+  type Snapshot,
+  type TransactionOutcome
+} from "../../DbMetrics.js"
+import { DurationReservoir } from "./DurationReservoir.js"
+import * as keys from "./keys.js"
+
+/** How many slow statements are remembered. */
+const slowKept = 50
+
+const none: ReadonlyArray<never> = []
+
+export class MetricsRecorder {
+  private readonly metrics
+  private readonly failuresBy = new Map<string, Metric.Metric.Counter<number>>()
+  /** An error that is passed on, or given to several, is one failure. */
+  private readonly counted = new WeakSet<DbError>()
+  private readonly operations = new DurationReservoir()
+  readonly waits = new DurationReservoir()
+  private readonly uses = new DurationReservoir()
+  private readonly creations = new DurationReservoir()
+  private readonly slow: Array<SlowStatement> = []
+  private readonly failures: Record<string, number> = {}
+  private readonly transactions = { committed: 0, rolledBack: 0, unknown: 0 }
+  private opened = 0
+  private active = 0
+  private connectionFailures = 0
+  private retries = 0
+
+  constructor(private readonly name: string) {
+    this.metrics = {
+      operation: this.metric(keys.operationDuration),
+      create: this.metric(keys.createTime),
+      wait: this.metric(keys.waitTime),
+      use: this.metric(keys.useTime),
+      timeouts: this.metric(keys.connectionTimeouts),
+      creations: this.metric(keys.engineCreations),
+      opened: this.metric(keys.sessions),
+      retried: this.metric(keys.retries),
+      transactions: {
+        committed: this.metric(keys.tagged(keys.transactions, "outcome", "committed")),
+        rolledBack: this.metric(keys.tagged(keys.transactions, "outcome", "rolled_back")),
+        unknown: this.metric(keys.tagged(keys.transactions, "outcome", "unknown"))
+      }
+    }
+  }
+
+  private metric<Type extends MetricKeyType.MetricKeyType.Untyped>(key: MetricKey.MetricKey<Type>) {
+    return Metric.fromMetricKey(keys.tagged(key, keys.poolName, this.name))
+  }
+
+  /** Engines opened under this name by this process. */
+  get engineCreations(): number {
+    return this.metrics.creations.unsafeValue(none).count
+  }
+
+  engineCreated(): void {
+    this.metrics.creations.unsafeUpdate(1, none)
+  }
+
+  sessionOpened(): void {
+    this.opened++
+    this.active++
+    this.metrics.opened.unsafeUpdate(1, none)
+  }
+
+  sessionClosed(): void {
+    this.active--
+  }
+
+  statement(millis: number): void {
+    this.operations.add(millis)
+    this.metrics.operation.unsafeUpdate(millis / 1000, none)
+  }
+
+  slowStatement(statement: SlowStatement): void {
+    if (this.slow.length === slowKept) {
+      this.slow.pop()
+    }
+    this.slow.unshift(statement)
+  }
+
+  /** Returns whether it had not been counted before. */
+  failure(error: DbError): boolean {
+    if (this.counted.has(error)) {
+      return false
+    }
+    this.counted.add(error)
+    const type = errorType(error)
+    this.failures[type] = (this.failures[type] ?? 0) + 1
+    if (error._tag === "TimeoutError" && error.phase === "Acquire") {
+      this.metrics.timeouts.unsafeUpdate(1, none)
+    }
+    let metric = this.failuresBy.get(type)
+    if (metric === undefined) {
+      metric = this.metric(keys.tagged(keys.failures, "error.type", type))
+      this.failuresBy.set(type, metric)
+    }
+    metric.unsafeUpdate(1, none)
+    return true
+  }
+
+  /** One could not be opened, or was lost. */
+  connectionFailed(): void {
+    this.connectionFailures++
+  }
+
+  retry(): void {
+    this.retries++
+    this.metrics.retried.unsafeUpdate(1, none)
+  }
+
+  transaction(outcome: TransactionOutcome): void {
+    this.transactions[outcome]++
+    this.metrics.transactions[outcome].unsafeUpdate(1, none)
+  }
+
+  connectionCreated(millis: number): void {
+    this.creations.add(millis)
+    this.metrics.create.unsafeUpdate(millis / 1000, none)
+  }
+
+  waited(millis: number): void {
+    this.waits.add(millis)
+    this.metrics.wait.unsafeUpdate(millis / 1000, none)
+  }
+
+  used(millis: number): void {
+    this.uses.add(millis)
+    this.metrics.use.unsafeUpdate(millis / 1000, none)
+  }
+
+  /** @param immediate how many did not wait for a connection, and were not told of by `waited`. */
+  snapshot(pool: PoolSnapshot, immediate: number): Snapshot {
+    return {
+      database: this.name,
+      engineCreations: this.engineCreations,
+      sessions: { opened: this.opened, active: this.active },
+      statements: this.operations.count,
+      failures: { ...this.failures },
+      connectionFailures: this.connectionFailures,
+      retries: this.retries,
+      transactions: { ...this.transactions },
+      durations: {
+        operation: this.operations.durations(),
+        wait: this.waits.durations(immediate),
+        use: this.uses.durations(),
+        create: this.creations.durations()
+      },
+      slowStatements: [...this.slow],
+      pool
+    }
+  }
+}

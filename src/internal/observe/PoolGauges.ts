@@ -1,0 +1,92 @@
+/**
+ * The gauges of the open databases: read from their pools when somebody collects the metrics, so that they are exact at
+ * that moment and cost nothing between.
+ */
+import { globalValue } from "effect/GlobalValue"
+import type * as MetricHook from "effect/MetricHook"
+import type * as MetricKey from "effect/MetricKey"
+import * as MetricRegistry from "effect/MetricRegistry"
+import * as MetricState from "effect/MetricState"
+import type { PoolSnapshot } from "../../DbMetrics.js"
+import * as keys from "./keys.js"
+
+/** What the gauges of a database are read from. */
+export interface GaugeSource {
+  readonly pool: { readonly figures: PoolSnapshot }
+  readonly config: { readonly pool: { readonly minIdle: number } }
+  /** How many found a connection idle, so that they did not wait. */
+  readonly immediate: number
+}
+
+/**
+ * The registry that `Metric` writes to and every exporter reads. Effect hands it out to nobody, but keeps it as a global
+ * value under this name, for the case that its own module is loaded twice.
+ */
+const registry = globalValue(Symbol.for("effect/Metric/globalMetricRegistry"), () => MetricRegistry.make())
+
+/** The open databases of a name, which add up; and the waits of those that are closed, since a histogram only grows. */
+interface Named {
+  readonly sources: Set<GaugeSource>
+  immediate: number
+}
+
+/** In the whole process, as the registry is. */
+const byName = globalValue(Symbol.for("dblive/Gauges"), () => new Map<string, Named>())
+
+const gauges: ReadonlyArray<readonly [MetricKey.MetricKey.Gauge<number>, (source: GaugeSource) => number]> = [
+  [keys.tagged(keys.connectionCount, keys.connectionState, "idle"), ({ pool }) => pool.figures.idle],
+  [keys.tagged(keys.connectionCount, keys.connectionState, "used"), ({ pool }) => pool.figures.inUse],
+  [keys.connectionMax, ({ pool }) => pool.figures.capacity],
+  [keys.connectionIdleMax, ({ pool }) => pool.figures.size],
+  [keys.connectionIdleMin, ({ config }) => config.pool.minIdle],
+  [keys.pendingRequests, ({ pool }) => pool.figures.waiting]
+]
+
+const sum = (named: Named, read: (source: GaugeSource) => number): number => {
+  let total = 0
+  for (const source of named.sources) {
+    total += read(source)
+  }
+  return total
+}
+
+/** From now on the metric is asked, where it was told before. */
+const ask = <In, Out>(hook: MetricHook.MetricHook<In, Out>, get: (told: Out) => Out): void => {
+  const told = hook.get
+  Object.assign(hook, { get: () => get(told()) })
+}
+
+const make = (name: string): Named => {
+  const named: Named = { sources: new Set(), immediate: 0 }
+  for (const [key, read] of gauges) {
+    ask(registry.get(keys.tagged(key, keys.poolName, name)), () => MetricState.gauge(sum(named, read)))
+  }
+  // Whoever finds a connection idle does not come by any clock: that their wait was 0 is added here.
+  ask(registry.get(keys.tagged(keys.waitTime, keys.poolName, name)), (told) => {
+    const immediate = named.immediate + sum(named, (source) => source.immediate)
+    return immediate === 0 ? told : MetricState.histogram({
+      buckets: told.buckets.map(([boundary, count]) => [boundary, count + immediate] as const),
+      count: told.count + immediate,
+      min: 0,
+      max: told.count === 0 ? 0 : told.max,
+      sum: told.sum
+    })
+  })
+  return named
+}
+
+/** Reads the gauges of a database from this source until the returned function is called. */
+export const watch = (name: string, source: GaugeSource): () => void => {
+  let named = byName.get(name)
+  if (named === undefined) {
+    named = make(name)
+    byName.set(name, named)
+  }
+  const { sources } = named
+  sources.add(source)
+  return () => {
+    if (sources.delete(source)) {
+      named.immediate += source.immediate
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What spans say, in the words of OpenTelemetry's semantic conventions for databases, and in ours where they have none.
+ * Nothing here runs without a tracer.
+ */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import type * as Tracer from "effect/Tracer"
+import { type DbError, fromSqlError } from "../../DbError.js"
+import { errorType } from "../../DbMetrics.js"
+import type * as Driver from "../../driver/Driver.js"
+import type { Engine } from "../Engine.js"
+
+/** OpenTelemetry's attributes of a statement. Its name is a keyword, or nothing where the text begins otherwise. */
+export const describeStatement = (span: Tracer.Span, engine: Engine, text: string): void => {
+  for (const [key, value] of engine.spanAttributes) {
+    span.attribute(key, value)
+  }
+  span.attribute("db.query.text", text)
+  const operation = /^\s*([a-z]+)\b/i.exec(text)?.[1]
+  if (operation !== undefined) {
+    span.attribute("db.operation.name", operation.toUpperCase())
+  }
+}
+
+/** OpenTelemetry's attributes of a failed database call. */
+export const describeError = (span: Tracer.Span, error: unknown, database: string): void => {
+  if (typeof error !== "object" || error === null || !("_tag" in error)) {
+    return
+  }
+  // A failed statement fails with `SqlError`; a session's boundary with one of the three.
+  const typed = error._tag === "SqlError" ? fromSqlError(error as SqlError, database) : (error as DbError)
+  span.attribute("error.type", errorType(typed))
+  if (typed.code !== undefined) {
+    span.attribute("db.response.status_code", typed.code)
+  }
+}
+
+/** Ours, of a transaction that begins. */
+export const describeTransaction = (span: Tracer.Span, { isolation, readOnly }: Driver.BeginOptions): void => {
+  span.attribute("dblive.retries", 0)
+  if (isolation !== undefined) {
+    span.attribute("dblive.isolation", isolation)
+  }
+  if (readOnly !== undefined) {
+    span.attribute("dblive.read_only", readOnly)
+  }
+}
+
+/** A statement in a span of its own, which says how it failed. */
+export const inStatementSpan = <A, E, R>(
+  engine: Engine,
+  f: (span: Tracer.Span) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.useSpan(
+    "sql.execute",
+    { kind: "client", captureStackTrace: false },
+    (span) =>
+      Effect.tapError(Effect.suspend(() => f(span)), (error) =>
+        Effect.sync(() => describeError(span, error, engine.name)))
+  )

@@ -1,0 +1,113 @@
+/**
+ * Opens connections for a pool, apart from whoever asked for them: an interrupted waiter's connection goes to the next.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { ConnectionError, TimeoutError } from "../../DbError.js"
+import type { Fork } from "./DeadlineTimer.js"
+import type { ConnectionFactory } from "./PoolEntry.js"
+
+/** What the opener asks of its pool, and tells it. */
+export interface ConnectorCallbacks<C> {
+  /** Whether anybody still waits for what is being opened. */
+  readonly isWanted: () => boolean
+  readonly opened: (connection: C, millis: number) => void
+  /** One attempt has failed; others may follow. */
+  readonly failed: (error: ConnectionError | TimeoutError) => void
+  /** No attempt follows; without an error because it was stopped. */
+  readonly gaveUp: (error: ConnectionError | TimeoutError | undefined) => void
+  /** It is over, in either way, and the pool has been told how. */
+  readonly ended: () => void
+}
+
+export class Connector<C> {
+  /** How many connections are being opened. */
+  count = 0
+  /** Why the last attempt failed; forgotten with the next that succeeds. */
+  lastError: ConnectionError | TimeoutError | undefined = undefined
+  private readonly fibers = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+
+  constructor(
+    private readonly handling: ConnectionFactory<C>,
+    private readonly clock: Clock.Clock,
+    private readonly fork: Fork,
+    private readonly pool: ConnectorCallbacks<C>
+  ) {}
+
+  /** Opens one connection now, for the start of the layer; its failure is the caller's. */
+  readonly openOne: Effect.Effect<void, ConnectionError | TimeoutError> = Effect.suspend(() => {
+    this.count++
+    const started = this.clock.unsafeCurrentTimeMillis()
+    return Effect.uninterruptibleMask((restore) =>
+      restore(this.handling.open).pipe(
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            this.count--
+            if (Exit.isSuccess(exit)) {
+              this.opened(exit.value, started)
+            }
+          })
+        ),
+        Effect.asVoid
+      )
+    )
+  })
+
+  /** Opens one more, as often as the schedule says and somebody waits for it. */
+  open(): void {
+    this.count++
+    let started = this.clock.unsafeCurrentTimeMillis()
+    const attempt = Effect.suspend(() => {
+      started = this.clock.unsafeCurrentTimeMillis()
+      return this.handling.open
+    })
+    const opening = attempt.pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          this.lastError = error
+          this.pool.failed(error)
+        })
+      ),
+      Effect.retry({
+        schedule: this.handling.openSchedule,
+        while: (error) => error.isTransient && this.pool.isWanted()
+      })
+    )
+    // A driver may open without suspending, and then the fiber has ended before it is known here.
+    let done = false
+    let opener: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+    opener = this.fork(Effect.onExit(opening, (exit) =>
+      Effect.sync(() => {
+        this.count--
+        done = true
+        if (opener !== undefined) {
+          this.fibers.delete(opener)
+        }
+        if (Exit.isSuccess(exit)) {
+          this.opened(exit.value, started)
+        } else {
+          this.pool.gaveUp(Option.getOrUndefined(Cause.failureOption(exit.cause)))
+        }
+        this.pool.ended()
+      })))
+    if (!done) {
+      this.fibers.add(opener)
+    }
+  }
+
+  /** Stops what is being opened. */
+  stop(): void {
+    for (const opener of this.fibers) {
+      opener.unsafeInterruptAsFork(opener.id())
+    }
+  }
+
+  private opened(connection: C, started: number): void {
+    this.lastError = undefined
+    this.pool.opened(connection, this.clock.unsafeCurrentTimeMillis() - started)
+  }
+}

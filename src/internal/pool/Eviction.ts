@@ -1,0 +1,38 @@
+/**
+ * What becomes of a connection that nobody uses: how long it is kept, and when it is asked whether it still lives.
+ */
+import type * as DbConfig from "../../DbConfig.js"
+import type { PoolEntry } from "./PoolEntry.js"
+
+export class Eviction {
+  constructor(
+    private readonly settings: DbConfig.Pool,
+    /** How many connections are kept; those beyond are overflow. */
+    private readonly size: number
+  ) {}
+
+  /** How long an idle connection may be left alone, in milliseconds, where so many are open. */
+  rest(open: number): number {
+    const { keepalive } = this.settings
+    const limit = this.limit(open)
+    return keepalive === 0 ? limit : Math.min(limit, keepalive)
+  }
+
+  private limit(open: number): number {
+    const { idleTimeout, overflowIdle } = this.settings
+    return open > this.size ? overflowIdle : idleTimeout === 0 ? Infinity : idleTimeout
+  }
+
+  /** What is due for an idle connection: to be closed, to be pinged, or nothing until the given moment. */
+  due(entry: PoolEntry<unknown>, now: number, open: number): "close" | "ping" | number {
+    const { keepalive, minIdle } = this.settings
+    const until = open > minIdle ? Math.min(entry.expiresAt, entry.idleSince + this.limit(open)) : entry.expiresAt
+    if (now >= until) {
+      return "close"
+    }
+    if (keepalive === 0) {
+      return until
+    }
+    return now - entry.pingedAt >= keepalive ? "ping" : Math.min(until, entry.pingedAt + keepalive)
+  }
+}

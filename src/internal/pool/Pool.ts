@@ -1,0 +1,521 @@
+/**
+ * Lends connections. Knows no SQL.
+ *
+ * The state is plain data: a stack of idle slots (last in, first out: the warmest connection is used again and the
+ * rest may go), a queue of waiters (first come, first served), and counts. Every change is synchronous, so there is
+ * nothing to lock; what takes time (opening, validating, closing) is detached from whoever asked for it and comes
+ * back as a call. Each slot is in exactly one place at any time: idle, lent, or busy with itself.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import type * as DbConfig from "../../DbConfig.js"
+import type { ConnectionError, DbError, Holder, TimeoutError } from "../../DbError.js"
+import type { PoolSnapshot } from "../../DbMetrics.js"
+import { acquireTimeout, closed, cut, overloaded } from "../Refusal.js"
+import { settleLimit } from "../request/Deadline.js"
+import { ClosingConnections } from "./ClosingConnections.js"
+import { CoDel } from "./CoDel.js"
+import { Connector } from "./Connector.js"
+import type { DeadlineTimer, Fork } from "./DeadlineTimer.js"
+import { Eviction } from "./Eviction.js"
+import { type ConnectionFactory, PoolEntry, type Waiter } from "./PoolEntry.js"
+import { Shutdown } from "./Shutdown.js"
+import { WaitQueue } from "./WaitQueue.js"
+
+export class Pool<C> {
+  readonly slots = new Set<PoolEntry<C>>()
+  private readonly idle: Array<PoolEntry<C>> = []
+  private readonly line: WaitQueue<C>
+  private readonly opener: Connector<C>
+  private nextId = 1
+  /** Rises with each loss: slots of an older generation are validated before they are lent. */
+  private generation = 0
+  private readonly closing: Shutdown
+  private readonly goodbyes: ClosingConnections<C>
+  private readonly idleness: Eviction
+  inUse = 0
+  /** How often a connection was lent. */
+  lends = 0
+  invalidated = 0
+  timeouts = 0
+  /** When a wait last reached its limit. */
+  timedOutAt = -Infinity
+  readonly capacity: number
+  private readonly size: number
+  private readonly reserved: number
+
+  constructor(
+    readonly database: string,
+    private readonly settings: DbConfig.Pool,
+    capacity: { readonly size: number; readonly total: number; readonly reserved: number },
+    private readonly handling: ConnectionFactory<C>,
+    private readonly clock: Clock.Clock,
+    private readonly alarm: DeadlineTimer,
+    fork: Fork,
+    /** Uniform in [0, 1): for the jitter of lifetimes. */
+    private readonly random: () => number
+  ) {
+    this.size = capacity.size
+    this.capacity = capacity.total
+    this.reserved = capacity.reserved
+    this.line = new WaitQueue(database, settings.shedding === undefined ? undefined : new CoDel(settings.shedding))
+    this.idleness = new Eviction(settings, capacity.size)
+    this.closing = new Shutdown({
+      refuse: () => {
+        this.line.drain((waiter) => waiter.onRefused(closed(database)))
+        this.opener.stop()
+        for (const entry of this.idle.splice(0)) {
+          this.retire(entry, true)
+        }
+      },
+      isDrained: () => this.slots.size === 0 && this.goodbyes.size === 0 && this.opener.count === 0,
+      cut: (limit, how) => this.cutAll(limit, how)
+    })
+    this.goodbyes = new ClosingConnections(handling, clock, alarm, () => this.closing.check())
+    this.opener = new Connector(handling, clock, fork, {
+      isWanted: () => this.line.size > 0 && this.closing.isOpen,
+      opened: (connection, millis) => this.opened(connection, millis),
+      failed: (error) => {
+        handling.onOpenFailed(error)
+        this.line.refuse((waiter) => waiter.failFast, () => error)
+      },
+      gaveUp: (error) => {
+        if (error !== undefined) {
+          // Everybody would meet the same refusal; a transient one has exhausted its schedule.
+          this.line.drain((waiter) => waiter.onRefused(error))
+        }
+        this.replace()
+      },
+      ended: () => this.closing.check()
+    })
+  }
+
+  // ---------------------------------------------------------------------------
+  // taking and giving
+  // ---------------------------------------------------------------------------
+
+  /** An idle connection that may be lent as it is; `undefined` means: `take`. */
+  tryTake(now: number): PoolEntry<C> | undefined {
+    const entry = this.idle[this.idle.length - 1]
+    if (
+      entry === undefined || this.line.head !== undefined || entry.generation !== this.generation ||
+      now - entry.idleSince >= this.settings.validateAfter || now >= entry.expiresAt || !this.closing.isOpen
+    ) {
+      return undefined
+    }
+    this.idle.pop()
+    this.lend(entry, now)
+    return entry
+  }
+
+  /** Serves the waiter at once, or lets it wait. One of its two callbacks is called, exactly once, unless `leave`. */
+  take(waiter: Waiter<C>): void {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    waiter.waitingSince = now
+    if (!this.closing.isOpen) {
+      return waiter.onRefused(closed(this.database))
+    }
+    const entry = this.tryTake(now)
+    if (entry !== undefined) {
+      return waiter.onSlot(entry)
+    }
+    if (this.idle.length === 0) {
+      const refusal = this.refusal(waiter, now)
+      if (refusal !== undefined) {
+        return waiter.onRefused(refusal)
+      }
+    }
+    this.line.enter(waiter)
+    this.alarm.at(waiter.waitDeadline)
+    this.serveWaiters(now)
+  }
+
+  /** Takes a waiter out of the line (its fiber was interrupted). A connection being opened for it goes to the next. */
+  leave(waiter: Waiter<C>): void {
+    this.line.leave(waiter)
+  }
+
+  /** Gives a clean connection back. */
+  give(entry: PoolEntry<C>): void {
+    if (entry.state === "gone") {
+      return
+    }
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.returned(entry, now)
+    if (
+      this.settings.validateAfter === 0 && this.line.head !== undefined && this.closing.isOpen &&
+      now < entry.expiresAt && !this.handling.isLost(entry.connection)
+    ) {
+      // Always asked, also on the way from one borrower straight to the next.
+      this.validate(entry, now)
+    } else {
+      this.place(entry, now)
+    }
+  }
+
+  /** Keeps a returned slot back while it is being cleaned; `give` or `discard` follows. */
+  setBusy(entry: PoolEntry<C>, limit: number): void {
+    if (entry.state !== "lent") {
+      return
+    }
+    const now = this.clock.unsafeCurrentTimeMillis()
+    this.returned(entry, now)
+    entry.deadline = now + limit
+    this.alarm.at(entry.deadline)
+  }
+
+  /** Closes a connection that must not be lent again. */
+  discard(entry: PoolEntry<C>, graceful: boolean): void {
+    if (entry.state === "gone") {
+      return
+    }
+    if (entry.state === "lent") {
+      this.returned(entry, this.clock.unsafeCurrentTimeMillis())
+    } else if (entry.state === "idle") {
+      this.idle.splice(this.idle.indexOf(entry), 1)
+    }
+    this.invalidated++
+    if (!graceful) {
+      // It did not answer, or could not be cleaned, and was dropped: that may have befallen the others too.
+      this.generation++
+    }
+    this.retire(entry, graceful)
+    this.replace()
+  }
+
+  /** A connection broke: whatever broke it may have broken the others, so they are validated before they are lent. */
+  lost(entry: PoolEntry<C>): void {
+    this.generation++
+    // A lent or busy slot is discarded by whoever has it, when its request has failed.
+    if (entry.state === "idle") {
+      this.discard(entry, false)
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // opening and closing
+  // ---------------------------------------------------------------------------
+
+  /** Opens one connection now, for the start of the layer; its failure is the caller's. */
+  get openOne(): Effect.Effect<void, ConnectionError | TimeoutError> {
+    return this.opener.openOne
+  }
+
+  /** Refuses new borrowers, waits for the present ones up to the limit, cuts the rest. True when none was cut. */
+  close(limit: number): Effect.Effect<boolean> {
+    return this.closing.run(limit)
+  }
+
+  private cutAll(limit: number, how: "stop" | "drop"): void {
+    for (const entry of [...this.slots]) {
+      entry.borrower?.onCut(cut(this.database, limit), how)
+      if (entry.borrower === undefined || how === "drop") {
+        this.retire(entry, false)
+      }
+    }
+    if (how === "drop") {
+      this.goodbyes.dropAll()
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // looking
+  // ---------------------------------------------------------------------------
+
+  get figures(): PoolSnapshot {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    return {
+      size: this.size,
+      capacity: this.capacity,
+      open: this.slots.size,
+      idle: this.idle.length,
+      inUse: this.inUse,
+      opening: this.opener.count,
+      waiting: this.line.size,
+      overflow: Math.max(this.slots.size - this.size, 0),
+      invalidated: this.invalidated,
+      timeouts: this.timeouts,
+      longestWaitMillis: this.line.head === undefined ? 0 : now - this.line.head.waitingSince
+    }
+  }
+
+  get holders(): ReadonlyArray<Holder> {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    const holders: Array<Holder> = []
+    for (const entry of this.slots) {
+      if (entry.borrower !== undefined) {
+        holders.push(entry.borrower.describe(now))
+      }
+    }
+    return holders
+  }
+
+  // ---------------------------------------------------------------------------
+  // transitions
+  // ---------------------------------------------------------------------------
+
+  private lend(entry: PoolEntry<C>, now: number): void {
+    entry.state = "lent"
+    entry.lentAt = now
+    entry.deadline = Infinity
+    entry.leakReported = false
+    this.inUse++
+    this.lends++
+    if (this.settings.leakThreshold > 0) {
+      this.alarm.at(now + this.settings.leakThreshold)
+    }
+  }
+
+  private returned(entry: PoolEntry<C>, now: number): void {
+    if (entry.state === "lent") {
+      this.inUse--
+      if (entry.leakReported) {
+        this.handling.onLeakReturned(entry, now - entry.lentAt)
+      }
+    }
+    entry.state = "busy"
+    entry.borrower = undefined
+    entry.deadline = Infinity
+    entry.queueDeadline = Infinity
+  }
+
+  /** A clean slot finds its place: the first waiter, the idle stack, or the door. */
+  private place(entry: PoolEntry<C>, now: number, idleSince = now): void {
+    if (!this.closing.isOpen || this.handling.isLost(entry.connection) || now >= entry.expiresAt) {
+      this.retire(entry, true)
+      this.replace()
+      return
+    }
+    entry.generation = this.generation
+    entry.idleSince = idleSince
+    // Shed first, so that a connection is not handed to somebody who is told to go.
+    const waiter = this.line.next(now, this.slots.size > this.capacity)
+    if (waiter !== undefined) {
+      this.lend(entry, now)
+      waiter.onSlot(entry)
+      return
+    }
+    if (this.slots.size > this.capacity) {
+      // Opened on the reserved place; nobody else may use it.
+      this.retire(entry, true)
+      return
+    }
+    entry.state = "idle"
+    entry.pingedAt = now
+    this.idle.push(entry)
+    this.alarm.at(now + this.idleness.rest(this.slots.size))
+  }
+
+  /** Asks the connection whether it lives. It then goes to the first waiter, who need not be the one it was asked for. */
+  private validate(entry: PoolEntry<C>, now: number, idleSince?: number): void {
+    entry.state = "busy"
+    entry.deadline = now + settleLimit
+    this.alarm.at(entry.deadline)
+    let answered = false
+    this.handling.validate(entry.connection, (alive) => {
+      // The deadline may have retired the slot meanwhile.
+      if (answered || entry.state !== "busy") {
+        return
+      }
+      answered = true
+      entry.deadline = Infinity
+      if (alive) {
+        this.place(entry, this.clock.unsafeCurrentTimeMillis(), idleSince)
+      } else {
+        this.invalid(entry)
+      }
+    })
+  }
+
+  private invalid(entry: PoolEntry<C>): void {
+    this.generation++
+    this.invalidated++
+    this.retire(entry, false)
+    this.serveWaiters(this.clock.unsafeCurrentTimeMillis())
+  }
+
+  /** Looks for connections for those who wait: idle ones first (validated where they must be), then new ones. */
+  private serveWaiters(now: number): void {
+    // What is being opened is not counted: it may take long or never come, and an idle connection is here.
+    while (this.idle.length > 0 && this.line.size > this.becoming()) {
+      const entry = this.idle[this.idle.length - 1]!
+      this.idle.pop()
+      entry.state = "busy"
+      if (now >= entry.expiresAt || this.handling.isLost(entry.connection)) {
+        this.invalidated++
+        this.retire(entry, true)
+      } else if (entry.generation !== this.generation || now - entry.idleSince >= this.settings.validateAfter) {
+        this.validate(entry, now)
+      } else {
+        this.place(entry, now)
+      }
+    }
+    this.replace()
+  }
+
+  /** Opens connections for those who wait and are not served by what is on its way. */
+  private replace(): void {
+    const used = this.slots.size + this.opener.count
+    // A full pool is the common case under load, and then the line may be long: it is not walked in vain.
+    if (used >= this.capacity && (this.line.reserved === 0 || used >= this.capacity + this.reserved)) {
+      return
+    }
+    for (let waiter = this.line.head; waiter !== undefined; waiter = this.line.after(waiter)) {
+      if (this.opener.count + this.becoming() >= this.line.size || !this.closing.isOpen) {
+        return
+      }
+      if (this.canGrow(waiter)) {
+        this.opener.open()
+      }
+    }
+  }
+
+  private canGrow(waiter: Waiter<C>): boolean {
+    const limit = this.capacity + (waiter.reserved ? this.reserved : 0)
+    return this.slots.size + this.opener.count < limit
+  }
+
+  /** Slots that are being validated or cleaned: each will serve a waiter, or `replace` is called. */
+  private becoming(): number {
+    let count = 0
+    if (this.slots.size !== this.idle.length + this.inUse) {
+      for (const entry of this.slots) {
+        if (entry.state === "busy" && entry.deadline !== Infinity) {
+          count++
+        }
+      }
+    }
+    return count
+  }
+
+  private opened(connection: C, millis: number): void {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    const life = this.settings.maxLifetime
+    const entry = new PoolEntry(
+      this.nextId++,
+      connection,
+      now,
+      // Up to 10 % less, so that connections opened together are not replaced together.
+      life === 0 ? Infinity : now + life * (1 - 0.1 * this.random()),
+      this.generation
+    )
+    this.slots.add(entry)
+    this.handling.onOpened(entry, millis)
+    this.place(entry, now)
+  }
+
+  private retire(entry: PoolEntry<C>, graceful: boolean): void {
+    if (entry.state === "gone") {
+      if (!graceful) {
+        this.goodbyes.drop(entry)
+      }
+      return
+    }
+    if (entry.state === "lent") {
+      this.inUse--
+    }
+    entry.state = "gone"
+    entry.borrower = undefined
+    this.slots.delete(entry)
+    this.goodbyes.say(entry, graceful)
+  }
+
+  // ---------------------------------------------------------------------------
+  // time
+  // ---------------------------------------------------------------------------
+
+  /** Looks through every limit and returns the next moment at which one runs out. */
+  ring(now: number): number {
+    let next = Infinity
+    const soon = (time: number) => {
+      if (time < next) {
+        next = time
+      }
+    }
+    this.line.refuse((waiter) => {
+      if (waiter.waitDeadline > now) {
+        soon(waiter.waitDeadline)
+        return false
+      }
+      return true
+    }, (waiter) => {
+      this.timeouts++
+      this.timedOutAt = now
+      // With no connection at all, the failure to open one is the better explanation.
+      return this.slots.size === 0 && this.opener.lastError !== undefined
+        ? this.opener.lastError
+        : acquireTimeout(this, waiter, now, `no connection became free within ${waiter.waitLimit} ms`)
+    })
+    for (const entry of [...this.slots]) {
+      this.ringSlot(entry, now, soon)
+    }
+    this.goodbyes.ring(now, soon)
+    return next
+  }
+
+  private ringSlot(entry: PoolEntry<C>, now: number, soon: (time: number) => void): void {
+    const { leakThreshold } = this.settings
+    switch (entry.state) {
+      case "lent": {
+        entry.ring(now, soon)
+        if (leakThreshold > 0 && !entry.leakReported) {
+          if (now - entry.lentAt < leakThreshold || entry.borrower === undefined) {
+            soon(entry.lentAt + leakThreshold)
+          } else if (this.handling.isKept(entry)) {
+            // It may stay behind when what it was held for is given back.
+            soon(now + leakThreshold)
+          } else {
+            entry.leakReported = true
+            this.handling.onLeak(entry, entry.borrower.describe(now))
+          }
+        }
+        return
+      }
+      case "busy": {
+        if (entry.deadline > now) {
+          return soon(entry.deadline)
+        }
+        // It never answered: whatever swallowed it may have swallowed the other idle ones too.
+        for (const other of this.idle.splice(0)) {
+          this.invalidated++
+          this.retire(other, false)
+        }
+        return this.invalid(entry)
+      }
+      case "idle": {
+        const due = this.idleness.due(entry, now, this.slots.size)
+        if (typeof due === "number") {
+          return soon(due)
+        }
+        this.idle.splice(this.idle.indexOf(entry), 1)
+        entry.state = "busy"
+        // Pinged, it stays as idle as it was, so that `idleTimeout` still finds it; if somebody comes meanwhile, the answer
+        // serves as validation.
+        return due === "close" ? this.retire(entry, true) : this.validate(entry, now, entry.idleSince)
+      }
+      case "gone":
+        return
+    }
+  }
+
+  /** Why this waiter may not even wait. */
+  private refusal(waiter: Waiter<C>, now: number): DbError | undefined {
+    if (this.line.size >= this.settings.maxWaiters && !waiter.reserved) {
+      return overloaded(this.database, `${this.line.size} already wait for a connection (maxWaiters)`)
+    }
+    if (
+      !this.canGrow(waiter) && this.opener.count === 0 && this.line.isDeadlock(this.slots, waiter)
+    ) {
+      this.timeouts++
+      this.timedOutAt = now
+      return acquireTimeout(
+        this,
+        waiter,
+        now,
+        "every connection is held by a fiber that itself waits for one, so none can ever become free: " +
+          "use the session that is open already, or make the pool larger"
+      )
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What the pool lends, to whom, and what it must be told about connections.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type { ConnectionError, DbError, Holder, TimeoutError } from "../../DbError.js"
+import type { AnyFiber } from "../fiber/Caller.js"
+import type { FifoNode } from "./FifoQueue.js"
+
+/** What the pool must be told about its connections. */
+export interface ConnectionFactory<C> {
+  readonly open: Effect.Effect<C, ConnectionError | TimeoutError>
+  /** Back-off between attempts to open, while somebody waits. */
+  readonly openSchedule: Schedule.Schedule<unknown, ConnectionError | TimeoutError>
+  readonly isLost: (connection: C) => boolean
+  /** Answers whether the connection is alive. May answer at once. */
+  readonly validate: (connection: C, answer: (alive: boolean) => void) => void
+  /** Closes: `graceful` says goodbye first. Calls `done` when the server can know of it. */
+  readonly retire: (connection: C, graceful: boolean, done: () => void) => void
+  readonly onOpened: (entry: PoolEntry<C>, millis: number) => void
+  readonly onOpenFailed: (error: ConnectionError | TimeoutError) => void
+  /** Whether a slot that is held for long is meant to be. */
+  readonly isKept: (entry: PoolEntry<C>) => boolean
+  readonly onLeak: (entry: PoolEntry<C>, holder: Holder) => void
+  readonly onLeakReturned: (entry: PoolEntry<C>, heldFor: number) => void
+}
+
+/** Who uses a lent slot. */
+export interface Borrower {
+  readonly describe: (now: number) => Holder
+  /** The limit that the slot's `deadline` stood for has run out. */
+  readonly onDeadline: (now: number) => void
+  /** The same of the slot's `queueDeadline`; only who sets it has to answer for it. */
+  readonly onQueueDeadline?: (now: number) => void
+  /** Whether it says of itself that it holds the slot for as long as its program lasts. */
+  readonly isKept?: boolean
+  /** Whether this fiber, and nobody else, can give it back. */
+  readonly isHeldBy?: (fiber: AnyFiber) => boolean
+  /**
+   * The pool is closing and does not wait any longer. `stop`: stop what runs on the server, and let go of the connection
+   * as soon as it has stopped. `drop`: at once, because even that took too long.
+   */
+  readonly onCut: (error: TimeoutError, how: "stop" | "drop") => void
+}
+
+/** One connection and where it stands. */
+export class PoolEntry<C> {
+  /** `busy`: validating, resetting or settling; not lent to anybody, and not to be lent. */
+  state: "idle" | "lent" | "busy" | "gone" = "busy"
+  borrower: Borrower | undefined = undefined
+  lentAt = 0
+  idleSince = 0
+  pingedAt = 0
+  /** When `borrower.onDeadline` (lent) or giving up (busy) is due. */
+  deadline = Infinity
+  /** When `borrower.onQueueDeadline` is due: somebody's wait for the borrower's connection is over. */
+  queueDeadline = Infinity
+  leakReported = false
+  constructor(
+    readonly id: number,
+    readonly connection: C,
+    readonly openedAt: number,
+    readonly expiresAt: number,
+    public generation: number
+  ) {}
+
+  /** Tells its borrower which limits have run out. */
+  ring(now: number, soon: (time: number) => void): void {
+    if (this.deadline <= now) {
+      this.deadline = Infinity
+      this.borrower?.onDeadline(now)
+    }
+    soon(this.deadline)
+    if (this.queueDeadline <= now) {
+      this.queueDeadline = Infinity
+      this.borrower?.onQueueDeadline?.(now)
+    }
+    soon(this.queueDeadline)
+  }
+}
+
+/** Somebody who wants a connection. */
+export interface Waiter<C> extends FifoNode {
+  waitingSince: number
+  /** When waiting ends, in the clock's milliseconds. */
+  readonly waitDeadline: number
+  /** The limit that `waitDeadline` stands for, in milliseconds, for the error. */
+  readonly waitLimit: number
+  /** May use the reserved place beyond the pool's capacity: health checks, and the one writer of SQLite. */
+  readonly reserved: boolean
+  /** Does not outwait failing openings. */
+  readonly failFast: boolean
+  /** Whether the asking fiber holds this slot already, and cannot give it back while it waits. */
+  readonly holds: (entry: PoolEntry<C>) => boolean
+  readonly onSlot: (entry: PoolEntry<C>) => void
+  readonly onRefused: (error: DbError) => void
+}

@@ -1,0 +1,67 @@
+/**
+ * The end of a pool: nobody is let in, those who are in are waited for, and what does not end in time is cut.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { settleLimit } from "../request/Deadline.js"
+
+export class Shutdown {
+  private state: "open" | "draining" | "closed" = "open"
+  private onDrained: (() => void) | undefined = undefined
+
+  constructor(
+    private readonly pool: {
+      /** Refuses those who wait, and closes what nobody uses. */
+      readonly refuse: () => void
+      /** Whether nothing is open any more, or being opened. */
+      readonly isDrained: () => boolean
+      /** Ends those who are in: `stop` what they run on the server, or `drop` their connections at once. */
+      readonly cut: (limit: number, how: "stop" | "drop") => void
+    }
+  ) {}
+
+  get isOpen(): boolean {
+    return this.state === "open"
+  }
+
+  /** To be called when something has ended. */
+  check(): void {
+    if (this.state !== "open" && this.pool.isDrained()) {
+      const drained = this.onDrained
+      this.onDrained = undefined
+      drained?.()
+    }
+  }
+
+  /** Waits up to the limit, in milliseconds. True when nobody was cut. */
+  run(limit: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (this.state === "closed") {
+        return Effect.succeed(true)
+      }
+      this.state = "draining"
+      this.pool.refuse()
+      const drained = Effect.async<void>((resume) => {
+        this.onDrained = () => resume(Effect.void)
+        this.check()
+      })
+      // Lent connections are waited for; then what is still out is cut and only its sockets are waited for.
+      // Finalizers run where interruption is masked, and a wait that cannot be interrupted cannot be limited.
+      const wait = Effect.interruptible(drained)
+      return wait.pipe(
+        Effect.timeoutOption(limit),
+        Effect.flatMap((done) => {
+          const clean = Option.isSome(done)
+          if (!clean) {
+            this.pool.cut(limit, "stop")
+          }
+          return Effect.as(Effect.timeoutOption(wait, settleLimit), clean)
+        }),
+        Effect.ensuring(Effect.sync(() => {
+          this.state = "closed"
+          this.pool.cut(limit, "drop")
+        }))
+      )
+    })
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Those who wait for a connection of a pool: first come, first served; shed where that is set.
+ */
+import type { DbError } from "../../DbError.js"
+import { overloaded } from "../Refusal.js"
+import type { CoDel } from "./CoDel.js"
+import { FifoQueue } from "./FifoQueue.js"
+import type { PoolEntry, Waiter } from "./PoolEntry.js"
+
+export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
+  /** How many of them may use the reserved place. */
+  reserved = 0
+
+  constructor(
+    private readonly database: string,
+    private readonly shedding: CoDel | undefined
+  ) {
+    super()
+  }
+
+  override enter(waiter: Waiter<C>): void {
+    super.enter(waiter)
+    if (waiter.reserved) {
+      this.reserved++
+    }
+  }
+
+  override leave(waiter: Waiter<C>): void {
+    if (waiter.line !== undefined) {
+      super.leave(waiter)
+      if (waiter.reserved) {
+        this.reserved--
+      }
+    }
+  }
+
+  /** The waiter whose turn it is; those who are shed are told so on the way. */
+  next(now: number, onReservedPlace: boolean): Waiter<C> | undefined {
+    for (let waiter = this.head; waiter !== undefined;) {
+      const following: Waiter<C> | undefined = this.after(waiter)
+      if (!onReservedPlace || waiter.reserved) {
+        this.leave(waiter)
+        const shed = this.shedding?.judge(now - waiter.waitingSince, now)
+        if (shed === undefined) {
+          return waiter
+        }
+        waiter.onRefused(overloaded(this.database, shed))
+      }
+      waiter = this.stillHere(following)
+    }
+    return undefined
+  }
+
+  /** Refuses those whom the predicate finds. */
+  refuse(isRefused: (waiter: Waiter<C>) => boolean, why: (waiter: Waiter<C>) => DbError): void {
+    for (let waiter = this.head; waiter !== undefined;) {
+      const following: Waiter<C> | undefined = this.after(waiter)
+      if (isRefused(waiter)) {
+        this.leave(waiter)
+        waiter.onRefused(why(waiter))
+      }
+      waiter = this.stillHere(following)
+    }
+  }
+
+  /** Whom to go on with: somebody who was told that he is refused may have let go of what the following one waited for. */
+  private stillHere(following: Waiter<C> | undefined): Waiter<C> | undefined {
+    return following === undefined || following.line !== undefined ? following : this.head
+  }
+
+  /** Whether no slot can come back: each is held by a fiber that waits here for another. */
+  isDeadlock(slots: ReadonlySet<PoolEntry<C>>, asking: Waiter<C>): boolean {
+    let holdsOne = false
+    for (const entry of slots) {
+      holdsOne ||= entry.state === "lent" && asking.holds(entry)
+    }
+    if (!holdsOne) {
+      // Nearly nobody who waits holds anything, and then the line is not walked.
+      return false
+    }
+    for (const entry of slots) {
+      if (entry.state !== "lent" || !(asking.holds(entry) || this.isHeld(entry))) {
+        return false
+      }
+    }
+    return true
+  }
+
+  private isHeld(entry: PoolEntry<C>): boolean {
+    for (let waiter = this.head; waiter !== undefined; waiter = this.after(waiter)) {
+      if (waiter.holds(entry)) {
+        return true
+      }
+    }
+    return false
+  }
+}

@@ -1,0 +1,308 @@
+/**
+ * One piece of work on a connection: a statement, a fetch, a COMMIT. It knows how to be stopped, by an interrupt or by
+ * its limit, and ends only when nothing of it is left on the connection: neither its answer nor its cancel.
+ */
+import type * as Clock from "effect/Clock"
+import type * as DbConfig from "../../DbConfig.js"
+import { ConnectionError, type DbError, type Outcome, QueryError, TimeoutError } from "../../DbError.js"
+import type * as Driver from "../../driver/Driver.js"
+import type { AnyFiber } from "../fiber/Caller.js"
+import type { MetricsRecorder } from "../observe/MetricsRecorder.js"
+import type { DeadlineTimer } from "../pool/DeadlineTimer.js"
+import type { Pool } from "../pool/Pool.js"
+import type { PoolEntry } from "../pool/PoolEntry.js"
+import type { WriteLock } from "../session/WriteLock.js"
+import { type Deadline, settleLimit } from "./Deadline.js"
+
+/** What every room of the engine stands on. */
+export interface EngineContext {
+  readonly name: string
+  readonly config: DbConfig.DbConfig
+  readonly driver: Driver.Driver
+  readonly pool: Pool<Driver.Connection>
+  readonly writeLock: WriteLock | undefined
+  readonly clock: Clock.Clock
+  readonly alarm: DeadlineTimer
+  readonly metrics: MetricsRecorder
+  /** Whether a statement would write, for a database with one writer. */
+  readonly writes: (text: string) => boolean
+  /** A failure that is given to the program. */
+  readonly failed: (error: DbError, fiber: AnyFiber | undefined) => void
+  /** A statement outside any session has changed the state of its connection, which is cleaned for it. */
+  readonly leftBehind: (text: string, fiber: AnyFiber) => void
+  readonly onStatement: (work: Request, error: DbError | undefined, millis: number) => void
+}
+
+export abstract class Request {
+  private phase: "new" | "running" | "stopping" | "done" = "new"
+  private reason: DbError | undefined = undefined
+  private cancelPending = false
+  /** Stopped because nobody waits for it any more. */
+  private cancelled = false
+  private answered = false
+  private error: DbError | undefined = undefined
+  private value: unknown = undefined
+  private startedAt = 0n
+  /** The limit that comes first: its own, or that of the deadline around it. */
+  private binding = 0
+  private entry: PoolEntry<Driver.Connection> | undefined = undefined
+
+  constructor(
+    readonly engine: EngineContext,
+    /** The statement's limit in milliseconds; 0 for none. */
+    readonly limit: number,
+    /** A moment that bounds this and other work. */
+    readonly deadline: Deadline | undefined
+  ) {}
+
+  /** `open`: opens a cursor; `cursor`: goes on with one; `control`: what dblive says on its own behalf. */
+  abstract readonly kind: "statement" | "open" | "control" | "cursor"
+  /** The statement's text, for reports. */
+  abstract readonly text: string | undefined
+  /** How many statements it is. */
+  statements = 1
+  /** The fiber that asked for it, where it is known. */
+  abstract readonly fiber: AnyFiber | undefined
+  /** The session in which it runs. */
+  abstract readonly session: { readonly number: number } | undefined
+  /** Sends it. */
+  protected abstract launch(connection: Driver.Connection, done: Driver.Done<unknown>): void
+  /** It has ended and left the connection: called exactly once after `run`. */
+  protected abstract ended(error: DbError | undefined, value: unknown): void
+
+  get isNew(): boolean {
+    return this.phase === "new"
+  }
+
+  get isRunning(): boolean {
+    return this.phase === "running" || this.phase === "stopping"
+  }
+
+  get isStopping(): boolean {
+    return this.phase === "stopping"
+  }
+
+  run(entry: PoolEntry<Driver.Connection>): void {
+    const { alarm, clock } = this.engine
+    this.entry = entry
+    this.phase = "running"
+    this.startedAt = clock.unsafeCurrentTimeNanos()
+    if (this.limit > 0 || this.deadline !== undefined) {
+      const now = clock.unsafeCurrentTimeMillis()
+      const own = this.limit > 0 ? now + this.limit : Infinity
+      const around = this.deadline === undefined ? Infinity : this.deadline.at
+      this.binding = around <= own ? this.deadline!.limit : this.limit
+      if (around <= now) {
+        return this.finish(this.timeout("NotSent"), undefined)
+      }
+      entry.deadline = Math.min(own, around)
+      alarm.at(entry.deadline)
+    }
+    try {
+      this.launch(entry.connection, (error, value) => this.answer(entry, error, value))
+    } catch (cause) {
+      // Behind the end it is no fault of the driver's.
+      if (!this.isRunning) throw cause
+      // Nothing is known of the connection any more, and nothing may answer.
+      this.drop(
+        new QueryError({
+          message:
+            `database "${this.engine.name}": a statement failed while it was sent, and its connection is dropped ` +
+            "for it. Look at the cause",
+          reason: "Unknown",
+          outcome: "Unknown",
+          database: this.engine.name,
+          ...(this.text === undefined ? {} : { statement: this.text }),
+          cause
+        })
+      )
+    }
+  }
+
+  private answer(entry: PoolEntry<Driver.Connection>, error: DbError | undefined, value: unknown): void {
+    if (this.phase === "running") {
+      entry.deadline = Infinity
+      this.finish(error === undefined ? undefined : this.asSet(error), value)
+    } else if (this.phase === "stopping" && !this.answered) {
+      this.answered = true
+      this.error = error
+      this.value = value
+      this.settle()
+    }
+  }
+
+  /** The server was given what was left of a limit when the statement began; people are told the limit that they set. */
+  private asSet(error: DbError): DbError {
+    return error._tag === "TimeoutError" && error.phase === "Statement" && error.limitMillis !== undefined &&
+        error.limitMillis < this.binding
+      ? new TimeoutError({
+        ...error,
+        message: error.message.replace(`${error.limitMillis} ms`, `${this.binding} ms`),
+        cause: error.cause,
+        limitMillis: this.binding
+      })
+      : error
+  }
+
+  /** The limit that was set when it ran has been reached. */
+  onDeadline(): void {
+    if (this.phase === "running") {
+      this.stop(this.timeout("Unknown"))
+    } else if (this.phase === "stopping") {
+      // The cancel led nowhere: the link is beyond use, and dropping it is what is left to do.
+      this.drop()
+    }
+  }
+
+  /** Bounds what runs now: nobody can wait for it any longer than it takes to settle it. */
+  hurry(): void {
+    const until = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
+    if (this.phase === "running" && until < this.entry!.deadline) {
+      this.binding = settleLimit
+      this.entry!.deadline = until
+      this.engine.alarm.at(until)
+    }
+  }
+
+  /** Stops it on the server. `ended` is called when that is settled. */
+  stop(reason: DbError | undefined): void {
+    if (this.phase !== "running") {
+      return
+    }
+    const entry = this.entry!
+    this.phase = "stopping"
+    this.reason = reason
+    this.cancelled = reason === undefined
+    this.cancelPending = true
+    entry.deadline = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
+    this.engine.alarm.at(entry.deadline)
+    entry.connection.cancel((error) => {
+      if (!this.cancelPending) {
+        return
+      }
+      this.cancelPending = false
+      if (error !== undefined && !this.answered) {
+        entry.connection.destroy()
+      }
+      this.settle()
+    })
+  }
+
+  /** Drops the link under it; it ends with the reason, where one is given. */
+  drop(reason?: DbError): void {
+    if (reason !== undefined) {
+      this.reason = reason
+      this.cancelled = false
+      if (this.phase === "running") {
+        this.phase = "stopping"
+      }
+    }
+    this.cancelPending = false
+    this.entry?.connection.destroy()
+    // A driver answers a destroyed request; should it not, nobody may wait for ever.
+    if (this.isRunning && !this.answered) {
+      this.answered = true
+      this.error = new ConnectionError({
+        message: `database "${this.engine.name}": the connection was dropped while a statement ran`,
+        reason: "Lost",
+        outcome: "Unknown",
+        database: this.engine.name
+      })
+    }
+    if (this.phase === "running") {
+      this.phase = "stopping"
+    }
+    this.settle()
+  }
+
+  private settle(): void {
+    if (this.phase !== "stopping" || this.cancelPending || !this.answered) {
+      return
+    }
+    this.entry!.deadline = Infinity
+    if (this.error === undefined) {
+      // The answer was faster than the cancel: it holds.
+      this.finish(undefined, this.value)
+    } else if (this.reason === undefined) {
+      this.finish(this.error, undefined)
+    } else {
+      this.finish(withOutcome(this.reason, this.error), undefined)
+    }
+  }
+
+  private finish(error: DbError | undefined, value: unknown): void {
+    // What an interrupt stopped did not fail.
+    const failure = this.cancelled ? undefined : error
+    this.phase = "done"
+    const millis = Number(this.engine.clock.unsafeCurrentTimeNanos() - this.startedAt) / 1e6
+    this.engine.onStatement(this, failure, millis)
+    this.ended(error, value)
+  }
+
+  private timeout(outcome: Outcome): TimeoutError {
+    const limit = this.binding
+    const what = outcome === "NotSent"
+      ? `the limit of ${limit} ms was reached before a statement was sent`
+      : `a statement ran longer than its limit of ${limit} ms and was stopped`
+    return new TimeoutError({
+      message: `database "${this.engine.name}": ${what}` + (this.text === undefined ? "" : `: ${excerpt(this.text)}`),
+      phase: "Statement",
+      outcome,
+      database: this.engine.name,
+      limitMillis: limit,
+      ...(this.text === undefined ? {} : { statement: this.text })
+    })
+  }
+}
+
+/** What became of the statement decides the outcome, not why it was stopped. */
+const withOutcome = (reason: DbError, error: DbError): DbError => {
+  if (error._tag === "QueryError" && error.reason === "CommitUnknown") {
+    return error
+  }
+  const known = { message: reason.message, outcome: error.outcome, cause: error.cause ?? error }
+  switch (reason._tag) {
+    case "TimeoutError":
+      return new TimeoutError({ ...reason, ...known })
+    case "ConnectionError":
+      return new ConnectionError({ ...reason, ...known })
+    case "QueryError":
+      return reason
+  }
+}
+
+/**
+ * Puts a connection back after use: at once when it is clean, after a reset when it is not, never when it cannot be
+ * cleaned. `done` is called when no lock of the borrower is left; cleaning goes on behind.
+ */
+export const recycle = (engine: EngineContext, entry: PoolEntry<Driver.Connection>, done: () => void): void => {
+  const { config, pool } = engine
+  const { connection } = entry
+  const policy = config.pool.resetOnReturn
+  if (connection.lost) {
+    pool.discard(entry, false)
+    return done()
+  }
+  const isOpen = connection.transaction !== "idle"
+  if (policy === "none" || (!isOpen && !connection.dirty && policy !== "discard")) {
+    pool.give(entry)
+    return done()
+  }
+  pool.setBusy(entry, settleLimit)
+  connection.reset(policy, (error) => {
+    if (error === undefined) {
+      pool.give(entry)
+    } else {
+      pool.discard(entry, false)
+    }
+    if (isOpen) {
+      done()
+    }
+  })
+  if (!isOpen) {
+    done()
+  }
+}
+
+/** A statement's text at a length that a message can bear. */
+export const excerpt = (text: string): string => text.length <= 200 ? text : `${text.slice(0, 197)}...`

@@ -1,0 +1,81 @@
+/**
+ * A list of statements on their way through a session: together, where the driver takes more than one at a time.
+ */
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import type { DbError } from "../../DbError.js"
+import type * as Driver from "../../driver/Driver.js"
+import type { Engine } from "../Engine.js"
+import { type AnyFiber, deadlineOf, isTraced } from "../fiber/Caller.js"
+import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
+import { transactionEndOf } from "../session/TransactionControl.js"
+import type { TransactionLevel } from "../session/TransactionLevel.js"
+import { answer, asRows, makeRequest } from "./execute.js"
+import { SessionRequest } from "./SessionRequest.js"
+
+/** A statement of a list: its text in the driver's dialect, and its parameters. */
+export type Listed = readonly [text: string, params: ReadonlyArray<unknown>]
+
+/** Whether these may travel together: nobody looks at each of them, and none of them can end the transaction. */
+const together = (engine: Engine, fiber: AnyFiber, level: TransactionLevel, list: ReadonlyArray<Listed>): boolean =>
+  level.session.connection.executeSome !== undefined && level.session.onText === undefined && !engine.isWatched &&
+  !isTraced(fiber) &&
+  level.options.readOnly !== true && list.every(([text]) => transactionEndOf(text, engine.driver.dialect) === undefined)
+
+/**
+ * Runs the statements of a list in this frame, each when the one before it has succeeded. `undefined` where they have to be
+ * run one by one.
+ */
+export const run = (
+  engine: Engine,
+  fiber: AnyFiber,
+  level: TransactionLevel,
+  list: ReadonlyArray<Listed>,
+  limit: number
+): Effect.Effect<ReadonlyArray<unknown>, DbError> | undefined => {
+  if (!together(engine, fiber, level, list)) {
+    return undefined
+  }
+  const { session } = level
+  const ask = { ...asRows, limit }
+  const answers: Array<unknown> = []
+  const breathe = yieldToEventLoop(engine)
+  const journey = Effect.suspend(() => {
+    const requests = list.slice(answers.length, answers.length + mostTogether)
+      .map(([text, params]) => makeRequest(engine, fiber, text, params, ask))
+    session.usedBy(fiber)
+    return answer(engine, fiber, (resume) => {
+      const request: SessionRequest = new SessionRequest(
+        level,
+        "statement",
+        requests[0],
+        (connection, begin, done) =>
+          // `together` has looked: a session keeps its connection.
+          connection.executeSome!(begun(requests, begin), (error, some) => {
+            request.statements = some.length + (error === undefined ? 0 : 1)
+            done(error, some)
+          }),
+        resume,
+        limit,
+        deadlineOf(fiber)
+      )
+      request.fiber = fiber
+      return request
+    }, identity)
+  })
+  return Effect.as(
+    Effect.whileLoop({
+      while: () => answers.length < list.length,
+      body: () => Effect.zipRight(breathe, journey),
+      // That is what `executeSome` answers with.
+      step: (some) => answers.push(...some as ReadonlyArray<unknown>)
+    }),
+    answers
+  )
+}
+
+/** How many are looked at for one journey. */
+const mostTogether = 256
+
+const begun = (requests: ReadonlyArray<Driver.Request>, begin: string | undefined): ReadonlyArray<Driver.Request> =>
+  begin === undefined ? requests : [{ ...requests[0]!, begin }, ...requests.slice(1)]

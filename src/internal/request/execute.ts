@@ -1,0 +1,264 @@
+/**
+ * How what a fiber asks for is run: in its frame, or on a connection of its own.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
+import type * as Tracer from "effect/Tracer"
+import type { DbError } from "../../DbError.js"
+import type * as Driver from "../../driver/Driver.js"
+import { disableInterruption, enableInterruption } from "../effect/FiberState.js"
+import type { Engine } from "../Engine.js"
+import { type AnyFiber, deadlineOf, isTraced } from "../fiber/Caller.js"
+import { levelOf, type Restore } from "../fiber/FiberContext.js"
+import { matchCause } from "../fiber/matchCause.js"
+import { audited } from "../observe/Audit.js"
+import { appendComment } from "../observe/sqlcommenter.js"
+import { describeStatement, inStatementSpan } from "../observe/tracing.js"
+import type { TransactionLevel } from "../session/TransactionLevel.js"
+import { PooledRequest } from "./PooledRequest.js"
+import { SessionRequest } from "./SessionRequest.js"
+
+/** What a statement asks for beyond its text. */
+export interface ExecuteOptions {
+  readonly mode: Driver.Mode
+  readonly prepare: boolean
+  /** The statement's own limit in milliseconds, 0 for none. */
+  readonly limit: number
+  /** The statement's own span. */
+  readonly span?: Tracer.Span | undefined
+}
+
+export const asRows: Omit<ExecuteOptions, "limit"> = { mode: "rows", prepare: true }
+export const asValues: Omit<ExecuteOptions, "limit"> = { mode: "values", prepare: true }
+export const asRaw: Omit<ExecuteOptions, "limit"> = { mode: "raw", prepare: true }
+export const unprepared: Omit<ExecuteOptions, "limit"> = { mode: "rows", prepare: false }
+
+/**
+ * A limit below this is kept here alone, in milliseconds: what sets it and what takes it back in a transaction is bound by it,
+ * too, and would fail in its stead on a busy server.
+ */
+const shortestOfServer = 100
+
+export const makeRequest = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: ExecuteOptions
+): Driver.Request => {
+  let statementTimeout: number | undefined = undefined
+  if (engine.driver.capabilities.serverLimits) {
+    // The server keeps a limit of its own only where it differs from the one the connection was opened with.
+    const deadline = deadlineOf(fiber)
+    const configured = engine.config.limits.statementTimeout
+    const left = deadline === undefined
+      ? Infinity
+      : Math.max(Math.ceil(deadline.at - engine.clock.unsafeCurrentTimeMillis()), 1)
+    const limit = Math.min(ask.limit > 0 ? ask.limit : Infinity, left)
+    statementTimeout = limit >= shortestOfServer && limit !== Infinity
+      ? limit === configured ? undefined : limit
+      // 0 takes a configured limit away that would come first.
+      : configured > 0 && configured < limit
+      ? 0
+      : undefined
+  }
+  return {
+    text,
+    params,
+    mode: ask.mode,
+    prepare: ask.prepare,
+    begin: undefined,
+    statementTimeout,
+    lockTimeout: undefined,
+    safeIntegers: fiber.currentContext.unsafeMap.get(SqlClient.SafeIntegers.key) === true
+  }
+}
+
+export interface StatementRequest {
+  readonly start: () => void
+  readonly withdraw: (settled: () => void) => void
+}
+
+const prepareRun = (
+  engine: Engine,
+  fiber: AnyFiber,
+  level: TransactionLevel | undefined,
+  request: Driver.Request,
+  limit: number,
+  resume: (error: DbError | undefined, value: unknown) => void
+): StatementRequest => {
+  if (level === undefined) {
+    return new PooledRequest(engine, request, limit, deadlineOf(fiber), fiber, resume)
+  }
+  const session = level.session
+  session.usedBy(fiber)
+  const queued = new SessionRequest(
+    level,
+    "statement",
+    request,
+    (connection, begin, done) => connection.execute(begin === undefined ? request : { ...request, begin }, done),
+    resume,
+    limit,
+    deadlineOf(fiber)
+  )
+  queued.fiber = fiber
+  return queued
+}
+
+/** What is sent: the text with its comment. One with a `traceparent` differs each time, and cannot be prepared. */
+const withComment = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  ask: ExecuteOptions
+): readonly [string, ExecuteOptions] => {
+  const { config } = engine
+  if (!config.tracing.comments || config.type === "sqlite") {
+    return [text, ask]
+  }
+  const span = isTraced(fiber) ? ask.span ?? fiber.currentSpan : undefined
+  const sent = appendComment(text, config.applicationName, span)
+  return [sent, span === undefined || sent === text ? ask : { ...ask, prepare: false }]
+}
+
+/** Runs a statement for this fiber: in its frame, or on a connection of its own. */
+export const execute = <E>(
+  engine: Engine,
+  fiber: AnyFiber,
+  level: TransactionLevel | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: ExecuteOptions,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  if (!engine.isWatched) {
+    return send(engine, fiber, level, text, params, ask, fail)
+  }
+  const [sent, how] = withComment(engine, fiber, text, ask)
+  // It begins when `send` is called, not when its effect runs.
+  const sending = () => send(engine, fiber, level, sent, params, how, fail)
+  return engine.config.log.audit ? audited(engine, level, text, sending) : sending()
+}
+
+const send = <E>(
+  engine: Engine,
+  fiber: AnyFiber,
+  level: TransactionLevel | undefined,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  ask: ExecuteOptions,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  const request = makeRequest(engine, fiber, text, params, ask)
+  return answer(engine, fiber, (resume) => prepareRun(engine, fiber, level, request, ask.limit, resume), fail)
+}
+
+/**
+ * Starts a piece of work and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. To be
+ * called by the fiber that is to wait, which has to run the effect next.
+ */
+export const answer = <E>(
+  engine: Engine,
+  fiber: AnyFiber,
+  prepare: (resume: (error: DbError | undefined, value: unknown) => void) => StatementRequest,
+  fail: (error: DbError) => E
+): Effect.Effect<unknown, E> => {
+  const begin = () => new Answer(prepare, fail)
+  if (!engine.driver.capabilities.synchronous) {
+    return Effect.uninterruptibleMask((restore) => begin().wait(restore))
+  }
+  const answer = begin()
+  const exit = answer.take()
+  if (exit !== undefined) {
+    // It was there at once, and needs no suspension of the fiber.
+    return exit
+  }
+  // It has to wait after all, and a part of it may have been run: it must not begin again. Nobody would tell it of an interrupt
+  // that comes before the wait begins, so there must be none.
+  if (!disableInterruption(fiber)) {
+    return answer.wait(identity)
+  }
+  return Effect.flatMap(
+    Effect.exit(answer.wait(Effect.interruptible)),
+    (exit) => {
+      enableInterruption(fiber)
+      // Ends the fiber here if it was interrupted.
+      return Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)
+    }
+  )
+}
+
+const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
+
+/** The answer to a piece of work, which begins with it. */
+class Answer<E> {
+  private exit: Exit.Exit<unknown, E> | undefined = undefined
+  private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  private readonly work: StatementRequest
+
+  constructor(
+    prepare: (resume: (error: DbError | undefined, value: unknown) => void) => StatementRequest,
+    fail: (error: DbError) => E
+  ) {
+    this.work = prepare((error, value) => {
+      this.exit = error === undefined ? Exit.succeed(value) : Exit.fail(fail(error))
+      this.resume?.(Exit.void)
+    })
+    this.work.start()
+  }
+
+  /** The answer, when it has come. It is given away: rows must not live as long as the last that remembers their statement. */
+  take(): Exit.Exit<unknown, E> | undefined {
+    const { exit } = this
+    this.exit = undefined
+    return exit
+  }
+
+  /** To be run where interruption is masked. */
+  wait(restore: Restore): Effect.Effect<unknown, E> {
+    const exit = this.take()
+    if (exit !== undefined) {
+      return exit
+    }
+    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which Match.ts tells.
+    const wait = Effect.async<void>((resume) => {
+      if (this.exit !== undefined) {
+        resume(Exit.void)
+      } else {
+        this.resume = resume
+      }
+    })
+    // Not by a canceller of `async`: a fiber may be interrupted after that has begun the work and before it knows it.
+    return matchCause(restore(wait), (cause) =>
+      Cause.isInterruptedOnly(cause)
+        ? Effect.flatMap(
+          Effect.async<void>((done) => this.work.withdraw(() => done(Effect.void))),
+          () => Exit.failCause(cause)
+        )
+        : Exit.failCause(cause), () => this.take()!)
+  }
+}
+
+/** Runs a text of `Db.query`, in a span of its own where somebody traces. */
+export const executeQuery = (
+  engine: Engine,
+  fiber: AnyFiber,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  limit: number,
+  mode: Driver.Mode,
+  fail: (error: DbError) => DbError = identity
+): Effect.Effect<unknown, DbError> => {
+  const level = levelOf(engine, fiber)
+  return isTraced(fiber)
+    ? inStatementSpan(engine, (span) => {
+      describeStatement(span, engine, text)
+      return execute(engine, fiber, level, text, params, { mode, prepare: true, limit, span }, fail)
+    })
+    : execute(engine, fiber, level, text, params, { mode, prepare: true, limit }, fail)
+}

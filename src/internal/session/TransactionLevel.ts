@@ -1,0 +1,67 @@
+/**
+ * A level of a session, and why its statements are refused when it is over.
+ */
+import type { Connection } from "@effect/sql/SqlConnection"
+import type { DbError } from "../../DbError.js"
+import type * as Driver from "../../driver/Driver.js"
+import type { Session } from "./Session.js"
+
+/**
+ * A level of a session: its root, its transaction, or a savepoint in it. A statement belongs to the frame in which its
+ * fiber runs, and runs only while that frame is the innermost one: a sibling waits until the nested transaction beside
+ * it has ended, so what one undoes never contains what another did.
+ */
+export class TransactionLevel {
+  child: TransactionLevel | undefined = undefined
+  /** Why statements of this frame are refused: it has ended, or an error ended it. */
+  closed: DbError | "ended" | undefined = undefined
+  /** The first error of a statement in this frame: it explains why COMMIT is refused later. */
+  firstError: DbError | undefined = undefined
+  /** The frame as the connection in the context of its fibers. */
+  connection: Connection | undefined = undefined
+  /** As clients of `@effect/sql` count: 0 in a transaction, 1 in a savepoint of it; less where a transaction can still begin. */
+  readonly depth: number
+  /**
+   * The statement before which the database committed what was done in it. From there on each statement is applied at once,
+   * and there is nothing left to commit or to undo.
+   */
+  committedBy: string | undefined = undefined
+  constructor(
+    readonly session: Session,
+    readonly parent: TransactionLevel | undefined,
+    readonly kind: "session" | "transaction" | "savepoint",
+    /** The savepoint's name. */
+    readonly savepoint: string | undefined,
+    /** What holds in it. */
+    readonly options: Driver.BeginOptions,
+    /** It goes on when the database commits it by itself. */
+    readonly followsCommits = false
+  ) {
+    this.depth = parent === undefined ? -1 : parent.depth + 1
+  }
+}
+
+/** Why a transaction cannot be nested in this frame as the options ask, and what to do about it. */
+export const cannotNest = (outer: TransactionLevel, options: Driver.BeginOptions): string | undefined => {
+  const { capabilities, transaction } = outer.session.engine.driver
+  const around = outer.options
+  if (options.isolation !== undefined && options.isolation !== around.isolation) {
+    return `a nested transaction has the isolation of the one around it (${
+      around.isolation ?? "the database's default"
+    }), ` +
+      `so it cannot be ${options.isolation}: give the outermost transaction that isolation`
+  }
+  if (options.deferrable === true && around.deferrable !== true) {
+    return "a nested transaction cannot be deferrable in one that is not: make the outermost transaction deferrable"
+  }
+  if (options.readOnly === false && around.readOnly === true) {
+    return "a nested transaction cannot write in one that only reads: let the outermost transaction write"
+  }
+  if (
+    options.readOnly === true && around.readOnly !== true && !capabilities.singleWriter &&
+    transaction.readOnlyWithin === undefined
+  ) {
+    return "this database cannot make a part of a transaction read-only: make the outermost transaction read-only"
+  }
+  return undefined
+}

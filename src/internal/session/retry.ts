@@ -1,0 +1,70 @@
+/**
+ * Running again what had no effect.
+ */
+import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as Intervals from "effect/ScheduleIntervals"
+import type * as Tracer from "effect/Tracer"
+import { type DbError, isRetryable } from "../../DbError.js"
+import type { Engine } from "../Engine.js"
+import { deadlineOf, spanOf } from "../fiber/Caller.js"
+import { levelOf } from "../fiber/FiberContext.js"
+import { ofError } from "../observe/Log.js"
+import type { TransactionLevel } from "./TransactionLevel.js"
+
+/** Repeats what may be repeated: nothing was applied, and the reason is transient. */
+export const withRetry = <A, E, R>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  schedule: Schedule.Schedule<unknown, DbError>,
+  classify: (error: E) => DbError | undefined,
+  options: { readonly isIdempotent?: boolean; readonly span?: Tracer.Span | undefined } = {}
+): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime<A, E, R>((fiber) => {
+    const deadline = deadlineOf(fiber)
+    const place = levelOf(engine, fiber)
+    const span = options.span ?? spanOf(fiber)
+    const loop = (attempt: number, state: unknown): Effect.Effect<A, E, R> =>
+      Effect.catchAll(effect, (error) => {
+        const typed = classify(error)
+        if (typed === undefined || !mayRepeat(typed, options.isIdempotent === true) || hasLost(place)) {
+          return Effect.fail(error)
+        }
+        const now = engine.clock.unsafeCurrentTimeMillis()
+        return Effect.flatMap(schedule.step(now, typed, state), ([next, _, decision]) => {
+          if (ScheduleDecision.isDone(decision)) {
+            return Effect.fail(error)
+          }
+          const wait = Math.max(Intervals.start(decision.intervals) - now, 0)
+          if (deadline !== undefined && now + wait >= deadline.at) {
+            // The next attempt could not even begin in time, so nobody waits for it.
+            return Effect.fail(error)
+          }
+          const log = engine.log.line(LogLevel.Debug, "retrying", {
+            operation: "retry",
+            attempt,
+            reason: typed.reason,
+            ...ofError(typed),
+            waitMillis: wait
+          })
+          return Effect.zipRight(
+            wait > 0 ? Effect.zipRight(log, Effect.sleep(wait)) : log,
+            Effect.suspend(() => {
+              engine.metrics.retry()
+              span?.attribute("dblive.retries", attempt)
+              return loop(attempt + 1, next)
+            })
+          )
+        })
+      })
+    return loop(1, schedule.initial)
+  })
+
+/** An idempotent effect may be run again whatever became of it. */
+const mayRepeat = (error: DbError, isIdempotent: boolean): boolean =>
+  isRetryable(error) || (isIdempotent && (error.isTransient || error.reason === "CommitUnknown"))
+
+/** In a session whose connection is lost, nothing can succeed any more. */
+const hasLost = (place: TransactionLevel | undefined): boolean => place !== undefined && place.session.connection.lost

@@ -1,0 +1,437 @@
+/**
+ * Sessions and transactions around an effect.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
+import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
+import type * as Driver from "../../driver/Driver.js"
+import type { Engine } from "../Engine.js"
+import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "../fiber/Caller.js"
+import { inLevel, levelOf, type Restore, withLevel } from "../fiber/FiberContext.js"
+import { matchCause } from "../fiber/matchCause.js"
+import { auditEnd } from "../observe/Audit.js"
+import { describeError, describeTransaction } from "../observe/tracing.js"
+import type { AcquireOptions } from "../pool/AcquireRequest.js"
+import { transactionTimeout, unsupportedOption } from "../Refusal.js"
+import { type Deadline, earlier } from "../request/Deadline.js"
+import { partlyCommitted } from "./ImplicitCommit.js"
+import { withRetry } from "./retry.js"
+import type { Session } from "./Session.js"
+import { cannotNest, type TransactionLevel } from "./TransactionLevel.js"
+
+/** How a transaction is to run. */
+export interface Options extends Driver.BeginOptions {
+  /** The longest it may take, in milliseconds; 0 for no limit. */
+  readonly timeout?: number | undefined
+  /** Which of its failures are tried again, how often and when. Only the outermost transaction is. */
+  readonly retry?: Schedule.Schedule<unknown, DbError> | undefined
+  /** Ask the database what became of a COMMIT whose answer was lost. */
+  readonly resolveCommit?: boolean | undefined
+  /** It goes on when the database commits it by itself, as MySQL does before DDL; else what follows is refused. */
+  readonly followsCommits?: boolean | undefined
+}
+
+/** Wraps in a span where somebody traces. */
+const spanned = <A, E, R>(
+  engine: Engine,
+  fiber: AnyFiber,
+  name: string,
+  f: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  isTraced(fiber)
+    ? Effect.useSpan(name, { kind: "client", captureStackTrace: false }, (span) => {
+      for (const [key, value] of engine.spanAttributes) {
+        span.attribute(key, value)
+      }
+      return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
+    })
+    : f(undefined)
+
+const forReading: AcquireOptions = { writes: false, inside: undefined }
+const forWriting: AcquireOptions = { writes: true, inside: undefined }
+
+/** A session that lasts as long as the scope, outside the fiber's own session. */
+export const reserveSession = (engine: Engine) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
+      engine.openSession(fiber, restore, { writes: false, inside: levelOf(engine, fiber) }, identity, (session) => {
+        session.hands = fiber
+        return Effect.as(Effect.addFinalizer(() => engine.closeSession(session)), session)
+      })
+    )
+  )
+
+/** Pins one connection to the effect. In a session of the same database it is that session. */
+export const withSession = <A, E, R, E2>(
+  /** The engine of the fiber that runs it. */
+  engineOf: (fiber: AnyFiber) => Engine,
+  effect: Effect.Effect<A, E, R>,
+  /** What an error of the effect is outside of the session. */
+  boundary: (error: E, engine: Engine) => E2
+): Effect.Effect<A, DbError | E2, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, DbError | E2, R>((fiber) => {
+      const engine = engineOf(fiber)
+      const outside = (error: E): E2 => boundary(error, engine)
+      const level = levelOf(engine, fiber)
+      if (level !== undefined) {
+        // In a session of this database that lies around one of another, the client at hand is the other one's.
+        return Effect.mapError(restore(inLevel(engine, level, undefined, effect)), outside)
+      }
+      return spanned(engine, fiber, "db.session", (span) =>
+        engine.openSession<A, DbError | E2, R, DbError>(fiber, restore, forReading, identity, (session) => {
+          span?.attribute("dblive.session", session.number)
+          return withLevel(engine, fiber, restore, session.root, span, effect, (exit) =>
+            after(engine, session, Exit.mapError(exit, outside)))
+        }))
+    })
+  )
+
+/** Ends the session with what became of its effect. */
+const after = <A, E>(engine: Engine, session: Session, exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+  const ending = engine.endSession(session)
+  return ending === undefined ? exit : Effect.zipRight(ending, exit)
+}
+
+/** Whether it is asked what becomes of a COMMIT without an answer, of a database that could not say. */
+const cannotResolve = ({ driver }: Engine, { resolveCommit }: Options): boolean =>
+  resolveCommit === true && driver.answersCommits !== true &&
+  (driver.commitStatus === undefined || driver.transactionId === undefined)
+
+/** Runs the effect in a transaction, or in a savepoint of the one that is open. */
+export const withTransaction = <A, E, R, E2>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  options: Options,
+  fail: (error: DbError) => E2,
+  /** The typed error of a failure, if it is one of the database. */
+  classify: (error: E | E2) => DbError | undefined
+): Effect.Effect<A, E | E2, R> =>
+  Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
+    const level = levelOf(engine, fiber)
+    const begin = engine.driver.transaction.begin(options)
+    if (typeof begin !== "string" || cannotResolve(engine, options)) {
+      const error = unsupportedOption(
+        engine.name,
+        typeof begin === "string"
+          ? "resolveCommit: this database cannot tell what became of a transaction: leave the option out"
+          : begin.unsupported
+      )
+      engine.failed(error, fiber)
+      return Effect.fail(fail(error))
+    }
+    const { retry } = options
+    return spanned(engine, fiber, "db.transaction", (span) => {
+      if (span !== undefined) {
+        describeTransaction(span, options)
+      }
+      const once = attempt(engine, effect, begin, options, level, span, fail)
+      return retry === undefined || (level !== undefined && level.kind !== "session")
+        ? once
+        : withRetry(engine, once, retry, classify, { span })
+    })
+  })
+
+const attempt = <A, E, R, E2>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  begin: string,
+  options: Options,
+  outer: TransactionLevel | undefined,
+  span: Tracer.Span | undefined,
+  fail: (error: DbError) => E2
+): Effect.Effect<A, E | E2, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
+      if (outer !== undefined) {
+        return within(engine, fiber, restore, effect, begin, options, outer, span, fail, identity)
+      }
+      return engine.openSession(fiber, restore, options.readOnly === true ? forReading : forWriting, fail, (session) =>
+        within(
+          engine,
+          fiber,
+          restore,
+          effect,
+          begin,
+          options,
+          session.root,
+          span,
+          fail,
+          (exit) =>
+            after(engine, session, exit)
+        ))
+    })
+  )
+
+/** A transaction in a session; `last` is told how it has ended, and ends the session where it was opened for it. */
+const within = <A, E, R, E2>(
+  engine: Engine,
+  fiber: AnyFiber,
+  restore: Restore,
+  effect: Effect.Effect<A, E, R>,
+  begin: string,
+  options: Options,
+  outer: TransactionLevel,
+  span: Tracer.Span | undefined,
+  fail: (error: DbError) => E2,
+  last: (exit: Exit.Exit<A, E | E2>) => Effect.Effect<A, E | E2>
+): Effect.Effect<A, E | E2, R> => {
+  const session = outer.session
+  const around = deadlineOf(fiber)
+  const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
+  const limit = own > 0 ? earlier(engine.clock.unsafeCurrentTimeMillis(), own, around) : around
+  // The outermost transaction sees to the deadline around all of them.
+  const guarded = limit === around && outer.kind !== "session" ? undefined : limit
+  const ended = (outcome: "committed" | "rolled_back" | "unknown", exit: Exit.Exit<A, E | E2>) => {
+    span?.attribute("dblive.outcome", outcome)
+    return engine.config.log.audit
+      ? Effect.zipRight(auditEnd(engine, session.number, outer.kind !== "session", outcome), last(exit))
+      : last(exit)
+  }
+  const refused = (cause: Cause.Cause<DbError>) => {
+    const error = Cause.failureOption(cause)
+    if (error._tag === "Some") {
+      engine.failed(error.value, fiber)
+    }
+    const isUnknown = error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
+    return ended(isUnknown ? "unknown" : "rolled_back", Exit.failCause(Cause.map(cause, fail)))
+  }
+  const use = (level: TransactionLevel) =>
+    withLevel(
+      engine,
+      fiber,
+      restore,
+      level,
+      span,
+      limited(engine, session, effect, guarded, fail),
+      (exit) =>
+        exit._tag === "Failure"
+          ? matchCause(
+            leave(engine, restore, session, level, "rollback"),
+            () => ended(outcomeOf(level), failureOf(engine, level, exit)),
+            () => ended(outcomeOf(level), failureOf(engine, level, exit))
+          )
+          : matchCause(
+            committed(engine, restore, session, level, options, limit),
+            refused,
+            () => ended("committed", exit)
+          )
+    )
+  const entered = enter(session, outer, begin, options, limit, restore)
+  return "value" in entered
+    ? use(entered.value)
+    : matchCause(entered, refused, use)
+}
+
+/** How a transaction has ended whose effect failed. */
+const outcomeOf = ({ committedBy }: TransactionLevel) => committedBy === undefined ? "rolled_back" : "unknown"
+
+/** The failure of a transaction's effect, which says what the database has committed by itself. */
+const failureOf = <A, E>(engine: Engine, { committedBy }: TransactionLevel, exit: Exit.Exit<A, E>): Exit.Exit<A, E> =>
+  committedBy === undefined ? exit : partlyCommitted(exit, committedBy, engine.name)
+
+/**
+ * Begins, where interruption is masked: the wait in the session's queue can be interrupted, and what was begun meanwhile
+ * is undone. What needs no wait is there at once.
+ */
+const enter = (
+  session: Session,
+  outer: TransactionLevel,
+  begin: string,
+  options: Options & { readonly now?: boolean },
+  deadline: Deadline | undefined,
+  restore: Restore
+): Exit.Success<TransactionLevel, never> | Effect.Effect<TransactionLevel, DbError> => {
+  const isAlone = outer.kind === "session" || outer.committedBy !== undefined
+  const problem = isAlone ? undefined : cannotNest(outer, options)
+  if (problem !== undefined) {
+    return Effect.fail(unsupportedOption(session.engine.name, problem))
+  }
+  // Widened by hand: only a callback sets them.
+  let begun = undefined as TransactionLevel | undefined
+  let exit = undefined as Exit.Exit<TransactionLevel, DbError> | undefined
+  let notify: (() => void) | undefined = undefined
+  const request = session.begin(outer, begin, (error, level) => {
+    begun = level
+    exit = error === undefined ? Exit.succeed(level!) : Exit.fail(error)
+    notify?.()
+  }, { begin: options, followsCommits: options.followsCommits, now: options.now, deadline })
+  if (exit !== undefined) {
+    return exit
+  }
+  const wait = Effect.async<TransactionLevel, DbError>((resume) => {
+    if (exit !== undefined) {
+      return resume(exit)
+    }
+    notify = () => resume(exit!)
+  })
+  return Effect.onInterrupt(restore(wait), () =>
+    Effect.async<void>((done) => {
+      const undo = () =>
+        begun === undefined
+          ? done(Effect.void)
+          : session.end(begun, "rollback", () => done(Effect.void))
+      if (request === undefined || exit !== undefined) {
+        undo()
+      } else {
+        session.withdraw(request, undo)
+      }
+    }))
+}
+
+/** Begins in the innermost frame of a session, at once. */
+export const beginInnermost = (session: Session, begin: string, options: Options): Effect.Effect<void, DbError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<void, DbError>((fiber) =>
+      Effect.asVoid(enter(session, session.innermost, begin, { ...options, now: true }, deadlineOf(fiber), restore))
+    )
+  )
+
+/** Ends what was begun last in a session. */
+export const endInnermost = (
+  engine: Engine,
+  session: Session,
+  how: "commit" | "rollback"
+): Effect.Effect<void, DbError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiberRuntime<void, DbError>((fiber) => {
+      const level = session.innermost
+      return level.kind === "session"
+        ? Effect.fail(
+          new QueryError({
+            message: `database "${engine.name}": ${how} without a transaction: call begin first`,
+            reason: "TransactionAborted",
+            outcome: "NotSent",
+            database: engine.name
+          })
+        )
+        : leave(engine, restore, session, level, how, { deadline: deadlineOf(fiber) })
+    })
+  )
+
+/** Commits; where it is asked for, and the answer was lost, asks the database what became of the transaction. */
+const committed = (
+  engine: Engine,
+  restore: Restore,
+  session: Session,
+  level: TransactionLevel,
+  options: Options,
+  deadline: Deadline | undefined
+): Effect.Effect<void, DbError> => {
+  if (options.resolveCommit !== true || level.kind !== "transaction" || engine.driver.answersCommits === true) {
+    return leave(engine, restore, session, level, "commit", { deadline })
+  }
+  let id: string | undefined = undefined
+  return Effect.catchIf(
+    leave(engine, restore, session, level, "commit", { deadline, onTransactionId: (_) => id = _ }),
+    (error) => error.outcome === "Unknown",
+    (error) =>
+      Effect.flatMap(id === undefined ? Effect.succeed("unknown" as const) : engine.commitStatus(id), (status) => {
+        switch (status) {
+          case "committed":
+            engine.metrics.transaction("committed")
+            return Effect.void
+          case "rolled back":
+            engine.metrics.transaction("rolledBack")
+            return Effect.fail(
+              new ConnectionError({
+                message: `database "${engine.name}": the connection was lost at COMMIT, and the server says that the ` +
+                  "transaction was rolled back",
+                reason: "Lost",
+                outcome: "RolledBack",
+                database: engine.name,
+                cause: error.cause
+              })
+            )
+          case "unknown":
+            engine.metrics.transaction("unknown")
+            return Effect.fail(error)
+        }
+      })
+  )
+}
+
+/**
+ * Ends a frame, where interruption is masked. An interrupt does not undo a COMMIT that is under way, and nobody can say
+ * then what became of it, but it bounds the wait for its answer.
+ */
+const leave = (
+  engine: Engine,
+  restore: Restore,
+  session: Session,
+  level: TransactionLevel,
+  how: "commit" | "rollback",
+  options: {
+    readonly onTransactionId?: ((id: string) => void) | undefined
+    readonly deadline?: Deadline | undefined
+  } = {}
+): Effect.Effect<void, DbError> => {
+  let exit: Exit.Exit<void, DbError> | undefined = undefined
+  let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
+  session.end(level, how, (error) => {
+    if (level.kind === "transaction") {
+      const isUnknown = how === "commit"
+        ? error !== undefined && error.outcome === "Unknown"
+        : level.committedBy !== undefined
+      if (!isUnknown || options.onTransactionId === undefined) {
+        engine.metrics.transaction(
+          isUnknown ? "unknown" : error === undefined && how === "commit" ? "committed" : "rolledBack"
+        )
+      }
+    }
+    // What went wrong while rolling back must not hide why it was rolled back; the connection is gone with it.
+    exit = error === undefined || how === "rollback" ? Exit.void : Exit.fail(error)
+    resume?.(exit)
+  }, options)
+  if (exit !== undefined) {
+    return exit
+  }
+  const wait = Effect.async<void, DbError>((resume_) => {
+    if (exit !== undefined) {
+      resume_(exit)
+    } else {
+      resume = resume_
+    }
+  })
+  return how === "rollback" ? wait : matchCause(restore(wait), (cause) => {
+    if (!Cause.isInterruptedOnly(cause)) {
+      return Exit.failCause(cause)
+    }
+    session.hurry()
+    return matchCause(wait, () => Exit.failCause(cause), () => Exit.failCause(cause))
+  }, () => Exit.void)
+}
+
+/** Bounds the body by the transaction's limit and the deadline around it. */
+const limited = <A, E, R, E2>(
+  engine: Engine,
+  session: Session,
+  body: Effect.Effect<A, E, R>,
+  deadline: Deadline | undefined,
+  fail: (error: DbError) => E2
+): Effect.Effect<A, E | E2, R> => {
+  if (deadline === undefined) {
+    return body
+  }
+  const guard = Effect.suspend(() =>
+    Effect.flatMap(
+      Effect.sleep(Math.max(deadline.at - engine.clock.unsafeCurrentTimeMillis(), 0)),
+      // A statement that its own limit stops at this moment fails the body by itself, and says which one it was.
+      () =>
+        Effect.zipRight(
+          session.settled,
+          Effect.withFiberRuntime<never, E2>((fiber) => {
+            const error = transactionTimeout(engine.name, deadline.limit)
+            engine.failed(error, fiber)
+            return Effect.fail(fail(error))
+          })
+        )
+    )
+  )
+  return Effect.raceFirst(body, guard)
+}
