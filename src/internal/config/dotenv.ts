@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
+import { hiding } from "../effect/configProvider.js"
 import { processVariables, surroundings, variables } from "./resolve.js"
 import { address, rows } from "./settings.js"
 
@@ -71,18 +72,15 @@ const below = (
   file: ConfigProvider.ConfigProvider
 ): ConfigProvider.ConfigProvider =>
   ConfigProvider.orElse(above, () =>
-    ConfigProvider.fromFlat(ConfigProvider.makeFlat({
-      load: (path, primitive, split) =>
-        Effect.flatMap(
-          above.load(Config.all(wholes(path.join("_")).map((name) => Config.option(Config.string(name))))),
-          (found) =>
-            found.some((value) => Option.isSome(value) && value.value !== "")
-              ? Effect.fail(ConfigError.MissingData([...path], "the URL is given elsewhere"))
-              : file.flattened.load(path, primitive, split)
+    hiding(
+      file,
+      (name) =>
+        Effect.map(
+          above.load(Config.all(wholes(name).map((whole) => Config.option(Config.string(whole))))),
+          (found) => found.some((value) => Option.isSome(value) && value.value !== "")
         ),
-      enumerateChildren: file.flattened.enumerateChildren,
-      patch: file.flattened.patch
-    })))
+      "the URL is given elsewhere"
+    ))
 
 /** Adds `.env` and `.env.{environment}` of a folder below the current provider. */
 export const dotenv = (folder: string): Layer.Layer<never, ConfigError.ConfigError> =>

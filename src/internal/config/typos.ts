@@ -5,8 +5,8 @@
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
+import { childrenOf } from "../effect/configProvider.js"
 import { distance, nearest } from "./nearest.js"
 import { address } from "./settings.js"
 import { known, spellings } from "./variables.js"
@@ -98,12 +98,9 @@ export const present = (accepts: (word: string) => boolean): Effect.Effect<Reado
   Effect.configProviderWith((provider) => {
     const walk = (path: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
       Effect.gen(function*() {
-        const children = yield* Effect.orElseSucceed(
-          provider.flattened.enumerateChildren(path),
-          () => HashSet.empty<string>()
-        )
+        const children = yield* childrenOf(provider, path)
         const below = yield* Effect.forEach(
-          [...children].filter((child) => path.length > 0 || accepts(child.split("_")[0]!)),
+          children.filter((child) => path.length > 0 || accepts(child.split("_")[0]!)),
           (child) => walk([...path, child])
         )
         const variable = path.join("_")

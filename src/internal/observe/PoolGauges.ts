@@ -3,11 +3,10 @@
  * that moment and cost nothing between.
  */
 import { globalValue } from "effect/GlobalValue"
-import type * as MetricHook from "effect/MetricHook"
 import type * as MetricKey from "effect/MetricKey"
-import * as MetricRegistry from "effect/MetricRegistry"
 import * as MetricState from "effect/MetricState"
 import type { PoolSnapshot } from "../../DbMetrics.js"
+import { readWhenCollected } from "../effect/metricRegistry.js"
 import * as keys from "./keys.js"
 
 /** What the gauges of a database are read from. */
@@ -17,12 +16,6 @@ export interface GaugeSource {
   /** How many found a connection idle, so that they did not wait. */
   readonly immediate: number
 }
-
-/**
- * The registry that `Metric` writes to and every exporter reads. Effect hands it out to nobody, but keeps it as a global
- * value under this name, for the case that its own module is loaded twice.
- */
-const registry = globalValue(Symbol.for("effect/Metric/globalMetricRegistry"), () => MetricRegistry.make())
 
 /** The open databases of a name, which add up; and the waits of those that are closed, since a histogram only grows. */
 interface Named {
@@ -50,19 +43,13 @@ const sum = (named: Named, read: (source: GaugeSource) => number): number => {
   return total
 }
 
-/** From now on the metric is asked, where it was told before. */
-const ask = <In, Out>(hook: MetricHook.MetricHook<In, Out>, get: (told: Out) => Out): void => {
-  const told = hook.get
-  Object.assign(hook, { get: () => get(told()) })
-}
-
 const make = (name: string): Named => {
   const named: Named = { sources: new Set(), immediate: 0 }
   for (const [key, read] of gauges) {
-    ask(registry.get(keys.tagged(key, keys.poolName, name)), () => MetricState.gauge(sum(named, read)))
+    readWhenCollected(keys.tagged(key, keys.poolName, name), () => MetricState.gauge(sum(named, read)))
   }
-  // Whoever finds a connection idle does not come by any clock: that their wait was 0 is added here.
-  ask(registry.get(keys.tagged(keys.waitTime, keys.poolName, name)), (told) => {
+  // A wait is measured only where there is one; those that found a connection idle are added here, with 0.
+  readWhenCollected(keys.tagged(keys.waitTime, keys.poolName, name), (told) => {
     const immediate = named.immediate + sum(named, (source) => source.immediate)
     return immediate === 0 ? told : MetricState.histogram({
       buckets: told.buckets.map(([boundary, count]) => [boundary, count + immediate] as const),

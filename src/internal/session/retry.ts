@@ -4,10 +4,9 @@
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import type * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as Intervals from "effect/ScheduleIntervals"
 import type * as Tracer from "effect/Tracer"
 import { type DbError, isRetryable } from "../../DbError.js"
+import { initialState, nextStep } from "../effect/schedule.js"
 import type { Engine } from "../Engine.js"
 import { deadlineOf, spanOf } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/FiberContext.js"
@@ -33,15 +32,12 @@ export const withRetry = <A, E, R>(
           return Effect.fail(error)
         }
         const now = engine.clock.unsafeCurrentTimeMillis()
-        return Effect.flatMap(schedule.step(now, typed, state), ([next, _, decision]) => {
-          if (ScheduleDecision.isDone(decision)) {
+        return Effect.flatMap(nextStep(schedule, now, typed, state), (step) => {
+          // A next attempt that could not even begin in time is not waited for.
+          if (step === undefined || (deadline !== undefined && now + step.waitMillis >= deadline.at)) {
             return Effect.fail(error)
           }
-          const wait = Math.max(Intervals.start(decision.intervals) - now, 0)
-          if (deadline !== undefined && now + wait >= deadline.at) {
-            // The next attempt could not even begin in time, so nobody waits for it.
-            return Effect.fail(error)
-          }
+          const wait = step.waitMillis
           const log = engine.log.line(LogLevel.Debug, "retrying", {
             operation: "retry",
             attempt,
@@ -54,12 +50,12 @@ export const withRetry = <A, E, R>(
             Effect.suspend(() => {
               engine.metrics.retry()
               span?.attribute("dblive.retries", attempt)
-              return loop(attempt + 1, next)
+              return loop(attempt + 1, step.state)
             })
           )
         })
       })
-    return loop(1, schedule.initial)
+    return loop(1, initialState(schedule))
   })
 
 /** An idempotent effect may be run again whatever became of it. */

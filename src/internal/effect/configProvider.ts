@@ -1,0 +1,39 @@
+/**
+ * What a `ConfigProvider` has below its `load`: the names of its variables, and loading that may be refused by name. Effect offers
+ * both only by the flattened form of a provider, which Effect 4 does not have.
+ *
+ * What this needs of Effect: `ConfigProvider.flattened` with `load`, `enumerateChildren` and `patch`.
+ * `test/effect/configProvider.test.ts` fails where that is not so.
+ */
+import * as ConfigError from "effect/ConfigError"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as HashSet from "effect/HashSet"
+
+/** The names below a path; none where the provider cannot tell. */
+export const childrenOf = (
+  provider: ConfigProvider.ConfigProvider,
+  path: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(
+    Effect.orElseSucceed(provider.flattened.enumerateChildren(path), () => HashSet.empty<string>()),
+    (children) => [...children]
+  )
+
+/** A provider in which a name is missing where `isHidden` says so. */
+export const hiding = (
+  provider: ConfigProvider.ConfigProvider,
+  isHidden: (name: string) => Effect.Effect<boolean, ConfigError.ConfigError>,
+  reason: string
+): ConfigProvider.ConfigProvider => {
+  const { flattened } = provider
+  return ConfigProvider.fromFlat(ConfigProvider.makeFlat({
+    load: (path, primitive, split) =>
+      Effect.flatMap(isHidden(path.join("_")), (hidden) =>
+        hidden
+          ? Effect.fail(ConfigError.MissingData([...path], reason))
+          : flattened.load(path, primitive, split)),
+    enumerateChildren: flattened.enumerateChildren,
+    patch: flattened.patch
+  }))
+}
