@@ -9,9 +9,9 @@ import type { Mode } from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
 import { type AnyFiber, statementLimit } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/FiberContext.js"
-import { unsendable } from "../Refusal.js"
 import * as Batch from "../request/batch.js"
 import * as Sending from "../request/execute.js"
+import { unsendable } from "../session/errors.js"
 import * as NamedParams from "../sql/NamedParams.js"
 
 /**

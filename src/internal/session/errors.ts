@@ -1,28 +1,8 @@
 /**
- * Why somebody who asks for a connection does not get one, or may not use it any more.
+ * Errors of sessions and transactions, and of statements that are refused before they are sent.
  */
-import { ConnectionError, type Holder, type Outcome, QueryError, TimeoutError } from "../DbError.js"
-import type { TransactionLevel } from "./session/TransactionLevel.js"
-
-/** The layer has ended. */
-export const closed = (database: string): ConnectionError => {
-  return new ConnectionError({
-    message: `database "${database}" is closed: its layer has ended. Keep the layer open while it is used`,
-    reason: "Closed",
-    outcome: "NotSent",
-    database
-  })
-}
-
-/** Too many wait already. */
-export const overloaded = (database: string, what: string): ConnectionError => {
-  return new ConnectionError({
-    message: `database "${database}" is overloaded: ${what}. Shed load, or raise the pool's size`,
-    reason: "Overloaded",
-    outcome: "NotSent",
-    database
-  })
-}
+import { ConnectionError, type Holder, type Outcome, QueryError, TimeoutError } from "../../DbError.js"
+import type { TransactionLevel } from "./TransactionLevel.js"
 
 /** An option of a transaction that the database, or the transaction around it, cannot keep. */
 export const unsupportedOption = (database: string, what: string): QueryError =>
@@ -64,44 +44,6 @@ export const openOutside = (database: string, statement: string, outcome: Outcom
     outcome,
     database,
     statement
-  })
-
-/** A wait is over, or would never end. */
-export const acquireTimeout = (
-  pool: { readonly database: string; readonly capacity: number; readonly holders: ReadonlyArray<Holder> },
-  waiter: { readonly waitLimit: number; readonly waitingSince: number },
-  now: number,
-  what: string
-): TimeoutError => {
-  const { capacity, database, holders } = pool
-  const longest = holders.reduce<Holder | undefined>(
-    (a, b) => a === undefined || b.heldForMillis > a.heldForMillis ? b : a,
-    undefined
-  )
-  const held = longest === undefined
-    ? "none is open"
-    : `${holders.length} of ${capacity} are held, the longest by ${longest.span ?? longest.fiber} ` +
-      `for ${longest.heldForMillis} ms${longest.statement === undefined ? "" : ` (last: ${longest.statement})`}`
-  return new TimeoutError({
-    message: `database "${database}": ${what}; waited ${now - waiter.waitingSince} ms; ${held}`,
-    phase: "Acquire",
-    outcome: "NotSent",
-    database,
-    limitMillis: waiter.waitLimit,
-    holders
-  })
-}
-
-/** The layer closed while a session was still running. */
-export const cut = (database: string, limitMillis: number): TimeoutError =>
-  new TimeoutError({
-    message:
-      `database "${database}": its layer closed and did not wait longer than ${limitMillis} ms for this session. ` +
-      "End sessions before the layer closes, or raise closeTimeout",
-    phase: "Close",
-    outcome: "Unknown",
-    database,
-    limitMillis
   })
 
 const words = { session: "session", transaction: "transaction", savepoint: "nested transaction" } as const
