@@ -54,7 +54,7 @@ export class Engine implements EngineContext {
   readonly name: string
   readonly pool: Pool<Driver.Connection>
   readonly writeLock: WriteLock | undefined
-  readonly alarm: DeadlineTimer
+  readonly timer: DeadlineTimer
   readonly metrics: MetricsRecorder
   readonly log: Log
   /** From how many milliseconds on a statement is slow. */
@@ -65,7 +65,7 @@ export class Engine implements EngineContext {
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /** The client, set by the opening as soon as the engine is made. */
   client!: SqlClient
-  /** A connection of `@effect/sql` whose statements run in a frame; set together with the client. */
+  /** A connection of `@effect/sql` whose statements run in a level; set together with the client. */
   connect!: (place: () => TransactionLevel) => Connection
 
   serverVersion: string | undefined = undefined
@@ -96,15 +96,15 @@ export class Engine implements EngineContext {
       ...(address === undefined ? [] : [["server.address", address] as const]),
       ...(port === undefined ? [] : [["server.port", port] as const])
     ]
-    this.alarm = new DeadlineTimer(
+    this.timer = new DeadlineTimer(
       clock,
       fork,
-      (now) => Math.min(this.pool.ring(now), this.writeLock === undefined ? Infinity : this.writeLock.ring(now))
+      (now) => Math.min(this.pool.expire(now), this.writeLock === undefined ? Infinity : this.writeLock.expire(now))
     )
     const only = driver.maxConnections
     const isExclusive = only !== undefined && only <= 1
     this.writeLock = driver.capabilities.singleWriter && !isExclusive
-      ? new WriteLock(config.name, this.alarm)
+      ? new WriteLock(config.name, this.timer)
       : undefined
     const total = config.pool.size + config.pool.overflow
     this.pool = new Pool(
@@ -121,7 +121,7 @@ export class Engine implements EngineContext {
         isLost: (connection) => connection.lost,
         validate: (connection, answer) =>
           connection.lost ? answer(false) : connection.ping((error) => answer(error === undefined)),
-        retire: (connection, graceful, done) => {
+        close: (connection, graceful, done) => {
           connection.onLost = undefined
           if (graceful && !connection.lost) {
             connection.close(() => done())
@@ -148,7 +148,7 @@ export class Engine implements EngineContext {
           this.log.leakReturned(entry.borrower?.describe(clock.unsafeCurrentTimeMillis()), heldForMillis)
       },
       clock,
-      this.alarm,
+      this.timer,
       fork,
       random
     )
@@ -217,7 +217,7 @@ export class Engine implements EngineContext {
     if (known !== undefined) {
       return known
     }
-    for (const entry of this.pool.slots) {
+    for (const entry of this.pool.entries) {
       if (!entry.connection.lost) {
         const writes = entry.connection.writes(text)
         if (this.writing.size >= rememberedTexts) {
@@ -258,18 +258,18 @@ export class Engine implements EngineContext {
     if (session !== undefined) {
       return use(session)
     }
-    const claim = new AcquireRequest(this, asked, fiber)
-    return matchCause(restore(Effect.async<void, DbError>((resume) => claim.start(resume))), (cause) => {
+    const acquiring = new AcquireRequest(this, asked, fiber)
+    return matchCause(restore(Effect.async<void, DbError>((resume) => acquiring.start(resume))), (cause) => {
       // Interrupted, perhaps at the very moment the connection came: what came goes back.
-      claim.abandon()
+      acquiring.abandon()
       const error = Cause.failureOption(cause)
       if (error._tag === "Some" && asked.reserved !== true) {
         this.failed(error.value, fiber)
       }
       return Exit.mapError(Exit.failCause(cause), fail)
     }, () => {
-      const session = this.session(claim.entry!, fiber, asked)
-      claim.transferTo(session)
+      const session = this.session(acquiring.entry!, fiber, asked)
+      acquiring.transferTo(session)
       return use(session)
     })
   }
@@ -292,7 +292,7 @@ export class Engine implements EngineContext {
     if (asked.writes && this.writeLock !== undefined) {
       return undefined
     }
-    const entry = this.pool.tryTake(this.clock.unsafeCurrentTimeMillis())
+    const entry = this.pool.tryAcquire(this.clock.unsafeCurrentTimeMillis())
     return entry === undefined ? undefined : this.session(entry, fiber, asked)
   }
 
@@ -338,8 +338,8 @@ export class Engine implements EngineContext {
     if (this.driver.maxConnections !== 1 || this.pool.inUse === 0) {
       return false
     }
-    for (const entry of this.pool.slots) {
-      if (entry.state === "lent" && !entry.connection.lost) {
+    for (const entry of this.pool.entries) {
+      if (entry.state === "inUse" && !entry.connection.lost) {
         return true
       }
     }
@@ -415,7 +415,7 @@ export class Engine implements EngineContext {
   readonly close: Effect.Effect<void> = Effect.suspend(() =>
     Effect.flatMap(this.pool.close(this.config.pool.closeTimeout), (clean) => {
       this.writeLock?.close(closed(this.name))
-      this.alarm.stop()
+      this.timer.stop()
       const { closeTimeout } = this.config.pool
       return clean
         ? this.log.line(LogLevel.Debug, "database closed", { operation: "close" })

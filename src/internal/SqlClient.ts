@@ -1,6 +1,6 @@
 /**
  * The `SqlClient` of a database. The same client value works outside sessions, in a session and in a transaction: each
- * statement looks up, when it runs, the frame in which its fiber is, under a key of this database only.
+ * statement looks up, when it runs, the level in which its fiber is, under a key of this database only.
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -43,7 +43,7 @@ class Core {
     readonly compiler: Statement.Compiler,
     readonly transformRows: TransformRows,
     /** Where a statement of this client runs when a fiber runs it. */
-    readonly place: (fiber: AnyFiber) => TransactionLevel | undefined
+    readonly level: (fiber: AnyFiber) => TransactionLevel | undefined
   ) {
     this.base = Statement.make(
       // Never run: our statements run themselves. It is the source of fragments, helpers and compiled texts.
@@ -178,7 +178,7 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
         const result = execute(
           core.engine,
           fiber,
-          core.place(fiber),
+          core.level(fiber),
           text,
           params,
           { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(core.engine.config, fiber), span },
@@ -227,7 +227,7 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
         const [text, params] = compiled
         const limit = statementLimit(core.engine.config, fiber)
         const request = () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit })
-        const stream = makeStream(core.engine, fiber, core.place(fiber), request, limit, core.transformRows)
+        const stream = makeStream(core.engine, fiber, core.level(fiber), request, limit, core.transformRows)
         if (!isTraced(fiber)) {
           return stream
         }
@@ -294,7 +294,7 @@ const makeConstructor = (core: Core): Statement.Constructor =>
 // the client
 // -----------------------------------------------------------------------------
 
-/** A connection whose statements run in a frame, which is asked for when they run. */
+/** A connection whose statements run in a level, which is asked for when they run. */
 export const makeConnection = (engine: Engine, place: () => TransactionLevel): SqlConnection.Connection => {
   // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
   const ask = <A>(

@@ -4,14 +4,14 @@ import type { Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { WaitQueue } from "../../src/internal/pool/WaitQueue.js"
 
 const makeWaiter = (onRefused: () => void, waitingSince = 0): Waiter<never> => ({
-  line: undefined,
+  links: undefined,
   waitingSince,
   waitDeadline: Infinity,
   waitLimit: 0,
   reserved: false,
   failFast: false,
   holds: () => false,
-  onSlot: () => {},
+  onEntry: () => {},
   onRefused
 })
 
@@ -23,11 +23,11 @@ it("whoever is served while the one before him is refused is not served or refus
   // Being refused, the first lets go of what the second waits for.
   const first = makeWaiter(() => {
     refused.push("first")
-    line.leave(served)
+    line.remove(served)
   })
   const stays = makeWaiter(() => refused.push("stays"))
   for (const waiter of [stays, first, served, last]) {
-    line.enter(waiter)
+    line.add(waiter)
   }
   line.refuse((waiter) => waiter !== stays, () => undefined as never)
   assert.deepStrictEqual(refused, ["first", "last"])
@@ -45,10 +45,10 @@ it("whoever is served while the one before him is shed is not the next", () => {
   const last = makeWaiter(() => {}, 1000)
   const first = makeWaiter(() => {
     sheds++
-    line.leave(served)
+    line.remove(served)
   })
   for (const waiter of [first, served, last]) {
-    line.enter(waiter)
+    line.add(waiter)
   }
   assert.strictEqual(line.next(1000, false), last)
   assert.strictEqual(sheds, 1)
@@ -58,11 +58,11 @@ it("a place that was left leads nowhere, wherever in the line it was", () => {
   const line = new WaitQueue<never>("test", undefined)
   const waiters = Array.from({ length: 3 }, () => makeWaiter(() => {}))
   for (const order of [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0]]) {
-    waiters.forEach((waiter) => line.enter(waiter))
+    waiters.forEach((waiter) => line.add(waiter))
     for (const index of order) {
       // Whoever was served lives on for a while, and V8 for a while believes so even of the dead.
-      const place = waiters[index]!.line
-      line.leave(waiters[index]!)
+      const place = waiters[index]!.links
+      line.remove(waiters[index]!)
       assert.deepStrictEqual(place, { previous: undefined, next: undefined })
     }
   }

@@ -281,7 +281,7 @@ class Real {
         openSchedule: Schedule.recurs(retries),
         isLost: () => false,
         validate: () => this.violations.push("nothing here is idle for long, and nothing is lost"),
-        retire: (connection, _, done) => {
+        close: (connection, _, done) => {
           if (!this.alive.delete(connection)) this.violations.push(`closed twice: connection ${connection}`)
           done()
         },
@@ -307,7 +307,7 @@ class Real {
       return value
     }
     const waiter: Waiter<number> = {
-      line: undefined,
+      links: undefined,
       waitingSince: 0,
       get waitDeadline() {
         return look(waitDeadline)
@@ -318,7 +318,7 @@ class Real {
         return look(failFast)
       },
       holds: () => false,
-      onSlot: (entry) => {
+      onEntry: (entry) => {
         this.slots.set(entry.connection, entry)
         this.tell({ who, got: entry.connection })
       },
@@ -328,7 +328,7 @@ class Real {
       }
     }
     this.waiters.push(waiter)
-    this.pool.take(waiter)
+    this.pool.acquire(waiter)
   }
 
   private tell(event: Event): void {
@@ -339,7 +339,7 @@ class Real {
 
   leave(who: number): void {
     this.over.add(who)
-    this.pool.leave(this.waiters[who]!)
+    this.pool.withdraw(this.waiters[who]!)
   }
 
   opened(at: number): void {
@@ -382,7 +382,7 @@ const run = (step: Step, model: Model, real: Real, lastError: { current: Connect
     case "pass":
       model.pass(step.millis, lastError.current)
       real.now = model.now
-      return void real.pool.ring(real.now)
+      return void real.pool.expire(real.now)
     case "leave": {
       const at = among(model.waiting)
       if (at === undefined) return
@@ -402,8 +402,8 @@ const run = (step: Step, model: Model, real: Real, lastError: { current: Connect
       if (at === undefined) return
       const entry = real.slots.get(model.lent[at]!.connection)!
       model[step.do](at)
-      if (step.do === "give") return real.pool.give(entry)
-      return step.do === "clean" ? real.pool.setBusy(entry, ever) : real.pool.discard(entry, true)
+      if (step.do === "give") return real.pool.release(entry)
+      return step.do === "clean" ? real.pool.setBusy(entry, ever) : real.pool.evict(entry, true)
     }
     case "cleaned":
     case "spoilt": {
@@ -411,7 +411,7 @@ const run = (step: Step, model: Model, real: Real, lastError: { current: Connect
       if (at === undefined) return
       const entry = real.slots.get(model.cleaning[at]!)!
       model[step.do](at)
-      return step.do === "cleaned" ? real.pool.give(entry) : real.pool.discard(entry, true)
+      return step.do === "cleaned" ? real.pool.release(entry) : real.pool.evict(entry, true)
     }
     case "opened": {
       const at = among(model.opening)

@@ -203,7 +203,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
   const withEngine = <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self> =>
     Effect.withFiberRuntime<A, E, R | Self>((fiber) => f(engineOf(fiber)))
   const transaction: Members<Self>["transaction"] = (options = {}) => (effect) =>
-    // Whole or not at all; and `SqlClient` is provided to the effect by its frame.
+    // Whole or not at all; and `SqlClient` is provided to the effect by its level.
     withEngine((engine) => Transaction.run(engine, effect, options)) as never
   const query: Members<Self>["query"] = (text, params, options = {}) =>
     // The rows' type is the caller's word.

@@ -1,5 +1,5 @@
 /**
- * Where a fiber runs: in which frame of which session. It is the service `SqlClient.TransactionConnection` of the fiber's
+ * Where a fiber runs: in which level of which session. It is the service `SqlClient.TransactionConnection` of the fiber's
  * context, as in every client of `@effect/sql`: forked fibers inherit it, request resolvers tell transactions apart by it, and
  * an effect without it runs outside of all transactions.
  */
@@ -20,19 +20,19 @@ import { matchCause } from "./matchCause.js"
 const { key } = SqlClient.TransactionConnection
 
 /**
- * A frame as the connection in a fiber's context. A fiber can be in frames of several databases; the context has one connection,
- * so that each refers to that of the frame around it on another database.
+ * A level as the connection in a fiber's context. A fiber can be in levels of several databases; the context has one connection,
+ * so that each refers to that of the level around it on another database.
  */
-class FrameConnection implements SqlConnection.Connection {
+class LevelConnection implements SqlConnection.Connection {
   /**
-   * The service's value. There is one for each frame: resolvers put requests into one batch when theirs is the same. It is frozen,
+   * The service's value. There is one for each level: resolvers put requests into one batch when theirs is the same. It is frozen,
    * so that it gives this very object through a proxy, too: `@effect/sql-kysely` puts one around all that an effect made of a
    * query touches, contexts with it.
    */
   readonly service: readonly [SqlConnection.Connection, depth: number]
   private made: SqlConnection.Connection | undefined = undefined
 
-  constructor(readonly engine: Engine, readonly level: TransactionLevel, readonly around: FrameConnection | undefined) {
+  constructor(readonly engine: Engine, readonly level: TransactionLevel, readonly around: LevelConnection | undefined) {
     this.service = Object.freeze([this, level.depth] as const)
   }
 
@@ -61,15 +61,15 @@ class FrameConnection implements SqlConnection.Connection {
   }
 }
 
-/** The innermost frame's connection. A client that is not ours may have put another one there. */
-const connectionOf = (context: Context.Context<never>): FrameConnection | undefined => {
+/** The innermost level's connection. A client that is not ours may have put another one there. */
+const connectionOf = (context: Context.Context<never>): LevelConnection | undefined => {
   // The tag says what the service is.
-  const service = context.unsafeMap.get(key) as FrameConnection["service"] | undefined
+  const service = context.unsafeMap.get(key) as LevelConnection["service"] | undefined
   const connection = service?.[0]
-  return connection instanceof FrameConnection ? connection : undefined
+  return connection instanceof LevelConnection ? connection : undefined
 }
 
-/** The frame in which a fiber runs on this engine's database, if any. */
+/** The level in which a fiber runs on this engine's database, if any. */
 export const levelOf = (engine: Engine, fiber: AnyFiber): TransactionLevel | undefined => {
   for (let connection = connectionOf(fiber.currentContext); connection !== undefined; connection = connection.around) {
     if (connection.engine === engine) {
@@ -80,7 +80,7 @@ export const levelOf = (engine: Engine, fiber: AnyFiber): TransactionLevel | und
 }
 
 /** The connections of the other databases. */
-const without = (engine: Engine, connection: FrameConnection | undefined): FrameConnection | undefined => {
+const without = (engine: Engine, connection: LevelConnection | undefined): LevelConnection | undefined => {
   if (connection === undefined) {
     return undefined
   }
@@ -95,18 +95,18 @@ const without = (engine: Engine, connection: FrameConnection | undefined): Frame
 const connectionFor = (
   engine: Engine,
   level: TransactionLevel,
-  around: FrameConnection | undefined
-): FrameConnection => {
+  around: LevelConnection | undefined
+): LevelConnection => {
   const known = level.connection
-  if (known instanceof FrameConnection && known.around === around) {
+  if (known instanceof LevelConnection && known.around === around) {
     return known
   }
-  const made = new FrameConnection(engine, level, around)
+  const made = new LevelConnection(engine, level, around)
   level.connection = made
   return made
 }
 
-/** In this context statements go to the frame, and `SqlClient` is this database's client. */
+/** In this context statements go to the level, and `SqlClient` is this database's client. */
 const contextOf = (
   engine: Engine,
   level: TransactionLevel,
@@ -124,7 +124,7 @@ const contextOf = (
   return Context.unsafeMake<never>(map)
 }
 
-/** An effect that runs in a frame. */
+/** An effect that runs in a level. */
 export const inLevel = <A, E, R>(
   engine: Engine,
   level: TransactionLevel,
@@ -139,7 +139,7 @@ export const inLevel = <A, E, R>(
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
- * Runs an effect in a frame, and then what ends the frame. To be called by the fiber that runs it, where interruption is masked.
+ * Runs an effect in a level, and then what ends the level. To be called by the fiber that runs it, where interruption is masked.
  * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
  */
 export const withLevel = <A, E, R, B, E2>(
@@ -151,9 +151,9 @@ export const withLevel = <A, E, R, B, E2>(
   effect: Effect.Effect<A, E, R>,
   end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
 ): Effect.Effect<B, E2, R> => {
-  const stay = new ContextOverride(fiber, contextOf(engine, level, span, fiber.currentContext))
+  const override = new ContextOverride(fiber, contextOf(engine, level, span, fiber.currentContext))
   const ended = (exit: Exit.Exit<A, E>) => {
-    stay.end()
+    override.end()
     return end(exit)
   }
   return matchCause(

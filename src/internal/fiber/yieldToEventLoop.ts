@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { Engine } from "../Engine.js"
 
 /** The longest that work in this process keeps the event loop to itself, in milliseconds of real time. */
-const longestBreath = 10
+const maxBlockingMillis = 10
 
 /**
  * Lets the event loop go on once in a while, where rows are there without waiting for them: limits, sockets and signals
@@ -23,5 +23,5 @@ export const yieldToEventLoop = (engine: Engine): Effect.Effect<void> => {
     })
     return Effect.sync(() => clearImmediate(immediate))
   })
-  return Effect.suspend(() => performance.now() - since < longestBreath ? Effect.void : pause)
+  return Effect.suspend(() => performance.now() - since < maxBlockingMillis ? Effect.void : pause)
 }

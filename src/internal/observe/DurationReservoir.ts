@@ -7,14 +7,14 @@ import type { Durations } from "../../DbMetrics.js"
 const kept = 1024
 
 export class DurationReservoir {
-  private readonly ring = new Float64Array(kept)
+  private readonly samples = new Float64Array(kept)
   count = 0
   private total = 0
   private max = 0
 
   /** On the path of every statement: no allocation, no search. */
   add(millis: number): void {
-    this.ring[this.count++ & (kept - 1)] = millis
+    this.samples[this.count++ & (kept - 1)] = millis
     this.total += millis
     if (millis > this.max) {
       this.max = millis
@@ -33,7 +33,7 @@ export class DurationReservoir {
   }
 
   private percentiles(zeros: number): NonNullable<Durations["percentiles"]> {
-    const sorted = this.ring.slice(0, Math.min(this.count, kept)).sort()
+    const sorted = this.samples.slice(0, Math.min(this.count, kept)).sort()
     // The nearest rank: a duration that really was, never one between two.
     const at = (share: number): number =>
       share <= zeros ? 0 : sorted[Math.max(Math.ceil(((share - zeros) / (1 - zeros)) * sorted.length) - 1, 0)]!

@@ -25,7 +25,7 @@ export interface AcquireOptions {
 }
 
 export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
-  line: Waiter<Driver.Connection>["line"] = undefined
+  links: Waiter<Driver.Connection>["links"] = undefined
   waitingSince = 0
   lockDeadline = Infinity
   lockLimit = 0
@@ -73,7 +73,7 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
     }
     this.state = "lock"
     limitLock(this, this.engine, this.engine.config.limits.lockTimeout, this.around)
-    this.writeLock.take(this)
+    this.writeLock.acquire(this)
   }
 
   /** Only the outermost transaction takes the lock before its connection. */
@@ -97,13 +97,13 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
     const deadline = earlier(now, this.engine.config.pool.acquireTimeout, this.around)
     this.waitDeadline = deadline?.at ?? Infinity
     this.waitLimit = deadline?.limit ?? 0
-    this.engine.pool.take(this)
+    this.engine.pool.acquire(this)
   }
 
-  onSlot(entry: PoolEntry<Driver.Connection>): void {
+  onEntry(entry: PoolEntry<Driver.Connection>): void {
     this.entry = entry
     this.state = "served"
-    this.engine.metrics.waited(entry.lentAt - this.waitingSince)
+    this.engine.metrics.waited(entry.acquiredAt - this.waitingSince)
     this.resume(Exit.void)
   }
 
@@ -124,13 +124,13 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
   abandon(): void {
     switch (this.state) {
       case "lock":
-        this.writeLock!.leave(this)
+        this.writeLock!.withdraw(this)
         break
       case "connection":
-        this.engine.pool.leave(this)
+        this.engine.pool.withdraw(this)
         break
       case "served":
-        this.engine.pool.give(this.entry!)
+        this.engine.pool.release(this.entry!)
         break
       default:
         break

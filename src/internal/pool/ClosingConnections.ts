@@ -7,45 +7,45 @@ import type { DeadlineTimer } from "./DeadlineTimer.js"
 import type { ConnectionFactory, PoolEntry } from "./PoolEntry.js"
 
 export class ClosingConnections<C> {
-  private readonly slots = new Set<PoolEntry<C>>()
+  private readonly entries = new Set<PoolEntry<C>>()
 
   constructor(
-    private readonly handling: ConnectionFactory<C>,
+    private readonly factory: ConnectionFactory<C>,
     private readonly clock: Clock.Clock,
-    private readonly alarm: DeadlineTimer,
+    private readonly timer: DeadlineTimer,
     private readonly onEnd: () => void
   ) {}
 
   get size(): number {
-    return this.slots.size
+    return this.entries.size
   }
 
-  say(entry: PoolEntry<C>, graceful: boolean): void {
-    this.slots.add(entry)
+  close(entry: PoolEntry<C>, graceful: boolean): void {
+    this.entries.add(entry)
     entry.deadline = this.clock.unsafeCurrentTimeMillis() + settleLimit
-    this.alarm.at(entry.deadline)
-    this.handling.retire(entry.connection, graceful, () => this.ended(entry))
+    this.timer.at(entry.deadline)
+    this.factory.close(entry.connection, graceful, () => this.ended(entry))
   }
 
   /** Waits for no answer any longer. */
-  drop(entry: PoolEntry<C>): void {
-    if (this.slots.has(entry)) {
-      this.handling.retire(entry.connection, false, () => this.ended(entry))
+  destroy(entry: PoolEntry<C>): void {
+    if (this.entries.has(entry)) {
+      this.factory.close(entry.connection, false, () => this.ended(entry))
     }
   }
 
-  dropAll(): void {
-    for (const entry of [...this.slots]) {
-      this.drop(entry)
+  destroyAll(): void {
+    for (const entry of [...this.entries]) {
+      this.destroy(entry)
     }
   }
 
   /** Drops those whose time is up. */
-  ring(now: number, soon: (time: number) => void): void {
-    for (const entry of [...this.slots]) {
+  expire(now: number, soon: (time: number) => void): void {
+    for (const entry of [...this.entries]) {
       if (entry.deadline <= now) {
         entry.deadline = Infinity
-        this.drop(entry)
+        this.destroy(entry)
       } else {
         soon(entry.deadline)
       }
@@ -53,7 +53,7 @@ export class ClosingConnections<C> {
   }
 
   private ended(entry: PoolEntry<C>): void {
-    this.slots.delete(entry)
+    this.entries.delete(entry)
     this.onEnd()
   }
 }

@@ -11,7 +11,7 @@ import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import type { Fork } from "./DeadlineTimer.js"
 import type { ConnectionFactory } from "./PoolEntry.js"
 
-/** What the opener asks of its pool, and tells it. */
+/** What the fiber asks of its pool, and tells it. */
 export interface ConnectorCallbacks<C> {
   /** Whether anybody still waits for what is being opened. */
   readonly isWanted: () => boolean
@@ -79,13 +79,13 @@ export class Connector<C> {
     )
     // A driver may open without suspending, and then the fiber has ended before it is known here.
     let done = false
-    let opener: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
-    opener = this.fork(Effect.onExit(opening, (exit) =>
+    let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
+    fiber = this.fork(Effect.onExit(opening, (exit) =>
       Effect.sync(() => {
         this.count--
         done = true
-        if (opener !== undefined) {
-          this.fibers.delete(opener)
+        if (fiber !== undefined) {
+          this.fibers.delete(fiber)
         }
         if (Exit.isSuccess(exit)) {
           this.opened(exit.value, started)
@@ -95,14 +95,14 @@ export class Connector<C> {
         this.pool.ended()
       })))
     if (!done) {
-      this.fibers.add(opener)
+      this.fibers.add(fiber)
     }
   }
 
   /** Stops what is being opened. */
   stop(): void {
-    for (const opener of this.fibers) {
-      opener.unsafeInterruptAsFork(opener.id())
+    for (const fiber of this.fibers) {
+      fiber.unsafeInterruptAsFork(fiber.id())
     }
   }
 

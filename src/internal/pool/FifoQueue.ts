@@ -3,7 +3,7 @@
  * waiter among ten thousand is not searched for.
  */
 export interface FifoNode {
-  line: FifoNode.Place | undefined
+  links: FifoNode.Place | undefined
 }
 
 export declare namespace FifoNode {
@@ -26,47 +26,47 @@ export class FifoQueue<W extends FifoNode> {
   /** The one behind. */
   after(waiter: W): W | undefined {
     // Only objects of type W ever enter this line, so its links are of type W.
-    return waiter.line?.next as W | undefined
+    return waiter.links?.next as W | undefined
   }
 
-  enter(waiter: W): void {
-    waiter.line = { previous: this.last, next: undefined }
+  add(waiter: W): void {
+    waiter.links = { previous: this.last, next: undefined }
     if (this.last === undefined) {
       this.first = waiter
     } else {
-      this.last.line!.next = waiter
+      this.last.links!.next = waiter
     }
     this.last = waiter
     this.size++
   }
 
   /** Takes a waiter out, wherever it stands; does nothing for one that does not wait. */
-  leave(waiter: W): void {
-    const place = waiter.line
+  remove(waiter: W): void {
+    const place = waiter.links
     if (place === undefined) {
       return
     }
     if (place.previous === undefined) {
       this.first = place.next as W | undefined
     } else {
-      place.previous.line!.next = place.next
+      place.previous.links!.next = place.next
     }
     if (place.next === undefined) {
       this.last = place.previous as W | undefined
     } else {
-      place.next.line!.previous = place.previous
+      place.next.links!.previous = place.previous
     }
     // A place that is left leads nowhere: one that is collected late would keep alive those who stood beside it.
     place.previous = undefined
     place.next = undefined
-    waiter.line = undefined
+    waiter.links = undefined
     this.size--
   }
 
   /** Empties the line, from its head, giving each to `f`. */
   drain(f: (waiter: W) => void): void {
     for (let waiter = this.first; waiter !== undefined; waiter = this.first) {
-      this.leave(waiter)
+      this.remove(waiter)
       f(waiter)
     }
   }

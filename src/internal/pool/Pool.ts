@@ -1,10 +1,10 @@
 /**
  * Lends connections. Knows no SQL.
  *
- * The state is plain data: a stack of idle slots (last in, first out: the warmest connection is used again and the
+ * The state is plain data: a stack of idle entries (last in, first out: the warmest connection is used again and the
  * rest may go), a queue of waiters (first come, first served), and counts. Every change is synchronous, so there is
  * nothing to lock; what takes time (opening, validating, closing) is detached from whoever asked for it and comes
- * back as a call. Each slot is in exactly one place at any time: idle, lent, or busy with itself.
+ * back as a call. Each entry is in exactly one place at any time: idle, lent, or busy with itself.
  */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
@@ -23,16 +23,16 @@ import { Shutdown } from "./Shutdown.js"
 import { WaitQueue } from "./WaitQueue.js"
 
 export class Pool<C> {
-  readonly slots = new Set<PoolEntry<C>>()
+  readonly entries = new Set<PoolEntry<C>>()
   private readonly idle: Array<PoolEntry<C>> = []
-  private readonly line: WaitQueue<C>
-  private readonly opener: Connector<C>
+  private readonly waiters: WaitQueue<C>
+  private readonly connector: Connector<C>
   private nextId = 1
-  /** Rises with each loss: slots of an older generation are validated before they are lent. */
+  /** Rises with each loss: entries of an older generation are validated before they are lent. */
   private generation = 0
-  private readonly closing: Shutdown
-  private readonly goodbyes: ClosingConnections<C>
-  private readonly idleness: Eviction
+  private readonly shutdown: Shutdown
+  private readonly closingConnections: ClosingConnections<C>
+  private readonly eviction: Eviction
   inUse = 0
   /** How often a connection was lent. */
   lends = 0
@@ -48,9 +48,9 @@ export class Pool<C> {
     readonly database: string,
     private readonly settings: DbConfig.Pool,
     capacity: { readonly size: number; readonly total: number; readonly reserved: number },
-    private readonly handling: ConnectionFactory<C>,
+    private readonly factory: ConnectionFactory<C>,
     private readonly clock: Clock.Clock,
-    private readonly alarm: DeadlineTimer,
+    private readonly timer: DeadlineTimer,
     fork: Fork,
     /** Uniform in [0, 1): for the jitter of lifetimes. */
     private readonly random: () => number
@@ -58,35 +58,35 @@ export class Pool<C> {
     this.size = capacity.size
     this.capacity = capacity.total
     this.reserved = capacity.reserved
-    this.line = new WaitQueue(database, settings.shedding === undefined ? undefined : new CoDel(settings.shedding))
-    this.idleness = new Eviction(settings, capacity.size)
-    this.closing = new Shutdown({
+    this.waiters = new WaitQueue(database, settings.shedding === undefined ? undefined : new CoDel(settings.shedding))
+    this.eviction = new Eviction(settings, capacity.size)
+    this.shutdown = new Shutdown({
       refuse: () => {
-        this.line.drain((waiter) => waiter.onRefused(closed(database)))
-        this.opener.stop()
+        this.waiters.drain((waiter) => waiter.onRefused(closed(database)))
+        this.connector.stop()
         for (const entry of this.idle.splice(0)) {
-          this.retire(entry, true)
+          this.closeEntry(entry, true)
         }
       },
-      isDrained: () => this.slots.size === 0 && this.goodbyes.size === 0 && this.opener.count === 0,
+      isDrained: () => this.entries.size === 0 && this.closingConnections.size === 0 && this.connector.count === 0,
       cut: (limit, how) => this.cutAll(limit, how)
     })
-    this.goodbyes = new ClosingConnections(handling, clock, alarm, () => this.closing.check())
-    this.opener = new Connector(handling, clock, fork, {
-      isWanted: () => this.line.size > 0 && this.closing.isOpen,
+    this.closingConnections = new ClosingConnections(factory, clock, timer, () => this.shutdown.check())
+    this.connector = new Connector(factory, clock, fork, {
+      isWanted: () => this.waiters.size > 0 && this.shutdown.isOpen,
       opened: (connection, millis) => this.opened(connection, millis),
       failed: (error) => {
-        handling.onOpenFailed(error)
-        this.line.refuse((waiter) => waiter.failFast, () => error)
+        factory.onOpenFailed(error)
+        this.waiters.refuse((waiter) => waiter.failFast, () => error)
       },
       gaveUp: (error) => {
         if (error !== undefined) {
           // Everybody would meet the same refusal; a transient one has exhausted its schedule.
-          this.line.drain((waiter) => waiter.onRefused(error))
+          this.waiters.drain((waiter) => waiter.onRefused(error))
         }
         this.replace()
       },
-      ended: () => this.closing.check()
+      ended: () => this.shutdown.check()
     })
   }
 
@@ -95,29 +95,29 @@ export class Pool<C> {
   // ---------------------------------------------------------------------------
 
   /** An idle connection that may be lent as it is; `undefined` means: `take`. */
-  tryTake(now: number): PoolEntry<C> | undefined {
+  tryAcquire(now: number): PoolEntry<C> | undefined {
     const entry = this.idle[this.idle.length - 1]
     if (
-      entry === undefined || this.line.head !== undefined || entry.generation !== this.generation ||
-      now - entry.idleSince >= this.settings.validateAfter || now >= entry.expiresAt || !this.closing.isOpen
+      entry === undefined || this.waiters.head !== undefined || entry.generation !== this.generation ||
+      now - entry.idleSince >= this.settings.validateAfter || now >= entry.expiresAt || !this.shutdown.isOpen
     ) {
       return undefined
     }
     this.idle.pop()
-    this.lend(entry, now)
+    this.markInUse(entry, now)
     return entry
   }
 
   /** Serves the waiter at once, or lets it wait. One of its two callbacks is called, exactly once, unless `leave`. */
-  take(waiter: Waiter<C>): void {
+  acquire(waiter: Waiter<C>): void {
     const now = this.clock.unsafeCurrentTimeMillis()
     waiter.waitingSince = now
-    if (!this.closing.isOpen) {
+    if (!this.shutdown.isOpen) {
       return waiter.onRefused(closed(this.database))
     }
-    const entry = this.tryTake(now)
+    const entry = this.tryAcquire(now)
     if (entry !== undefined) {
-      return waiter.onSlot(entry)
+      return waiter.onEntry(entry)
     }
     if (this.idle.length === 0) {
       const refusal = this.refusal(waiter, now)
@@ -125,51 +125,51 @@ export class Pool<C> {
         return waiter.onRefused(refusal)
       }
     }
-    this.line.enter(waiter)
-    this.alarm.at(waiter.waitDeadline)
+    this.waiters.add(waiter)
+    this.timer.at(waiter.waitDeadline)
     this.serveWaiters(now)
   }
 
   /** Takes a waiter out of the line (its fiber was interrupted). A connection being opened for it goes to the next. */
-  leave(waiter: Waiter<C>): void {
-    this.line.leave(waiter)
+  withdraw(waiter: Waiter<C>): void {
+    this.waiters.remove(waiter)
   }
 
   /** Gives a clean connection back. */
-  give(entry: PoolEntry<C>): void {
+  release(entry: PoolEntry<C>): void {
     if (entry.state === "gone") {
       return
     }
     const now = this.clock.unsafeCurrentTimeMillis()
     this.returned(entry, now)
     if (
-      this.settings.validateAfter === 0 && this.line.head !== undefined && this.closing.isOpen &&
-      now < entry.expiresAt && !this.handling.isLost(entry.connection)
+      this.settings.validateAfter === 0 && this.waiters.head !== undefined && this.shutdown.isOpen &&
+      now < entry.expiresAt && !this.factory.isLost(entry.connection)
     ) {
       // Always asked, also on the way from one borrower straight to the next.
       this.validate(entry, now)
     } else {
-      this.place(entry, now)
+      this.reuse(entry, now)
     }
   }
 
-  /** Keeps a returned slot back while it is being cleaned; `give` or `discard` follows. */
+  /** Keeps a returned entry back while it is being cleaned; `give` or `discard` follows. */
   setBusy(entry: PoolEntry<C>, limit: number): void {
-    if (entry.state !== "lent") {
+    if (entry.state !== "inUse") {
       return
     }
     const now = this.clock.unsafeCurrentTimeMillis()
     this.returned(entry, now)
     entry.deadline = now + limit
-    this.alarm.at(entry.deadline)
+    this.timer.at(entry.deadline)
   }
 
   /** Closes a connection that must not be lent again. */
-  discard(entry: PoolEntry<C>, graceful: boolean): void {
+  evict(entry: PoolEntry<C>, graceful: boolean): void {
     if (entry.state === "gone") {
       return
     }
-    if (entry.state === "lent") {
+    if (entry.state === "inUse") {
       this.returned(entry, this.clock.unsafeCurrentTimeMillis())
     } else if (entry.state === "idle") {
       this.idle.splice(this.idle.indexOf(entry), 1)
@@ -179,16 +179,16 @@ export class Pool<C> {
       // It did not answer, or could not be cleaned, and was dropped: that may have befallen the others too.
       this.generation++
     }
-    this.retire(entry, graceful)
+    this.closeEntry(entry, graceful)
     this.replace()
   }
 
   /** A connection broke: whatever broke it may have broken the others, so they are validated before they are lent. */
   lost(entry: PoolEntry<C>): void {
     this.generation++
-    // A lent or busy slot is discarded by whoever has it, when its request has failed.
+    // A lent or busy entry is discarded by whoever has it, when its request has failed.
     if (entry.state === "idle") {
-      this.discard(entry, false)
+      this.evict(entry, false)
     }
   }
 
@@ -198,23 +198,23 @@ export class Pool<C> {
 
   /** Opens one connection now, for the start of the layer; its failure is the caller's. */
   get openOne(): Effect.Effect<void, ConnectionError | TimeoutError> {
-    return this.opener.openOne
+    return this.connector.openOne
   }
 
   /** Refuses new borrowers, waits for the present ones up to the limit, cuts the rest. True when none was cut. */
   close(limit: number): Effect.Effect<boolean> {
-    return this.closing.run(limit)
+    return this.shutdown.run(limit)
   }
 
   private cutAll(limit: number, how: "stop" | "drop"): void {
-    for (const entry of [...this.slots]) {
+    for (const entry of [...this.entries]) {
       entry.borrower?.onCut(cut(this.database, limit), how)
       if (entry.borrower === undefined || how === "drop") {
-        this.retire(entry, false)
+        this.closeEntry(entry, false)
       }
     }
     if (how === "drop") {
-      this.goodbyes.dropAll()
+      this.closingConnections.destroyAll()
     }
   }
 
@@ -227,22 +227,22 @@ export class Pool<C> {
     return {
       size: this.size,
       capacity: this.capacity,
-      open: this.slots.size,
+      open: this.entries.size,
       idle: this.idle.length,
       inUse: this.inUse,
-      opening: this.opener.count,
-      waiting: this.line.size,
-      overflow: Math.max(this.slots.size - this.size, 0),
+      opening: this.connector.count,
+      waiting: this.waiters.size,
+      overflow: Math.max(this.entries.size - this.size, 0),
       invalidated: this.invalidated,
       timeouts: this.timeouts,
-      longestWaitMillis: this.line.head === undefined ? 0 : now - this.line.head.waitingSince
+      longestWaitMillis: this.waiters.head === undefined ? 0 : now - this.waiters.head.waitingSince
     }
   }
 
   get holders(): ReadonlyArray<Holder> {
     const now = this.clock.unsafeCurrentTimeMillis()
     const holders: Array<Holder> = []
-    for (const entry of this.slots) {
+    for (const entry of this.entries) {
       if (entry.borrower !== undefined) {
         holders.push(entry.borrower.describe(now))
       }
@@ -254,23 +254,23 @@ export class Pool<C> {
   // transitions
   // ---------------------------------------------------------------------------
 
-  private lend(entry: PoolEntry<C>, now: number): void {
-    entry.state = "lent"
-    entry.lentAt = now
+  private markInUse(entry: PoolEntry<C>, now: number): void {
+    entry.state = "inUse"
+    entry.acquiredAt = now
     entry.deadline = Infinity
     entry.leakReported = false
     this.inUse++
     this.lends++
     if (this.settings.leakThreshold > 0) {
-      this.alarm.at(now + this.settings.leakThreshold)
+      this.timer.at(now + this.settings.leakThreshold)
     }
   }
 
   private returned(entry: PoolEntry<C>, now: number): void {
-    if (entry.state === "lent") {
+    if (entry.state === "inUse") {
       this.inUse--
       if (entry.leakReported) {
-        this.handling.onLeakReturned(entry, now - entry.lentAt)
+        this.factory.onLeakReturned(entry, now - entry.acquiredAt)
       }
     }
     entry.state = "busy"
@@ -279,48 +279,48 @@ export class Pool<C> {
     entry.queueDeadline = Infinity
   }
 
-  /** A clean slot finds its place: the first waiter, the idle stack, or the door. */
-  private place(entry: PoolEntry<C>, now: number, idleSince = now): void {
-    if (!this.closing.isOpen || this.handling.isLost(entry.connection) || now >= entry.expiresAt) {
-      this.retire(entry, true)
+  /** A clean entry finds its place: the first waiter, the idle stack, or the door. */
+  private reuse(entry: PoolEntry<C>, now: number, idleSince = now): void {
+    if (!this.shutdown.isOpen || this.factory.isLost(entry.connection) || now >= entry.expiresAt) {
+      this.closeEntry(entry, true)
       this.replace()
       return
     }
     entry.generation = this.generation
     entry.idleSince = idleSince
     // Shed first, so that a connection is not handed to somebody who is told to go.
-    const waiter = this.line.next(now, this.slots.size > this.capacity)
+    const waiter = this.waiters.next(now, this.entries.size > this.capacity)
     if (waiter !== undefined) {
-      this.lend(entry, now)
-      waiter.onSlot(entry)
+      this.markInUse(entry, now)
+      waiter.onEntry(entry)
       return
     }
-    if (this.slots.size > this.capacity) {
+    if (this.entries.size > this.capacity) {
       // Opened on the reserved place; nobody else may use it.
-      this.retire(entry, true)
+      this.closeEntry(entry, true)
       return
     }
     entry.state = "idle"
     entry.pingedAt = now
     this.idle.push(entry)
-    this.alarm.at(now + this.idleness.rest(this.slots.size))
+    this.timer.at(now + this.eviction.rest(this.entries.size))
   }
 
   /** Asks the connection whether it lives. It then goes to the first waiter, who need not be the one it was asked for. */
   private validate(entry: PoolEntry<C>, now: number, idleSince?: number): void {
     entry.state = "busy"
     entry.deadline = now + settleLimit
-    this.alarm.at(entry.deadline)
+    this.timer.at(entry.deadline)
     let answered = false
-    this.handling.validate(entry.connection, (alive) => {
-      // The deadline may have retired the slot meanwhile.
+    this.factory.validate(entry.connection, (alive) => {
+      // The deadline may have retired the entry meanwhile.
       if (answered || entry.state !== "busy") {
         return
       }
       answered = true
       entry.deadline = Infinity
       if (alive) {
-        this.place(entry, this.clock.unsafeCurrentTimeMillis(), idleSince)
+        this.reuse(entry, this.clock.unsafeCurrentTimeMillis(), idleSince)
       } else {
         this.invalid(entry)
       }
@@ -330,24 +330,24 @@ export class Pool<C> {
   private invalid(entry: PoolEntry<C>): void {
     this.generation++
     this.invalidated++
-    this.retire(entry, false)
+    this.closeEntry(entry, false)
     this.serveWaiters(this.clock.unsafeCurrentTimeMillis())
   }
 
   /** Looks for connections for those who wait: idle ones first (validated where they must be), then new ones. */
   private serveWaiters(now: number): void {
     // What is being opened is not counted: it may take long or never come, and an idle connection is here.
-    while (this.idle.length > 0 && this.line.size > this.becoming()) {
+    while (this.idle.length > 0 && this.waiters.size > this.becoming()) {
       const entry = this.idle[this.idle.length - 1]!
       this.idle.pop()
       entry.state = "busy"
-      if (now >= entry.expiresAt || this.handling.isLost(entry.connection)) {
+      if (now >= entry.expiresAt || this.factory.isLost(entry.connection)) {
         this.invalidated++
-        this.retire(entry, true)
+        this.closeEntry(entry, true)
       } else if (entry.generation !== this.generation || now - entry.idleSince >= this.settings.validateAfter) {
         this.validate(entry, now)
       } else {
-        this.place(entry, now)
+        this.reuse(entry, now)
       }
     }
     this.replace()
@@ -355,31 +355,31 @@ export class Pool<C> {
 
   /** Opens connections for those who wait and are not served by what is on its way. */
   private replace(): void {
-    const used = this.slots.size + this.opener.count
+    const used = this.entries.size + this.connector.count
     // A full pool is the common case under load, and then the line may be long: it is not walked in vain.
-    if (used >= this.capacity && (this.line.reserved === 0 || used >= this.capacity + this.reserved)) {
+    if (used >= this.capacity && (this.waiters.reserved === 0 || used >= this.capacity + this.reserved)) {
       return
     }
-    for (let waiter = this.line.head; waiter !== undefined; waiter = this.line.after(waiter)) {
-      if (this.opener.count + this.becoming() >= this.line.size || !this.closing.isOpen) {
+    for (let waiter = this.waiters.head; waiter !== undefined; waiter = this.waiters.after(waiter)) {
+      if (this.connector.count + this.becoming() >= this.waiters.size || !this.shutdown.isOpen) {
         return
       }
       if (this.canGrow(waiter)) {
-        this.opener.open()
+        this.connector.open()
       }
     }
   }
 
   private canGrow(waiter: Waiter<C>): boolean {
     const limit = this.capacity + (waiter.reserved ? this.reserved : 0)
-    return this.slots.size + this.opener.count < limit
+    return this.entries.size + this.connector.count < limit
   }
 
-  /** Slots that are being validated or cleaned: each will serve a waiter, or `replace` is called. */
+  /** Entries that are being validated or cleaned: each will serve a waiter, or `replace` is called. */
   private becoming(): number {
     let count = 0
-    if (this.slots.size !== this.idle.length + this.inUse) {
-      for (const entry of this.slots) {
+    if (this.entries.size !== this.idle.length + this.inUse) {
+      for (const entry of this.entries) {
         if (entry.state === "busy" && entry.deadline !== Infinity) {
           count++
         }
@@ -399,25 +399,25 @@ export class Pool<C> {
       life === 0 ? Infinity : now + life * (1 - 0.1 * this.random()),
       this.generation
     )
-    this.slots.add(entry)
-    this.handling.onOpened(entry, millis)
-    this.place(entry, now)
+    this.entries.add(entry)
+    this.factory.onOpened(entry, millis)
+    this.reuse(entry, now)
   }
 
-  private retire(entry: PoolEntry<C>, graceful: boolean): void {
+  private closeEntry(entry: PoolEntry<C>, graceful: boolean): void {
     if (entry.state === "gone") {
       if (!graceful) {
-        this.goodbyes.drop(entry)
+        this.closingConnections.destroy(entry)
       }
       return
     }
-    if (entry.state === "lent") {
+    if (entry.state === "inUse") {
       this.inUse--
     }
     entry.state = "gone"
     entry.borrower = undefined
-    this.slots.delete(entry)
-    this.goodbyes.say(entry, graceful)
+    this.entries.delete(entry)
+    this.closingConnections.close(entry, graceful)
   }
 
   // ---------------------------------------------------------------------------
@@ -425,14 +425,14 @@ export class Pool<C> {
   // ---------------------------------------------------------------------------
 
   /** Looks through every limit and returns the next moment at which one runs out. */
-  ring(now: number): number {
+  expire(now: number): number {
     let next = Infinity
     const soon = (time: number) => {
       if (time < next) {
         next = time
       }
     }
-    this.line.refuse((waiter) => {
+    this.waiters.refuse((waiter) => {
       if (waiter.waitDeadline > now) {
         soon(waiter.waitDeadline)
         return false
@@ -442,31 +442,31 @@ export class Pool<C> {
       this.timeouts++
       this.timedOutAt = now
       // With no connection at all, the failure to open one is the better explanation.
-      return this.slots.size === 0 && this.opener.lastError !== undefined
-        ? this.opener.lastError
+      return this.entries.size === 0 && this.connector.lastError !== undefined
+        ? this.connector.lastError
         : acquireTimeout(this, waiter, now, `no connection became free within ${waiter.waitLimit} ms`)
     })
-    for (const entry of [...this.slots]) {
-      this.ringSlot(entry, now, soon)
+    for (const entry of [...this.entries]) {
+      this.expireEntry(entry, now, soon)
     }
-    this.goodbyes.ring(now, soon)
+    this.closingConnections.expire(now, soon)
     return next
   }
 
-  private ringSlot(entry: PoolEntry<C>, now: number, soon: (time: number) => void): void {
+  private expireEntry(entry: PoolEntry<C>, now: number, soon: (time: number) => void): void {
     const { leakThreshold } = this.settings
     switch (entry.state) {
-      case "lent": {
-        entry.ring(now, soon)
+      case "inUse": {
+        entry.expire(now, soon)
         if (leakThreshold > 0 && !entry.leakReported) {
-          if (now - entry.lentAt < leakThreshold || entry.borrower === undefined) {
-            soon(entry.lentAt + leakThreshold)
-          } else if (this.handling.isKept(entry)) {
+          if (now - entry.acquiredAt < leakThreshold || entry.borrower === undefined) {
+            soon(entry.acquiredAt + leakThreshold)
+          } else if (this.factory.isKept(entry)) {
             // It may stay behind when what it was held for is given back.
             soon(now + leakThreshold)
           } else {
             entry.leakReported = true
-            this.handling.onLeak(entry, entry.borrower.describe(now))
+            this.factory.onLeak(entry, entry.borrower.describe(now))
           }
         }
         return
@@ -478,12 +478,12 @@ export class Pool<C> {
         // It never answered: whatever swallowed it may have swallowed the other idle ones too.
         for (const other of this.idle.splice(0)) {
           this.invalidated++
-          this.retire(other, false)
+          this.closeEntry(other, false)
         }
         return this.invalid(entry)
       }
       case "idle": {
-        const due = this.idleness.due(entry, now, this.slots.size)
+        const due = this.eviction.due(entry, now, this.entries.size)
         if (typeof due === "number") {
           return soon(due)
         }
@@ -491,7 +491,7 @@ export class Pool<C> {
         entry.state = "busy"
         // Pinged, it stays as idle as it was, so that `idleTimeout` still finds it; if somebody comes meanwhile, the answer
         // serves as validation.
-        return due === "close" ? this.retire(entry, true) : this.validate(entry, now, entry.idleSince)
+        return due === "close" ? this.closeEntry(entry, true) : this.validate(entry, now, entry.idleSince)
       }
       case "gone":
         return
@@ -500,11 +500,11 @@ export class Pool<C> {
 
   /** Why this waiter may not even wait. */
   private refusal(waiter: Waiter<C>, now: number): DbError | undefined {
-    if (this.line.size >= this.settings.maxWaiters && !waiter.reserved) {
-      return overloaded(this.database, `${this.line.size} already wait for a connection (maxWaiters)`)
+    if (this.waiters.size >= this.settings.maxWaiters && !waiter.reserved) {
+      return overloaded(this.database, `${this.waiters.size} already wait for a connection (maxWaiters)`)
     }
     if (
-      !this.canGrow(waiter) && this.opener.count === 0 && this.line.isDeadlock(this.slots, waiter)
+      !this.canGrow(waiter) && this.connector.count === 0 && this.waiters.isDeadlock(this.entries, waiter)
     ) {
       this.timeouts++
       this.timedOutAt = now

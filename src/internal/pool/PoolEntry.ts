@@ -16,23 +16,23 @@ export interface ConnectionFactory<C> {
   /** Answers whether the connection is alive. May answer at once. */
   readonly validate: (connection: C, answer: (alive: boolean) => void) => void
   /** Closes: `graceful` says goodbye first. Calls `done` when the server can know of it. */
-  readonly retire: (connection: C, graceful: boolean, done: () => void) => void
+  readonly close: (connection: C, graceful: boolean, done: () => void) => void
   readonly onOpened: (entry: PoolEntry<C>, millis: number) => void
   readonly onOpenFailed: (error: ConnectionError | TimeoutError) => void
-  /** Whether a slot that is held for long is meant to be. */
+  /** Whether a entry that is held for long is meant to be. */
   readonly isKept: (entry: PoolEntry<C>) => boolean
   readonly onLeak: (entry: PoolEntry<C>, holder: Holder) => void
   readonly onLeakReturned: (entry: PoolEntry<C>, heldFor: number) => void
 }
 
-/** Who uses a lent slot. */
+/** Who uses a lent entry. */
 export interface Borrower {
   readonly describe: (now: number) => Holder
-  /** The limit that the slot's `deadline` stood for has run out. */
+  /** The limit that the entry's `deadline` stood for has run out. */
   readonly onDeadline: (now: number) => void
-  /** The same of the slot's `queueDeadline`; only who sets it has to answer for it. */
+  /** The same of the entry's `queueDeadline`; only who sets it has to answer for it. */
   readonly onQueueDeadline?: (now: number) => void
-  /** Whether it says of itself that it holds the slot for as long as its program lasts. */
+  /** Whether it says of itself that it holds the entry for as long as its program lasts. */
   readonly isKept?: boolean
   /** Whether this fiber, and nobody else, can give it back. */
   readonly isHeldBy?: (fiber: AnyFiber) => boolean
@@ -46,9 +46,9 @@ export interface Borrower {
 /** One connection and where it stands. */
 export class PoolEntry<C> {
   /** `busy`: validating, resetting or settling; not lent to anybody, and not to be lent. */
-  state: "idle" | "lent" | "busy" | "gone" = "busy"
+  state: "idle" | "inUse" | "busy" | "gone" = "busy"
   borrower: Borrower | undefined = undefined
-  lentAt = 0
+  acquiredAt = 0
   idleSince = 0
   pingedAt = 0
   /** When `borrower.onDeadline` (lent) or giving up (busy) is due. */
@@ -65,7 +65,7 @@ export class PoolEntry<C> {
   ) {}
 
   /** Tells its borrower which limits have run out. */
-  ring(now: number, soon: (time: number) => void): void {
+  expire(now: number, soon: (time: number) => void): void {
     if (this.deadline <= now) {
       this.deadline = Infinity
       this.borrower?.onDeadline(now)
@@ -90,8 +90,8 @@ export interface Waiter<C> extends FifoNode {
   readonly reserved: boolean
   /** Does not outwait failing openings. */
   readonly failFast: boolean
-  /** Whether the asking fiber holds this slot already, and cannot give it back while it waits. */
+  /** Whether the asking fiber holds this entry already, and cannot give it back while it waits. */
   readonly holds: (entry: PoolEntry<C>) => boolean
-  readonly onSlot: (entry: PoolEntry<C>) => void
+  readonly onEntry: (entry: PoolEntry<C>) => void
   readonly onRefused: (error: DbError) => void
 }

@@ -18,16 +18,16 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     super()
   }
 
-  override enter(waiter: Waiter<C>): void {
-    super.enter(waiter)
+  override add(waiter: Waiter<C>): void {
+    super.add(waiter)
     if (waiter.reserved) {
       this.reserved++
     }
   }
 
-  override leave(waiter: Waiter<C>): void {
-    if (waiter.line !== undefined) {
-      super.leave(waiter)
+  override remove(waiter: Waiter<C>): void {
+    if (waiter.links !== undefined) {
+      super.remove(waiter)
       if (waiter.reserved) {
         this.reserved--
       }
@@ -39,7 +39,7 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     for (let waiter = this.head; waiter !== undefined;) {
       const following: Waiter<C> | undefined = this.after(waiter)
       if (!onReservedPlace || waiter.reserved) {
-        this.leave(waiter)
+        this.remove(waiter)
         const shed = this.shedding?.judge(now - waiter.waitingSince, now)
         if (shed === undefined) {
           return waiter
@@ -56,7 +56,7 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     for (let waiter = this.head; waiter !== undefined;) {
       const following: Waiter<C> | undefined = this.after(waiter)
       if (isRefused(waiter)) {
-        this.leave(waiter)
+        this.remove(waiter)
         waiter.onRefused(why(waiter))
       }
       waiter = this.stillHere(following)
@@ -65,21 +65,21 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
 
   /** Whom to go on with: somebody who was told that he is refused may have let go of what the following one waited for. */
   private stillHere(following: Waiter<C> | undefined): Waiter<C> | undefined {
-    return following === undefined || following.line !== undefined ? following : this.head
+    return following === undefined || following.links !== undefined ? following : this.head
   }
 
-  /** Whether no slot can come back: each is held by a fiber that waits here for another. */
-  isDeadlock(slots: ReadonlySet<PoolEntry<C>>, asking: Waiter<C>): boolean {
+  /** Whether no entry can come back: each is held by a fiber that waits here for another. */
+  isDeadlock(entries: ReadonlySet<PoolEntry<C>>, asking: Waiter<C>): boolean {
     let holdsOne = false
-    for (const entry of slots) {
-      holdsOne ||= entry.state === "lent" && asking.holds(entry)
+    for (const entry of entries) {
+      holdsOne ||= entry.state === "inUse" && asking.holds(entry)
     }
     if (!holdsOne) {
       // Nearly nobody who waits holds anything, and then the line is not walked.
       return false
     }
-    for (const entry of slots) {
-      if (entry.state !== "lent" || !(asking.holds(entry) || this.isHeld(entry))) {
+    for (const entry of entries) {
+      if (entry.state !== "inUse" || !(asking.holds(entry) || this.isHeld(entry))) {
         return false
       }
     }

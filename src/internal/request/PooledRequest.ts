@@ -15,7 +15,7 @@ import { type EngineContext, excerpt, recycle, Request } from "./Request.js"
 const nothing = () => {}
 
 export class PooledRequest extends Request implements Waiter<Driver.Connection>, Borrower, Writer {
-  line: Waiter<Driver.Connection>["line"] = undefined
+  links: Waiter<Driver.Connection>["links"] = undefined
   waitingSince = 0
   lockDeadline = Infinity
   lockLimit = 0
@@ -23,9 +23,9 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
   waitDeadline = Infinity
   waitLimit = 0
   override readonly text: string
-  private place: "new" | "lock" | "connection" | "running" | "over" = "new"
+  private state: "new" | "lock" | "connection" | "running" | "over" = "new"
   private holdsLock = false
-  private slot_: PoolEntry<Driver.Connection> | undefined = undefined
+  private acquired: PoolEntry<Driver.Connection> | undefined = undefined
   private onSettled: (() => void) | undefined = undefined
   readonly failFast = false
 
@@ -65,17 +65,17 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
 
   /** Starts it. The answer may come before this returns. */
   start(): void {
-    const { engine: ground } = this
-    if (isControl(this.text, ground.driver.dialect)) {
-      return this.refuse(controlOutside(ground.name, this.text))
+    const { engine } = this
+    if (isControl(this.text, engine.driver.dialect)) {
+      return this.refuse(controlOutside(engine.name, this.text))
     }
-    const now = ground.clock.unsafeCurrentTimeMillis()
-    if (ground.writeLock !== undefined && ground.writes(this.text)) {
-      this.place = "lock"
-      limitLock(this, ground, this.request.lockTimeout ?? ground.config.limits.lockTimeout, this.deadline)
-      return ground.writeLock.take(this)
+    const now = engine.clock.unsafeCurrentTimeMillis()
+    if (engine.writeLock !== undefined && engine.writes(this.text)) {
+      this.state = "lock"
+      limitLock(this, engine, this.request.lockTimeout ?? engine.config.limits.lockTimeout, this.deadline)
+      return engine.writeLock.acquire(this)
     }
-    const entry = ground.pool.tryTake(now)
+    const entry = engine.pool.tryAcquire(now)
     if (entry !== undefined) {
       return this.use(entry)
     }
@@ -97,7 +97,7 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
   }
 
   private takeConnection(now: number): void {
-    this.place = "connection"
+    this.state = "connection"
     const limit = this.engine.config.pool.acquireTimeout
     this.waitDeadline = limit > 0 ? now + limit : Infinity
     this.waitLimit = limit
@@ -105,11 +105,11 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
       this.waitDeadline = this.deadline.at
       this.waitLimit = this.deadline.limit
     }
-    this.engine.pool.take(this)
+    this.engine.pool.acquire(this)
   }
 
-  onSlot(entry: PoolEntry<Driver.Connection>): void {
-    this.engine.metrics.waited(entry.lentAt - this.waitingSince)
+  onEntry(entry: PoolEntry<Driver.Connection>): void {
+    this.engine.metrics.waited(entry.acquiredAt - this.waitingSince)
     this.use(entry)
   }
 
@@ -118,15 +118,15 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
   }
 
   private refuse(error: DbError): void {
-    this.place = "over"
+    this.state = "over"
     this.unlock()
     this.engine.failed(error, this.fiber)
     this.resume(error, undefined)
   }
 
   private use(entry: PoolEntry<Driver.Connection>): void {
-    this.place = "running"
-    this.slot_ = entry
+    this.state = "running"
+    this.acquired = entry
     entry.borrower = this
     this.run(entry)
   }
@@ -136,13 +136,13 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {
-    this.place = "over"
+    this.state = "over"
     const failure = error ?? this.leftOpen()
-    if (failure === undefined && this.slot_!.connection.dirty) {
+    if (failure === undefined && this.acquired!.connection.dirty) {
       this.engine.leftBehind(this.text, this.fiber)
     }
     // What it left behind (a BEGIN, a SET) has no session to live in, and must not reach the next borrower.
-    recycle(this.engine, this.slot_!, nothing)
+    recycle(this.engine, this.acquired!, nothing)
     this.unlock()
     this.resume(failure, value)
     const settled = this.onSettled
@@ -153,7 +153,7 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
   /** A transaction that it has begun and not ended is rolled back with what was done in it: its success would be none. */
   private leftOpen(): DbError | undefined {
     const { config, driver, name } = this.engine
-    const { connection } = this.slot_!
+    const { connection } = this.acquired!
     const { resetOnReturn } = config.pool
     if (
       connection.lost || connection.transaction === "idle" || resetOnReturn === "commit" || resetOnReturn === "none"
@@ -167,14 +167,14 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
 
   /** Its fiber was interrupted: leave the line, or stop it on the server. `settled` is called when nothing is left. */
   withdraw(settled: () => void): void {
-    switch (this.place) {
+    switch (this.state) {
       case "lock":
-        this.engine.writeLock!.leave(this)
-        this.place = "over"
+        this.engine.writeLock!.withdraw(this)
+        this.state = "over"
         return settled()
       case "connection":
-        this.engine.pool.leave(this)
-        this.place = "over"
+        this.engine.pool.withdraw(this)
+        this.state = "over"
         this.unlock()
         return settled()
       case "running":
@@ -202,7 +202,7 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
     return {
       ...(span === undefined ? {} : { span }),
       fiber,
-      heldForMillis: now - this.slot_!.lentAt,
+      heldForMillis: now - this.acquired!.acquiredAt,
       state: "running",
       statement: excerpt(this.text)
     }

@@ -22,7 +22,7 @@ export interface EngineContext {
   readonly pool: Pool<Driver.Connection>
   readonly writeLock: WriteLock | undefined
   readonly clock: Clock.Clock
-  readonly alarm: DeadlineTimer
+  readonly timer: DeadlineTimer
   readonly metrics: MetricsRecorder
   /** Whether a statement would write, for a database with one writer. */
   readonly writes: (text: string) => boolean
@@ -83,7 +83,7 @@ export abstract class Request {
   }
 
   run(entry: PoolEntry<Driver.Connection>): void {
-    const { alarm, clock } = this.engine
+    const { timer: alarm, clock } = this.engine
     this.entry = entry
     this.phase = "running"
     this.startedAt = clock.unsafeCurrentTimeNanos()
@@ -160,7 +160,7 @@ export abstract class Request {
     if (this.phase === "running" && until < this.entry!.deadline) {
       this.binding = settleLimit
       this.entry!.deadline = until
-      this.engine.alarm.at(until)
+      this.engine.timer.at(until)
     }
   }
 
@@ -175,7 +175,7 @@ export abstract class Request {
     this.cancelled = reason === undefined
     this.cancelPending = true
     entry.deadline = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
-    this.engine.alarm.at(entry.deadline)
+    this.engine.timer.at(entry.deadline)
     entry.connection.cancel((error) => {
       if (!this.cancelPending) {
         return
@@ -280,20 +280,20 @@ export const recycle = (engine: EngineContext, entry: PoolEntry<Driver.Connectio
   const { connection } = entry
   const policy = config.pool.resetOnReturn
   if (connection.lost) {
-    pool.discard(entry, false)
+    pool.evict(entry, false)
     return done()
   }
   const isOpen = connection.transaction !== "idle"
   if (policy === "none" || (!isOpen && !connection.dirty && policy !== "discard")) {
-    pool.give(entry)
+    pool.release(entry)
     return done()
   }
   pool.setBusy(entry, settleLimit)
   connection.reset(policy, (error) => {
     if (error === undefined) {
-      pool.give(entry)
+      pool.release(entry)
     } else {
-      pool.discard(entry, false)
+      pool.evict(entry, false)
     }
     if (isOpen) {
       done()

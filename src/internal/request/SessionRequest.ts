@@ -53,7 +53,7 @@ export class SessionRequest extends Request {
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {
-    this.level.session.jobEnded(this, error, value)
+    this.level.session.requestEnded(this, error, value)
   }
 
   resolve(error: DbError | undefined, value: unknown): void {

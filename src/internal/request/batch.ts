@@ -23,7 +23,7 @@ const together = (engine: Engine, fiber: AnyFiber, level: TransactionLevel, list
   level.options.readOnly !== true && list.every(([text]) => transactionEndOf(text, engine.driver.dialect) === undefined)
 
 /**
- * Runs the statements of a list in this frame, each when the one before it has succeeded. `undefined` where they have to be
+ * Runs the statements of a list in this level, each when the one before it has succeeded. `undefined` where they have to be
  * run one by one.
  */
 export const run = (
@@ -39,7 +39,7 @@ export const run = (
   const { session } = level
   const ask = { ...asRows, limit }
   const answers: Array<unknown> = []
-  const breathe = yieldToEventLoop(engine)
+  const yieldNow = yieldToEventLoop(engine)
   const journey = Effect.suspend(() => {
     const requests = list.slice(answers.length, answers.length + mostTogether)
       .map(([text, params]) => makeRequest(engine, fiber, text, params, ask))
@@ -66,7 +66,7 @@ export const run = (
   return Effect.as(
     Effect.whileLoop({
       while: () => answers.length < list.length,
-      body: () => Effect.zipRight(breathe, journey),
+      body: () => Effect.zipRight(yieldNow, journey),
       // That is what `executeSome` answers with.
       step: (some) => answers.push(...some as ReadonlyArray<unknown>)
     }),

@@ -1,5 +1,5 @@
 /**
- * How what a fiber asks for is run: in its frame, or on a connection of its own.
+ * How what a fiber asks for is run: in its level, or on a connection of its own.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Cause from "effect/Cause"
@@ -126,7 +126,7 @@ const withComment = (
   return [sent, span === undefined || sent === text ? ask : { ...ask, prepare: false }]
 }
 
-/** Runs a statement for this fiber: in its frame, or on a connection of its own. */
+/** Runs a statement for this fiber: in its level, or on a connection of its own. */
 export const execute = <E>(
   engine: Engine,
   fiber: AnyFiber,

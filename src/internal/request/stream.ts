@@ -99,7 +99,7 @@ export const makeStream = (
       )
     )
     const cursor = state.cursor!
-    const breathe = yieldToEventLoop(engine)
+    const yieldNow = yieldToEventLoop(engine)
     const { fetchSize = usualFetch } = engine.driver
     const next = (): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
       const rows = cursor.unread.shift()
@@ -120,7 +120,7 @@ export const makeStream = (
           Effect.flatMap(next)
         )
     }
-    const pull = Effect.zipRight(breathe, Effect.suspend(next))
+    const pull = Effect.zipRight(yieldNow, Effect.suspend(next))
     return Stream.repeatEffectChunkOption(
       Effect.mapBoth(pull, {
         onFailure: Option.map(toSqlError),

@@ -18,7 +18,7 @@ import {
 } from "../../DbError.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
-/** The frame whose BEGIN is the last that was sent; `undefined` outside of transactions. */
+/** The level whose BEGIN is the last that was sent; `undefined` outside of transactions. */
 export const transactionOf = (innermost: TransactionLevel): TransactionLevel | undefined => {
   let level: TransactionLevel | undefined = innermost
   while (level !== undefined && level.kind === "savepoint") {
@@ -28,8 +28,8 @@ export const transactionOf = (innermost: TransactionLevel): TransactionLevel | u
 }
 
 /**
- * Notes that the database has committed a transaction before this statement, down to its innermost frame. Gives the outermost
- * frame that does not go on after that, if there is one: it has to be closed.
+ * Notes that the database has committed a transaction before this statement, down to its innermost level. Gives the outermost
+ * level that does not go on after that, if there is one: it has to be closed.
  */
 export const committed = (transaction: TransactionLevel, statement: string): TransactionLevel | undefined => {
   let over: TransactionLevel | undefined = undefined

@@ -1,5 +1,5 @@
 /**
- * Whose turn it is on a session's connection: the statements of all its fibers queue here, those of the innermost frame run
+ * Whose turn it is on a session's connection: the statements of all its fibers queue here, those of the innermost level run
  * one after the other, and what is taken back while it runs is stopped before the next begins.
  */
 import * as Effect from "effect/Effect"
@@ -21,9 +21,9 @@ export abstract class RequestQueue implements Writer {
   abstract readonly number: number
   abstract readonly root: TransactionLevel
   abstract readonly name: string
-  /** The innermost frame. */
+  /** The innermost level. */
   protected abstract top: TransactionLevel
-  line: Writer["line"] = undefined
+  links: Writer["links"] = undefined
   lockDeadline = Infinity
   lockLimit = 0
   protected readonly queue: Array<SessionRequest> = []
@@ -42,7 +42,7 @@ export abstract class RequestQueue implements Writer {
   protected releasing: (() => void) | undefined = undefined
   protected readonly onStopped: Array<() => void> = []
   protected onSettled: (() => void) | undefined = undefined
-  /** Bounds what is still to be done to end a frame. */
+  /** Bounds what is still to be done to end a level. */
   protected endBy: Deadline | undefined = undefined
 
   constructor(
@@ -95,7 +95,7 @@ export abstract class RequestQueue implements Writer {
   private limitQueue({ at }: Deadline): void {
     if (at < this.entry.queueDeadline) {
       this.entry.queueDeadline = at
-      this.engine.alarm.at(at)
+      this.engine.timer.at(at)
     }
   }
 
@@ -120,7 +120,7 @@ export abstract class RequestQueue implements Writer {
       settled()
     } else if (this.current === request) {
       if (this.waitsForLock) {
-        this.engine.writeLock!.leave(this)
+        this.engine.writeLock!.withdraw(this)
         this.waitsForLock = false
         this.current = undefined
         settled()
@@ -163,12 +163,12 @@ export abstract class RequestQueue implements Writer {
     this.begun = true
     this.runNow(this.top, begin, (error) => {
       if (error !== undefined) {
-        this.closeFrame(this.top, error)
+        this.closeLevel(this.top, error)
       }
     })
   }
 
-  /** Starts the first job whose frame is the innermost one. */
+  /** Starts the first job whose level is the innermost one. */
   protected pump(): void {
     if (this.current !== undefined || this.queue.length === 0) {
       return
@@ -255,15 +255,15 @@ export abstract class RequestQueue implements Writer {
     if (kind === "control" || kind === "cursor" || this.top === this.root || !this.begun || this.connection.lost) {
       return
     }
-    const boundary = text === undefined ? undefined : transactionEndOf(text, this.engine.driver.dialect)
+    const transactionEnd = text === undefined ? undefined : transactionEndOf(text, this.engine.driver.dialect)
     const isIdle = this.connection.transaction === "idle"
-    if (!isIdle && (boundary === undefined || (error !== undefined && !boundary.beside))) {
+    if (!isIdle && (transactionEnd === undefined || (error !== undefined && !transactionEnd.beside))) {
       return
     }
-    // There is one: the innermost frame is not the session's own.
+    // There is one: the innermost level is not the session's own.
     let over = transactionOf(this.top)!
     // What a transaction that only reads commits is nothing.
-    const commits = text === undefined || boundary !== undefined || over.options.readOnly === true
+    const commits = text === undefined || transactionEnd !== undefined || over.options.readOnly === true
       ? "none"
       : this.engine.driver.commitsImplicitly?.(text) ?? "none"
     if (commits !== "none") {
@@ -279,12 +279,12 @@ export abstract class RequestQueue implements Writer {
       }
     }
     // Without an error, what ended it is either this text's own word, or a statement that commits whatever is open.
-    const isRolledBack = boundary === undefined
+    const isRolledBack = transactionEnd === undefined
       ? commits === "none" && error !== undefined && error.outcome !== "Unknown"
-      : boundary.how === "rollback"
+      : transactionEnd.how === "rollback"
     // Of a list, the error knows which one it was.
     const culprit = (error?._tag === "QueryError" ? error.statement : undefined) ?? text ?? ""
-    this.closeFrame(
+    this.closeLevel(
       over,
       this.aborted(
         `a statement in the transaction ended it (${excerpt(culprit)})${
@@ -336,7 +336,7 @@ export abstract class RequestQueue implements Writer {
     return first?._tag === "ConnectionError" ? first : lostInside(this.engine.name)
   }
 
-  jobEnded(request: SessionRequest, error: DbError | undefined, value: unknown): void {
+  requestEnded(request: SessionRequest, error: DbError | undefined, value: unknown): void {
     this.current = undefined
     if (error !== undefined && request.kind !== "control" && request.level.firstError === undefined) {
       request.level.firstError = error
@@ -483,7 +483,7 @@ export abstract class RequestQueue implements Writer {
       return then()
     }
     const before = this.releasing
-    // Whoever ends a frame while its session ends comes first, and the session waits for it.
+    // Whoever ends a level while its session ends comes first, and the session waits for it.
     this.releasing = before === undefined ? then : () => {
       before()
       this.whenIdle(then)
@@ -498,7 +498,7 @@ export abstract class RequestQueue implements Writer {
 
   protected leaveLock(why: DbError): void {
     const request = this.current!
-    this.engine.writeLock!.leave(this)
+    this.engine.writeLock!.withdraw(this)
     this.waitsForLock = false
     this.current = undefined
     request.refuse(why)
@@ -514,7 +514,7 @@ export abstract class RequestQueue implements Writer {
     return true
   }
 
-  protected closeFrame(level: TransactionLevel, why: DbError | "ended"): void {
+  protected closeLevel(level: TransactionLevel, why: DbError | "ended"): void {
     level.closed ??= why
     if (this.queue.length === 0) {
       return
@@ -542,7 +542,7 @@ export abstract class RequestQueue implements Writer {
       request.request?.lockTimeout ?? this.engine.config.limits.lockTimeout,
       request.deadline
     )
-    this.engine.writeLock!.take(this)
+    this.engine.writeLock!.acquire(this)
   }
 
   onLock(): void {

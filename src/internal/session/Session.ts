@@ -1,5 +1,5 @@
 /**
- * One borrower's time with one connection. Statements of all its fibers queue here, transactions nest here as frames,
+ * One borrower's time with one connection. Statements of all its fibers queue here, transactions nest here as levels,
  * and when it ends nobody can reach the connection through it any more.
  */
 import * as Effect from "effect/Effect"
@@ -60,7 +60,7 @@ export class Session extends RequestQueue implements Borrower {
     super(engine, entry, origin)
     this.root = new TransactionLevel(this, undefined, "session", undefined, {})
     this.top = this.root
-    this.openedAt = entry.lentAt
+    this.openedAt = entry.acquiredAt
     entry.borrower = this
   }
 
@@ -77,7 +77,7 @@ export class Session extends RequestQueue implements Borrower {
     return false
   }
 
-  /** Whether this session, or one in which it was opened, has the slot. */
+  /** Whether this session, or one in which it was opened, has the entry. */
   isOn(entry: PoolEntry<Driver.Connection>): boolean {
     return this.entry === entry || this.inside?.session.isOn(entry) === true
   }
@@ -98,7 +98,7 @@ export class Session extends RequestQueue implements Borrower {
     }
   }
 
-  /** The innermost frame, for a handle that follows the session rather than a fiber's place in it. */
+  /** The innermost level, for a handle that follows the session rather than a fiber's place in it. */
   get innermost(): TransactionLevel {
     return this.top
   }
@@ -113,7 +113,7 @@ export class Session extends RequestQueue implements Borrower {
   // transactions
   // ---------------------------------------------------------------------------
 
-  /** Begins the session's transaction in this frame (the root), or a savepoint. The new frame is given to `done`. */
+  /** Begins the session's transaction in this level (the root), or a savepoint. The new level is given to `done`. */
   begin(
     parent: TransactionLevel,
     begin: string,
@@ -201,8 +201,8 @@ export class Session extends RequestQueue implements Borrower {
   }
 
   /**
-   * Ends a frame. `commit`: success only when the database says that it is committed; otherwise everything of the frame
-   * is undone and the error says why. The frame is left in every case.
+   * Ends a level. `commit`: success only when the database says that it is committed; otherwise everything of the level
+   * is undone and the error says why. The level is left in every case.
    */
   end(
     level: TransactionLevel,
@@ -217,13 +217,13 @@ export class Session extends RequestQueue implements Borrower {
   ): void {
     const { transaction, transactionId } = this.engine.driver
     if (!this.isOpen(level)) {
-      // The frame around it ended first and took it along: a fiber outlived its transaction.
+      // The level around it ended first and took it along: a fiber outlived its transaction.
       return done(how === "commit" ? this.refusal(level) ?? outlived(level) : undefined)
     }
     // A limit may have ended it already; then that is why it cannot be committed.
     const ended = this.endOf(level)
-    // What forked fibers of this frame still have under way is over now.
-    this.closeFrame(level, "ended")
+    // What forked fibers of this level still have under way is over now.
+    this.closeLevel(level, "ended")
     this.endBy = undefined
     const leave = (why: DbError | undefined) => {
       const error = why === undefined || level.committedBy === undefined ? why : partly(why, level.committedBy)
@@ -305,7 +305,7 @@ export class Session extends RequestQueue implements Borrower {
     this.whenIdle(proceed)
   }
 
-  /** Goes back to where the frame began; a connection on which that fails is dropped, and the server undoes it. */
+  /** Goes back to where the level began; a connection on which that fails is dropped, and the server undoes it. */
   private undo(level: TransactionLevel, done: (error: DbError | undefined) => void): void {
     if (this.connection.lost || this.connection.transaction === "idle") {
       return done(undefined)
@@ -335,7 +335,7 @@ export class Session extends RequestQueue implements Borrower {
     return false
   }
 
-  /** The limit that has ended a frame, or one around it. */
+  /** The limit that has ended a level, or one around it. */
   private endOf(level: TransactionLevel): DbError | undefined {
     for (let f: TransactionLevel | undefined = level; f !== undefined; f = f.parent) {
       if (f.closed !== undefined && f.closed !== "ended") {
@@ -353,7 +353,7 @@ export class Session extends RequestQueue implements Borrower {
     const limit = this.engine.config.limits.idleInTransactionTimeout
     if (limit > 0 && this.connection.transaction !== "idle" && this.releasing === undefined) {
       this.entry.deadline = this.engine.clock.unsafeCurrentTimeMillis() + limit
-      this.engine.alarm.at(this.entry.deadline)
+      this.engine.timer.at(this.entry.deadline)
     }
   }
 
@@ -371,8 +371,8 @@ export class Session extends RequestQueue implements Borrower {
       database: this.engine.name,
       limitMillis: limit
     })
-    // The session around it may go on; one who began by hand has no frame.
-    this.closeFrame(transactionOf(this.top) ?? this.root, error)
+    // The session around it may go on; one who began by hand has no level.
+    this.closeLevel(transactionOf(this.top) ?? this.root, error)
     this.runNow(this.top, this.engine.driver.transaction.rollback, (failed) => {
       if (failed !== undefined) {
         this.connection.destroy()
@@ -393,7 +393,7 @@ export class Session extends RequestQueue implements Borrower {
     const outcome = this.connection.transaction === "idle" ? "NotSent" : "RolledBack"
     // That of statements that are not sent any more.
     const refused = new TimeoutError({ ...error, message: error.message, outcome })
-    this.closeFrame(this.root, refused)
+    this.closeLevel(this.root, refused)
     if (this.waitsForLock) {
       this.leaveLock(refused)
     } else {
@@ -404,7 +404,7 @@ export class Session extends RequestQueue implements Borrower {
 
   protected letGoWhenCut(): void {
     if (this.isCut && this.current === undefined) {
-      this.engine.pool.discard(this.entry, false)
+      this.engine.pool.evict(this.entry, false)
     }
   }
 
@@ -417,7 +417,7 @@ export class Session extends RequestQueue implements Borrower {
    * transaction is ended. `done` is called when no lock of it is left; cleaning goes on behind.
    */
   release(done: () => void): void {
-    this.closeFrame(this.root, "ended")
+    this.closeLevel(this.root, "ended")
     this.whenIdle(() => {
       this.top = this.root
       this.root.child = undefined
@@ -458,7 +458,7 @@ export class Session extends RequestQueue implements Borrower {
       ...(this.origin.span === undefined ? {} : { span: this.origin.span }),
       fiber: this.origin.fiber,
       session: this.number,
-      heldForMillis: now - this.entry.lentAt,
+      heldForMillis: now - this.entry.acquiredAt,
       state: this.current !== undefined
         ? "running"
         : this.connection.transaction !== "idle"

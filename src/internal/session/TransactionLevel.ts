@@ -7,17 +7,17 @@ import type * as Driver from "../../driver/Driver.js"
 import type { Session } from "./Session.js"
 
 /**
- * A level of a session: its root, its transaction, or a savepoint in it. A statement belongs to the frame in which its
- * fiber runs, and runs only while that frame is the innermost one: a sibling waits until the nested transaction beside
+ * A level of a session: its root, its transaction, or a savepoint in it. A statement belongs to the level in which its
+ * fiber runs, and runs only while that level is the innermost one: a sibling waits until the nested transaction beside
  * it has ended, so what one undoes never contains what another did.
  */
 export class TransactionLevel {
   child: TransactionLevel | undefined = undefined
-  /** Why statements of this frame are refused: it has ended, or an error ended it. */
+  /** Why statements of this level are refused: it has ended, or an error ended it. */
   closed: DbError | "ended" | undefined = undefined
-  /** The first error of a statement in this frame: it explains why COMMIT is refused later. */
+  /** The first error of a statement in this level: it explains why COMMIT is refused later. */
   firstError: DbError | undefined = undefined
-  /** The frame as the connection in the context of its fibers. */
+  /** The level as the connection in the context of its fibers. */
   connection: Connection | undefined = undefined
   /** As clients of `@effect/sql` count: 0 in a transaction, 1 in a savepoint of it; less where a transaction can still begin. */
   readonly depth: number
@@ -41,7 +41,7 @@ export class TransactionLevel {
   }
 }
 
-/** Why a transaction cannot be nested in this frame as the options ask, and what to do about it. */
+/** Why a transaction cannot be nested in this level as the options ask, and what to do about it. */
 export const cannotNest = (outer: TransactionLevel, options: Driver.BeginOptions): string | undefined => {
   const { capabilities, transaction } = outer.session.engine.driver
   const around = outer.options

@@ -40,11 +40,11 @@ export class WriteLock {
 
   constructor(
     private readonly database: string,
-    private readonly alarm: DeadlineTimer
+    private readonly timer: DeadlineTimer
   ) {}
 
   /** Calls one of the writer's callbacks, exactly once, unless it leaves; at once when nobody writes. */
-  take(writer: Writer): void {
+  acquire(writer: Writer): void {
     if (this.owner === undefined) {
       this.owner = writer
       writer.onLock()
@@ -57,8 +57,8 @@ export class WriteLock {
           "so it can never become free: write in the transaction that is open"
       ))
     } else {
-      this.line.enter(writer)
-      this.alarm.at(writer.lockDeadline)
+      this.line.add(writer)
+      this.timer.at(writer.lockDeadline)
     }
   }
 
@@ -69,7 +69,7 @@ export class WriteLock {
     }
     this.owner = this.line.head
     if (this.owner !== undefined) {
-      this.line.leave(this.owner)
+      this.line.remove(this.owner)
       this.owner.onLock()
     }
   }
@@ -81,8 +81,8 @@ export class WriteLock {
     }
   }
 
-  leave(writer: Writer): void {
-    this.line.leave(writer)
+  withdraw(writer: Writer): void {
+    this.line.remove(writer)
   }
 
   /** Refuses those who wait, and whoever comes. The one that has the lock gives it back as ever. */
@@ -92,12 +92,12 @@ export class WriteLock {
   }
 
   /** Refuses those whose time is up; returns the next moment at which one's is. */
-  ring(now: number): number {
+  expire(now: number): number {
     let next = Infinity
     for (let writer = this.line.head; writer !== undefined;) {
       const following: Writer | undefined = this.line.after(writer)
       if (writer.lockDeadline <= now) {
-        this.line.leave(writer)
+        this.line.remove(writer)
         writer.onLockRefused(this.refused(
           writer,
           `another transaction wrote for longer than ${writer.lockLimit} ms (${this.owner?.name ?? "none"})`

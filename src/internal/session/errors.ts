@@ -56,7 +56,7 @@ const ended = ({ session }: TransactionLevel, message: string): ConnectionError 
     database: session.engine.name
   })
 
-/** The frame in which a statement was to run is over. */
+/** The level in which a statement was to run is over. */
 export const outlived = (level: TransactionLevel): ConnectionError => {
   const what = words[level.kind]
   return ended(
@@ -66,7 +66,7 @@ export const outlived = (level: TransactionLevel): ConnectionError => {
   )
 }
 
-/** The frame was ended while a statement was in it: one that ran (and was stopped), or one that waited for its turn. */
+/** The level was ended while a statement was in it: one that ran (and was stopped), or one that waited for its turn. */
 export const endedMeanwhile = (level: TransactionLevel, where: "running" | "waiting"): ConnectionError => {
   const what = words[level.kind]
   return ended(

@@ -23,12 +23,12 @@ export const withRetry = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime<A, E, R>((fiber) => {
     const deadline = deadlineOf(fiber)
-    const place = levelOf(engine, fiber)
+    const level = levelOf(engine, fiber)
     const span = options.span ?? spanOf(fiber)
     const loop = (attempt: number, state: unknown): Effect.Effect<A, E, R> =>
       Effect.catchAll(effect, (error) => {
         const typed = classify(error)
-        if (typed === undefined || !mayRepeat(typed, options.isIdempotent === true) || hasLost(place)) {
+        if (typed === undefined || !mayRepeat(typed, options.isIdempotent === true) || hasLost(level)) {
           return Effect.fail(error)
         }
         const now = engine.clock.unsafeCurrentTimeMillis()
@@ -63,4 +63,4 @@ const mayRepeat = (error: DbError, isIdempotent: boolean): boolean =>
   isRetryable(error) || (isIdempotent && (error.isTransient || error.reason === "CommitUnknown"))
 
 /** In a session whose connection is lost, nothing can succeed any more. */
-const hasLost = (place: TransactionLevel | undefined): boolean => place !== undefined && place.session.connection.lost
+const hasLost = (level: TransactionLevel | undefined): boolean => level !== undefined && level.session.connection.lost

@@ -284,7 +284,7 @@ const enter = (
     }))
 }
 
-/** Begins in the innermost frame of a session, at once. */
+/** Begins in the innermost level of a session, at once. */
 export const beginInnermost = (session: Session, begin: string, options: Options): Effect.Effect<void, DbError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<void, DbError>((fiber) =>
@@ -357,7 +357,7 @@ const committed = (
 }
 
 /**
- * Ends a frame, where interruption is masked. An interrupt does not undo a COMMIT that is under way, and nobody can say
+ * Ends a level, where interruption is masked. An interrupt does not undo a COMMIT that is under way, and nobody can say
  * then what became of it, but it bounds the wait for its answer.
  */
 const leave = (

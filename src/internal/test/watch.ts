@@ -142,8 +142,8 @@ export class Watch {
 /** Ids of the connections that are lent. */
 export const lentNow = (engine: Engine): ReadonlySet<number> => {
   const ids = new Set<number>()
-  for (const entry of engine.pool.slots) {
-    if (entry.state === "lent") {
+  for (const entry of engine.pool.entries) {
+    if (entry.state === "inUse") {
       ids.add(entry.connection.id)
     }
   }
@@ -153,8 +153,8 @@ export const lentNow = (engine: Engine): ReadonlySet<number> => {
 const leaks = (engine: Engine, before: ReadonlySet<number>): ReadonlyArray<Holder> => {
   const now = engine.clock.unsafeCurrentTimeMillis()
   const holders: Array<Holder> = []
-  for (const entry of engine.pool.slots) {
-    if (entry.state === "lent" && entry.borrower !== undefined && !before.has(entry.connection.id)) {
+  for (const entry of engine.pool.entries) {
+    if (entry.state === "inUse" && entry.borrower !== undefined && !before.has(entry.connection.id)) {
       holders.push(entry.borrower.describe(now))
     }
   }
