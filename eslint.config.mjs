@@ -57,6 +57,37 @@ export default [
     }
   },
   {
+    // Names that were given up for the field's own: docs/glossary.md.
+    files: ["src/internal/{Engine,SqlClient}.ts", "src/internal/{pool,request,session,fiber,effect,observe}/**/*.ts"],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        ...[
+          ["[sS]lots?", "entry"],
+          ["[fF]rames?", "level"],
+          ["[aA]larm", "timer"],
+          ["[gG]round", "engine"],
+          ["[jJ]ob", "request"],
+          ["Work", "Request"],
+          ["[cC]laim", "AcquireRequest"],
+          ["[gG]oodbyes?", "ClosingConnections"],
+          ["Idleness", "Eviction"],
+          ["Breath|breathing", "yieldToEventLoop"],
+          ["Boundary", "TransactionEnd"],
+          ["Handling", "ConnectionFactory"],
+          ["lent|lentAt|lend", "inUse, acquire"],
+          ["giveBack", "recycle"],
+          ["ring", "expire"],
+          ["Opener", "Connector"],
+          ["Refusal", "errors"]
+        ].map(([retired, take]) => ({
+          selector: `Identifier[name=/^(${retired})$/]`,
+          message: `Retired name: ${take}.`
+        }))
+      ]
+    }
+  },
+  {
     files: ["src/internal/cli/**/*.ts"],
     rules: { "no-console": "off" }
   },

@@ -114,14 +114,30 @@ describe("the README", () => {
     const told = `${readme}\n${read("docs/testing.md")}`
     for (const command of Object.values(packages)) assert.match(told, new RegExp(`npm install ${command}[ \`]`))
   })
+})
 
-  it("has a true map of src/", () => {
-    const map = /```\nsrc\/\n([^]*?)```/.exec(chapter("The source"))?.[1] ?? ""
-    const mapped = [...map.matchAll(/^ {2}(\S+)/gm)].map(([, name]) => name!.replace(/\/$/, ""))
-    const modules = readdirSync(join(root, "src"))
-    // A folder that says how a module of the same name does it stands in that module's line.
-    const behind = [...map.matchAll(/(\w+)\/ says how/g)].map(([, name]) => name!)
-    assert.deepStrictEqual([...mapped, ...behind].sort(), modules.sort())
+describe("the map of the source", () => {
+  it("has every module and folder of src/, and nothing else", () => {
+    const map = /```\nsrc\/\n([^]*?)```/.exec(read("CONTRIBUTING.md"))?.[1] ?? ""
+    const named = (indent: string) =>
+      [...map.matchAll(new RegExp(`^${indent}(\\S+(?: [a-z]+/)*)`, "gm"))].flatMap(([, names]) =>
+        names!.split(" ").map((name) => name.replace(/\/$/, ""))
+      )
+    const isPublic = (name: string) => /^Db\w*\.ts$/.test(name)
+    assert.deepStrictEqual(
+      named(" {2}").map((name) => name === "Db*.ts" ? "Db.ts" : name).sort(),
+      readdirSync(join(root, "src")).filter((name) => !isPublic(name) || name === "Db.ts").sort()
+    )
+    assert.deepStrictEqual(named(" {4}").sort(), readdirSync(join(root, "src/internal")).sort())
     for (const [, folder] of map.matchAll(/^(\w+)\//gm)) assert.isTrue(statSync(join(root, folder!)).isDirectory())
+  })
+
+  it("leads to files that are there: the glossary and the ways through the source", () => {
+    const glossary = [...read("docs/glossary.md").matchAll(/`((?:\w+\/)*\w+\.ts)`/g)].map(([, file]) => `src/${file!}`)
+    const ways = /## Five ways[^]*?(?=\n## Decisions)/.exec(read("docs/architecture.md"))?.[0] ?? ""
+    const steps = [...ways.matchAll(/`((?:\w+\/)+\w+\.ts)`/g)].map(([, file]) => `src/internal/${file!}`)
+    assert.isAbove(glossary.length, 25)
+    assert.isAbove(steps.length, 20)
+    for (const file of [...glossary, ...steps]) assert.isTrue(existsSync(join(root, file)), file)
   })
 })

@@ -83,7 +83,7 @@ export abstract class Request {
   }
 
   run(entry: PoolEntry<Driver.Connection>): void {
-    const { timer: alarm, clock } = this.engine
+    const { clock, timer } = this.engine
     this.entry = entry
     this.phase = "running"
     this.startedAt = clock.unsafeCurrentTimeNanos()
@@ -96,7 +96,7 @@ export abstract class Request {
         return this.finish(this.timeout("NotSent"), undefined)
       }
       entry.deadline = Math.min(own, around)
-      alarm.at(entry.deadline)
+      timer.at(entry.deadline)
     }
     try {
       this.launch(entry.connection, (error, value) => this.answer(entry, error, value))
