@@ -15,10 +15,10 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { DbError } from "./DbError.js"
 import type { TransactionStatus } from "./driver/Driver.js"
-import type { Access } from "./internal/migrator/Execute.js"
 import type { MigrationError } from "./internal/migrator/MigrationError.js"
 import * as Operations from "./internal/migrator/Operations.js"
 import type { Applied, Options, Planned, RunResult } from "./internal/migrator/Options.js"
+import type { Access } from "./internal/migrator/RunContext.js"
 import type { Repair, State } from "./internal/migrator/State.js"
 
 export {

@@ -39,7 +39,7 @@ describe("the tarball", () => {
     assert.deepStrictEqual(build.files.filter((file) => !expected.some((glob) => glob.test(file))), [])
     for (
       const file of [
-        ...["README.md", "CHANGELOG.md", "LICENSE", "dist/index.js", "dist/cli/main.js", "src/index.ts"],
+        ...["README.md", "CHANGELOG.md", "LICENSE", "dist/index.js", "dist/internal/cli/main.js", "src/index.ts"],
         ...["docs/errors.md", "examples/first.ts"]
       ]
     ) {

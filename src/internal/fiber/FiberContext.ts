@@ -12,10 +12,15 @@ import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { ContextOverride, isStepping } from "../effect/FiberState.js"
 import { patched } from "../effect/PatchedMap.js"
-import type { Engine } from "../Engine.js"
 import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { AnyFiber } from "./Caller.js"
 import { matchCause } from "./matchCause.js"
+
+/** The client of a database, and its connections of `@effect/sql`: what an engine has for a fiber's context. */
+interface Engine {
+  readonly client: SqlClient.SqlClient
+  readonly connect: (level: () => TransactionLevel) => SqlConnection.Connection
+}
 
 const { key } = SqlClient.TransactionConnection
 

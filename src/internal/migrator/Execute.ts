@@ -6,76 +6,25 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type { Dialect } from "@effect/sql/Statement"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DbError } from "../../DbError.js"
 import { fromSqlError, TimeoutError } from "../../DbError.js"
-import type { TransactionStatus } from "../../driver/Driver.js"
 import * as Failures from "./Failures.js"
 import * as ForeignKeys from "./ForeignKeys.js"
-import type { Change, History, NewRow } from "./History.js"
+import type { Change, NewRow } from "./History.js"
 import type { Migration } from "./Migration.js"
 import type { MigrationError } from "./MigrationError.js"
-import type { ReadyStatement, Script } from "./Script.js"
+import type { ReadyMigration, RunContext } from "./RunContext.js"
+import type { ReadyStatement } from "./Script.js"
 import * as Scripts from "./Script.js"
-import type { SessionState } from "./SessionState.js"
 import { describeProgress } from "./State.js"
-
-/**
- * What migrations ask of the connection, beside running statements.
- *
- * @since 0.1.1
- * @category models
- */
-export interface Access {
-  /** How the session's transaction stands, by the database's own word. */
-  readonly status: Effect.Effect<TransactionStatus>
-  /** Tells the text of each statement before it is sent, until the scope closes. */
-  readonly watch: (listener: (text: string) => void) => Effect.Effect<void, never, Scope.Scope>
-}
-
-/**
- * What all migrations of a run share.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Frame {
-  readonly database: string
-  readonly dialect: Dialect
-  readonly history: History
-  readonly access: Access
-  /** What the session was when the run began. */
-  readonly session: SessionState
-  /** 0: none. */
-  readonly statementTimeout: Duration.Duration
-  /** 0: none; `undefined`: not chosen, so that what runs without a transaction is not limited. */
-  readonly lockTimeout: Duration.Duration | undefined
-  /** Told after each statement of SQL: how many have run. */
-  readonly onStatement: (count: number, line: number) => Effect.Effect<void>
-}
 
 /** The wait for a lock in a transaction when nothing was chosen: a DDL that waits makes everybody behind it wait. */
 const defaultLockTimeout = Duration.seconds(10)
-
-/**
- * A migration that was read and may run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ready {
-  readonly migration: Migration
-  /** `undefined` for an effect. */
-  readonly script: Script | undefined
-  /** Whether it and its row are one transaction. */
-  readonly transactional: boolean
-}
 
 /**
  * Decides how a migration runs.
@@ -86,7 +35,7 @@ export interface Ready {
 export const prepare = (
   migration: Migration,
   context: Scripts.Context
-): Effect.Effect<Ready, MigrationError> => {
+): Effect.Effect<ReadyMigration, MigrationError> => {
   const { body } = migration
   return body._tag === "Effect"
     ? Effect.succeed({ migration, script: undefined, transactional: body.transaction && context.dialect !== "mysql" })
@@ -100,25 +49,26 @@ type Failure = MigrationError | SqlError
 type Needs = SqlClient.SqlClient
 
 const runStatement = (
-  frame: Frame,
+  context: RunContext,
   sql: SqlClient.SqlClient,
   statement: ReadyStatement
 ): Effect.Effect<void, DbError> => {
   const once = Effect.mapError(
     sql.unsafe(statement.replaced.text).unprepared,
-    (error) => fromSqlError(error, frame.database)
+    (error) => fromSqlError(error, context.database)
   )
-  const limit = Duration.toMillis(frame.statementTimeout)
+  const limit = Duration.toMillis(context.statementTimeout)
   // PostgreSQL keeps the limit itself, and says which statement it stopped.
-  const limited = limit === 0 || frame.dialect === "pg" ? once : Effect.timeoutFail(once, {
+  const limited = limit === 0 || context.dialect === "pg" ? once : Effect.timeoutFail(once, {
     duration: limit,
     onTimeout: () =>
       new TimeoutError({
-        message: `database "${frame.database}": a statement of a migration ran longer than ${limit} ms and was stopped`,
+        message:
+          `database "${context.database}": a statement of a migration ran longer than ${limit} ms and was stopped`,
         phase: "Statement",
         limitMillis: limit,
         outcome: "Unknown",
-        database: frame.database
+        database: context.database
       })
   })
   return statement.times === 1 ? Effect.asVoid(limited) : Effect.repeatN(Effect.asVoid(limited), statement.times - 1)
@@ -126,24 +76,24 @@ const runStatement = (
 
 /** Runs what the migration says. `onStatement` comes after each statement of SQL. */
 const runBody = (
-  frame: Frame,
-  ready: Ready,
+  context: RunContext,
+  ready: ReadyMigration,
   onStatement: (count: number, statement: ReadyStatement) => Effect.Effect<void, Failure, Needs>
 ): Effect.Effect<void, Failure, Needs> => {
   const { body } = ready.migration
   if (body._tag === "Effect") {
     return Effect.catchAllCause(Effect.asVoid(body.effect), (cause) =>
       // An interrupt is nobody's failure.
-      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(Failures.failEffect(frame, ready, cause)))
+      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(Failures.failEffect(context, ready, cause)))
   }
   return Effect.flatMap(SqlClient.SqlClient, (sql) => {
     let count = 0
     return Stream.runForEach(ready.script!.statements, (statement) =>
-      runStatement(frame, sql, statement).pipe(
-        Effect.catchAll(Failures.failStatement(frame, ready, statement, count)),
+      runStatement(context, sql, statement).pipe(
+        Effect.catchAll(Failures.failStatement(context, ready, statement, count)),
         Effect.zipRight(Effect.suspend(() => {
           count++
-          return Effect.zipRight(onStatement(count, statement), frame.onStatement(count, statement.line))
+          return Effect.zipRight(onStatement(count, statement), context.onStatement(count, statement.line))
         }))
       ))
   })
@@ -152,12 +102,12 @@ const runBody = (
 const ms = (duration: Duration.Duration) => Math.ceil(Duration.toMillis(duration))
 
 /** What is sent before a migration. It goes back with the rest of the session. */
-const limits = (frame: Frame, ready: Ready): ReadonlyArray<string> => {
-  const lock = frame.lockTimeout ?? (ready.transactional ? defaultLockTimeout : Duration.zero)
-  switch (frame.dialect) {
+const limits = (context: RunContext, ready: ReadyMigration): ReadonlyArray<string> => {
+  const lock = context.lockTimeout ?? (ready.transactional ? defaultLockTimeout : Duration.zero)
+  switch (context.dialect) {
     case "pg": {
       const scope = ready.transactional ? "SET LOCAL" : "SET"
-      return [`${scope} statement_timeout = ${ms(frame.statementTimeout)}`, `${scope} lock_timeout = ${ms(lock)}`]
+      return [`${scope} statement_timeout = ${ms(context.statementTimeout)}`, `${scope} lock_timeout = ${ms(lock)}`]
     }
     case "mysql": {
       // In whole seconds, of which one is the least. DDL waits for metadata locks, everything else for rows.
@@ -216,8 +166,8 @@ export const recordRow = (
  * How many transactions SQL Server counts: a COMMIT ends the innermost of its BEGINs only, and what a migration leaves
  * behind of them would take its row along when the connection ends.
  */
-const counted = (frame: Frame): Effect.Effect<number, SqlError, Needs> =>
-  frame.dialect !== "mssql" ? Effect.succeed(0) : Effect.flatMap(
+const counted = (context: RunContext): Effect.Effect<number, SqlError, Needs> =>
+  context.dialect !== "mssql" ? Effect.succeed(0) : Effect.flatMap(
     SqlClient.SqlClient,
     (sql) =>
       Effect.map(
@@ -226,29 +176,33 @@ const counted = (frame: Frame): Effect.Effect<number, SqlError, Needs> =>
       )
   )
 
-const transactional = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<number, Failure, Needs> =>
+const transactional = (
+  context: RunContext,
+  ready: ReadyMigration,
+  record: Entry
+): Effect.Effect<number, Failure, Needs> =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     Effect.gen(function*() {
       const began = yield* Clock.currentTimeMillis
       yield* Effect.forEach(
         ready.script?.before ?? [],
         (statement) =>
-          Effect.catchAll(runStatement(frame, sql, statement), Failures.failStatement(frame, ready, statement, 0)),
+          Effect.catchAll(runStatement(context, sql, statement), Failures.failStatement(context, ready, statement, 0)),
         { discard: true }
       )
       const foreignKeys = yield* ForeignKeys.prepare(ready.script?.foreignKeys)
       const run = Effect.gen(function*() {
-        yield* sendAll(limits(frame, ready))
-        const count = yield* counted(frame)
-        yield* runBody(frame, ready, () => Effect.void)
-        if ((yield* counted(frame)) !== count) {
-          return yield* Failures.leftOpen(frame, ready, undefined, 0)
+        yield* sendAll(limits(context, ready))
+        const count = yield* counted(context)
+        yield* runBody(context, ready, () => Effect.void)
+        if ((yield* counted(context)) !== count) {
+          return yield* Failures.leftOpen(context, ready, undefined, 0)
         }
         yield* Effect.flatMap(
           foreignKeys.broken,
-          (broken) => broken.length === 0 ? Effect.void : Effect.fail(Failures.brokenKeys(frame, ready, broken))
+          (broken) => broken.length === 0 ? Effect.void : Effect.fail(Failures.brokenKeys(context, ready, broken))
         )
-        yield* frame.session.beforeRow
+        yield* context.session.beforeRow
         const millis = (yield* Clock.currentTimeMillis) - began
         yield* record.write(millis)
         return millis
@@ -260,16 +214,16 @@ const transactional = (frame: Frame, ready: Ready, record: Entry): Effect.Effect
 const beginsAlways = /\b(?:autocommit|implicit_transactions|ansi_defaults)\b/i
 
 /** Ends what a migration left open. */
-const rollback = (frame: Frame): Effect.Effect<void, SqlError, Needs> =>
-  Effect.flatMap(frame.access.status, (status) =>
+const rollback = (context: RunContext): Effect.Effect<void, SqlError, Needs> =>
+  Effect.flatMap(context.access.status, (status) =>
     status === "idle"
       ? Effect.void
-      : sendAll([frame.dialect === "mssql" ? "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION" : "ROLLBACK"]))
+      : sendAll([context.dialect === "mssql" ? "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION" : "ROLLBACK"]))
 
 /** Writes how far a migration has come, where that is no part of a transaction of its own. */
-const progress = (frame: Frame, record: Entry, change: Change, always: boolean) =>
-  Effect.flatMap(frame.access.status, (status) => {
-    if (status !== "idle" || (always && frame.dialect === "mssql")) {
+const progress = (context: RunContext, record: Entry, change: Change, always: boolean) =>
+  Effect.flatMap(context.access.status, (status) => {
+    if (status !== "idle" || (always && context.dialect === "mssql")) {
       return Effect.void
     }
     const write = record.change(change)
@@ -277,11 +231,11 @@ const progress = (frame: Frame, record: Entry, change: Change, always: boolean) 
     // Where tables are locked nothing can be written beside them; it is written after the next statement, or at the end.
     return Effect.catchAll(
       apart,
-      (error) => fromSqlError(error, frame.database)._tag === "QueryError" ? Effect.void : Effect.fail(error)
+      (error) => fromSqlError(error, context.database)._tag === "QueryError" ? Effect.void : Effect.fail(error)
     )
   })
 
-const stepwise = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<number, Failure, Needs> => {
+const stepwise = (context: RunContext, ready: ReadyMigration, record: Entry): Effect.Effect<number, Failure, Needs> => {
   let count = 0
   let always = false
   /** The statement that began the transaction which is open. */
@@ -290,29 +244,29 @@ const stepwise = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<numb
   const describe = (what: string) => ({ description: describeProgress(record.description, what) })
   return Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
-    const base = yield* frame.access.status
+    const base = yield* context.access.status
     yield* record.begin(describeProgress(record.description, "running; nothing done yet"))
-    yield* sendAll(limits(frame, ready))
+    yield* sendAll(limits(context, ready))
     const onStatement = (done: number, statement: ReadyStatement) =>
-      Effect.flatMap(frame.access.status, (status) => {
+      Effect.flatMap(context.access.status, (status) => {
         count = done
         always ||= beginsAlways.test(statement.replaced.text)
         opener = status === "idle" ? undefined : opener ?? statement
-        return progress(frame, record, describe(`running; ${statements()}, last line ${statement.line}`), always)
+        return progress(context, record, describe(`running; ${statements()}, last line ${statement.line}`), always)
       })
-    yield* runBody(frame, ready, onStatement).pipe(
+    yield* runBody(context, ready, onStatement).pipe(
       Effect.zipRight(
         Effect.suspend(() =>
-          Effect.flatMap(frame.access.status, (status) =>
+          Effect.flatMap(context.access.status, (status) =>
             status === "idle" || base !== "idle"
               ? Effect.void
-              : Failures.leftOpen(frame, ready, opener, count))
+              : Failures.leftOpen(context, ready, opener, count))
         )
       ),
       Effect.tapError((error) =>
         Effect.ignore(
-          (base === "idle" ? rollback(frame) : Effect.void).pipe(
-            Effect.zipRight(frame.session.restore),
+          (base === "idle" ? rollback(context) : Effect.void).pipe(
+            Effect.zipRight(context.session.restore),
             Effect.zipRight(record.change(describe(
               `failed${
                 error._tag === "MigrationError" && error.line !== undefined ? ` at line ${error.line}` : ""
@@ -323,7 +277,7 @@ const stepwise = (frame: Frame, ready: Ready, record: Entry): Effect.Effect<numb
       )
     )
     // Before the row: a session in which nothing is committed by itself would not keep it.
-    yield* frame.session.restore
+    yield* context.session.restore
     const millis = (yield* Clock.currentTimeMillis) - began
     yield* record.change({ description: record.description, executionTime: millis, success: true })
     return millis
@@ -352,18 +306,18 @@ const restoreLimit = "5 seconds"
  * @category combinators
  */
 export const execute = (
-  frame: Frame,
-  ready: Ready,
+  context: RunContext,
+  ready: ReadyMigration,
   record: Entry
 ): Effect.Effect<Executed, MigrationError, Needs> =>
   Effect.gen(function*() {
-    yield* frame.access.watch(frame.session.hear)
-    const base = yield* frame.access.status
-    yield* frame.session.expect(ready.script?.known?.map(({ replaced }) => replaced.text) ?? [])
-    const millis = yield* (ready.transactional ? transactional : stepwise)(frame, ready, record).pipe(
+    yield* context.access.watch(context.session.hear)
+    const base = yield* context.access.status
+    yield* context.session.expect(ready.script?.known?.map(({ replaced }) => replaced.text) ?? [])
+    const millis = yield* (ready.transactional ? transactional : stepwise)(context, ready, record).pipe(
       Effect.onError(() =>
-        (base === "idle" ? rollback(frame) : Effect.void).pipe(
-          Effect.zipRight(frame.session.restore),
+        (base === "idle" ? rollback(context) : Effect.void).pipe(
+          Effect.zipRight(context.session.restore),
           Effect.interruptible,
           Effect.timeout(restoreLimit),
           Effect.ignore
@@ -372,12 +326,12 @@ export const execute = (
     )
     // The row is committed: what goes wrong now does not undo it.
     const left = yield* Effect.catchAll(
-      frame.session.restore,
-      (error) => Effect.succeed([fromSqlError(error, frame.database).message])
+      context.session.restore,
+      (error) => Effect.succeed([fromSqlError(error, context.database).message])
     )
     return { millis, left }
   }).pipe(
     Effect.scoped,
-    Effect.catchTag("SqlError", (cause) => Effect.fail(Failures.failAround(frame, ready, cause))),
+    Effect.catchTag("SqlError", (cause) => Effect.fail(Failures.failAround(context, ready, cause))),
     Effect.withSpan("db.migration", { attributes: { "db.migration.script": ready.migration.script } })
   )

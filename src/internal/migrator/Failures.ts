@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { DbError } from "../../DbError.js"
 import { fromSqlError, isDbError } from "../../DbError.js"
-import type { Frame, Ready } from "./Execute.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError, MigrationReason } from "./MigrationError.js"
+import type { ReadyMigration, RunContext } from "./RunContext.js"
 import type { ReadyStatement, ServerPosition } from "./Script.js"
 import * as Scripts from "./Script.js"
 
@@ -68,7 +68,7 @@ const positionOf = (error: DbError): ServerPosition => {
  * @since 0.1.1
  * @category errors
  */
-export const advise = (error: DbError, ready: Ready, undone: boolean): string | undefined => {
+export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): string | undefined => {
   const code = error._tag === "QueryError" ? error.code : undefined
   const message = stringField(error.cause, "message") ?? ""
   if (
@@ -112,15 +112,15 @@ export const advise = (error: DbError, ready: Ready, undone: boolean): string | 
  * @category errors
  */
 export const failStatement = (
-  frame: Frame,
-  ready: Ready,
+  context: RunContext,
+  ready: ReadyMigration,
   statement: ReadyStatement,
   done: number
 ) =>
 (error: DbError): Effect.Effect<never, MigrationError> =>
   Scripts.failAt(ready.migration, Scripts.locate(statement, positionOf(error)), {
     reason: "Failed",
-    database: frame.database,
+    database: context.database,
     problem: ready.transactional
       ? "the statement failed; the migration was rolled back"
       : `the statement failed; ${done} statement${done === 1 ? "" : "s"} before it stay${
@@ -138,16 +138,16 @@ export const failStatement = (
  * @since 0.1.1
  * @category errors
  */
-export const failEffect = (frame: Frame, ready: Ready, cause: Cause.Cause<unknown>): MigrationError => {
+export const failEffect = (context: RunContext, ready: ReadyMigration, cause: Cause.Cause<unknown>): MigrationError => {
   const failure = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
   const error = failure instanceof SqlError
-    ? fromSqlError(failure, frame.database)
+    ? fromSqlError(failure, context.database)
     : isDbError(failure)
     ? failure
     : undefined
   return Errors.make({
     reason: "Failed",
-    database: frame.database,
+    database: context.database,
     script: ready.migration.script,
     version: ready.migration.version,
     problem: ready.transactional
@@ -167,10 +167,10 @@ export const failEffect = (frame: Frame, ready: Ready, cause: Cause.Cause<unknow
  * @since 0.1.1
  * @category errors
  */
-export const failAround = (frame: Frame, ready: Ready, cause: SqlError): MigrationError => {
-  const error = fromSqlError(cause, frame.database)
+export const failAround = (context: RunContext, ready: ReadyMigration, cause: SqlError): MigrationError => {
+  const error = fromSqlError(cause, context.database)
   return Errors.make({
-    database: frame.database,
+    database: context.database,
     script: ready.migration.script,
     version: ready.migration.version,
     problem: error.outcome === "Unknown"
@@ -191,16 +191,16 @@ export const failAround = (frame: Frame, ready: Ready, cause: SqlError): Migrati
  * @category errors
  */
 export const leftOpen = (
-  frame: Frame,
-  ready: Ready,
+  context: RunContext,
+  ready: ReadyMigration,
   opener: ReadyStatement | undefined,
   done: number
 ): Effect.Effect<never, MigrationError> => {
   // Where DDL commits what stands before it, a part of the transaction may be kept.
-  const isWhole = ready.transactional || (opener !== undefined && done <= 2 && frame.dialect !== "mysql")
+  const isWhole = ready.transactional || (opener !== undefined && done <= 2 && context.dialect !== "mysql")
   const parts = {
     reason: "Failed",
-    database: frame.database,
+    database: context.database,
     problem:
       "the migration ended, and a transaction that it had begun was still open; what was done in it was rolled back",
     outcome: isWhole ? "RolledBack" : "Unknown",
@@ -219,10 +219,10 @@ export const leftOpen = (
  * @since 0.1.1
  * @category errors
  */
-export const brokenKeys = (frame: Frame, ready: Ready, broken: ReadonlyArray<string>): MigrationError =>
+export const brokenKeys = (context: RunContext, ready: ReadyMigration, broken: ReadonlyArray<string>): MigrationError =>
   Errors.make({
     reason: "Failed",
-    database: frame.database,
+    database: context.database,
     script: ready.migration.script,
     version: ready.migration.version,
     problem: `the migration switched foreign keys off and left rows without their parents (${broken.join("; ")}); ` +

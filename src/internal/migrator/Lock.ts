@@ -15,34 +15,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Checksum from "./Checksum.js"
+import type { Attempt, Lock } from "./LockContract.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as SqliteLock from "./SqliteLock.js"
-
-/**
- * What one try to take the lock gave: it is ours, or who holds it.
- *
- * @since 0.1.0
- * @category models
- */
-export type Attempt = { readonly held: true } | {
-  readonly held: false
-  readonly holder: string
-  /** What the holder's connection is doing, and since when. The lock outlives a process that was killed until that ends. */
-  readonly doing?: string | undefined
-}
-
-/**
- * A lock as a database has it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Lock {
-  readonly attempt: Effect.Effect<Attempt, SqlError | MigrationError>
-  /** Frees it. What goes wrong here is mended by the end of the connection. */
-  readonly release: Effect.Effect<void>
-}
 
 const held: Attempt = { held: true }
 

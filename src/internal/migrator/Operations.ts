@@ -14,6 +14,7 @@ import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Name from "./Name.js"
 import type { Applied, Options, Planned, RunResult } from "./Options.js"
+import type { Access, ReadyMigration, RunContext } from "./RunContext.js"
 import * as Mssql from "./session/Mssql.js"
 import * as Mysql from "./session/Mysql.js"
 import * as Pg from "./session/Pg.js"
@@ -88,7 +89,7 @@ const typeOf = (migration: Migration) => migration.body._tag === "Sql" ? "SQL" :
 export const status = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access
+  access: Access
 ): Effect.Effect<State, Failure, Needs<R>> =>
   Effect.gen(function*() {
     const situation = yield* begin(database, options, access)
@@ -99,8 +100,8 @@ export const status = <R>(
 const runAll = Effect.fnUntraced(function*<R>(
   situation: Situation,
   options: Options<R>,
-  ready: ReadonlyArray<Execute.Ready>,
-  record: (ready: Execute.Ready) => Execute.Entry
+  ready: ReadonlyArray<ReadyMigration>,
+  record: (ready: ReadyMigration) => Execute.Entry
 ) {
   const tell = options.onEvent ?? (() => Effect.void)
   const total = ready.length
@@ -113,13 +114,13 @@ const runAll = Effect.fnUntraced(function*<R>(
   for (const [i, next] of ready.entries()) {
     const { description, script, version } = next.migration
     yield* tell({ _tag: "Started", script, index: i + 1, total, transaction: next.transactional })
-    const frame: Execute.Frame = {
+    const context: RunContext = {
       ...situation,
       session,
       onStatement: (count, line) => tell({ _tag: "Statement", script, count, line })
     }
     const { left, millis } = yield* Effect.mapError(
-      Execute.execute(frame, next, record(next)),
+      Execute.execute(context, next, record(next)),
       (error) =>
         Errors.extend(error, {
           applied: applied.map((done) => done.script),
@@ -158,7 +159,7 @@ const runAll = Effect.fnUntraced(function*<R>(
 export const run = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access
+  access: Access
 ): Effect.Effect<RunResult, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
     const situation = yield* begin(database, options, access)
@@ -263,7 +264,7 @@ const refuseRepeatable = (situation: Situation, shape: Shape, pending: ReadonlyA
 export const plan = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access
+  access: Access
 ): Effect.Effect<ReadonlyArray<Planned>, Failure, Needs<R>> =>
   Effect.gen(function*() {
     const situation = yield* begin(database, options, access)
@@ -288,7 +289,7 @@ export const plan = <R>(
 export const validate = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access
+  access: Access
 ): Effect.Effect<State, Failure, Needs<R>> =>
   Effect.gen(function*() {
     const situation = yield* begin(database, options, access)
@@ -315,7 +316,7 @@ export const validate = <R>(
 export const repair = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access
+  access: Access
 ): Effect.Effect<ReadonlyArray<Repair>, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
     const situation = yield* begin(database, options, access)
@@ -343,7 +344,7 @@ export const repair = <R>(
 export const baseline = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access,
+  access: Access,
   baseline: { readonly version: string; readonly description: string }
 ): Effect.Effect<void, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
@@ -390,7 +391,7 @@ export const baseline = <R>(
 export const undo = <R>(
   database: string,
   options: Options<R>,
-  access: Execute.Access
+  access: Access
 ): Effect.Effect<ReadonlyArray<Applied>, Failure, Needs<R>> =>
   Effect.scoped(Effect.gen(function*() {
     const situation = yield* begin(database, options, access)

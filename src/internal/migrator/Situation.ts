@@ -10,7 +10,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { DbError } from "../../DbError.js"
 import { fromSqlError } from "../../DbError.js"
-import type * as Execute from "./Execute.js"
 import * as Histories from "./History.js"
 import type { Shape } from "./History.js"
 import * as Lock from "./Lock.js"
@@ -19,6 +18,7 @@ import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Name from "./Name.js"
 import type { Options } from "./Options.js"
+import type { Access, RunContext } from "./RunContext.js"
 import { compare } from "./State.js"
 import type { Row, State } from "./State.js"
 
@@ -28,7 +28,7 @@ import type { Row, State } from "./State.js"
  * @since 0.1.0
  * @category models
  */
-export interface Situation extends Omit<Execute.Frame, "session"> {
+export interface Situation extends Omit<RunContext, "session"> {
   readonly table: string
   readonly migrations: ReadonlyArray<Migration>
 }
@@ -58,7 +58,7 @@ const defaultTable = "schema_version"
  * @since 0.1.0
  * @category constructors
  */
-export const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>, access: Execute.Access) {
+export const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>, access: Access) {
   const sql = yield* SqlClient.SqlClient
   const dialect = dialectOf(sql)
   const table = options.table ?? defaultTable

@@ -7,8 +7,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Os from "node:os"
-import { type Database, loadAny } from "../driver/sqlite/module.js"
-import type { Attempt, Lock } from "./Lock.js"
+import { loadAny } from "../driver/sqlite/module.js"
+import type { Database } from "../driver/sqlite/moduleContract.js"
+import type { Attempt, Lock } from "./LockContract.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 

@@ -3,7 +3,7 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
-import type { Parsed } from "./NamedParams.js"
+import type { ListPlace, Parsed } from "./ParsedStatement.js"
 
 /** The products behind the dialects. */
 export const databases: Readonly<Record<Dialect, string>> = {
@@ -17,11 +17,6 @@ export const databases: Readonly<Record<Dialect, string>> = {
 /** What is said of a statement with more parameters than its database takes. */
 export const tooMany = (count: number, most: number, dialect: Dialect): string =>
   `the statement has ${count} parameters; ${databases[dialect]} takes ${most}: send the rows or the list in parts`
-
-/** A name within the parentheses of an IN: `sole` where nothing else stands in them. */
-export interface ListPlace {
-  readonly sole: boolean
-}
 
 const inBefore = /\bin\s*$/i
 /** As long as an IN with some space is: what lies further back does not matter. */

@@ -10,31 +10,8 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
-import { expand, followsIn, hasLists, type ListPlace, listPlace } from "./Lists.js"
-
-/**
- * A statement cut at its parameters: `texts` has one more than `names`, and they alternate.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Parsed {
-  readonly texts: ReadonlyArray<string>
-  /** The name at each cut, in the order of the text. */
-  readonly names: ReadonlyArray<string>
-  /** How many different names there are. */
-  readonly count: number
-  /** The text with the dialect's placeholders. */
-  readonly sql: string
-  /** The name whose value is sent in each place. Numbered placeholders send a value once, others once for each use. */
-  readonly order: ReadonlyArray<string>
-  /** For each name whether it stands in the list of an IN, and how; `undefined` where none does. */
-  readonly lists: ReadonlyArray<ListPlace | undefined> | undefined
-  /** The names that stand behind an IN without its parentheses; `undefined` where none does. */
-  readonly bare: ReadonlyArray<string> | undefined
-  /** The first placeholder of the dialect's own beside the names: they cannot be mixed. */
-  readonly placeholder: string | undefined
-}
+import { expand, followsIn, hasLists, listPlace } from "./Lists.js"
+import type { ListPlace, Parsed } from "./ParsedStatement.js"
 
 const nameAt = /[\p{L}_][\p{L}\p{N}_]*/uy
 const dollarTagAt = /\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/uy

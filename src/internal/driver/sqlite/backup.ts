@@ -4,7 +4,7 @@
 import * as Fs from "node:fs"
 import { isBusy, lockTimeout } from "./codes.js"
 import { LockWait } from "./lock.js"
-import type { BackupMetadata, Constructor, Database } from "./module.js"
+import type { BackupMetadata, Constructor, Database } from "./moduleContract.js"
 
 /** 400 KiB at SQLite's page size: about a millisecond of the event loop. */
 const pagesPerStep = 100

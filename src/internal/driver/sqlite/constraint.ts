@@ -3,7 +3,7 @@
  * index, by which programs catch the error.
  */
 import { codeOf, Fault } from "./codes.js"
-import type { Database } from "./module.js"
+import type { Database } from "./moduleContract.js"
 
 /** `origin = 'c'`: made by CREATE INDEX. The others have names that SQLite has made up. */
 const ofColumns = `

@@ -3,7 +3,7 @@
  * read would not be what is stored.
  */
 import { isUtf8 } from "node:buffer"
-import type { Database } from "./module.js"
+import type { Database } from "./moduleContract.js"
 import type { Prepared } from "./statements.js"
 
 /** Whether a value may be text that was read otherwise than it is stored. A text that holds U+FFFD itself looks the same. */

@@ -2,7 +2,7 @@
  * What lives longer than a connection.
  */
 import type { DatabaseFile } from "./file.js"
-import type { Database } from "./module.js"
+import type { Database } from "./moduleContract.js"
 import type { Process } from "./process.js"
 
 /** What all connections of one database share. */

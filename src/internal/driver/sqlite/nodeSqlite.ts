@@ -13,7 +13,15 @@ import * as Fs from "node:fs"
 import { pathToFileURL } from "node:url"
 import { emptyRows, rowMaker } from "../row.js"
 import { codeOf } from "./codes.js"
-import type { BackupMetadata, Constructor, Database, Loaded, OpenOptions, RunResult, Statement } from "./module.js"
+import type {
+  BackupMetadata,
+  Constructor,
+  Database,
+  Loaded,
+  OpenOptions,
+  RunResult,
+  Statement
+} from "./moduleContract.js"
 import { nameOf } from "./names.js"
 import { anonymousParameters, head } from "./text.js"
 

@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import type { SqliteModule } from "../../../DbConfig.js"
 import { classify, codeOf, connectionFault, connectTimeout, Fault, FunctionError, isBusy } from "./codes.js"
 import { pause } from "./lock.js"
-import type { Constructor, Database } from "./module.js"
+import type { Constructor, Database } from "./moduleContract.js"
 
 /** What a connection is opened with. Plain data: it crosses to the process that runs the statements. */
 export interface Spec {

@@ -1,7 +1,7 @@
 /**
  * What statements leave behind on a connection, and how it is removed: temporary objects, attached databases, pragmas.
  */
-import type { Database } from "./module.js"
+import type { Database } from "./moduleContract.js"
 import type { Change } from "./text.js"
 
 const identifier = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`

@@ -2,7 +2,7 @@
  * The prepared statements of one connection: a bounded cache, and what is known about each statement.
  */
 import { isBusy } from "./codes.js"
-import type { Database, Statement } from "./module.js"
+import type { Database, Statement } from "./moduleContract.js"
 import { type Change, type Facts, facts, split } from "./text.js"
 
 const nulMessage = "the statement holds a NUL character"
