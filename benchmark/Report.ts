@@ -1,5 +1,5 @@
 /**
- * What the benchmark found, as the section of the README and as tables to read. `npm run bench` writes it; a test sees to it
+ * What the benchmark found, as the section of this folder's README and as tables to read. `npm run bench` writes it; a test sees to it
  * that what stands in the README is what stands in `results.json` and `waiters.json`.
  */
 import { readFileSync, writeFileSync } from "node:fs"
@@ -9,7 +9,7 @@ import type { PeerResult, Results, WorkloadResult } from "./Results.js"
 /** What `waiters.ts` writes: per peer, figures by name. */
 export type Growth = Readonly<Record<string, Readonly<Record<string, number | Readonly<Record<string, number>>>>>>
 
-const readme = new URL("../README.md", import.meta.url)
+const readme = new URL("README.md", import.meta.url)
 const begin = "<!-- benchmark: written by npm run bench -->"
 const end = "<!-- /benchmark -->"
 
@@ -84,7 +84,7 @@ export const report = (results: Results | undefined, growth: Growth | undefined)
     results.workloads.filter(({ id }) => id.startsWith("S"))
   ].filter((workloads) => workloads.length > 0)
   return [
-    `![ratios to the raw drivers](benchmark/chart.svg)`,
+    `![ratios to the raw drivers](chart.svg)`,
     `Measured on ${results.date.slice(0, 10)} in ${results.rounds} rounds: ${
       Object.entries(results.machine).map(([name, value]) => `${name} ${value}`).join("; ")
     }. The first column is the raw driver's own figure, all others are ratios to it in the same round (medians). An empty ` +

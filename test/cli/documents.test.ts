@@ -1,4 +1,4 @@
-/** What README.md and docs/migrations.md show of the command is what it writes. */
+/** What docs/migrations.md shows of the command is what it writes. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -26,7 +26,6 @@ const typo = "INSERT INTO note (body) VALUES ('a;b');\n\nINSERT INTO notes\n  VA
 
 /** What the reader is told to have done before a command: the how-manieth, and what. */
 const between: Record<string, Record<number, (folder: string) => void>> = {
-  "README.md": {},
   "docs/migrations.md": {
     3: (folder) => fs.writeFileSync(path.join(folder, "V003__Typo.sql"), typo),
     4: (folder) => {
