@@ -16,7 +16,14 @@ export default defineConfig({
     pool: "forks",
     // Tests wait for servers and limits for as long as they compute, so one more runs than there are cores; the shared
     // server has connections for four.
-    poolOptions: { forks: { minForks: 1, maxForks: Math.min(4, availableParallelism() + 1) } },
+    poolOptions: {
+      forks: {
+        minForks: 1,
+        maxForks: Math.min(4, availableParallelism() + 1),
+        // A larger young generation saves a twentieth of the time. What looks at the collector has processes of its own.
+        execArgv: ["--max-semi-space-size=32"]
+      }
+    },
     sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 60_000

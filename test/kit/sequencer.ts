@@ -6,12 +6,12 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const longest = [
   "conformance/pgbouncer",
+  "package/install",
   "examples",
   "migrator/processes",
   "conformance/pg",
   "package/drivers",
   "package/package",
-  "package/install",
   "driver/mssql/given",
   "driver/sqlite/conformance",
   "conformance/mssql",

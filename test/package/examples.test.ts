@@ -23,7 +23,13 @@ describe("the examples of the package", () => {
     const tsx = path.join(root, "node_modules/tsx/dist/esm/index.mjs")
     const shipped = build.files.flatMap((file) => /^examples\/([\w-]+)\.ts$/.exec(file)?.[1] ?? [])
     assert.includeMembers(shipped, ["first", "migrations", "quickstart", ...elsewhere])
-    for (const name of shipped.filter((name) => !elsewhere.includes(name))) {
+    // The others are the same programs as those that test/examples.test.ts runs: only one that names a file can miss it here.
+    const names = shipped.filter((name) => !elsewhere.includes(name)).filter((name) =>
+      name === "first" ||
+      fs.readFileSync(path.join(build.directory, "examples", `${name}.ts`), "utf8").includes("import.meta.url")
+    )
+    assert.includeMembers(names, ["first", "migrations"])
+    for (const name of names) {
       const folder = fs.mkdtempSync(path.join(os.tmpdir(), "dblive-shipped-"))
       try {
         const said = await new Promise<string | undefined>((resolve) =>
