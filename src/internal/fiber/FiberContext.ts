@@ -24,21 +24,33 @@ interface Engine {
 
 const { key } = SqlClient.TransactionConnection
 
+const noService: ReadonlyArray<unknown> = [undefined, undefined]
+
 /**
  * A level as the connection in a fiber's context. A fiber can be in levels of several databases; the context has one connection,
  * so that each refers to that of the level around it on another database.
  */
 class LevelConnection implements SqlConnection.Connection {
-  /**
-   * The service's value. There is one for each level: resolvers put requests into one batch when theirs is the same. It is frozen,
-   * so that it gives this very object through a proxy, too: `@effect/sql-kysely` puts one around all that an effect made of a
-   * query touches, contexts with it.
-   */
+  /** The service's value. There is one for each level: resolvers put requests into one batch when theirs is the same. */
   readonly service: readonly [SqlConnection.Connection, depth: number]
   private made: SqlConnection.Connection | undefined = undefined
 
   constructor(readonly engine: Engine, readonly level: TransactionLevel, readonly around: LevelConnection | undefined) {
-    this.service = Object.freeze([this, level.depth] as const)
+    // A copy that is filled, not a literal, for the reason told in matchCause.ts. So the types do not see what it holds.
+    const service = noService.slice()
+    service[0] = this
+    service[1] = level.depth
+    this.service = service as unknown as LevelConnection["service"]
+  }
+
+  /** This object; what a proxy gives in its place is another one. */
+  get self(): LevelConnection {
+    return this
+  }
+
+  /** Puts this object, and no proxy of it, where the caller asks for it: a proxy hands arguments on as they are. */
+  reveal(to: { connection: LevelConnection | undefined }): void {
+    to.connection = this
   }
 
   private get statements(): SqlConnection.Connection {
@@ -66,12 +78,23 @@ class LevelConnection implements SqlConnection.Connection {
   }
 }
 
-/** The innermost level's connection. A client that is not ours may have put another one there. */
+/**
+ * The innermost level's connection. A client that is not ours may have put another one there, and `@effect/sql-kysely` puts a proxy
+ * around all that an effect made of a query touches, contexts with it.
+ */
 const connectionOf = (context: Context.Context<never>): LevelConnection | undefined => {
   // The tag says what the service is.
   const service = context.unsafeMap.get(key) as LevelConnection["service"] | undefined
   const connection = service?.[0]
-  return connection instanceof LevelConnection ? connection : undefined
+  if (!(connection instanceof LevelConnection)) {
+    return undefined
+  }
+  if (connection.self === connection) {
+    return connection
+  }
+  const revealed: { connection: LevelConnection | undefined } = { connection: undefined }
+  connection.reveal(revealed)
+  return revealed.connection
 }
 
 /** The level in which a fiber runs on this engine's database, if any. */

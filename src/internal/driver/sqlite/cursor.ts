@@ -17,6 +17,16 @@ const looksAfter = 16
 
 const asIs = (value: unknown): unknown => value
 
+/** A loop: it runs for each row of a stream. */
+const holdsReplaced = (values: ReadonlyArray<unknown>): boolean => {
+  for (let i = 0; i < values.length; i++) {
+    if (isReplaced(values[i])) {
+      return true
+    }
+  }
+  return false
+}
+
 /**
  * While it is open, SQLite's statement holds its place in the file's snapshot. Statements that only read may run beside
  * it. Before any other one, the connection lets the cursor read its rest ahead: SQLite leaves undefined whether a running
@@ -113,7 +123,7 @@ export class SqliteCursor<E> {
   }
 
   private row(values: Array<unknown>): unknown {
-    if (!this.isChecked && values.some(isReplaced)) {
+    if (!this.isChecked && holdsReplaced(values)) {
       // It looks at all rows, so that it is asked once.
       this.isChecked = true
       this.checkText()
