@@ -254,6 +254,24 @@ describe("NamedParams", () => {
     )
   })
 
+  it("a list in a second pair of parentheses is refused where it would become JSON, or fail", () => {
+    for (const dialect of ["mysql", "mssql", "sqlite"] as const) {
+      const problem = "write IN (:ids) for the list :ids"
+      assertLeft(NamedParams.compile("n IN ((:ids))", { ids: [1, 2] }, dialect), problem)
+      assertLeft(NamedParams.compile("n IN (/* all */ ( :ids ))", { ids: [1, 2] }, dialect), problem)
+      assertRight(NamedParams.compile("n IN ((:id))", { id: 1 }, dialect), [
+        dialect === "mssql" ? "n IN ((@1))" : "n IN ((?))",
+        [1]
+      ])
+    }
+    // Rows, and arrays of PostgreSQL, are values.
+    assertRight(NamedParams.compile("(a, b) IN ((:x, :y))", { x: [1], y: 2 }, "mysql"), ["(a, b) IN ((?, ?))", [
+      [1],
+      2
+    ]])
+    assertRight(NamedParams.compile("a IN ((:x))", { x: [1] }, "pg"), ["a IN (($1))", [[1]]])
+  })
+
   it("a huge text is read in one go", () => {
     const text = `SELECT '${"x".repeat(5_000_000)}' || :a || '${"''".repeat(1_000_000)}' || :b`
     deepStrictEqual(names(text, "pg"), ["a", "b"])

@@ -148,8 +148,11 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
   const lists: Array<ListPlace | undefined> = []
   /** Those that follow IN without parentheses. */
   const bare: Array<string> = []
-  /** For each parenthesis that is open whether it is the list of an IN, and whether it still is with comments left out. */
-  const open: Array<readonly [plain: boolean, list: boolean]> = []
+  /**
+   * For each parenthesis that is open whether it is the list of an IN, whether it still is with comments left out, and whether it
+   * stands directly in such a list.
+   */
+  const open: Array<readonly [plain: boolean, list: boolean, nested: boolean]> = []
   /** The text up to here without its comments. */
   let code = ""
   let placeholder: string | undefined
@@ -164,7 +167,7 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
     }
     const name = parameterAt(text, i)
     if (name === undefined) {
-      if (text[i] === "(") open.push([followsIn(text, i), followsIn(code, code.length)])
+      if (text[i] === "(") open.push([followsIn(text, i), followsIn(code, code.length), open.at(-1)?.[1] ?? false])
       else if (text[i] === ")") open.pop()
       const found = placeholder === undefined ? matchAt(own, text, i) : undefined
       if (found !== undefined && !isWordAt(text, i - 1)) {
@@ -174,10 +177,12 @@ const parseText = (text: string, dialect: Dialect): Parsed => {
       i++
     } else {
       const end = i + 1 + name.length
-      const [plain, list] = open.at(-1) ?? [false, false]
+      const [plain, list, nested] = open.at(-1) ?? [false, false, false]
       texts.push(text.slice(from, i))
       names.push(name)
-      if (followsIn(code, code.length)) bare.push(name)
+      // On PostgreSQL an array in a second pair of parentheses is an array.
+      const isSole = nested && dialect !== "pg" && /\(\s*$/.test(code) && /^\s*\)/.test(text.slice(end))
+      if (isSole || followsIn(code, code.length)) bare.push(name)
       lists.push(
         (plain ? listPlace(text, i, end) : undefined) ??
           (list && standsAlone(code, text, end, dialect) ? { sole: false } : undefined)
