@@ -113,6 +113,20 @@ describe("the log", () => {
       }).pipe(Effect.provide(Layer.provideMerge(layer, log.layer)))
     }))
 
+  it.live("what is asked for and not supported at debug: the caller's error says it", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      // In-process SQLite cannot stop a statement.
+      const refused = yield* Db.query("SELECT 1", [], { timeout: "1 seconds" }).pipe(
+        Effect.flip,
+        Effect.provide(Db.layer({ url: "sqlite://:memory:", environment: "test" })),
+        Effect.provide(log.layer)
+      )
+      assert.deepInclude(refused, { _tag: "ConnectionError", reason: "Unsupported" })
+      assert.deepStrictEqual(log.lines.filter(({ level }) => level === "WARN"), [])
+      assert.strictEqual(log.of(refused.message)[0]?.level, "DEBUG")
+    }))
+
   it.scoped("a leak, and its return after all", () =>
     Effect.gen(function*() {
       const log = logged()

@@ -118,12 +118,14 @@ export class Log {
   }
 
   /**
-   * What the program may well expect (a violation, a conflict) is written at debug; that a limit was reached, a connection
+   * What the program may well expect (a violation, a conflict), or has asked for and is not supported, is written at debug: the error
+   * that the caller gets says it. That a limit was reached, a connection
    * could not be had, or nobody knows whether a transaction is applied, as a warning, but not thousands of times: in a
    * second the first of its kind is, and the others at debug.
    */
   failure(error: DbError, fiber: AnyFiber | undefined): void {
-    const isExpected = error._tag === "QueryError" && error.reason !== "CommitUnknown"
+    const isExpected = (error._tag === "QueryError" && error.reason !== "CommitUnknown") ||
+      error.reason === "Unsupported"
     const message = error._tag === "QueryError" ? `statement failed: ${error.reason}` : error.message
     if (isExpected || this.hasWarned(errorType(error))) {
       return this.write(LogLevel.Debug, fiber, message, () => ofError(error))
