@@ -187,7 +187,7 @@ describe("no password survives", () => {
             ).then((shown) => assertHidden("variables or logs", [...shown, ...lines].join("\n"), pieces))
           }
         ),
-        { numRuns: 200 }
+        { numRuns: 300 }
       )
     ), 60_000)
 })
