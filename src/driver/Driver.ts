@@ -161,7 +161,7 @@ export interface Connection {
    * be delivered; the caller then destroys the connection.
    */
   readonly cancel: (done: Done<void>) => void
-  /** Says goodbye and closes. */
+  /** Closes in order: the server is told. */
   readonly close: (done: Done<void>) => void
   /** Drops the link at once: no more traffic; a running request fails with `ConnectionError` `Lost`. */
   readonly destroy: () => void

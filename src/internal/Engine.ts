@@ -66,7 +66,7 @@ export class Engine implements EngineContext {
   /** The client, set by the opening as soon as the engine is made. */
   client!: SqlClient
   /** A connection of `@effect/sql` whose statements run in a level; set together with the client. */
-  connect!: (place: () => TransactionLevel) => Connection
+  connect!: (level: () => TransactionLevel) => Connection
 
   serverVersion: string | undefined = undefined
   private readonly writing = new Map<string, boolean>()

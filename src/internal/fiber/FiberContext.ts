@@ -17,7 +17,7 @@ import type { AnyFiber } from "./Caller.js"
 import { matchCause } from "./matchCause.js"
 
 /** The client of a database, and its connections of `@effect/sql`: what an engine has for a fiber's context. */
-interface Engine {
+interface ClientSource {
   readonly client: SqlClient.SqlClient
   readonly connect: (level: () => TransactionLevel) => SqlConnection.Connection
 }
@@ -35,7 +35,11 @@ class LevelConnection implements SqlConnection.Connection {
   readonly service: readonly [SqlConnection.Connection, depth: number]
   private made: SqlConnection.Connection | undefined = undefined
 
-  constructor(readonly engine: Engine, readonly level: TransactionLevel, readonly around: LevelConnection | undefined) {
+  constructor(
+    readonly engine: ClientSource,
+    readonly level: TransactionLevel,
+    readonly around: LevelConnection | undefined
+  ) {
     // A copy that is filled, not a literal, for the reason told in matchCause.ts. So the types do not see what it holds.
     const service = noService.slice()
     service[0] = this
@@ -98,7 +102,7 @@ const connectionOf = (context: Context.Context<never>): LevelConnection | undefi
 }
 
 /** The level in which a fiber runs on this engine's database, if any. */
-export const levelOf = (engine: Engine, fiber: AnyFiber): TransactionLevel | undefined => {
+export const levelOf = (engine: ClientSource, fiber: AnyFiber): TransactionLevel | undefined => {
   for (let connection = connectionOf(fiber.currentContext); connection !== undefined; connection = connection.around) {
     if (connection.engine === engine) {
       return connection.level
@@ -108,7 +112,7 @@ export const levelOf = (engine: Engine, fiber: AnyFiber): TransactionLevel | und
 }
 
 /** The connections of the other databases. */
-const without = (engine: Engine, connection: LevelConnection | undefined): LevelConnection | undefined => {
+const without = (engine: ClientSource, connection: LevelConnection | undefined): LevelConnection | undefined => {
   if (connection === undefined) {
     return undefined
   }
@@ -121,7 +125,7 @@ const without = (engine: Engine, connection: LevelConnection | undefined): Level
 }
 
 const connectionFor = (
-  engine: Engine,
+  engine: ClientSource,
   level: TransactionLevel,
   around: LevelConnection | undefined
 ): LevelConnection => {
@@ -136,7 +140,7 @@ const connectionFor = (
 
 /** In this context statements go to the level, and `SqlClient` is this database's client. */
 const contextOf = (
-  engine: Engine,
+  engine: ClientSource,
   level: TransactionLevel,
   span: Tracer.Span | undefined,
   around: Context.Context<never>
@@ -154,7 +158,7 @@ const contextOf = (
 
 /** An effect that runs in a level. */
 export const inLevel = <A, E, R>(
-  engine: Engine,
+  engine: ClientSource,
   level: TransactionLevel,
   span: Tracer.Span | undefined,
   effect: Effect.Effect<A, E, R>
@@ -171,7 +175,7 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
  * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
  */
 export const withLevel = <A, E, R, B, E2>(
-  engine: Engine,
+  engine: ClientSource,
   fiber: AnyFiber,
   restore: Restore,
   level: TransactionLevel,

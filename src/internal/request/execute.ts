@@ -225,7 +225,7 @@ class Answer<E> {
     if (exit !== undefined) {
       return exit
     }
-    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which Match.ts tells.
+    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which matchCause.ts tells.
     const wait = Effect.async<void>((resume) => {
       if (this.exit !== undefined) {
         resume(Exit.void)
