@@ -15,20 +15,19 @@ import type * as DbConfig from "../DbConfig.js"
 import type { DbError } from "../DbError.js"
 import { errorType, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
-import { type AnyFiber, callerOf } from "./fiber/Caller.js"
+import { type AnyFiber, callerOf, deadlineOf } from "./fiber/Caller.js"
 import type { Restore } from "./fiber/FiberContext.js"
 import { matchCause } from "./fiber/matchCause.js"
 import { Log } from "./observe/Log.js"
 import { MetricsRecorder } from "./observe/MetricsRecorder.js"
-import { type AcquireOptions, AcquireRequest } from "./pool/AcquireRequest.js"
+import { type Acquirer, AcquireRequest } from "./pool/AcquireRequest.js"
 import { DeadlineTimer, type Fork } from "./pool/DeadlineTimer.js"
 import { closed } from "./pool/errors.js"
 import { Pool } from "./pool/Pool.js"
 import type { PoolEntry } from "./pool/PoolEntry.js"
 import type { EngineContext, Request } from "./request/Request.js"
 import { SessionRequest } from "./request/SessionRequest.js"
-import { Session } from "./session/Session.js"
-import type { TransactionLevel } from "./session/TransactionLevel.js"
+import { Session, type SessionLevel } from "./session/Session.js"
 import { WriteLock } from "./session/WriteLock.js"
 
 /** Statement texts whose kind is remembered, per engine; texts with literals in them must not fill the memory. */
@@ -50,6 +49,49 @@ export interface Options {
   readonly openSchedule: Schedule.Schedule<unknown, DbError>
 }
 
+/** What a session is asked for. */
+export interface AcquireOptions {
+  /** It is to begin with a writing transaction. */
+  readonly writes: boolean
+  /** The level in which the fiber is that asks for another session. */
+  readonly inside: SessionLevel | undefined
+  /** For a question of the engine's own, which may have the reserved connection. */
+  readonly reserved?: boolean
+  /** Fails with the first failing opening instead of outwaiting it. */
+  readonly failFast?: boolean
+}
+
+/** The wait of a fiber for a session's connection. */
+class SessionWait implements Acquirer {
+  entry: PoolEntry<Driver.Connection> | undefined = undefined
+  readonly request: AcquireRequest
+  private resume: (exit: Exit.Exit<void, DbError>) => void = () => {}
+
+  constructor(engine: EngineContext, { failFast, inside, reserved, writes }: AcquireOptions, fiber: AnyFiber) {
+    this.request = new AcquireRequest(
+      engine,
+      { writes, inside: inside?.session, reserved, failFast },
+      fiber,
+      deadlineOf(fiber),
+      this
+    )
+  }
+
+  start(resume: (exit: Exit.Exit<void, DbError>) => void): void {
+    this.resume = resume
+    this.request.start()
+  }
+
+  onAcquired(entry: PoolEntry<Driver.Connection>): void {
+    this.entry = entry
+    this.resume(Exit.void)
+  }
+
+  onAcquireFailed(error: DbError): void {
+    this.resume(Exit.fail(error))
+  }
+}
+
 export class Engine implements EngineContext {
   readonly name: string
   readonly pool: Pool<Driver.Connection>
@@ -66,7 +108,7 @@ export class Engine implements EngineContext {
   /** The client, set by the opening as soon as the engine is made. */
   client!: SqlClient
   /** A connection of `@effect/sql` whose statements run in a level; set together with the client. */
-  connect!: (level: () => TransactionLevel) => Connection
+  connect!: (level: () => SessionLevel) => Connection
 
   serverVersion: string | undefined = undefined
   private readonly writing = new Map<string, boolean>()
@@ -258,10 +300,10 @@ export class Engine implements EngineContext {
     if (session !== undefined) {
       return use(session)
     }
-    const acquiring = new AcquireRequest(this, asked, fiber)
+    const acquiring = new SessionWait(this, asked, fiber)
     return matchCause(restore(Effect.async<void, DbError>((resume) => acquiring.start(resume))), (cause) => {
       // Interrupted, perhaps at the very moment the connection came: what came goes back.
-      acquiring.abandon()
+      acquiring.request.abandon()
       const error = Cause.failureOption(cause)
       if (error._tag === "Some" && asked.reserved !== true) {
         this.failed(error.value, fiber)
@@ -269,7 +311,7 @@ export class Engine implements EngineContext {
       return Exit.mapError(Exit.failCause(cause), fail)
     }, () => {
       const session = this.session(acquiring.entry!, fiber, asked)
-      acquiring.transferTo(session)
+      acquiring.request.giveLock(session.queue)
       return use(session)
     })
   }
@@ -382,16 +424,17 @@ export class Engine implements EngineContext {
   ): Effect.Effect<A, DbError> {
     const inSession = (session: Session) =>
       Effect.async<A, DbError>((resume) => {
-        session.submit(
+        session.queue.submit(
           new SessionRequest(
+            session.queue,
             session.root,
             "control",
             undefined,
-            (connection, _, done) => send(connection, done),
-            // `Work` carries every answer as unknown; `A` is what `send` answers with.
+            // A request carries every answer as unknown; `A` is what `send` answers with.
             (error, value) => resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error)),
             askLimit,
-            undefined
+            undefined,
+            (connection, _, done) => send(connection, done)
           )
         )
       })

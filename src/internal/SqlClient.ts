@@ -23,7 +23,7 @@ import { makeStream, type TransformRows } from "./request/stream.js"
 import { unsendable } from "./session/errors.js"
 import type { Session } from "./session/Session.js"
 import { reserveSession, withTransaction } from "./session/transaction.js"
-import type { TransactionLevel } from "./session/TransactionLevel.js"
+import type { SessionLevel } from "./session/Session.js"
 import { look, Problem, type Rules } from "./sql/Template.js"
 
 // -----------------------------------------------------------------------------
@@ -43,7 +43,7 @@ class Core {
     readonly compiler: Statement.Compiler,
     readonly transformRows: TransformRows,
     /** Where a statement of this client runs when a fiber runs it. */
-    readonly level: (fiber: AnyFiber) => TransactionLevel | undefined
+    readonly level: (fiber: AnyFiber) => SessionLevel | undefined
   ) {
     this.base = Statement.make(
       // Never run: our statements run themselves. It is the source of fragments, helpers and compiled texts.
@@ -295,7 +295,7 @@ const makeConstructor = (core: Core): Statement.Constructor =>
 // -----------------------------------------------------------------------------
 
 /** A connection whose statements run in a level, which is asked for when they run. */
-export const makeConnection = (engine: Engine, place: () => TransactionLevel): SqlConnection.Connection => {
+export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlConnection.Connection => {
   // The mode decides the shape of the answer, and each member asks in the mode that gives what it promises.
   const ask = <A>(
     text: string,

@@ -294,14 +294,14 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
           const session = levelOf(engine, fiber)?.session
           return session === undefined ? Effect.void : Effect.asVoid(Effect.acquireRelease(
             Effect.sync(() => {
-              const before = session.onText
-              session.onText = before === undefined ? listener : (text) => {
+              const before = session.queue.onText
+              session.queue.onText = before === undefined ? listener : (text) => {
                 before(text)
                 listener(text)
               }
               return before
             }),
-            (before) => Effect.sync(() => session.onText = before)
+            (before) => Effect.sync(() => session.queue.onText = before)
           ))
         })
       ),

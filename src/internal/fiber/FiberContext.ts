@@ -12,14 +12,14 @@ import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import { ContextOverride, isStepping } from "../effect/FiberState.js"
 import { patched } from "../effect/PatchedMap.js"
-import type { TransactionLevel } from "../session/TransactionLevel.js"
+import type { SessionLevel } from "../session/Session.js"
 import type { AnyFiber } from "./Caller.js"
 import { matchCause } from "./matchCause.js"
 
 /** The client of a database, and its connections of `@effect/sql`: what an engine has for a fiber's context. */
 interface ClientSource {
   readonly client: SqlClient.SqlClient
-  readonly connect: (level: () => TransactionLevel) => SqlConnection.Connection
+  readonly connect: (level: () => SessionLevel) => SqlConnection.Connection
 }
 
 const { key } = SqlClient.TransactionConnection
@@ -37,7 +37,7 @@ class LevelConnection implements SqlConnection.Connection {
 
   constructor(
     readonly engine: ClientSource,
-    readonly level: TransactionLevel,
+    readonly level: SessionLevel,
     readonly around: LevelConnection | undefined
   ) {
     // A copy that is filled, not a literal, for the reason told in matchCause.ts. So the types do not see what it holds.
@@ -102,7 +102,7 @@ const connectionOf = (context: Context.Context<never>): LevelConnection | undefi
 }
 
 /** The level in which a fiber runs on this engine's database, if any. */
-export const levelOf = (engine: ClientSource, fiber: AnyFiber): TransactionLevel | undefined => {
+export const levelOf = (engine: ClientSource, fiber: AnyFiber): SessionLevel | undefined => {
   for (let connection = connectionOf(fiber.currentContext); connection !== undefined; connection = connection.around) {
     if (connection.engine === engine) {
       return connection.level
@@ -126,7 +126,7 @@ const without = (engine: ClientSource, connection: LevelConnection | undefined):
 
 const connectionFor = (
   engine: ClientSource,
-  level: TransactionLevel,
+  level: SessionLevel,
   around: LevelConnection | undefined
 ): LevelConnection => {
   const known = level.connection
@@ -141,7 +141,7 @@ const connectionFor = (
 /** In this context statements go to the level, and `SqlClient` is this database's client. */
 const contextOf = (
   engine: ClientSource,
-  level: TransactionLevel,
+  level: SessionLevel,
   span: Tracer.Span | undefined,
   around: Context.Context<never>
 ): Context.Context<never> => {
@@ -159,7 +159,7 @@ const contextOf = (
 /** An effect that runs in a level. */
 export const inLevel = <A, E, R>(
   engine: ClientSource,
-  level: TransactionLevel,
+  level: SessionLevel,
   span: Tracer.Span | undefined,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
@@ -178,7 +178,7 @@ export const withLevel = <A, E, R, B, E2>(
   engine: ClientSource,
   fiber: AnyFiber,
   restore: Restore,
-  level: TransactionLevel,
+  level: SessionLevel,
   span: Tracer.Span | undefined,
   effect: Effect.Effect<A, E, R>,
   end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>

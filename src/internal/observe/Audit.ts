@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import type { Engine } from "../Engine.js"
-import type { TransactionLevel } from "../session/TransactionLevel.js"
+import type { SessionLevel } from "../session/Session.js"
 
 /** What became of a statement, in a word or two. */
 const resultOf = (exit: Exit.Exit<unknown, unknown>): string =>
@@ -16,7 +16,7 @@ const resultOf = (exit: Exit.Exit<unknown, unknown>): string =>
 /** Writes down a statement when it has ended. */
 export const audited = <A, E, R>(
   engine: Engine,
-  level: TransactionLevel | undefined,
+  level: SessionLevel | undefined,
   text: string,
   statement: () => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>

@@ -1,27 +1,31 @@
 /**
- * The wait of a session for its connection, after one for the write lock where the session is to write.
+ * The wait for a connection, after one for the write lock where it is to write: of a session, and of a statement outside of any.
  */
-import * as Exit from "effect/Exit"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { type AnyFiber, type Caller, callerOf, deadlineOf } from "../fiber/Caller.js"
+import { type AnyFiber, callerOf } from "../fiber/Caller.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
 import type { EngineContext } from "../request/Request.js"
-import type { Session } from "../session/Session.js"
-import type { TransactionLevel } from "../session/TransactionLevel.js"
-import { limitLock, type WriteLock, type Writer } from "../session/WriteLock.js"
+import { limitLock, type Writer } from "../session/WriteLock.js"
 import type { PoolEntry, Waiter } from "./PoolEntry.js"
 
-/** What a session is asked for. */
-export interface AcquireOptions {
-  /** It is to begin with a writing transaction. */
+/** What waits. One of the two is called, once, unless the wait is abandoned; perhaps before `start` returns. */
+export interface Acquirer {
+  readonly onAcquired: (entry: PoolEntry<Driver.Connection>) => void
+  readonly onAcquireFailed: (error: DbError) => void
+}
+
+export interface AcquireRequestOptions {
+  /** It takes the write lock first, where the database has one. */
   readonly writes: boolean
-  /** Where the asking fiber is, when it asks for another session than the one it is in. */
-  readonly inside: TransactionLevel | undefined
-  /** For a question of dblive's own, which may have the reserved place. */
-  readonly reserved?: boolean
+  /** How long it may wait for the lock, in milliseconds; the configured limit where it is not given. */
+  readonly lockTimeout?: number | undefined
+  /** The session in which it is asked for. */
+  readonly inside?: { readonly isOn: (entry: PoolEntry<Driver.Connection>) => boolean } | undefined
+  /** For a question of the engine's own, which may have the reserved connection. */
+  readonly reserved?: boolean | undefined
   /** Fails with the first failing opening instead of outwaiting it. */
-  readonly failFast?: boolean
+  readonly failFast?: boolean | undefined
 }
 
 export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
@@ -31,70 +35,64 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
   lockLimit = 0
   waitDeadline = Infinity
   waitLimit = 0
-  entry: PoolEntry<Driver.Connection> | undefined = undefined
+  private entry: PoolEntry<Driver.Connection> | undefined = undefined
   private holdsLock = false
-  private state: "new" | "lock" | "connection" | "served" | "refused" = "new"
-  private resume: (exit: Exit.Exit<void, DbError>) => void = () => {}
-  private readonly writeLock: WriteLock | undefined
-  private readonly around: Deadline | undefined
-  private readonly origin: Caller
+  private state: "new" | "lock" | "connection" | "acquired" | "over" = "new"
 
   constructor(
     private readonly engine: EngineContext,
-    private readonly asked: AcquireOptions,
-    /** Who asks. */
-    private readonly fiber: AnyFiber
-  ) {
-    this.writeLock = asked.writes ? engine.writeLock : undefined
-    this.around = deadlineOf(fiber)
-    this.origin = callerOf(fiber)
-  }
+    private readonly options: AcquireRequestOptions,
+    private readonly fiber: AnyFiber,
+    private readonly deadline: Deadline | undefined,
+    private readonly acquirer: Acquirer
+  ) {}
 
   get name(): string {
-    return this.origin.span ?? this.origin.fiber
+    const { fiber, span } = callerOf(this.fiber)
+    return span ?? fiber
   }
 
   get reserved(): boolean {
-    return this.asked.reserved === true || this.holdsLock
+    return this.options.reserved === true || this.holdsLock
   }
 
   get failFast(): boolean {
-    return this.asked.failFast === true
+    return this.options.failFast === true
   }
 
   holds(entry: PoolEntry<Driver.Connection>): boolean {
-    return this.asked.inside?.session.isOn(entry) === true || entry.borrower?.isHeldBy?.(this.fiber) === true
+    return this.options.inside?.isOn(entry) === true || entry.borrower?.isHeldBy?.(this.fiber) === true
   }
 
-  start(resume: (exit: Exit.Exit<void, DbError>) => void): void {
-    this.resume = resume
-    if (this.writeLock === undefined) {
-      return this.takeConnection()
-    }
-    this.state = "lock"
-    limitLock(this, this.engine, this.engine.config.limits.lockTimeout, this.around)
-    this.writeLock.acquire(this)
-  }
-
-  /** Only the outermost transaction takes the lock before its connection. */
+  /** A statement inside a transaction runs in that transaction, and only the outermost one takes the lock here. */
   isInside(): boolean {
     return false
   }
 
+  start(): void {
+    const { engine, options } = this
+    if (!options.writes || engine.writeLock === undefined) {
+      return this.acquire()
+    }
+    this.state = "lock"
+    limitLock(this, engine, options.lockTimeout ?? engine.config.limits.lockTimeout, this.deadline)
+    engine.writeLock.acquire(this)
+  }
+
   onLock(): void {
     this.holdsLock = true
-    this.takeConnection()
+    this.acquire()
   }
 
   onLockRefused(error: DbError): void {
-    this.state = "refused"
-    this.resume(Exit.fail(error))
+    this.state = "over"
+    this.acquirer.onAcquireFailed(error)
   }
 
-  private takeConnection(): void {
+  private acquire(): void {
     this.state = "connection"
     const now = this.engine.clock.unsafeCurrentTimeMillis()
-    const deadline = earlier(now, this.engine.config.pool.acquireTimeout, this.around)
+    const deadline = earlier(now, this.engine.config.pool.acquireTimeout, this.deadline)
     this.waitDeadline = deadline?.at ?? Infinity
     this.waitLimit = deadline?.limit ?? 0
     this.engine.pool.acquire(this)
@@ -102,46 +100,49 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
 
   onEntry(entry: PoolEntry<Driver.Connection>): void {
     this.entry = entry
-    this.state = "served"
+    this.state = "acquired"
     this.engine.metrics.waited(entry.acquiredAt - this.waitingSince)
-    this.resume(Exit.void)
+    this.acquirer.onAcquired(entry)
   }
 
   onRefused(error: DbError): void {
-    this.state = "refused"
+    this.state = "over"
     this.releaseLock()
-    this.resume(Exit.fail(error))
+    this.acquirer.onAcquireFailed(error)
   }
 
-  /** The session now answers for the lock that was taken on its behalf. */
-  transferTo(session: Session): void {
+  /** The lock that it has is given to this, which answers for it from now on. */
+  giveLock(to: { readonly inheritLock: (from: Writer) => void }): void {
     if (this.holdsLock) {
-      session.hasLock = true
-      this.writeLock!.transfer(this, session)
+      this.holdsLock = false
+      to.inheritLock(this)
     }
   }
 
+  /** Ends the wait. A connection that came at the same moment goes back. */
   abandon(): void {
     switch (this.state) {
       case "lock":
-        this.writeLock!.withdraw(this)
+        this.engine.writeLock!.withdraw(this)
         break
       case "connection":
         this.engine.pool.withdraw(this)
         break
-      case "served":
+      case "acquired":
         this.engine.pool.release(this.entry!)
         break
-      default:
+      case "new":
+      case "over":
         break
     }
+    this.state = "over"
     this.releaseLock()
   }
 
-  private releaseLock(): void {
+  releaseLock(): void {
     if (this.holdsLock) {
       this.holdsLock = false
-      this.writeLock!.release(this)
+      this.engine.writeLock!.release(this)
     }
   }
 }

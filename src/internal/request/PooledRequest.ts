@@ -5,29 +5,20 @@
 import type { DbError, Holder, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { type AnyFiber, callerOf } from "../fiber/Caller.js"
-import type { Borrower, PoolEntry, Waiter } from "../pool/PoolEntry.js"
+import { type Acquirer, AcquireRequest } from "../pool/AcquireRequest.js"
+import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { controlOutside, openOutside } from "../session/errors.js"
 import { beginsFirst, isControl } from "../session/TransactionControl.js"
-import { limitLock, type Writer } from "../session/WriteLock.js"
 import type { Deadline } from "./Deadline.js"
 import { type EngineContext, excerpt, recycle, Request } from "./Request.js"
 
 const nothing = () => {}
 
-export class PooledRequest extends Request implements Waiter<Driver.Connection>, Borrower, Writer {
-  links: Waiter<Driver.Connection>["links"] = undefined
-  waitingSince = 0
-  lockDeadline = Infinity
-  lockLimit = 0
-  // Of `Waiter`: `deadline` is taken by `Work` for what bounds the statement, so these are set when waiting begins.
-  waitDeadline = Infinity
-  waitLimit = 0
+export class PooledRequest extends Request implements Acquirer, Borrower {
   override readonly text: string
-  private state: "new" | "lock" | "connection" | "running" | "over" = "new"
-  private holdsLock = false
+  /** Its wait, where it had one; it keeps the write lock until the statement has ended. */
+  private wait: AcquireRequest | undefined = undefined
   private acquired: PoolEntry<Driver.Connection> | undefined = undefined
-  private onSettled: (() => void) | undefined = undefined
-  readonly failFast = false
 
   constructor(
     engine: EngineContext,
@@ -49,83 +40,33 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
     return undefined
   }
 
-  get name(): string {
-    const origin = callerOf(this.fiber)
-    return origin.span ?? origin.fiber
-  }
-
-  get reserved(): boolean {
-    return this.holdsLock
-  }
-
-  /** Its fiber may have a session in its hands, by `Db.scoped`. */
-  holds(entry: PoolEntry<Driver.Connection>): boolean {
-    return entry.borrower?.isHeldBy?.(this.fiber) === true
-  }
-
   /** Starts it. The answer may come before this returns. */
   start(): void {
     const { engine } = this
     if (isControl(this.text, engine.driver.dialect)) {
-      return this.refuse(controlOutside(engine.name, this.text))
+      return this.onAcquireFailed(controlOutside(engine.name, this.text))
     }
-    const now = engine.clock.unsafeCurrentTimeMillis()
-    if (engine.writeLock !== undefined && engine.writes(this.text)) {
-      this.state = "lock"
-      limitLock(this, engine, this.request.lockTimeout ?? engine.config.limits.lockTimeout, this.deadline)
-      return engine.writeLock.acquire(this)
-    }
-    const entry = engine.pool.tryAcquire(now)
+    const writes = engine.writeLock !== undefined && engine.writes(this.text)
+    const entry = writes ? undefined : engine.pool.tryAcquire(engine.clock.unsafeCurrentTimeMillis())
     if (entry !== undefined) {
-      return this.use(entry)
+      return this.onAcquired(entry)
     }
-    this.takeConnection(now)
+    this.wait = new AcquireRequest(
+      engine,
+      { writes, lockTimeout: this.request.lockTimeout },
+      this.fiber,
+      this.deadline,
+      this
+    )
+    this.wait.start()
   }
 
-  /** A statement inside a transaction runs in that transaction. */
-  isInside(): boolean {
-    return false
-  }
-
-  onLock(): void {
-    this.holdsLock = true
-    this.takeConnection(this.engine.clock.unsafeCurrentTimeMillis())
-  }
-
-  onLockRefused(error: DbError): void {
-    this.refuse(error)
-  }
-
-  private takeConnection(now: number): void {
-    this.state = "connection"
-    const limit = this.engine.config.pool.acquireTimeout
-    this.waitDeadline = limit > 0 ? now + limit : Infinity
-    this.waitLimit = limit
-    if (this.deadline !== undefined && this.deadline.at < this.waitDeadline) {
-      this.waitDeadline = this.deadline.at
-      this.waitLimit = this.deadline.limit
-    }
-    this.engine.pool.acquire(this)
-  }
-
-  onEntry(entry: PoolEntry<Driver.Connection>): void {
-    this.engine.metrics.waited(entry.acquiredAt - this.waitingSince)
-    this.use(entry)
-  }
-
-  onRefused(error: DbError): void {
-    this.refuse(error)
-  }
-
-  private refuse(error: DbError): void {
-    this.state = "over"
-    this.unlock()
+  onAcquireFailed(error: DbError): void {
     this.engine.failed(error, this.fiber)
     this.resume(error, undefined)
   }
 
-  private use(entry: PoolEntry<Driver.Connection>): void {
-    this.state = "running"
+  onAcquired(entry: PoolEntry<Driver.Connection>): void {
     this.acquired = entry
     entry.borrower = this
     this.run(entry)
@@ -136,18 +77,15 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {
-    this.state = "over"
     const failure = error ?? this.leftOpen()
     if (failure === undefined && this.acquired!.connection.dirty) {
       this.engine.leftBehind(this.text, this.fiber)
     }
     // What it left behind (a BEGIN, a SET) has no session to live in, and must not reach the next borrower.
     recycle(this.engine, this.acquired!, nothing)
-    this.unlock()
+    this.wait?.releaseLock()
     this.resume(failure, value)
-    const settled = this.onSettled
-    this.onSettled = undefined
-    settled?.()
+    this.settled()
   }
 
   /** A transaction that it has begun and not ended is rolled back with what was done in it: its success would be none. */
@@ -165,28 +103,17 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
     return error
   }
 
-  /** Its fiber was interrupted: leave the line, or stop it on the server. `settled` is called when nothing is left. */
+  /** Its fiber was interrupted: ends the wait, or stops it on the server. `settled` is called when nothing is left. */
   withdraw(settled: () => void): void {
-    switch (this.state) {
-      case "lock":
-        this.engine.writeLock!.withdraw(this)
-        this.state = "over"
-        return settled()
-      case "connection":
-        this.engine.pool.withdraw(this)
-        this.state = "over"
-        this.unlock()
-        return settled()
-      case "running":
-        this.onSettled = settled
-        if (this.isStopping) {
-          return
-        }
-        return this.stop(undefined)
-      case "new":
-      case "over":
-        return settled()
+    if (this.isRunning) {
+      this.onSettled(settled)
+      this.stop(undefined)
+      return
     }
+    if (this.acquired === undefined) {
+      this.wait?.abandon()
+    }
+    settled()
   }
 
   onCut(error: TimeoutError, how: "stop" | "drop"): void {
@@ -205,13 +132,6 @@ export class PooledRequest extends Request implements Waiter<Driver.Connection>,
       heldForMillis: now - this.acquired!.acquiredAt,
       state: "running",
       statement: excerpt(this.text)
-    }
-  }
-
-  private unlock(): void {
-    if (this.holdsLock) {
-      this.holdsLock = false
-      this.engine.writeLock!.release(this)
     }
   }
 }

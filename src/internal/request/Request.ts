@@ -46,6 +46,7 @@ export abstract class Request {
   /** The limit that comes first: its own, or that of the deadline around it. */
   private binding = 0
   private entry: PoolEntry<Driver.Connection> | undefined = undefined
+  private settledListener: (() => void) | undefined = undefined
 
   constructor(
     readonly engine: EngineContext,
@@ -142,6 +143,22 @@ export abstract class Request {
         limitMillis: this.binding
       })
       : error
+  }
+
+  /** Calls the listener when it has ended and its fiber has the answer. Only while it runs. */
+  onSettled(listener: () => void): void {
+    const before = this.settledListener
+    this.settledListener = before === undefined ? listener : () => {
+      before()
+      listener()
+    }
+  }
+
+  /** To be called when its fiber has the answer. */
+  protected settled(): void {
+    const listener = this.settledListener
+    this.settledListener = undefined
+    listener?.()
   }
 
   /** The limit that was set when it ran has been reached. */

@@ -6,35 +6,48 @@ import type * as Driver from "../../driver/Driver.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { Deadline } from "./Deadline.js"
-import { Request } from "./Request.js"
+import { type EngineContext, Request } from "./Request.js"
 
-/** A request on its way through a session. */
+/** The queue of a session's requests. */
+export interface RequestOwner {
+  readonly engine: EngineContext
+  /** The session's number, for reports. */
+  readonly number: number
+  readonly submit: (request: SessionRequest) => void
+  readonly withdraw: (request: SessionRequest, settled: () => void) => void
+  /** It has run, and has left the connection. */
+  readonly requestEnded: (request: SessionRequest, error: DbError | undefined, value: unknown) => void
+}
+
+/** Sends what is not one statement that `Connection.execute` runs. */
+export type Send = (
+  connection: Driver.Connection,
+  begin: string | undefined,
+  done: Driver.Done<unknown>
+) => void
+
 export class SessionRequest extends Request {
-  /** What `text` would be if it were known when the job is made. */
+  /** What `text` would be if it were known when the request is made. */
   readonly text: string | undefined
+  fiber: AnyFiber | undefined = undefined
+  /** A BEGIN that travels with it. */
+  begin: string | undefined = undefined
+
   constructor(
+    readonly session: RequestOwner,
     readonly level: TransactionLevel,
     readonly kind: Request["kind"],
     readonly request: Driver.Request | undefined,
-    private readonly send: (
-      connection: Driver.Connection,
-      begin: string | undefined,
-      done: Driver.Done<unknown>
-    ) => void,
     private readonly onEnd: (error: DbError | undefined, value: unknown) => void,
     limit: number,
     deadline: Deadline | undefined,
-    /** Called when its turn has come, before it is sent. */
-    readonly onTurn?: () => void
+    /** `undefined`: `request` is a statement to be executed. */
+    private readonly send?: Send,
+    /** Whether a BEGIN that is still to be sent goes ahead of it. */
+    readonly carriesBegin = kind !== "control"
   ) {
-    super(level.session.engine, limit, deadline)
+    super(session.engine, limit, deadline)
     this.text = request?.text
-  }
-
-  fiber: AnyFiber | undefined = undefined
-
-  get session() {
-    return this.level.session
   }
 
   start(): void {
@@ -45,19 +58,23 @@ export class SessionRequest extends Request {
     this.session.withdraw(this, settled)
   }
 
-  /** A BEGIN that travels with it. */
-  begin: string | undefined = undefined
-
   protected launch(connection: Driver.Connection, done: Driver.Done<unknown>): void {
-    this.send(connection, this.begin, done)
+    const { begin, request, send } = this
+    if (send !== undefined) {
+      send(connection, begin, done)
+    } else {
+      // Without `send` there is a statement.
+      connection.execute(begin === undefined ? request! : { ...request!, begin }, done)
+    }
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {
-    this.level.session.requestEnded(this, error, value)
+    this.session.requestEnded(this, error, value)
   }
 
   resolve(error: DbError | undefined, value: unknown): void {
     this.onEnd(error, value)
+    this.settled()
   }
 
   /** It is not run at all. */
@@ -67,18 +84,4 @@ export class SessionRequest extends Request {
     }
     this.onEnd(error, undefined)
   }
-}
-
-/** Rows that a session hands out piece by piece. */
-export interface SessionCursor {
-  readonly cursor: Driver.Cursor
-  readonly level: TransactionLevel
-  /** The longest that a fetch may take, in milliseconds; 0 for none. */
-  readonly limit: number
-  /** What fetches have brought and nobody has taken yet. */
-  readonly unread: Array<ReadonlyArray<unknown>>
-  /** It is closed already. */
-  done: boolean
-  /** Why there is no more. */
-  failed: DbError | undefined
 }

@@ -8,8 +8,8 @@ import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
 import { type AnyFiber, deadlineOf, isTraced } from "../fiber/Caller.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
+import type { SessionLevel } from "../session/Session.js"
 import { transactionEndOf } from "../session/TransactionControl.js"
-import type { TransactionLevel } from "../session/TransactionLevel.js"
 import { answer, asRows, makeRequest } from "./execute.js"
 import { SessionRequest } from "./SessionRequest.js"
 
@@ -17,8 +17,8 @@ import { SessionRequest } from "./SessionRequest.js"
 export type Listed = readonly [text: string, params: ReadonlyArray<unknown>]
 
 /** Whether these may travel together: nobody looks at each of them, and none of them can end the transaction. */
-const together = (engine: Engine, fiber: AnyFiber, level: TransactionLevel, list: ReadonlyArray<Listed>): boolean =>
-  level.session.connection.executeSome !== undefined && level.session.onText === undefined && !engine.isWatched &&
+const together = (engine: Engine, fiber: AnyFiber, level: SessionLevel, list: ReadonlyArray<Listed>): boolean =>
+  level.session.connection.executeSome !== undefined && level.session.queue.onText === undefined && !engine.isWatched &&
   !isTraced(fiber) &&
   level.options.readOnly !== true && list.every(([text]) => transactionEndOf(text, engine.driver.dialect) === undefined)
 
@@ -29,7 +29,7 @@ const together = (engine: Engine, fiber: AnyFiber, level: TransactionLevel, list
 export const run = (
   engine: Engine,
   fiber: AnyFiber,
-  level: TransactionLevel,
+  level: SessionLevel,
   list: ReadonlyArray<Listed>,
   limit: number
 ): Effect.Effect<ReadonlyArray<unknown>, DbError> | undefined => {
@@ -46,18 +46,19 @@ export const run = (
     session.usedBy(fiber)
     return answer(engine, fiber, (resume) => {
       const request: SessionRequest = new SessionRequest(
+        session.queue,
         level,
         "statement",
         requests[0],
+        resume,
+        limit,
+        deadlineOf(fiber),
         (connection, begin, done) =>
           // `together` has looked: a session keeps its connection.
           connection.executeSome!(begun(requests, begin), (error, some) => {
             request.statements = some.length + (error === undefined ? 0 : 1)
             done(error, some)
-          }),
-        resume,
-        limit,
-        deadlineOf(fiber)
+          })
       )
       request.fiber = fiber
       return request

@@ -19,7 +19,7 @@ import { matchCause } from "../fiber/matchCause.js"
 import { audited } from "../observe/Audit.js"
 import { appendComment } from "../observe/sqlcommenter.js"
 import { describeStatement, inStatementSpan } from "../observe/tracing.js"
-import type { TransactionLevel } from "../session/TransactionLevel.js"
+import type { SessionLevel } from "../session/Session.js"
 import { PooledRequest } from "./PooledRequest.js"
 import { SessionRequest } from "./SessionRequest.js"
 
@@ -87,7 +87,7 @@ export interface StatementRequest {
 const prepareRun = (
   engine: Engine,
   fiber: AnyFiber,
-  level: TransactionLevel | undefined,
+  level: SessionLevel | undefined,
   request: Driver.Request,
   limit: number,
   resume: (error: DbError | undefined, value: unknown) => void
@@ -95,17 +95,9 @@ const prepareRun = (
   if (level === undefined) {
     return new PooledRequest(engine, request, limit, deadlineOf(fiber), fiber, resume)
   }
-  const session = level.session
+  const { session } = level
   session.usedBy(fiber)
-  const queued = new SessionRequest(
-    level,
-    "statement",
-    request,
-    (connection, begin, done) => connection.execute(begin === undefined ? request : { ...request, begin }, done),
-    resume,
-    limit,
-    deadlineOf(fiber)
-  )
+  const queued = new SessionRequest(session.queue, level, "statement", request, resume, limit, deadlineOf(fiber))
   queued.fiber = fiber
   return queued
 }
@@ -130,7 +122,7 @@ const withComment = (
 export const execute = <E>(
   engine: Engine,
   fiber: AnyFiber,
-  level: TransactionLevel | undefined,
+  level: SessionLevel | undefined,
   text: string,
   params: ReadonlyArray<unknown>,
   ask: ExecuteOptions,
@@ -148,7 +140,7 @@ export const execute = <E>(
 const send = <E>(
   engine: Engine,
   fiber: AnyFiber,
-  level: TransactionLevel | undefined,
+  level: SessionLevel | undefined,
   text: string,
   params: ReadonlyArray<unknown>,
   ask: ExecuteOptions,

@@ -13,11 +13,11 @@ import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
 import { type AnyFiber, deadlineOf } from "../fiber/Caller.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
+import type { SessionLevel } from "../session/Session.js"
+import { SessionCursor } from "../session/SessionCursor.js"
 import { reserveSession } from "../session/transaction.js"
-import type { TransactionLevel } from "../session/TransactionLevel.js"
-import { settleLimit } from "./Deadline.js"
 import { answer } from "./execute.js"
-import { type SessionCursor, SessionRequest } from "./SessionRequest.js"
+import { SessionRequest } from "./SessionRequest.js"
 
 export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
@@ -28,7 +28,7 @@ const usualFetch = 512
 export const makeStream = (
   engine: Engine,
   fiber: AnyFiber,
-  level: TransactionLevel | undefined,
+  level: SessionLevel | undefined,
   /** Made when a connection is there: the time that is left is part of it. */
   makeRequest: () => Driver.Request,
   limit: number,
@@ -36,7 +36,7 @@ export const makeStream = (
 ): Effect.Effect<Stream.Stream<unknown, SqlError>, SqlError, Scope.Scope> =>
   Effect.gen(function*() {
     const at = level ?? (yield* reserveSession(engine)).root
-    const session = at.session
+    const { queue } = at.session
     const deadline = deadlineOf(fiber)
     const request = makeRequest()
     const inLine = <A>(make: (done: (error: DbError | undefined, value: A) => void) => SessionRequest) =>
@@ -51,51 +51,32 @@ export const makeStream = (
     const state: { cursor: SessionCursor | undefined } = { cursor: undefined }
     yield* Effect.addFinalizer(() =>
       Effect.async<void>((resume) => {
-        const cursor = state.cursor
-        if (cursor === undefined || cursor.done) {
+        if (state.cursor === undefined) {
           return resume(Effect.void)
         }
-        session.detach(cursor)
-        session.submit(
-          new SessionRequest(
-            session.innermost,
-            "cursor",
-            undefined,
-            (_, __, done) => cursor.cursor.close(done),
-            () => resume(Effect.void),
-            // Nobody can interrupt this wait.
-            settleLimit,
-            undefined
-          )
-        )
+        state.cursor.close(() => resume(Effect.void))
       })
     )
     yield* inLine<Driver.Cursor>((done) =>
       new SessionRequest(
+        queue,
         at,
         "open",
         request,
-        (connection, _, answer) => connection.openCursor(request, answer),
         (error, value) => {
           if (error === undefined) {
             // Registered here, not by the fiber, which may be interrupted before it sees the answer.
-            state.cursor = {
-              cursor: value as Driver.Cursor,
-              level: at,
-              limit,
-              unread: [],
-              done: false,
-              failed: undefined
-            }
-            session.attach(state.cursor)
+            const cursor = state.cursor = new SessionCursor(queue, value as Driver.Cursor, limit)
+            queue.attach(cursor)
             if (level === undefined) {
-              state.cursor.cursor.alone?.()
+              cursor.alone()
             }
           }
           done(error, value as Driver.Cursor)
         },
         limit,
-        deadline
+        deadline,
+        (connection, _, answer) => connection.openCursor(request, answer)
       )
     )
     const cursor = state.cursor!
@@ -109,12 +90,12 @@ export const makeStream = (
       if (cursor.failed !== undefined) {
         return Effect.fail(Option.some(cursor.failed))
       }
-      if (cursor.done) {
+      if (cursor.isDone) {
         return Effect.fail(Option.none())
       }
       // What comes belongs to the cursor: should this fiber be interrupted, whoever pulls next takes it, or is told why there
       // is no more. The stream would otherwise go on behind a gap, or end as if that had been all.
-      return inLine<void>((done) => session.fetchJob(cursor, fetchSize, (error) => done(error, undefined), deadline))
+      return inLine<void>((done) => cursor.fetch(fetchSize, (error) => done(error, undefined), deadline))
         .pipe(
           Effect.mapError(Option.some),
           Effect.flatMap(next)

@@ -4,15 +4,14 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import type { Session } from "./Session.js"
 
 /**
  * A level of a session: its root, its transaction, or a savepoint in it. A statement belongs to the level in which its
  * fiber runs, and runs only while that level is the innermost one: a sibling waits until the nested transaction beside
  * it has ended, so what one undoes never contains what another did.
  */
-export class TransactionLevel {
-  child: TransactionLevel | undefined = undefined
+export class TransactionLevel<S = unknown> {
+  child: TransactionLevel<S> | undefined = undefined
   /** Why statements of this level are refused: it has ended, or an error ended it. */
   closed: DbError | "ended" | undefined = undefined
   /** The first error of a statement in this level: it explains why COMMIT is refused later. */
@@ -27,8 +26,8 @@ export class TransactionLevel {
    */
   committedBy: string | undefined = undefined
   constructor(
-    readonly session: Session,
-    readonly parent: TransactionLevel | undefined,
+    readonly session: S,
+    readonly parent: TransactionLevel<S> | undefined,
     readonly kind: "session" | "transaction" | "savepoint",
     /** The savepoint's name. */
     readonly savepoint: string | undefined,
@@ -41,10 +40,12 @@ export class TransactionLevel {
   }
 }
 
-/** Why a transaction cannot be nested in this level as the options ask, and what to do about it. */
-export const cannotNest = (outer: TransactionLevel, options: Driver.BeginOptions): string | undefined => {
-  const { capabilities, transaction } = outer.session.engine.driver
-  const around = outer.options
+/** Why a transaction cannot be nested in one of these options as its own ask, and what to do about it. */
+export const cannotNest = (
+  around: Driver.BeginOptions,
+  options: Driver.BeginOptions,
+  { capabilities, transaction }: Driver.Driver
+): string | undefined => {
   if (options.isolation !== undefined && options.isolation !== around.isolation) {
     return `a nested transaction has the isolation of the one around it (${
       around.isolation ?? "the database's default"

@@ -1,7 +1,7 @@
 /**
  * Errors of sessions and transactions, and of statements that are refused before they are sent.
  */
-import { ConnectionError, type Holder, type Outcome, QueryError, TimeoutError } from "../../DbError.js"
+import { ConnectionError, type DbError, type Holder, type Outcome, QueryError, TimeoutError } from "../../DbError.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
 /** An option of a transaction that the database, or the transaction around it, cannot keep. */
@@ -48,30 +48,35 @@ export const openOutside = (database: string, statement: string, outcome: Outcom
 
 const words = { session: "session", transaction: "transaction", savepoint: "nested transaction" } as const
 
-const ended = ({ session }: TransactionLevel, message: string): ConnectionError =>
+const ended = (database: string, message: string): ConnectionError =>
   new ConnectionError({
-    message: `database "${session.engine.name}": ${message}`,
+    message: `database "${database}": ${message}`,
     reason: "Closed",
     outcome: "NotSent",
-    database: session.engine.name
+    database
   })
 
 /** The level in which a statement was to run is over. */
-export const outlived = (level: TransactionLevel): ConnectionError => {
+export const outlived = (database: string, session: number, level: TransactionLevel): ConnectionError => {
   const what = words[level.kind]
   return ended(
-    level,
-    `this ${what} (session ${level.session.number}) has ended, and a fiber that outlived it tried to use its ` +
+    database,
+    `this ${what} (session ${session}) has ended, and a fiber that outlived it tried to use its ` +
       `connection. Join or interrupt forked fibers before the ${what} ends`
   )
 }
 
 /** The level was ended while a statement was in it: one that ran (and was stopped), or one that waited for its turn. */
-export const endedMeanwhile = (level: TransactionLevel, where: "running" | "waiting"): ConnectionError => {
+export const endedMeanwhile = (
+  database: string,
+  session: number,
+  level: TransactionLevel,
+  where: "running" | "waiting"
+): ConnectionError => {
   const what = words[level.kind]
   return ended(
-    level,
-    `this ${what} (session ${level.session.number}) was ended ` +
+    database,
+    `this ${what} (session ${session}) was ended ` +
       (where === "running"
         ? "while a statement of it ran, which was stopped"
         : "before a statement of it had its turn") +
@@ -126,3 +131,29 @@ export const lostInside = (database: string): ConnectionError =>
     outcome: "RolledBack",
     database
   })
+
+/** A transaction stood open without a statement. */
+export const idleTimeout = (database: string, limitMillis: number): TimeoutError =>
+  new TimeoutError({
+    message: `database "${database}": a transaction stood open without a statement for ${limitMillis} ms and was ` +
+      "rolled back. Do nothing slow between the statements of a transaction",
+    phase: "IdleInTransaction",
+    outcome: "RolledBack",
+    database,
+    limitMillis
+  })
+
+/** A COMMIT whose answer did not come, whatever kept it away. */
+export const commitUnknown = (error: DbError): DbError =>
+  error._tag === "QueryError" ? error : new QueryError({
+    message: `database "${error.database}": the answer to COMMIT did not come, so the transaction may or may not be ` +
+      `applied: ${error.message}`,
+    reason: "CommitUnknown",
+    outcome: "Unknown",
+    database: error.database,
+    cause: error
+  })
+
+/** The pool was closed: of statements that are not sent any more. */
+export const cutWaiting = (error: TimeoutError, isIdle: boolean): TimeoutError =>
+  new TimeoutError({ ...error, message: error.message, outcome: isIdle ? "NotSent" : "RolledBack" })

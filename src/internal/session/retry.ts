@@ -11,7 +11,7 @@ import type { Engine } from "../Engine.js"
 import { deadlineOf, spanOf } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/FiberContext.js"
 import { ofError } from "../observe/Log.js"
-import type { TransactionLevel } from "./TransactionLevel.js"
+import type { SessionLevel } from "./Session.js"
 
 /** Repeats what may be repeated: nothing was applied, and the reason is transient. */
 export const withRetry = <A, E, R>(
@@ -63,4 +63,4 @@ const mayRepeat = (error: DbError, isIdempotent: boolean): boolean =>
   isRetryable(error) || (isIdempotent && (error.isTransient || error.reason === "CommitUnknown"))
 
 /** In a session whose connection is lost, nothing can succeed any more. */
-const hasLost = (level: TransactionLevel | undefined): boolean => level !== undefined && level.session.connection.lost
+const hasLost = (level: SessionLevel | undefined): boolean => level !== undefined && level.session.connection.lost

@@ -10,19 +10,18 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import type { Engine } from "../Engine.js"
+import type { AcquireOptions, Engine } from "../Engine.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "../fiber/Caller.js"
 import { inLevel, levelOf, type Restore, withLevel } from "../fiber/FiberContext.js"
 import { matchCause } from "../fiber/matchCause.js"
 import { auditEnd } from "../observe/Audit.js"
 import { describeError, describeTransaction } from "../observe/tracing.js"
-import type { AcquireOptions } from "../pool/AcquireRequest.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
 import { transactionTimeout, unsupportedOption } from "./errors.js"
 import { partlyCommitted } from "./ImplicitCommit.js"
 import { withRetry } from "./retry.js"
-import type { Session } from "./Session.js"
-import { cannotNest, type TransactionLevel } from "./TransactionLevel.js"
+import type { Session, SessionLevel } from "./Session.js"
+import { cannotNest } from "./TransactionLevel.js"
 
 /** How a transaction is to run. */
 export interface Options extends Driver.BeginOptions {
@@ -60,7 +59,7 @@ export const reserveSession = (engine: Engine) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
       engine.openSession(fiber, restore, { writes: false, inside: levelOf(engine, fiber) }, identity, (session) => {
-        session.hands = fiber
+        session.reservedBy = fiber
         return Effect.as(Effect.addFinalizer(() => engine.closeSession(session)), session)
       })
     )
@@ -142,7 +141,7 @@ const attempt = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,
   begin: string,
   options: Options,
-  outer: TransactionLevel | undefined,
+  outer: SessionLevel | undefined,
   span: Tracer.Span | undefined,
   fail: (error: DbError) => E2
 ): Effect.Effect<A, E | E2, R> =>
@@ -176,7 +175,7 @@ const within = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,
   begin: string,
   options: Options,
-  outer: TransactionLevel,
+  outer: SessionLevel,
   span: Tracer.Span | undefined,
   fail: (error: DbError) => E2,
   last: (exit: Exit.Exit<A, E | E2>) => Effect.Effect<A, E | E2>
@@ -201,7 +200,7 @@ const within = <A, E, R, E2>(
     const isUnknown = error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
     return ended(isUnknown ? "unknown" : "rolled_back", Exit.failCause(Cause.map(cause, fail)))
   }
-  const use = (level: TransactionLevel) =>
+  const use = (level: SessionLevel) =>
     withLevel(
       engine,
       fiber,
@@ -229,10 +228,10 @@ const within = <A, E, R, E2>(
 }
 
 /** How a transaction has ended whose effect failed. */
-const outcomeOf = ({ committedBy }: TransactionLevel) => committedBy === undefined ? "rolled_back" : "unknown"
+const outcomeOf = ({ committedBy }: SessionLevel) => committedBy === undefined ? "rolled_back" : "unknown"
 
 /** The failure of a transaction's effect, which says what the database has committed by itself. */
-const failureOf = <A, E>(engine: Engine, { committedBy }: TransactionLevel, exit: Exit.Exit<A, E>): Exit.Exit<A, E> =>
+const failureOf = <A, E>(engine: Engine, { committedBy }: SessionLevel, exit: Exit.Exit<A, E>): Exit.Exit<A, E> =>
   committedBy === undefined ? exit : partlyCommitted(exit, committedBy, engine.name)
 
 /**
@@ -241,20 +240,20 @@ const failureOf = <A, E>(engine: Engine, { committedBy }: TransactionLevel, exit
  */
 const enter = (
   session: Session,
-  outer: TransactionLevel,
+  outer: SessionLevel,
   begin: string,
   options: Options & { readonly now?: boolean },
   deadline: Deadline | undefined,
   restore: Restore
-): Exit.Success<TransactionLevel, never> | Effect.Effect<TransactionLevel, DbError> => {
+): Exit.Success<SessionLevel, never> | Effect.Effect<SessionLevel, DbError> => {
   const isAlone = outer.kind === "session" || outer.committedBy !== undefined
-  const problem = isAlone ? undefined : cannotNest(outer, options)
+  const problem = isAlone ? undefined : cannotNest(outer.options, options, session.engine.driver)
   if (problem !== undefined) {
     return Effect.fail(unsupportedOption(session.engine.name, problem))
   }
   // Widened by hand: only a callback sets them.
-  let begun = undefined as TransactionLevel | undefined
-  let exit = undefined as Exit.Exit<TransactionLevel, DbError> | undefined
+  let begun = undefined as SessionLevel | undefined
+  let exit = undefined as Exit.Exit<SessionLevel, DbError> | undefined
   let notify: (() => void) | undefined = undefined
   const request = session.begin(outer, begin, (error, level) => {
     begun = level
@@ -264,7 +263,7 @@ const enter = (
   if (exit !== undefined) {
     return exit
   }
-  const wait = Effect.async<TransactionLevel, DbError>((resume) => {
+  const wait = Effect.async<SessionLevel, DbError>((resume) => {
     if (exit !== undefined) {
       return resume(exit)
     }
@@ -279,7 +278,7 @@ const enter = (
       if (request === undefined || exit !== undefined) {
         undo()
       } else {
-        session.withdraw(request, undo)
+        session.queue.withdraw(request, undo)
       }
     }))
 }
@@ -319,7 +318,7 @@ const committed = (
   engine: Engine,
   restore: Restore,
   session: Session,
-  level: TransactionLevel,
+  level: SessionLevel,
   options: Options,
   deadline: Deadline | undefined
 ): Effect.Effect<void, DbError> => {
@@ -364,7 +363,7 @@ const leave = (
   engine: Engine,
   restore: Restore,
   session: Session,
-  level: TransactionLevel,
+  level: SessionLevel,
   how: "commit" | "rollback",
   options: {
     readonly onTransactionId?: ((id: string) => void) | undefined
@@ -402,7 +401,7 @@ const leave = (
     if (!Cause.isInterruptedOnly(cause)) {
       return Exit.failCause(cause)
     }
-    session.hurry()
+    session.queue.hurry()
     return matchCause(wait, () => Exit.failCause(cause), () => Exit.failCause(cause))
   }, () => Exit.void)
 }
@@ -424,7 +423,7 @@ const limited = <A, E, R, E2>(
       // A statement that its own limit stops at this moment fails the body by itself, and says which one it was.
       () =>
         Effect.zipRight(
-          session.settled,
+          session.queue.settled,
           Effect.withFiberRuntime<never, E2>((fiber) => {
             const error = transactionTimeout(engine.name, deadline.limit)
             engine.failed(error, fiber)
