@@ -327,7 +327,8 @@ export const log = <Self>(database: Observed<Self>): Effect.Effect<void, never, 
     const report = yield* database.health
     const { name, pool: _, primaryKey: __, ...info } = yield* database.info
     const { holders } = yield* database.pool
-    const { durations, failures, retries, slowStatements, statements, transactions } = yield* database.metrics
+    const { durations, failures, recentFailures, retries, slowStatements, statements, transactions } = yield* database
+      .metrics
     const { error, status } = report
     yield* Effect.logWithLevel(
       levels[status],
@@ -338,7 +339,7 @@ export const log = <Self>(database: Observed<Self>): Effect.Effect<void, never, 
         health: Schema.encodeSync(Report)(report),
         info,
         holders,
-        metrics: { statements, transactions, failures, retries, durations, slowStatements }
+        metrics: { statements, transactions, failures, recentFailures, retries, durations, slowStatements }
       })
     )
   })

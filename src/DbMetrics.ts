@@ -179,6 +179,27 @@ export interface SlowStatement {
 }
 
 /**
+ * A failure that was given to the program, or a failed attempt to open a connection.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Failure {
+  /** Its error and reason, such as `QueryError.UniqueViolation`. */
+  readonly error: string
+  /** SQLSTATE, or the database's own number or the socket's code, where there is one. */
+  readonly code: string | undefined
+  /** When it was given, in milliseconds since 1970. */
+  readonly at: number
+  /** The name of the span in which it happened, where there was one. */
+  readonly span: string | undefined
+  /** The fiber that was given it, such as `#12`. */
+  readonly fiber: string | undefined
+  /** The statement's text with placeholders, never with values; cut at 2,000 characters. */
+  readonly statement: string | undefined
+}
+
+/**
  * What one database has counted since it was opened.
  *
  * @since 0.1.0
@@ -196,6 +217,8 @@ export interface Snapshot {
    * failed attempt to open a connection; one that is given to several, or passed on, is one.
    */
   readonly failures: Readonly<Record<string, number>>
+  /** The last 50 of them, the newest first. */
+  readonly recentFailures: ReadonlyArray<Failure>
   /** Connections that could not be opened, or were lost. */
   readonly connectionFailures: number
   readonly retries: number

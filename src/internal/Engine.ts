@@ -230,9 +230,18 @@ export class Engine implements EngineContext {
     this.log.slowStatement(text, millis, session?.number, error, fiber)
   }
 
-  /** A failure that is given to the program: counted and logged once, however many it is given to. */
+  /** A failure that is given to the program: counted, remembered and logged once, however many it is given to. */
   failed(error: DbError, fiber: AnyFiber | undefined): void {
     if (this.metrics.failure(error)) {
+      const origin = fiber === undefined ? undefined : callerOf(fiber)
+      this.metrics.recentFailure({
+        error: errorType(error),
+        code: error.code,
+        at: this.clock.unsafeCurrentTimeMillis(),
+        span: origin?.span,
+        fiber: origin?.fiber,
+        statement: "statement" in error ? error.statement?.slice(0, longestText) : undefined
+      })
       this.log.failure(error, fiber)
     }
   }

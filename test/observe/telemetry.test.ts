@@ -15,6 +15,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
+import { QueryError } from "../../src/DbError.js"
 import * as DbPrometheus from "../../src/DbPrometheus.js"
 import * as DbRetry from "../../src/DbRetry.js"
 import { fakeDb } from "../kit/fakeDb.js"
@@ -264,6 +265,44 @@ describe("metrics", () => {
           "ConnectionError.Closed": 1,
           "ConnectionError.Authentication": 1
         })
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.scoped("the last 50 failures have their time, and where and in what they happened, the newest first", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      yield* Effect.gen(function*() {
+        yield* TestClock.adjust("5 seconds")
+        const text = `INSERT INTO note VALUES (?) ${"-".repeat(3_000)}`
+        control.execute.next({
+          fail: new QueryError({
+            message: "the value is taken: value-canary",
+            reason: "UniqueViolation",
+            outcome: "RolledBack",
+            database: "default",
+            code: "23505",
+            statement: text
+          })
+        })
+        yield* Effect.flip(Db.query(text).pipe(Db.transaction(), Effect.withSpan("POST /notes")))
+        yield* TestClock.adjust("2 seconds")
+        yield* Effect.flip(Db.query("SELECT :x", { y: "value-canary" }))
+        const { recentFailures } = yield* Db.metrics
+        assert.deepStrictEqual(recentFailures.map(({ at, error }) => [error, at]), [
+          ["QueryError.Parameter", 7_000],
+          ["QueryError.UniqueViolation", 5_000]
+        ])
+        const [newest, first] = recentFailures
+        assert.deepInclude(first, { code: "23505", span: "POST /notes", statement: text.slice(0, 2_000) })
+        assert.match(first!.fiber!, /^#\d+$/)
+        assert.deepInclude(newest, { code: undefined, span: undefined })
+        assert.notInclude(JSON.stringify(recentFailures), "value-canary")
+        for (let i = 0; i < 60; i++) {
+          yield* TestClock.adjust("1 seconds")
+          yield* Effect.flip(Db.query("SELECT :x", { y: 1 }))
+        }
+        const times = (yield* Db.metrics).recentFailures.map(({ at }) => at)
+        assert.deepStrictEqual(times, Array.from({ length: 50 }, (_, i) => 67_000 - 1_000 * i))
       }).pipe(Effect.provide(layer))
     }))
 })

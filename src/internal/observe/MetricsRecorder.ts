@@ -8,6 +8,7 @@ import type * as MetricKeyType from "effect/MetricKeyType"
 import type { DbError } from "../../DbError.js"
 import {
   errorType,
+  type Failure,
   type PoolSnapshot,
   type SlowStatement,
   type Snapshot,
@@ -16,8 +17,16 @@ import {
 import { DurationReservoir } from "./DurationReservoir.js"
 import * as keys from "./keys.js"
 
-/** How many slow statements are remembered. */
-const slowKept = 50
+/** How many slow statements, and how many failures, are remembered. */
+const kept = 50
+
+/** The newest first. */
+const remember = <A>(list: Array<A>, newest: A): void => {
+  if (list.length === kept) {
+    list.pop()
+  }
+  list.unshift(newest)
+}
 
 const none: ReadonlyArray<never> = []
 
@@ -32,6 +41,7 @@ export class MetricsRecorder {
   private readonly creations = new DurationReservoir()
   private readonly slow: Array<SlowStatement> = []
   private readonly failures: Record<string, number> = {}
+  private readonly recent: Array<Failure> = []
   private readonly transactions = { committed: 0, rolledBack: 0, unknown: 0 }
   private opened = 0
   private active = 0
@@ -85,10 +95,7 @@ export class MetricsRecorder {
   }
 
   slowStatement(statement: SlowStatement): void {
-    if (this.slow.length === slowKept) {
-      this.slow.pop()
-    }
-    this.slow.unshift(statement)
+    remember(this.slow, statement)
   }
 
   /** Returns whether it had not been counted before. */
@@ -109,6 +116,10 @@ export class MetricsRecorder {
     }
     metric.unsafeUpdate(1, none)
     return true
+  }
+
+  recentFailure(failure: Failure): void {
+    remember(this.recent, failure)
   }
 
   /** One could not be opened, or was lost. */
@@ -149,6 +160,7 @@ export class MetricsRecorder {
       sessions: { opened: this.opened, active: this.active },
       statements: this.operations.count,
       failures: { ...this.failures },
+      recentFailures: [...this.recent],
       connectionFailures: this.connectionFailures,
       retries: this.retries,
       transactions: { ...this.transactions },
