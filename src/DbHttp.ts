@@ -192,8 +192,8 @@ type Requirements<E, R> =
  * - `/health/db`: the reports of all, {@link Health}; `?name=` for one of them. 200 when healthy or degraded, 503 when
  *   unhealthy, the worst of them counts; 404 with the known names for another name.
  * - `/metrics`: what has been counted, for Prometheus.
- * - `/debug/db` and `/debug/db/ui`, when switched on: pool, holders, durations, failures, slow statements, as JSON and
- *   as a page that follows them.
+ * - `/debug/db` and `/debug/db/ui`, when switched on: pool and its last ten minutes, holders, durations, failures, slow
+ *   statements, as JSON and as a page that follows them.
  *
  * The routes without a guard tell nothing of what a server said.
  *

@@ -4,12 +4,12 @@ import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { transformSync } from "esbuild"
 import type { Page } from "playwright-core"
-import ts from "typescript"
 import { describe } from "vitest"
 import { Db } from "../../src/Db.js"
 import * as DbHttp from "../../src/DbHttp.js"
-import { script } from "../../src/internal/http/page/script.js"
+import { document } from "../../src/internal/http/page/document.js"
 import { folder } from "../databases/folder.js"
 import { eventually } from "../kit/postgres.js"
 import { browser, describeBrowser, openPage } from "./browser.js"
@@ -56,31 +56,25 @@ const hold = (until: Deferred.Deferred<void>, n: number) =>
       )
   )
 
-describe("the script of the page", () => {
-  it("is sound: as TypeScript reads it", () => {
-    const name = "page.js"
-    const options: ts.CompilerOptions = {
-      allowJs: true,
-      checkJs: true,
-      noEmit: true,
-      skipLibCheck: true,
-      noImplicitReturns: true,
-      noUnusedLocals: true,
-      target: ts.ScriptTarget.ES2022,
-      lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
-      types: []
-    }
-    const host = ts.createCompilerHost(options)
-    const read = host.getSourceFile
-    host.getSourceFile = (file, ...rest) =>
-      file === name ? ts.createSourceFile(name, script, ts.ScriptTarget.ES2022, true) : read(file, ...rest)
-    const problems = ts.getPreEmitDiagnostics(ts.createProgram([name], options, host))
-      .map((problem) => ts.flattenDiagnosticMessageText(problem.messageText, "\n"))
-    assert.deepStrictEqual(problems, [])
+describe("the text of the page", () => {
+  const text = document("nonce-canary")
+
+  it("is one document of all its files", () => {
+    assert.match(text, /^<!doctype html>/)
+    assert.strictEqual(text.match(/<(?:style|script)\b/g)?.length, 2)
+    assert.strictEqual(text.match(/<\/(?:style|script)/g)?.length, 2)
+    assert.strictEqual(text.match(/nonce="nonce-canary"/g)?.length, 2)
+    assert.notMatch(text, /\{nonce\}|<link rel="stylesheet"|src="main\.ts"/)
+  })
+
+  it("has a style in which a browser finds no fault of syntax", () => {
+    const [, style = ""] = /<style[^>]*>(.*)<\/style>/s.exec(text) ?? []
+    assert.include(style, ".chart")
+    assert.deepStrictEqual(transformSync(style, { loader: "css", logLevel: "silent" }).warnings, [])
   })
 
   it("writes nothing as markup, and needs no leave to run texts", () => {
-    assert.notMatch(script, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|\.srcdoc/)
+    assert.notMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|\.srcdoc/)
   })
 })
 
@@ -192,11 +186,14 @@ describeBrowser("the status page", () => {
       const markup = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
       // Figures that no real statement gives on command.
       yield* Effect.promise(() =>
-        page.route(`${url}/debug/db`, async (route) => {
+        page.route(`${url}/debug/db?*`, async (route) => {
           const answer = await route.fetch()
           const report = await answer.json()
           const { metrics } = report.databases[0]
           metrics.failures = { [markup]: 3 }
+          metrics.recentFailures = [
+            { error: markup, code: "23505", at: Date.parse(report.at) - 125_000, statement: `INSERT ${markup}` }
+          ]
           metrics.slowStatements = Array.from({ length: 20 }, (_, i) => ({
             text: `${i} ${markup}`,
             millis: 1234,
@@ -212,6 +209,10 @@ describeBrowser("the status page", () => {
       yield* sees(page, ".sub", "1 min 5 s ago, TimeoutError.Statement")
       yield* sees(page, "td.number", "1.2 s")
       yield* sees(page, ".bars span", markup)
+      const failure = page.getByRole("region", { name: "Recent failures" }).locator("tbody tr")
+      yield* sees(page, "td .who", markup)
+      assert.match(yield* Effect.promise(() => failure.innerText()), /\d:\d\d:\d\d.*2 min 5 s ago/s)
+      assert.include(yield* Effect.promise(() => failure.innerText()), `INSERT ${markup}`)
       const rows = Effect.promise(() =>
         page.getByRole("region", { name: "Slow statements" }).locator("tbody tr").count()
       )
@@ -220,6 +221,63 @@ describeBrowser("the status page", () => {
       assert.strictEqual(yield* rows, 20)
       assert.strictEqual(yield* Effect.promise(() => page.locator("main script, main img").count()), 0)
       assert.deepStrictEqual(traces.errors, [])
+    }))
+
+  it.scopedLive("shows the last ten minutes as soon as it is opened, and asks for what came after", () =>
+    Effect.gen(function*() {
+      const context = yield* opened
+      const url = yield* serve(
+        DbHttp.layer([Db], { debug: makeGuard().check }).pipe(Layer.provide(Layer.succeedContext(context)))
+      )
+      const { page, traces } = yield* openPage(yield* browser, { viewport: { width: 1280, height: 900 } })
+      // Ten minutes that no test waits for, in the first answer alone.
+      yield* Effect.promise(() =>
+        page.route(`${url}/debug/db?since=0`, async (route) => {
+          const answer = await route.fetch()
+          const report = await answer.json()
+          const now = Date.parse(report.at)
+          report.databases[0].poolHistory = Array.from({ length: 299 }, (_, i) => ({
+            at: now - 598_000 + 2_000 * i,
+            capacity: 3,
+            inUse: i < 150 ? 2 : 0,
+            idle: 0,
+            waiting: i === 10 ? 5 : 0
+          }))
+          await route.fulfill({ response: answer, json: report })
+        })
+      )
+      yield* show(page, url)
+      yield* sees(page, ".axis span", "10 min ago")
+      const chart = page.getByRole("img", { name: "at most 2 in use and 5 waiting, of 3" })
+      const box = yield* Effect.promise(() => chart.boundingBox())
+      assert.isAtLeast(box!.height, 120)
+      assert.isAtMost(box!.height, 240)
+      // In use from the left edge to the middle, as the server remembers it, not as the page has seen it.
+      const path = yield* Effect.promise(() => chart.locator("path.used").getAttribute("d"))
+      assert.match(path!, /^M(\d|-?0)(\.\d)? 100V71\.4/)
+      yield* eventually(
+        Effect.sync(() => traces.requests.filter((request) => /\/debug\/db\?since=\d{13}$/.test(request))),
+        (requests) => requests.length > 0
+      )
+      assert.lengthOf(traces.requests.filter((request) => request.endsWith("?since=0")), 1)
+    }))
+
+  it.scopedLive("says when a statement failed", () =>
+    Effect.gen(function*() {
+      const context = yield* opened
+      const url = yield* serve(
+        DbHttp.layer([Db], { debug: makeGuard().check }).pipe(Layer.provide(Layer.succeedContext(context)))
+      )
+      yield* Effect.ignore(Db.query("SELECT * FROM nowhere").pipe(Effect.withSpan("GET /nowhere"))).pipe(
+        Effect.provide(context)
+      )
+      const { page } = yield* openPage(yield* browser)
+      yield* show(page, url)
+      yield* sees(page, "td .who", "QueryError.UndefinedObject")
+      const row = page.getByRole("region", { name: "Recent failures" }).locator("tbody tr")
+      assert.match(yield* Effect.promise(() => row.innerText()), /GET \/nowhere.*\d s ago.*SELECT \* FROM nowhere/s)
+      const time = yield* Effect.promise(() => row.locator("time").getAttribute("datetime"))
+      assert.isBelow(Math.abs(Date.now() - Date.parse(time!)), 60_000)
     }))
 
   for (const colorScheme of ["light", "dark"] as const) {

@@ -179,6 +179,11 @@ describe("the debug routes", () => {
       assert.deepInclude(one.pool, { capacity: 1, waiting: 0, holders: [] })
       assert.deepInclude(one.info, { name: "default", type: "sqlite" })
       assert.property(one.metrics.durations, "operation")
+      assert.deepStrictEqual(one.metrics.recentFailures, [])
+      const [sample] = one.poolHistory
+      assert.deepStrictEqual(sample, { at: sample.at, capacity: 1, inUse: 0, idle: sample.idle, waiting: 0 })
+      const later = yield* get(`${url}/internal/debug/db?since=${Date.now() + 60_000}`, allowed)
+      assert.deepStrictEqual(later.json().databases[0].poolHistory, [])
       assert.match(other.health.error, /127\.0\.0\.1/)
       const page = yield* get(`${url}/internal/debug/db/ui`, allowed)
       assert.strictEqual(page.status, 200)

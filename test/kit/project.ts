@@ -90,7 +90,16 @@ export interface Build {
 /** Builds that others of the same sources have made are used again: they are named after what they are made of. */
 const builds = path.join(root, "node_modules/.cache/dblive")
 const sources = [
-  ...["src", "docs", "examples", "migrations", "package.json", "tsconfig.json", "tsconfig.build.json"],
+  ...[
+    "src",
+    "docs",
+    "examples",
+    "migrations",
+    "package.json",
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "scripts/page.ts"
+  ],
   ...["README.md", "CHANGELOG.md", "LICENSE"]
 ]
 
@@ -123,6 +132,9 @@ const packageIn = async (directory: string): Promise<void> => {
     [compiler, "-p", path.join(root, "tsconfig.build.json"), "--outDir", path.join(stage, "dist")],
     root
   )
+  // What is left out of the archive is needed for this: it is made of the sources here.
+  const page = await node(["--import", "tsx", "scripts/page.ts", path.join(stage, "dist")], root)
+  if (page.code !== 0) throw new Error(`the status page was not made: ${page.stderr}`)
   const packed = await node(
     [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", directory],
     stage

@@ -4,7 +4,7 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
 import ts from "typescript"
@@ -12,6 +12,7 @@ import { reports } from "../../scripts/api.js"
 import { code, documents } from "../../scripts/blocks.js"
 import { type PublicName, publicNames } from "../../scripts/publicNames.js"
 import { claimed, drivers, tolerance, weigh } from "../../scripts/weight.js"
+import { document } from "../../src/internal/http/page/document.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import { type Build, buildPackage, manifest, Project } from "../kit/project.js"
 
@@ -45,6 +46,13 @@ describe("the tarball", () => {
     ) {
       assert.include(build.files, file)
     }
+  })
+
+  it("holds the status page as text, the same as it is from source", async () => {
+    const module = path.join(build.directory, "dist/internal/http/page/document.js")
+    const shipped = await import(pathToFileURL(module).href) as { readonly document: typeof document }
+    assert.strictEqual(shipped.document("nonce"), document("nonce"))
+    assert.deepStrictEqual(build.files.filter((file) => file.includes("page/browser/")), [])
   })
 
   it("has what its documents link to, but for what the README says is in the repository alone", () => {

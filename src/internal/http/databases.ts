@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { Db, type Members } from "../../Db.js"
 import type * as DbHealth from "../../DbHealth.js"
+import { type PoolSnapshot, registry as opened } from "../../DbMetrics.js"
 import { DbRegistry } from "../../DbRegistry.js"
 
 /** What only those may see who are let in. */
@@ -20,6 +21,8 @@ type Told<Name extends "info" | "pool" | "metrics"> = Effect.Effect.Success<Memb
 export interface Watched {
   readonly name: string
   readonly health: Effect.Effect<DbHealth.Report>
+  /** What its pool does now; `undefined` where it is not open: it is not opened for this. */
+  readonly pool: Effect.Effect<PoolSnapshot | undefined>
   /** `undefined` where it could not be opened. */
   readonly details: Effect.Effect<Details | undefined>
 }
@@ -49,6 +52,7 @@ const ofTag = <Self>(
   Effect.map(tag, (database): Watched => ({
     name: database.name,
     health: database.health,
+    pool: Effect.provideService(tag.pool, tag, database),
     details: Effect.provideService(details(tag), tag, database)
   }))
 
@@ -65,6 +69,8 @@ export const ofRegistry: Effect.Effect<Databases, never, DbRegistry> = Effect.ma
       name,
       // The names are the registry's own.
       health: Effect.orDie(registry.healthOf(name)),
+      // Not by a use of it, which would open it, or keep it open.
+      pool: Effect.sync(() => opened.snapshot(name)?.pool),
       details: details(Db).pipe(registry.use(name), Effect.orElseSucceed(() => undefined))
     })))
 )

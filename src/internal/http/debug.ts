@@ -8,7 +8,9 @@ import { randomBytes } from "node:crypto"
 import * as DbHealth from "../../DbHealth.js"
 import type { Databases, Details } from "./databases.js"
 import { worst } from "./health.js"
+import type { History } from "./history.js"
 import { document, policy } from "./page/document.js"
+import type { Report } from "./page/report.js"
 
 const encode = Schema.encodeSync(DbHealth.Report)
 
@@ -16,26 +18,36 @@ const encode = Schema.encodeSync(DbHealth.Report)
 const plain = (details: Details | undefined) =>
   details === undefined ? undefined : { ...details, info: { ...details.info, primaryKey: undefined } }
 
-/** All of it. Those that are open are looked at after their health was, so that one opened for it shows its figures. */
-export const figures = (databases: Databases): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+/** All of it; of the pools' history what came after `since`. Those that are open are looked at after their health was, so that one opened for it shows its figures. */
+export const figures = (
+  databases: Databases,
+  history: History,
+  since: number
+): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.gen(function*() {
     const looked = yield* Effect.forEach(
       databases.all,
-      ({ details, health, name }) =>
-        Effect.flatMap(health, (report) =>
-          Effect.map(
-            report.pool.capacity === 0 ? Effect.succeed(undefined) : details,
-            (details) => ({ name, report, details })
-          )),
+      (database) =>
+        Effect.gen(function*() {
+          const report = yield* database.health
+          const details = report.pool.capacity === 0 ? undefined : yield* database.details
+          return { name: database.name, report, details, poolHistory: yield* history.since(database, since) }
+        }),
       { concurrency: "unbounded" }
     )
     const now = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
-    return HttpServerResponse.unsafeJson({
+    const report: Report = {
       at: new Date(now).toISOString(),
       status: worst(looked.map((_) => _.report)),
       process: { id: process.pid, uptimeMillis: Math.round(process.uptime() * 1000) },
-      databases: looked.map(({ details, name, report }) => ({ name, health: encode(report), ...plain(details) }))
-    }, { headers: { "cache-control": "no-store" } })
+      databases: looked.map(({ details, name, poolHistory, report }) => ({
+        name,
+        health: encode(report),
+        ...plain(details),
+        poolHistory
+      }))
+    }
+    return HttpServerResponse.unsafeJson(report, { headers: { "cache-control": "no-store" } })
   })
 
 /** The page that shows it. */

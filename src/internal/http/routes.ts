@@ -3,12 +3,14 @@
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { Databases } from "./databases.js"
 import * as Debug from "./debug.js"
 import * as Health from "./health.js"
+import * as History from "./history.js"
 import { metrics } from "./metrics.js"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -42,12 +44,18 @@ export const routes = <E, R, RX>(
       }
       // Asked anew for each request, also one that is a plain function of what is known now.
       const guarded = (handler: Effect.Effect<Response>) => Effect.suspend(() => debug(unlogged(handler)))
-      return Effect.all([
-        open,
-        // Whom the guard refuses is logged.
-        router.add("GET", "/debug/db", guarded(Debug.figures(databases))),
-        router.add("GET", "/debug/db/ui", guarded(Debug.page))
-      ], { discard: true })
+      return Effect.flatMap(History.make(databases), (history) =>
+        Effect.all([
+          open,
+          // Whom the guard refuses is logged.
+          router.add(
+            "GET",
+            "/debug/db",
+            Effect.flatMap(HttpServerRequest.ParsedSearchParams, ({ since }) =>
+              guarded(Debug.figures(databases, history, Number(since) || 0)))
+          ),
+          router.add("GET", "/debug/db/ui", guarded(Debug.page))
+        ], { discard: true }))
     })
     // The types of `add` follow its handlers into requirements; those of `Effect.all` do not.
   ) as Layer.Layer<
