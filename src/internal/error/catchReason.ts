@@ -1,9 +1,5 @@
 /**
- * Errors by their reason: what one reason is in the types, how it is told, and how it is caught.
- *
- * Only types come from `DbError.ts`, which shows this module to users: an error is known by its fields, as the compiler knows it.
- *
- * @since 0.2.0
+ * Errors by their reason: the type of an error with one reason, a guard for it, and how it is caught.
  */
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Arr from "effect/Array"
@@ -11,15 +7,8 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type {
-  ConnectionError,
-  ConnectionReason,
-  DbError,
-  QueryError,
-  QueryReason,
-  TimeoutError,
-  TimeoutPhase
-} from "../../DbError.js"
+import type { ConnectionError, DbError, QueryError, TimeoutError } from "./classes.js"
+import type { ConnectionReason, QueryReason, TimeoutPhase } from "./reasons.js"
 
 /**
  * A `ConnectionError` with one of these reasons.
