@@ -18,7 +18,7 @@ const conflict = Effect.suspend(() =>
   ++attempts < 3
     ? Effect.fail(
       new DbError.QueryError({
-        message: "could not serialize access due to concurrent update",
+        what: "could not serialize access due to concurrent update",
         reason: "Serialization",
         outcome: "RolledBack",
         database: "default"
@@ -66,7 +66,7 @@ const program = Effect.gen(function*() {
       lost-- > 0
         ? Effect.fail(
           new DbError.ConnectionError({
-            message: "the connection broke before the answer came",
+            what: "the connection broke before the answer came",
             reason: "Lost",
             outcome: "Unknown",
             database: "default"

@@ -85,7 +85,7 @@ export const toSqlError = (error: DbError): SqlError => {
  */
 export const fromSqlError = (error: SqlError, database: string): DbError =>
   Reason.classifiedIn(error) ?? new QueryError({
-    message: `${error.message || "a SqlError without a message"} (database "${database}")`,
+    what: error.message || "a SqlError without a message",
     reason: "Unknown",
     outcome: "Unknown",
     database,

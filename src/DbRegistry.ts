@@ -23,11 +23,12 @@ import * as Scope from "effect/Scope"
 import type { Database } from "./Db.js"
 import { Db, open } from "./Db.js"
 import * as DbConfig from "./DbConfig.js"
-import { ConnectionError, type DbError } from "./DbError.js"
+import type { ConnectionError, DbError } from "./DbError.js"
 import type * as DbHealth from "./DbHealth.js"
 import { DbMetrics, registry } from "./DbMetrics.js"
 import { configured } from "./internal/config/names.js"
 import { nearest } from "./internal/config/nearest.js"
+import { closed as ownerClosed } from "./internal/error/engine.js"
 
 /**
  * No database of this name is configured. The message lists those that are.
@@ -152,12 +153,7 @@ interface Place {
 }
 
 const closed = (name: string): ConnectionError =>
-  new ConnectionError({
-    message: `database "${name}": the registry of databases is closed. Do not use it after its layer is closed.`,
-    reason: "Closed",
-    outcome: "NotSent",
-    database: name
-  })
+  ownerClosed(name, "the registry of databases is closed", "do not use it after its layer is closed")
 
 /** Names that variables spell alike. */
 const spelling = (name: string): string => name.replace(/[^A-Za-z\d]+/g, "").toUpperCase()

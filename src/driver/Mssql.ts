@@ -12,7 +12,7 @@ import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
 import * as Credentials from "../internal/driver/Credentials.js"
-import { connectionError } from "../internal/driver/Failure.js"
+import { failure } from "../internal/driver/Failure.js"
 import * as FamilyClient from "../internal/driver/FamilyClient.js"
 import { createDatabase } from "../internal/driver/mssql/create.js"
 import { makeOpen } from "../internal/driver/mssql/open.js"
@@ -145,7 +145,13 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     ? unsupported(config)
     : `this version of tedious cannot be used: ${unreadable}`
   if (fault !== undefined) {
-    return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
+    return yield* failure({
+      _tag: "ConnectionError",
+      reason: "Unsupported",
+      database: config.name,
+      what: fault,
+      outcome: "NotSent"
+    })
   }
   const unencrypted = new Unencrypted()
   const driver: Driver = {

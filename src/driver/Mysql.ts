@@ -12,7 +12,7 @@ import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
 import { maintenance, runAlone } from "../internal/driver/Creation.js"
 import * as Credentials from "../internal/driver/Credentials.js"
-import { connectionError } from "../internal/driver/Failure.js"
+import { failure } from "../internal/driver/Failure.js"
 import * as FamilyClient from "../internal/driver/FamilyClient.js"
 import { services } from "../internal/driver/mysql/client.js"
 import { makeOpen } from "../internal/driver/mysql/open.js"
@@ -100,7 +100,13 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
   const { config } = credentials
   const fault = config.hosts.length === 0 ? "no host is configured" : unsupported(config)
   if (fault !== undefined) {
-    return yield* connectionError("Unsupported", { database: config.name, what: fault, outcome: "NotSent" })
+    return yield* failure({
+      _tag: "ConnectionError",
+      reason: "Unsupported",
+      database: config.name,
+      what: fault,
+      outcome: "NotSent"
+    })
   }
   const unencrypted = new Unencrypted()
   const driver: Driver = {

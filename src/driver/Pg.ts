@@ -9,9 +9,9 @@ import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError } from "../DbError.js"
 import * as Credentials from "../internal/driver/Credentials.js"
+import { failure } from "../internal/driver/Failure.js"
 import * as FamilyClient from "../internal/driver/FamilyClient.js"
 import { PgClient, services } from "../internal/driver/pg/client.js"
-import { connectionError } from "../internal/driver/pg/codes.js"
 import { commitStatus, transactionId } from "../internal/driver/pg/commit.js"
 import { compiler } from "../internal/driver/pg/compiler.js"
 import { createDatabase } from "../internal/driver/pg/create.js"
@@ -111,7 +111,8 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
   const credentials = Credentials.remembering(given)
   const { config } = credentials
   if (config.hosts.length === 0) {
-    return yield* connectionError({
+    return yield* failure({
+      _tag: "ConnectionError",
       reason: "Unsupported",
       what: "no host is configured",
       outcome: "NotSent",

@@ -15,7 +15,8 @@ import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { DbConfig } from "../DbConfig.js"
-import { ConnectionError } from "../DbError.js"
+import type { ConnectionError } from "../DbError.js"
+import { failure } from "../internal/driver/Failure.js"
 import { notLoaded } from "../internal/driver/Packages.js"
 import type { Make } from "./Driver.js"
 import { make as makePg } from "./Pg.js"
@@ -45,14 +46,8 @@ export interface Options {
   readonly extensions?: Readonly<Record<string, object>> | undefined
 }
 
-const failure = (database: string, what: string, cause: unknown): ConnectionError =>
-  new ConnectionError({
-    message: `database "${database}": ${what}`,
-    reason: "Unsupported",
-    outcome: "NotSent",
-    database,
-    cause
-  })
+const unsupported = (database: string, what: string, cause: unknown): ConnectionError =>
+  failure({ _tag: "ConnectionError", reason: "Unsupported", database, what, outcome: "NotSent", cause })
 
 /**
  * Starts an instance; the scope closes it. Fails with `ConnectionError`, reason `Unsupported`, where the package is not
@@ -76,7 +71,7 @@ export const start = (
               // Whatever PGlite takes for an extension.
               ...(options.extensions === undefined ? {} : { extensions: options.extensions as never })
             }),
-          catch: (cause) => failure(database, "PGlite does not start", cause)
+          catch: (cause) => unsupported(database, "PGlite does not start", cause)
         }),
         (instance) => Effect.promise(() => instance.close().catch(() => {}))
       )

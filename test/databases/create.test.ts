@@ -214,7 +214,7 @@ describeStandIn("createDatabase, sql server", () => {
 
 describe("createDatabase, any driver", () => {
   const missing = new ConnectionError({
-    message: "there is none",
+    what: "there is none",
     reason: "UnknownDatabase",
     outcome: "NotSent",
     database: "default"

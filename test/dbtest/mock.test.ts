@@ -65,7 +65,7 @@ describe("mock", () => {
       { statement: "INSERT 1", error: { reason: "UniqueViolation", constraint: "note_body" } },
       {
         statement: "INSERT 2",
-        error: new ConnectionError({ message: "lost", reason: "Lost", outcome: "Unknown", database: "default" })
+        error: new ConnectionError({ what: "lost", reason: "Lost", outcome: "Unknown", database: "default" })
       },
       { statement: "SELECT 1" }
     ]))))

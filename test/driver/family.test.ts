@@ -9,19 +9,25 @@ import * as Mssql from "../../src/driver/Mssql.js"
 import * as Mysql from "../../src/driver/Mysql.js"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
-import { connectionError, queryError, timeoutError } from "../../src/internal/driver/Failure.js"
+import { failure } from "../../src/internal/driver/Failure.js"
 import { describeMysql, freshMysqlDatabase, mysqlQuery } from "../kit/mysql.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 
 describe("errors of drivers", () => {
   it("have one form, and no field that is not known", () => {
     const parts = { database: "orders", what: "it broke.", outcome: "Unknown" as const }
-    const lost = connectionError("Lost", { ...parts, code: 4711 })
+    const lost = failure({ _tag: "ConnectionError", reason: "Lost", ...parts, code: 4711 })
     assert.match(lost.message, /^database "orders": it broke \(Lost, 4711\)\. [A-Z].*\.$/)
     assert.strictEqual(lost.code, "4711")
-    const late = timeoutError("Lock", 20, { ...parts, statement: "SELECT 1" })
+    const late = failure({ _tag: "TimeoutError", phase: "Lock", limitMillis: 20, ...parts, statement: "SELECT 1" })
     assert.match(late.message, /^database "orders": it broke \(Lock timeout of 20 ms\)\. /)
-    const refused = queryError("UniqueViolation", { ...parts, constraint: "one", advice: "do something else" })
+    const refused = failure({
+      _tag: "QueryError",
+      reason: "UniqueViolation",
+      ...parts,
+      constraint: "one",
+      advice: "do something else"
+    })
     assert.strictEqual(refused.message, "database \"orders\": it broke (UniqueViolation). Do something else.")
     assert.isFalse("code" in refused)
     assert.strictEqual(refused.constraint, "one")

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Chunk, Effect, Exit, Schema, Stream } from "effect"
 import { Db, DbError } from "../../src/index.js"
 
-const common = { message: "m", outcome: "RolledBack", database: "default" } as const
+const common = { what: "m", outcome: "RolledBack", database: "default" } as const
 const query = (reason: DbError.QueryReason) => new DbError.QueryError({ ...common, reason })
 const connection = (reason: DbError.ConnectionReason) => new DbError.ConnectionError({ ...common, reason })
 const timeout = (phase: DbError.TimeoutPhase) => new DbError.TimeoutError({ ...common, phase, limitMillis: 1 })

@@ -6,7 +6,7 @@ import * as DbHttp from "../../src/DbHttp.js"
 const secret = "SELECT pAssw0rd FROM canary"
 
 const errors = (outcome: DbError.Outcome): ReadonlyArray<DbError.DbError> => {
-  const common = { message: secret, outcome, database: "canary", cause: new Error(secret) }
+  const common = { what: secret, outcome, database: "canary", cause: new Error(secret) }
   return [
     ...DbError.ConnectionReason.literals.map((reason) => new DbError.ConnectionError({ ...common, reason })),
     ...DbError.QueryReason.literals.map((reason) =>

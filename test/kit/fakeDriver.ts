@@ -115,30 +115,30 @@ export interface FakeOptions {
 
 /** Ready-made errors. */
 export const fakeErrors = {
-  refused: new ConnectionError({ message: "refused", reason: "Refused", outcome: "NotSent", database: "default" }),
+  refused: new ConnectionError({ what: "refused", reason: "Refused", outcome: "NotSent", database: "default" }),
   authentication: new ConnectionError({
-    message: "wrong password",
+    what: "wrong password",
     reason: "Authentication",
     outcome: "NotSent",
     database: "default"
   }),
-  lost: new ConnectionError({ message: "lost", reason: "Lost", outcome: "Unknown", database: "default" }),
+  lost: new ConnectionError({ what: "lost", reason: "Lost", outcome: "Unknown", database: "default" }),
   serialization: new QueryError({
-    message: "could not serialize access",
+    what: "could not serialize access",
     reason: "Serialization",
     outcome: "RolledBack",
     database: "default",
     code: "40001"
   }),
   deadlock: new QueryError({
-    message: "deadlock detected",
+    what: "deadlock detected",
     reason: "Deadlock",
     outcome: "RolledBack",
     database: "default",
     code: "40P01"
   }),
   unique: new QueryError({
-    message: "duplicate key",
+    what: "duplicate key",
     reason: "UniqueViolation",
     outcome: "RolledBack",
     database: "default",
@@ -146,7 +146,7 @@ export const fakeErrors = {
     constraint: "fake_key"
   }),
   commitUnknown: new ConnectionError({
-    message: "lost between COMMIT and its answer",
+    what: "lost between COMMIT and its answer",
     reason: "Lost",
     outcome: "Unknown",
     database: "default"
@@ -178,7 +178,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
     const counted = () => count.most = Math.max(count.most, count.open + count.opening)
 
     const lostError = (outcome: "NotSent" | "Unknown") =>
-      new ConnectionError({ message: `connection lost (database "${database}")`, reason: "Lost", outcome, database })
+      new ConnectionError({ what: `connection lost (database "${database}")`, reason: "Lost", outcome, database })
 
     const play = makePlayer(fork, synchronous)
 
@@ -253,7 +253,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
         const to = word?.[2] !== undefined
         if (this.transaction === "failed" && verb !== "ROLLBACK" && verb !== "COMMIT") {
           return new QueryError({
-            message: "current transaction is aborted",
+            what: "current transaction is aborted",
             reason: "TransactionAborted",
             outcome: "RolledBack",
             database,
@@ -272,7 +272,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
             this.transaction = "idle"
             return failed
               ? new QueryError({
-                message: "COMMIT was answered with ROLLBACK",
+                what: "COMMIT was answered with ROLLBACK",
                 reason: "TransactionAborted",
                 outcome: "RolledBack",
                 database
@@ -408,7 +408,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
             if (this.transaction === "open") this.transaction = "failed"
             this.abort(
               new QueryError({
-                message: "canceling statement due to user request",
+                what: "canceling statement due to user request",
                 reason: "Unknown",
                 outcome: "RolledBack",
                 database,

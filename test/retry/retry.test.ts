@@ -100,7 +100,7 @@ describe("Db.transaction({ retry })", () => {
   it.effect("runs the whole again, on another connection where the first was lost", () =>
     Effect.gen(function*() {
       const { control, layer, log } = yield* fakeDb({ pool: { size: 1 } })
-      const rolledBack = new ConnectionError({ ...fakeErrors.lost, message: "lost", outcome: "RolledBack" })
+      const rolledBack = new ConnectionError({ ...fakeErrors.lost, what: "lost", outcome: "RolledBack" })
       control.execute.next("ok", { fail: fakeErrors.serialization })
       yield* Effect.gen(function*() {
         const program = insert.pipe(Db.transaction({ retry: DbRetry.transient }))
@@ -135,7 +135,7 @@ describe("Db.transaction({ retry })", () => {
     [
       "a statement that ran too long",
       new TimeoutError({
-        message: "slow",
+        what: "slow",
         phase: "Statement",
         outcome: "RolledBack",
         database: "default",
@@ -145,7 +145,7 @@ describe("Db.transaction({ retry })", () => {
     ["a refused password", fakeErrors.authentication],
     [
       "a COMMIT without an answer",
-      new QueryError({ message: "lost", reason: "CommitUnknown", outcome: "Unknown", database: "default" })
+      new QueryError({ what: "lost", reason: "CommitUnknown", outcome: "Unknown", database: "default" })
     ]
   ]
   for (const [what, error] of once) {
@@ -197,7 +197,7 @@ describe("Db.transaction({ retry })", () => {
   it.effect("does not go on in a session whose connection is lost", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({ pool: { size: 1 } })
-      const rolledBack = new ConnectionError({ ...fakeErrors.lost, message: "lost", outcome: "RolledBack" })
+      const rolledBack = new ConnectionError({ ...fakeErrors.lost, what: "lost", outcome: "RolledBack" })
       control.execute.next("ok", { fail: rolledBack })
       yield* Effect.gen(function*() {
         const error = yield* Effect.flip(

@@ -34,7 +34,7 @@ export const retries = (target: Target): void => {
       Effect.gen(function*() {
         yield* table
         const conflict = (outcome: QueryError["outcome"]) =>
-          new QueryError({ message: "made up", reason: "Serialization", outcome, database: "default" })
+          new QueryError({ what: "made up", reason: "Serialization", outcome, database: "default" })
         let runs = 0
         const body = (times: number, outcome: QueryError["outcome"]) =>
           Effect.gen(function*() {

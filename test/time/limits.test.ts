@@ -345,7 +345,7 @@ describe("limits", () => {
           delay: "1 second",
           then: {
             fail: new TimeoutError({
-              message: "no answer",
+              what: "no answer",
               phase: "Connect",
               outcome: "NotSent",
               database: "default",

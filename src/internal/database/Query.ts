@@ -4,14 +4,15 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
+import type { DbError, QueryError } from "../../DbError.js"
 import type { Mode } from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
+import { withFields } from "../error/classes.js"
+import { unsendable, unstoppable } from "../error/engine.js"
 import { type AnyFiber, statementLimit } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/FiberContext.js"
 import * as Batch from "../request/batch.js"
 import * as Sending from "../request/execute.js"
-import { unsendable } from "../session/errors.js"
 import * as NamedParams from "../sql/NamedParams.js"
 
 /**
@@ -95,23 +96,19 @@ const numbered = /\bparameter '?[$@]?(\d+)'?/g
 
 /** An error that tells a parameter by its number, in the words of the text: by its name. */
 const named = (engine: Engine, text: string, params: Params | undefined, error: DbError): DbError => {
-  if (error._tag !== "QueryError" || params === undefined || Array.isArray(params) || !numbered.test(error.message)) {
+  if (error._tag !== "QueryError" || params === undefined || Array.isArray(params) || !numbered.test(error.what)) {
     return error
   }
   numbered.lastIndex = 0
   const { dialect, mostParameters } = engine.driver
   // It is no array.
   const names = NamedParams.namesOf(text, params as Readonly<Record<string, unknown>>, dialect, mostParameters)
-  const message = error.message.replace(
+  const what = error.what.replace(
     numbered,
     (whole, number: string) =>
       names[Number(number) - 1] === undefined ? whole : `parameter :${names[Number(number) - 1]}`
   )
-  const renamed = new QueryError({ ...error, message })
-  if (error.stack !== undefined) {
-    renamed.stack = error.stack.replace(error.message, message)
-  }
-  return renamed
+  return withFields(error, { what })
 }
 
 /** The statements as one list, where the database takes such and there is nothing to be said against any of them. */
@@ -140,15 +137,6 @@ const refused = (engine: Engine, fiber: AnyFiber, error: DbError): Effect.Effect
   engine.failed(error, fiber)
   return Effect.fail(error)
 }
-
-const unstoppable = (engine: Engine): ConnectionError =>
-  new ConnectionError({
-    message: `database "${engine.name}": a statement cannot be stopped in this process, so its timeout could not be ` +
-      "kept: open the database with `threads`",
-    reason: "Unsupported",
-    outcome: "NotSent",
-    database: engine.name
-  })
 
 type Sets = ReadonlyArray<ReadonlyArray<unknown>>
 
@@ -207,7 +195,7 @@ const send = (
       return refused(engine, fiber, compiled.left)
     }
     if (timeout !== undefined && engine.driver.capabilities.synchronous) {
-      return refused(engine, fiber, unstoppable(engine))
+      return refused(engine, fiber, unstoppable(engine.name))
     }
     const [sql, values] = compiled.right
     const limit = timeout === undefined ? statementLimit(engine.config, fiber) : Duration.toMillis(timeout)

@@ -8,7 +8,7 @@ import * as Schedule from "effect/Schedule"
 import type { DbConfig } from "../../DbConfig.js"
 import { ConnectionError, type DbError, TimeoutError } from "../../DbError.js"
 import type { Connection, Driver } from "../../driver/Driver.js"
-import { timeoutError } from "./Failure.js"
+import { failure } from "./Failure.js"
 
 /** In milliseconds. Creating one copies a template: seconds on slow storage, and more when others create theirs. */
 const createLimit = 30_000
@@ -68,12 +68,11 @@ export const maintenance = (config: DbConfig, database: string | undefined): DbC
 })
 
 const failed = (config: DbConfig) => (error: DbError): ConnectionError | TimeoutError => {
-  // What went wrong is said in the words of the error, which names the database, too.
-  const said = error.message.replace(`database "${config.name}": `, "")
   const about = {
-    message: `database "${config.name}": the database ${JSON.stringify(config.database)} is missing and could not be ` +
-      `created: ${said}`,
     database: config.name,
+    what: `the database ${JSON.stringify(config.database)} is missing and could not be created: ${error.what}`,
+    advice: error.advice,
+    code: error.code,
     cause: error
   }
   if (error._tag === "TimeoutError") {
@@ -87,8 +86,7 @@ const failed = (config: DbConfig) => (error: DbError): ConnectionError | Timeout
       ? "Authorization"
       : "UnknownDatabase",
     // Of the connection that was asked for. A database that was created after all does no harm.
-    outcome: "NotSent",
-    ...(error.code === undefined ? {} : { code: error.code })
+    outcome: "NotSent"
   })
 }
 
@@ -115,7 +113,10 @@ export const creating = (driver: Driver, config: DbConfig): Driver => {
     Effect.timeoutFail({
       duration: createLimit,
       onTimeout: () =>
-        timeoutError("Connect", createLimit, {
+        failure({
+          _tag: "TimeoutError",
+          phase: "Connect",
+          limitMillis: createLimit,
           what: "CREATE DATABASE did not end",
           advice: "look at what the server is doing, or create the database yourself",
           outcome: "Unknown",

@@ -1,27 +1,10 @@
 /**
- * The typed errors of every driver, made in one place: their message has one form, and a field that is not known is left
- * out.
- *
- * `database "orders": 127.0.0.1:5432: connect ECONNREFUSED (Refused, ECONNREFUSED). Check that the server runs.`
- *
- * @since 0.1.0
+ * The typed errors of every driver are made here.
  */
-import type { ConnectionReason, Outcome, QueryReason, TimeoutPhase } from "../../DbError.js"
-import {
-  ConnectionError,
-  connectionReasons,
-  QueryError,
-  queryReasons,
-  TimeoutError,
-  timeoutPhases
-} from "../../DbError.js"
+import type { ConnectionReason, DbError, Outcome, QueryReason, TimeoutPhase } from "../../DbError.js"
+import { ConnectionError, QueryError, TimeoutError } from "../../DbError.js"
 
-/**
- * What a driver knows of a failure, beside its kind.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a driver knows of a failure, beside its kind. */
 export interface Parts {
   readonly database: string
   /** What happened, in the middle of a sentence, without a parameter's value. */
@@ -34,12 +17,7 @@ export interface Parts {
   readonly cause?: unknown
 }
 
-/**
- * What a database may say of a statement that it refused.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a database may say of a statement that it refused. */
 export interface Named {
   readonly constraint?: string | undefined
   readonly schema?: string | undefined
@@ -50,30 +28,42 @@ export interface Named {
   readonly position?: number | undefined
 }
 
-/** Without what is not known: `exactOptionalPropertyTypes` tells a field that is missing from one that is `undefined`. */
-const known = <A extends object>(fields: A): { readonly [K in keyof A]: Exclude<A[K], undefined> } =>
-  // What is left is just what its type says.
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never
-
-const message = (parts: Parts, label: string, advice: string): string => {
-  const code = parts.code === undefined ? "" : `, ${parts.code}`
-  const what = parts.what.replace(/\.$/, "")
-  return `database "${parts.database}": ${what} (${label}${code}). ${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`
+interface ConnectionVerdict {
+  readonly _tag: "ConnectionError"
+  readonly reason: ConnectionReason
 }
 
-const common = ({ cause, code, database, outcome }: Parts) =>
-  known({ database, outcome, code: code?.toString(), cause })
+interface QueryVerdict extends Named {
+  readonly _tag: "QueryError"
+  readonly reason: QueryReason
+}
 
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const connectionError = (reason: ConnectionReason, parts: Parts): ConnectionError =>
-  new ConnectionError({
-    ...common(parts),
-    message: message(parts, reason, parts.advice ?? connectionReasons[reason].advice),
-    reason
-  })
+interface TimeoutVerdict {
+  readonly _tag: "TimeoutError"
+  readonly phase: TimeoutPhase
+  /** `undefined` where the limit is not ours, so that its number is not known. */
+  readonly limitMillis: number | undefined
+}
+
+/** What a failure is, by the driver's table. */
+export type Verdict = ConnectionVerdict | QueryVerdict | TimeoutVerdict
+
+/** The typed error of a verdict. */
+export function failure(fields: Parts & ConnectionVerdict): ConnectionError
+export function failure(fields: Parts & QueryVerdict): QueryError
+export function failure(fields: Parts & TimeoutVerdict): TimeoutError
+export function failure(fields: Parts & Verdict): DbError
+export function failure(fields: Parts & Verdict): DbError {
+  const code = fields.code?.toString()
+  switch (fields._tag) {
+    case "ConnectionError":
+      return new ConnectionError({ ...fields, code })
+    case "QueryError":
+      return new QueryError({ ...fields, code })
+    case "TimeoutError":
+      return new TimeoutError({ ...fields, code })
+  }
+}
 
 /** Clocks of two machines: what a server ends this much too early is still its limit. In milliseconds. */
 const clockSlack = 25
@@ -85,45 +75,6 @@ const clockSlack = 25
  * @param limit ours, in milliseconds; 0: none
  * @param ranMillis how long the server had it
  * @param isForeign whether the program may have set another
- * @since 0.1.0
- * @category constructors
  */
 export const keptLimit = (limit: number, ranMillis: number, isForeign: boolean): number | undefined =>
   isForeign || !(limit > 0) || ranMillis + clockSlack < limit ? undefined : limit
-
-/**
- * `limitMillis`: `undefined` where the limit is not ours, so that its number is not known.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const timeoutError = (phase: TimeoutPhase, limitMillis: number | undefined, parts: Parts): TimeoutError => {
-  const label = limitMillis === undefined ? `${phase} timeout` : `${phase} timeout of ${limitMillis} ms`
-  return new TimeoutError({
-    ...common(parts),
-    ...known({ statement: parts.statement, limitMillis }),
-    message: message(parts, label, parts.advice ?? timeoutPhases[phase].advice),
-    phase
-  })
-}
-
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const queryError = (reason: QueryReason, parts: Parts & Named): QueryError =>
-  new QueryError({
-    ...common(parts),
-    ...known({
-      statement: parts.statement,
-      constraint: parts.constraint,
-      schema: parts.schema,
-      table: parts.table,
-      column: parts.column,
-      detail: parts.detail,
-      hint: parts.hint,
-      position: parts.position
-    }),
-    message: message(parts, reason, parts.advice ?? queryReasons[reason].advice),
-    reason
-  })

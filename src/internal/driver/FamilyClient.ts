@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { ConnectionError } from "../../DbError.js"
-import { connectionError } from "./Failure.js"
+import { failure } from "./Failure.js"
 
 /** The tags of the published packages, by their keys: none of the packages is needed for it. */
 const families = {
@@ -62,7 +62,9 @@ export const withClient =
       const names = Object.entries(families)
       const wanted = names.find(([, key]) => key === tag.key)?.[0] ?? tag.key
       const found = names.find(([, key]) => context.unsafeMap.has(key))?.[0]
-      return Layer.fail(connectionError("Unsupported", {
+      return Layer.fail(failure({
+        _tag: "ConnectionError",
+        reason: "Unsupported",
         database: "default",
         what: found === undefined
           ? `${asked} was put around a layer that has no default database of ${wanted}`

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { ConnectionError } from "../../DbError.js"
-import { connectionError } from "./Failure.js"
+import { failure } from "./Failure.js"
 import { packagesFor } from "./sqlite/version.js"
 
 const postgresql = "pg@8 @effect/sql-pg@0.53"
@@ -34,10 +34,11 @@ export const packages = {
 export const notLoaded = (database: string, family: keyof typeof packages) => (cause: unknown): ConnectionError => {
   const said = cause instanceof Error ? cause.message : String(cause)
   const missing = /^Cannot find package '([^']+)'/.exec(said)?.[1]
-  return connectionError("Unsupported", {
+  return failure({
+    _tag: "ConnectionError",
+    reason: "Unsupported",
     database,
     what: missing === undefined ? `its driver could not be loaded: ${said}` : `the package ${missing} is not installed`,
-    // In quotation marks: the sentence's full stop is not to be taken for a part of the command.
     advice: `run \`npm install ${packages[family]}\``,
     outcome: "NotSent",
     cause

@@ -1,7 +1,8 @@
 /**
- * The three errors.
+ * The three errors. Their parts are fields; `message` is rendered from them, and changes with them only (`withFields`).
  */
 import * as Schema from "effect/Schema"
+import { render, timeoutLabel } from "./message.js"
 import {
   ConnectionReason,
   connectionReasons,
@@ -13,13 +14,59 @@ import {
 } from "./reasons.js"
 
 const common = {
-  /** What happened, where, and what to do next. Never holds a parameter's value or a password. */
+  /** What happened, where, and what to do next, rendered from the other fields. */
   message: Schema.String,
+  /**
+   * What happened and where, in the middle of a sentence. Never holds a parameter's value or a password.
+   *
+   * @since 0.2.0
+   */
+  what: Schema.String,
+  /**
+   * What to do next: that of the reason, where nothing better is known.
+   *
+   * @since 0.2.0
+   */
+  advice: Schema.String,
   outcome: Outcome,
   /** The name of the database: `"default"`, or that of its tag. */
   database: Schema.String,
+  /** SQLSTATE, the database's own number, or the socket's code, where there is one. */
+  code: Schema.optional(Schema.String),
+  /**
+   * The statement before which the database committed a part of the transaction by itself, as MySQL does before DDL.
+   *
+   * @since 0.2.0
+   */
+  committedBy: Schema.optional(Schema.String),
   /** What the driver gave, untouched. */
   cause: Schema.optional(Schema.Defect)
+}
+
+/** What an error is made of: its fields but `message`, and `advice` where it is not that of the reason. */
+type Given<Fields extends Schema.Struct.Fields> =
+  & Omit<Schema.Struct.Constructor<Fields>, "message" | "advice">
+  & { readonly advice?: string | undefined }
+
+interface Common {
+  readonly what: string
+  readonly advice?: string | undefined
+  readonly database: string
+  readonly code?: string | undefined
+  readonly committedBy?: string | undefined
+}
+
+/** With what is rendered, and without fields that are `undefined`: they would show in JSON and in the log. */
+const complete = <Fields extends Common>(given: Fields, advice: string, label: string) => {
+  const advised = { ...given, advice: given.advice ?? advice }
+  const fields = { ...advised, message: render(advised, label) }
+  // What is left out may be left out by its type.
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as typeof fields
+}
+
+const connectionFields = {
+  ...common,
+  reason: ConnectionReason
 }
 
 /**
@@ -28,12 +75,13 @@ const common = {
  * @since 0.1.0
  * @category errors
  */
-export class ConnectionError extends Schema.TaggedError<ConnectionError>("dblive/ConnectionError")("ConnectionError", {
-  ...common,
-  reason: ConnectionReason,
-  /** SQLSTATE, the database's own number, or the socket's code, where there is one. */
-  code: Schema.optional(Schema.String)
-}) {
+export class ConnectionError
+  extends Schema.TaggedError<ConnectionError>("dblive/ConnectionError")("ConnectionError", connectionFields)
+{
+  constructor(fields: Given<typeof connectionFields>, options?: Schema.MakeOptions) {
+    super(complete(fields, connectionReasons[fields.reason].advice, fields.reason), options)
+  }
+
   /**
    * Whether the same attempt may succeed later.
    *
@@ -44,17 +92,9 @@ export class ConnectionError extends Schema.TaggedError<ConnectionError>("dblive
   }
 }
 
-/**
- * The database, or the driver on its behalf, refused a statement.
- *
- * @since 0.1.0
- * @category errors
- */
-export class QueryError extends Schema.TaggedError<QueryError>("dblive/QueryError")("QueryError", {
+const queryFields = {
   ...common,
   reason: QueryReason,
-  /** SQLSTATE, or the database's own number. */
-  code: Schema.optional(Schema.String),
   constraint: Schema.optional(Schema.String),
   schema: Schema.optional(Schema.String),
   table: Schema.optional(Schema.String),
@@ -65,7 +105,19 @@ export class QueryError extends Schema.TaggedError<QueryError>("dblive/QueryErro
   position: Schema.optional(Schema.Number),
   /** The statement's text with its placeholders, never with values. */
   statement: Schema.optional(Schema.String)
-}) {
+}
+
+/**
+ * The database, or the driver on its behalf, refused a statement.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class QueryError extends Schema.TaggedError<QueryError>("dblive/QueryError")("QueryError", queryFields) {
+  constructor(fields: Given<typeof queryFields>, options?: Schema.MakeOptions) {
+    super(complete(fields, queryReasons[fields.reason].advice, fields.reason), options)
+  }
+
   /**
    * Whether the whole transaction may succeed when it is run again.
    *
@@ -105,24 +157,30 @@ export const Holder = Schema.Struct({
  */
 export type Holder = typeof Holder.Type
 
-/**
- * A wait reached its limit. `phase` says which one; what was running on the server has been stopped.
- *
- * @since 0.1.0
- * @category errors
- */
-export class TimeoutError extends Schema.TaggedError<TimeoutError>("dblive/TimeoutError")("TimeoutError", {
+const timeoutFields = {
   ...common,
   phase: TimeoutPhase,
   /** The limit that ran out, in milliseconds; missing where it was none of dblive's, but one that the program or the server set. */
   limitMillis: Schema.optional(Schema.Number),
   /** For `Acquire`: who holds the connections. */
   holders: Schema.optional(Schema.Array(Holder)),
-  /** SQLSTATE, or the database's own number, where the server ended the wait. */
-  code: Schema.optional(Schema.String),
   /** The statement's text with its placeholders, never with values. */
   statement: Schema.optional(Schema.String)
-}) {
+}
+
+/**
+ * A wait reached its limit. `phase` says which one; what was running on the server has been stopped.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TimeoutError
+  extends Schema.TaggedError<TimeoutError>("dblive/TimeoutError")("TimeoutError", timeoutFields)
+{
+  constructor(fields: Given<typeof timeoutFields>, options?: Schema.MakeOptions) {
+    super(complete(fields, timeoutPhases[fields.phase].advice, timeoutLabel(fields.phase, fields.limitMillis)), options)
+  }
+
   /**
    * The phase, under the name the other two errors use.
    *
@@ -157,3 +215,28 @@ export type DbError = ConnectionError | QueryError | TimeoutError
  * @category errors
  */
 export const DbError = Schema.Union(ConnectionError, QueryError, TimeoutError)
+
+/** The fields that a layer may know better than the one below it. */
+type Known = "what" | "advice" | "outcome" | "cause" | "committedBy" | "limitMillis" | "statement"
+
+/** The same error with other fields, and the text for them. Its stack stays that of the place where it was made. */
+export const withFields = <E extends DbError>(error: E, fields: Partial<Pick<E, Extract<keyof E, Known>>>): E => {
+  const changed = made(error, fields)
+  if (error.stack !== undefined) {
+    changed.stack = error.stack.replace(error.message, () => changed.message)
+  }
+  // Of the same class.
+  return changed as E
+}
+
+// An error's own `cause` is not enumerable.
+const made = (error: DbError, fields: Partial<Pick<DbError, "what">>): DbError => {
+  switch (error._tag) {
+    case "ConnectionError":
+      return new ConnectionError({ ...error, cause: error.cause, ...fields })
+    case "QueryError":
+      return new QueryError({ ...error, cause: error.cause, ...fields })
+    case "TimeoutError":
+      return new TimeoutError({ ...error, cause: error.cause, ...fields })
+  }
+}

@@ -12,7 +12,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { DbError } from "../../DbError.js"
-import { fromSqlError, TimeoutError } from "../../DbError.js"
+import { fromSqlError } from "../../DbError.js"
+import { statementTimeout } from "../error/engine.js"
 import * as Failures from "./Failures.js"
 import * as ForeignKeys from "./ForeignKeys.js"
 import type { Change, NewRow } from "./History.js"
@@ -61,15 +62,7 @@ const runStatement = (
   // PostgreSQL keeps the limit itself, and says which statement it stopped.
   const limited = limit === 0 || context.dialect === "pg" ? once : Effect.timeoutFail(once, {
     duration: limit,
-    onTimeout: () =>
-      new TimeoutError({
-        message:
-          `database "${context.database}": a statement of a migration ran longer than ${limit} ms and was stopped`,
-        phase: "Statement",
-        limitMillis: limit,
-        outcome: "Unknown",
-        database: context.database
-      })
+    onTimeout: () => statementTimeout(context.database, undefined, limit, "Unknown")
   })
   return statement.times === 1 ? Effect.asVoid(limited) : Effect.repeatN(Effect.asVoid(limited), statement.times - 1)
 }

@@ -9,9 +9,9 @@ import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
 import type { DbError, Holder } from "../../DbError.js"
 import { errorType } from "../../DbMetrics.js"
+import { excerpt } from "../error/message.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { Fork } from "../pool/DeadlineTimer.js"
-import { excerpt } from "../request/Request.js"
 import type { Session } from "../session/Session.js"
 
 /** Of a test worker or a cluster's worker. */

@@ -11,12 +11,12 @@ import type * as Effect from "effect/Effect"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError, Holder, TimeoutError } from "../../DbError.js"
 import type { PoolSnapshot } from "../../DbMetrics.js"
+import { acquireTimeout, closed, cut, overloaded } from "../error/engine.js"
 import { settleLimit } from "../request/Deadline.js"
 import { ClosingConnections } from "./ClosingConnections.js"
 import { CoDel } from "./CoDel.js"
 import { Connector } from "./Connector.js"
 import type { DeadlineTimer, Fork } from "./DeadlineTimer.js"
-import { acquireTimeout, closed, cut, overloaded } from "./errors.js"
 import { Eviction } from "./Eviction.js"
 import { type ConnectionFactory, PoolEntry, type Waiter } from "./PoolEntry.js"
 import { Shutdown } from "./Shutdown.js"
@@ -444,7 +444,7 @@ export class Pool<C> {
       // With no connection at all, the failure to open one is the better explanation.
       return this.entries.size === 0 && this.connector.lastError !== undefined
         ? this.connector.lastError
-        : acquireTimeout(this, waiter, now, `no connection became free within ${waiter.waitLimit} ms`)
+        : acquireTimeout(this, waiter, now, "no connection became free in time")
     })
     for (const entry of [...this.entries]) {
       this.expireEntry(entry, now, soon)

@@ -2,8 +2,8 @@
  * Those who wait for a connection of a pool: first come, first served; shed where that is set.
  */
 import type { DbError } from "../../DbError.js"
+import { overloaded } from "../error/engine.js"
 import type { CoDel } from "./CoDel.js"
-import { overloaded } from "./errors.js"
 import { FifoQueue } from "./FifoQueue.js"
 import type { PoolEntry, Waiter } from "./PoolEntry.js"
 

@@ -4,13 +4,14 @@
  */
 import type { DbError, Holder, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { controlOutside, openOutside } from "../error/engine.js"
+import { excerpt } from "../error/message.js"
 import { type AnyFiber, callerOf } from "../fiber/Caller.js"
 import { type Acquirer, AcquireRequest } from "../pool/AcquireRequest.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
-import { controlOutside, openOutside } from "../session/errors.js"
 import { beginsFirst, isControl } from "../session/TransactionControl.js"
 import type { Deadline } from "./Deadline.js"
-import { type EngineContext, excerpt, recycle, Request } from "./Request.js"
+import { type EngineContext, recycle, Request } from "./Request.js"
 
 const nothing = () => {}
 

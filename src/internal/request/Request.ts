@@ -4,8 +4,10 @@
  */
 import type * as Clock from "effect/Clock"
 import type * as DbConfig from "../../DbConfig.js"
-import { ConnectionError, type DbError, type Outcome, QueryError, TimeoutError } from "../../DbError.js"
+import type { DbError, Outcome, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { withFields } from "../error/classes.js"
+import { dropped, sendFailed, statementTimeout } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { MetricsRecorder } from "../observe/MetricsRecorder.js"
 import type { DeadlineTimer } from "../pool/DeadlineTimer.js"
@@ -106,16 +108,7 @@ export abstract class Request {
       if (!this.isRunning) throw cause
       // Nothing is known of the connection any more, and nothing may answer.
       this.drop(
-        new QueryError({
-          message:
-            `database "${this.engine.name}": a statement failed while it was sent, and its connection is dropped ` +
-            "for it. Look at the cause",
-          reason: "Unknown",
-          outcome: "Unknown",
-          database: this.engine.name,
-          ...(this.text === undefined ? {} : { statement: this.text }),
-          cause
-        })
+        sendFailed(this.engine.name, this.text, cause)
       )
     }
   }
@@ -136,12 +129,7 @@ export abstract class Request {
   private asSet(error: DbError): DbError {
     return error._tag === "TimeoutError" && error.phase === "Statement" && error.limitMillis !== undefined &&
         error.limitMillis < this.binding
-      ? new TimeoutError({
-        ...error,
-        message: error.message.replace(`${error.limitMillis} ms`, `${this.binding} ms`),
-        cause: error.cause,
-        limitMillis: this.binding
-      })
+      ? withFields(error, { limitMillis: this.binding })
       : error
   }
 
@@ -219,12 +207,7 @@ export abstract class Request {
     // A driver answers a destroyed request; should it not, nobody may wait for ever.
     if (this.isRunning && !this.answered) {
       this.answered = true
-      this.error = new ConnectionError({
-        message: `database "${this.engine.name}": the connection was dropped while a statement ran`,
-        reason: "Lost",
-        outcome: "Unknown",
-        database: this.engine.name
-      })
+      this.error = dropped(this.engine.name)
     }
     if (this.phase === "running") {
       this.phase = "stopping"
@@ -257,18 +240,7 @@ export abstract class Request {
   }
 
   private timeout(outcome: Outcome): TimeoutError {
-    const limit = this.binding
-    const what = outcome === "NotSent"
-      ? `the limit of ${limit} ms was reached before a statement was sent`
-      : `a statement ran longer than its limit of ${limit} ms and was stopped`
-    return new TimeoutError({
-      message: `database "${this.engine.name}": ${what}` + (this.text === undefined ? "" : `: ${excerpt(this.text)}`),
-      phase: "Statement",
-      outcome,
-      database: this.engine.name,
-      limitMillis: limit,
-      ...(this.text === undefined ? {} : { statement: this.text })
-    })
+    return statementTimeout(this.engine.name, this.text, this.binding, outcome)
   }
 }
 
@@ -277,15 +249,9 @@ const withOutcome = (reason: DbError, error: DbError): DbError => {
   if (error._tag === "QueryError" && error.reason === "CommitUnknown") {
     return error
   }
-  const known = { message: reason.message, outcome: error.outcome, cause: error.cause ?? error }
-  switch (reason._tag) {
-    case "TimeoutError":
-      return new TimeoutError({ ...reason, ...known })
-    case "ConnectionError":
-      return new ConnectionError({ ...reason, ...known })
-    case "QueryError":
-      return reason
-  }
+  return reason._tag === "QueryError"
+    ? reason
+    : withFields(reason, { outcome: error.outcome, cause: error.cause ?? error })
 }
 
 /**
@@ -320,6 +286,3 @@ export const recycle = (engine: EngineContext, entry: PoolEntry<Driver.Connectio
     done()
   }
 }
-
-/** A statement's text at a length that a message can bear. */
-export const excerpt = (text: string): string => text.length <= 200 ? text : `${text.slice(0, 197)}...`

@@ -6,16 +6,8 @@
 import { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import {
-  ConnectionError,
-  type DbError,
-  fromSqlError,
-  isDbError,
-  isOutcomeKnown,
-  QueryError,
-  TimeoutError,
-  toSqlError
-} from "../../DbError.js"
+import { type DbError, fromSqlError, isDbError, isOutcomeKnown, toSqlError } from "../../DbError.js"
+import { withFields } from "../error/classes.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
 /** The level whose BEGIN is the last that was sent; `undefined` outside of transactions. */
@@ -43,21 +35,10 @@ export const committed = (transaction: TransactionLevel, statement: string): Tra
 }
 
 /** An error that leaves a transaction of which a part is committed. */
-export const partly = (error: DbError, statement: string): DbError => {
-  if (!isOutcomeKnown(error)) {
-    return error
-  }
-  const message = `${error.message} A part of its transaction may be applied: the database commits before ${statement}`
-  const known = { message, outcome: "Unknown", cause: error.cause ?? error } as const
-  switch (error._tag) {
-    case "ConnectionError":
-      return new ConnectionError({ ...error, ...known })
-    case "QueryError":
-      return new QueryError({ ...error, ...known })
-    case "TimeoutError":
-      return new TimeoutError({ ...error, ...known })
-  }
-}
+export const partly = (error: DbError, statement: string): DbError =>
+  isOutcomeKnown(error)
+    ? withFields(error, { outcome: "Unknown", committedBy: statement, cause: error.cause ?? error })
+    : error
 
 /** How an effect has ended that ran in such a transaction: its errors of the database say so. */
 export const partlyCommitted = <A, E>(exit: Exit.Exit<A, E>, statement: string, database: string): Exit.Exit<A, E> =>

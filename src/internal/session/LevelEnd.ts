@@ -4,7 +4,7 @@
  */
 import type { DbError } from "../../DbError.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
-import { commitUnknown, outlived, transactionTimeout } from "./errors.js"
+import { commitUnknown, outlived, transactionTimeout } from "../error/engine.js"
 import { partly } from "./ImplicitCommit.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"

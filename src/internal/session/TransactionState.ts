@@ -1,12 +1,12 @@
 /**
  * How the transaction of a session stands: its levels, whether its BEGIN was sent, and why it cannot go on.
  */
-import type { ConnectionError } from "../../DbError.js"
-import { type DbError, type Outcome, QueryError } from "../../DbError.js"
+import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { type EngineContext, excerpt } from "../request/Request.js"
+import { aborted, lostInside, outlived, readOnlyWrite } from "../error/engine.js"
+import { excerpt } from "../error/message.js"
+import type { EngineContext } from "../request/Request.js"
 import type { SessionRequest } from "../request/SessionRequest.js"
-import { lostInside, outlived, readOnlyWrite } from "./errors.js"
 import { committed, transactionOf } from "./ImplicitCommit.js"
 import { transactionEndOf } from "./TransactionControl.js"
 import { TransactionLevel } from "./TransactionLevel.js"
@@ -241,25 +241,21 @@ export class TransactionState<S = unknown> {
       error: this.aborted(
         `a statement in the transaction ended it (${excerpt(culprit)})${
           isRolledBack ? "" : ", so that what was done before it may be applied"
-        }; nothing was run behind it. Leave COMMIT and ROLLBACK to whoever began the transaction`,
+        }; nothing was run behind it`,
         undefined,
-        isRolledBack ? "RolledBack" : "Unknown"
+        isRolledBack ? "RolledBack" : "Unknown",
+        "leave COMMIT and ROLLBACK to the code that began the transaction"
       )
     }
   }
 
-  aborted(what: string, statement: string | undefined, outcome: Outcome = "RolledBack"): QueryError {
-    const first = this.firstError
-    return new QueryError({
-      message: `database "${this.engine.name}": ${what}${
-        first === undefined ? "" : `; it failed first with: ${first.message}`
-      }`,
-      reason: "TransactionAborted",
-      outcome,
-      database: this.engine.name,
-      ...(statement === undefined ? {} : { statement }),
-      ...(first === undefined ? {} : { cause: first })
-    })
+  aborted(
+    what: string,
+    statement: string | undefined,
+    outcome: Outcome = "RolledBack",
+    advice?: string
+  ): QueryError {
+    return aborted(this.engine.name, what, { outcome, statement, advice, first: this.firstError })
   }
 
   /** The connection is gone, and the transaction with it. */

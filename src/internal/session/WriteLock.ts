@@ -3,7 +3,8 @@
  * without holding a connection, so that readers go on.
  */
 import type * as Clock from "effect/Clock"
-import { type DbError, TimeoutError } from "../../DbError.js"
+import type { DbError } from "../../DbError.js"
+import { lockTimeout } from "../error/engine.js"
 import type { DeadlineTimer } from "../pool/DeadlineTimer.js"
 import { type FifoNode, FifoQueue } from "../pool/FifoQueue.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
@@ -51,10 +52,12 @@ export class WriteLock {
     } else if (this.closedWith !== undefined) {
       writer.onLockRefused(this.closedWith)
     } else if (writer.isInside(this.owner)) {
-      writer.onLockRefused(this.refused(
-        writer,
-        "the write lock is held by the very transaction in which this write was started on another session, " +
-          "so it can never become free: write in the transaction that is open"
+      writer.onLockRefused(lockTimeout(
+        this.database,
+        "the write lock is held by the very transaction in which this write was started on another session, so it can " +
+          "never become free",
+        writer.lockLimit,
+        "write in the transaction that is open"
       ))
     } else {
       this.line.add(writer)
@@ -98,9 +101,10 @@ export class WriteLock {
       const following: Writer | undefined = this.line.after(writer)
       if (writer.lockDeadline <= now) {
         this.line.remove(writer)
-        writer.onLockRefused(this.refused(
-          writer,
-          `another transaction wrote for longer than ${writer.lockLimit} ms (${this.owner?.name ?? "none"})`
+        writer.onLockRefused(lockTimeout(
+          this.database,
+          `another transaction wrote for longer than ${writer.lockLimit} ms (${this.owner?.name ?? "none"})`,
+          writer.lockLimit
         ))
       } else if (writer.lockDeadline < next) {
         next = writer.lockDeadline
@@ -108,15 +112,5 @@ export class WriteLock {
       writer = following
     }
     return next
-  }
-
-  private refused(writer: Writer, what: string): TimeoutError {
-    return new TimeoutError({
-      message: `database "${this.database}": ${what}`,
-      phase: "Lock",
-      outcome: "NotSent",
-      database: this.database,
-      limitMillis: writer.lockLimit
-    })
   }
 }

@@ -8,16 +8,16 @@ import { identity } from "effect/Function"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
-import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
+import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { AcquireOptions, Engine } from "../Engine.js"
+import { aborted, lostInside, transactionTimeout, unsupportedOption } from "../error/engine.js"
 import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "../fiber/Caller.js"
 import { inLevel, levelOf, type Restore, withLevel } from "../fiber/FiberContext.js"
 import { matchCause } from "../fiber/matchCause.js"
 import { auditEnd } from "../observe/Audit.js"
 import { describeError, describeTransaction } from "../observe/tracing.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
-import { transactionTimeout, unsupportedOption } from "./errors.js"
 import { partlyCommitted } from "./ImplicitCommit.js"
 import { withRetry } from "./retry.js"
 import type { Session, SessionLevel } from "./Session.js"
@@ -302,12 +302,7 @@ export const endInnermost = (
       const level = session.innermost
       return level.kind === "session"
         ? Effect.fail(
-          new QueryError({
-            message: `database "${engine.name}": ${how} without a transaction: call begin first`,
-            reason: "TransactionAborted",
-            outcome: "NotSent",
-            database: engine.name
-          })
+          aborted(engine.name, `${how} without a transaction`, { outcome: "NotSent", advice: "call begin first" })
         )
         : leave(engine, restore, session, level, how, { deadline: deadlineOf(fiber) })
     })
@@ -338,14 +333,11 @@ const committed = (
           case "rolled back":
             engine.metrics.transaction("rolledBack")
             return Effect.fail(
-              new ConnectionError({
-                message: `database "${engine.name}": the connection was lost at COMMIT, and the server says that the ` +
-                  "transaction was rolled back",
-                reason: "Lost",
-                outcome: "RolledBack",
-                database: engine.name,
-                cause: error.cause
-              })
+              lostInside(
+                engine.name,
+                "the connection was lost at COMMIT, and the server says that the transaction was rolled back",
+                error.cause
+              )
             )
           case "unknown":
             engine.metrics.transaction("unknown")

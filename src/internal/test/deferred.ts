@@ -1,10 +1,11 @@
 /**
  * What COMMIT would check, asked for without one.
  */
-import { type DbError, QueryError } from "../../DbError.js"
+import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { classify } from "../driver/sqlite/codes.js"
 import { toError } from "../driver/sqlite/errors.js"
+import { withFields } from "../error/classes.js"
 import { ask } from "./decorate.js"
 
 /** Makes PostgreSQL check what it would check at COMMIT. */
@@ -53,9 +54,7 @@ export const orphans = (
 
 /** What a check of ours says, as COMMIT would say it. */
 export const asCommit = (error: DbError, statement: string): DbError =>
-  error._tag === "QueryError"
-    ? new QueryError({ ...error, message: error.message, outcome: "RolledBack", statement })
-    : error
+  error._tag === "QueryError" ? withFields(error, { outcome: "RolledBack", statement }) : error
 
 /** Reading leaves nothing to be checked. */
 export const mayWrite = (connection: Driver.Connection, text: string): boolean =>

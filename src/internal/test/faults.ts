@@ -3,22 +3,23 @@
  */
 import type * as DbConfig from "../../DbConfig.js"
 import {
-  ConnectionError,
+  type ConnectionError,
   connectionReasons,
   type DbError,
   type Outcome,
-  QueryError,
   type QueryReason,
   queryReasons,
-  TimeoutError
+  type TimeoutError
 } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { failure } from "../driver/Failure.js"
 import * as Mssql from "../driver/mssql/codes.js"
 import * as Mysql from "../driver/mysql/codes.js"
 import * as Pg from "../driver/pg/codes.js"
 import * as Sqlite from "../driver/sqlite/codes.js"
 import { toError } from "../driver/sqlite/errors.js"
-import { excerpt } from "../request/Request.js"
+import { withFields } from "../error/classes.js"
+import { statementTimeout } from "../error/engine.js"
 
 /**
  * What can go wrong when a connection is opened. `Timeout`: the server does not answer until `connectTimeout` is over.
@@ -99,7 +100,8 @@ const whereOf = (config: DbConfig.DbConfig): string =>
   config.hosts.map(({ host, port }) => host.startsWith("/") ? host : `${host}:${port}`).join(", ")
 
 const connectTimeout = (target: Driver.Target, config: DbConfig.DbConfig) =>
-  Pg.timeoutError({
+  failure({
+    _tag: "TimeoutError",
     phase: "Connect",
     what: `${config.hosts.length === 0 ? target.uri : whereOf(config)}: the connection was not open in time`,
     outcome: "NotSent",
@@ -160,7 +162,8 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
     },
     lost: ({ commit, outcome, statement }) =>
       commit
-        ? Pg.queryError({
+        ? failure({
+          _tag: "QueryError",
           reason: "CommitUnknown",
           what: "the connection broke before the answer to COMMIT came: read ECONNRESET",
           outcome: "Unknown",
@@ -175,7 +178,8 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
       return Pg.classify(Object.assign(pgError(code, message, routine), said), at(circumstances))
     },
     cancelled: (statement, outcome) =>
-      Pg.queryError({
+      failure({
+        _tag: "QueryError",
         reason: "Unknown",
         what: "canceling statement due to user request",
         outcome,
@@ -191,9 +195,10 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
 const generic = (target: Driver.Target, config: DbConfig.DbConfig) => {
   const database = config.name
   const query = (reason: QueryReason, circumstances: Pick<Circumstances, "outcome" | "statement">) =>
-    new QueryError({
-      message: `database "${database}": ${queryReasons[reason].meaning}. ${queryReasons[reason].advice}`,
+    failure({
+      _tag: "QueryError",
       reason,
+      what: queryReasons[reason].meaning,
       outcome: circumstances.outcome,
       database,
       statement: circumstances.statement
@@ -201,9 +206,10 @@ const generic = (target: Driver.Target, config: DbConfig.DbConfig) => {
   const connect = (fault: ConnectFault) =>
     fault === "Timeout"
       ? connectTimeout(target, config)
-      : new ConnectionError({
-        message: `database "${database}": ${connectionReasons[fault].meaning}. ${connectionReasons[fault].advice}`,
+      : failure({
+        _tag: "ConnectionError",
         reason: fault,
+        what: connectionReasons[fault].meaning,
         outcome: "NotSent",
         database
       })
@@ -239,7 +245,7 @@ const sqlite = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
 
 /** What the tables of MySQL and SQL Server both make of a link, of its end, and of one too many, by the error for that. */
 const remote = (
-  { classifyLink, queryError }: Pick<typeof Mysql, "classifyLink" | "queryError">,
+  classifyLink: typeof Mysql.classifyLink,
   tooMany: Error,
   target: Driver.Target,
   config: DbConfig.DbConfig
@@ -259,7 +265,9 @@ const remote = (
         : connect(fault),
     lost: ({ commit, outcome, statement }) =>
       commit
-        ? queryError("CommitUnknown", {
+        ? failure({
+          _tag: "QueryError",
+          reason: "CommitUnknown",
           database,
           what: `${broken} during COMMIT`,
           outcome: "Unknown",
@@ -293,7 +301,7 @@ const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
   const answer = (error: keyof typeof mysqlAnswers, at: Omit<Mysql.Circumstances, "database">) =>
     Mysql.classify(mysqlError(mysqlAnswers[error]), { ...at, database: config.name })
   return {
-    ...remote(Mysql, mysqlError(mysqlAnswers.TooMany), target, config),
+    ...remote(Mysql.classifyLink, mysqlError(mysqlAnswers.TooMany), target, config),
     answered: (fault, { commit, outcome, request, statement }) =>
       answer(fault, { statement, commit, outcome, ...limits(config, request) }),
     cancelled: (statement, outcome) =>
@@ -311,7 +319,7 @@ const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
   const { query } = generic(target, config)
   const tooMany = raw("The maximum number of connections has been reached", { number: 10928 })
   return {
-    ...remote(Mssql, tooMany, target, config),
+    ...remote(Mssql.classifyLink, tooMany, target, config),
     answered: (fault, { commit, outcome, request, statement }) => {
       const [number, message] = mssqlAnswers[fault]
       const { lockTimeout } = limits(config, request)
@@ -352,15 +360,8 @@ export const errorsOf = (target: Driver.Target, config: DbConfig.DbConfig): Erro
       }
       // The engine stops a statement at its limit, whatever the database, a little before the server would.
       const { outcome, request, statement } = at
-      const { statementTimeout } = limits(config, request)
-      return new TimeoutError({
-        message: `database "${config.name}": a statement ran longer than its limit of ${statementTimeout} ms and was ` +
-          `stopped: ${excerpt(statement)}`,
-        phase: "Statement",
-        outcome,
-        database: config.name,
-        limitMillis: statementTimeout,
-        statement,
+      const { statementTimeout: statementTimeoutMillis } = limits(config, request)
+      return withFields(statementTimeout(config.name, statement, statementTimeoutMillis, outcome), {
         cause: own.cancelled(statement, outcome).cause
       })
     }

@@ -11,8 +11,16 @@ import * as Layer from "effect/Layer"
 import * as Utils from "effect/Utils"
 import type { Db } from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
-import { ConnectionError, type DbError, isDbError, QueryError, type QueryReason, queryReasons } from "../../DbError.js"
+import {
+  type ConnectionError,
+  type DbError,
+  isDbError,
+  type QueryError,
+  type QueryReason,
+  queryReasons
+} from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { failure } from "../driver/Failure.js"
 import { compiler as compilerPg } from "../driver/pg/compiler.js"
 import { Delegate, FailTransaction, isControl } from "./decorate.js"
 import { pool, type Provides, type Target, targetOf } from "./prepare.js"
@@ -269,12 +277,12 @@ class MockConnection implements Driver.Connection {
     if (this.transaction === "failed") {
       return this.queryError(request.text, {
         reason: "TransactionAborted",
-        message: "the transaction has failed before this statement"
+        what: "the transaction has failed before this statement"
       })
     }
     const answer = this.script.take(request)
     if (typeof answer === "string") {
-      return this.queryError(request.text, { reason: "Unknown", message: answer, outcome: "NotSent" })
+      return this.queryError(request.text, { reason: "Unknown", what: answer, outcome: "NotSent" })
     }
     const { error } = answer
     if (error === undefined) {
@@ -286,7 +294,7 @@ class MockConnection implements Driver.Connection {
       return error
     }
     this.failed()
-    return this.queryError(request.text, { ...error, message: queryReasons[error.reason].meaning })
+    return this.queryError(request.text, { ...error, what: queryReasons[error.reason].meaning })
   }
 
   /** A server refuses what follows a failed statement; SQLite does not. */
@@ -306,7 +314,7 @@ class MockConnection implements Driver.Connection {
     ) {
       this.transaction = "idle"
       if (wasFailed && (first === "commit" || first === "end")) {
-        return this.queryError(text, { reason: "TransactionAborted", message: "COMMIT was answered with ROLLBACK" })
+        return this.queryError(text, { reason: "TransactionAborted", what: "COMMIT was answered with ROLLBACK" })
       }
     } else if (first === "rollback") {
       this.transaction = "open"
@@ -316,21 +324,23 @@ class MockConnection implements Driver.Connection {
 
   private queryError(
     statement: string,
-    fields: Pick<QueryError, "reason" | "message"> & Partial<Pick<QueryError, "outcome">>
+    fields: Pick<QueryError, "reason" | "what"> & Partial<Pick<QueryError, "outcome">>
   ): QueryError {
-    return new QueryError({
+    return failure({
+      _tag: "QueryError",
       outcome: "RolledBack",
       ...fields,
-      message: `database "${this.database}" (a mock): ${fields.message}`,
+      what: `${fields.what} (a mock)`,
       database: this.database,
       statement
     })
   }
 
   private lostError(): ConnectionError {
-    return new ConnectionError({
-      message: `database "${this.database}" (a mock): the connection is gone`,
+    return failure({
+      _tag: "ConnectionError",
       reason: "Lost",
+      what: "the connection is gone (a mock)",
       outcome: "NotSent",
       database: this.database
     })

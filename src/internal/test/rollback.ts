@@ -11,8 +11,10 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Db from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
-import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
+import type { ConnectionError, DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { failure } from "../driver/Failure.js"
+import { withFields } from "../error/classes.js"
 import { reserveSession } from "../session/transaction.js"
 import { askEffect, decorate, wrapConnections } from "./decorate.js"
 import { checkDeferred, checkNow, orphans } from "./deferred.js"
@@ -135,15 +137,16 @@ const sandbox = (
   })
 
 const second = (database: string, why: string): ConnectionError =>
-  new ConnectionError({
-    message:
-      `database "${database}": a second connection was asked for inside a sandbox (DbTest.rollback), which has one, ` +
-      `${why}. Sessions and transactions take turns in a sandbox; one that cannot go on without another must use the ` +
+  failure({
+    _tag: "ConnectionError",
+    reason: "Unsupported",
+    database,
+    what: `a second connection was asked for inside a sandbox (DbTest.rollback), which has one, ${why}`,
+    advice:
+      "let sessions and transactions take turns in a sandbox; one that cannot go on without another must use the " +
       "session that is open already (put Db.session or Db.transaction around both), or be tested on a database of its " +
       "own (DbTest.postgres, or DbTest.sqlite with file: true)",
-    reason: "Unsupported",
-    outcome: "NotSent",
-    database
+    outcome: "NotSent"
   })
 
 const isOpen = (connection: Driver.Connection): boolean => connection.transaction !== "idle"
@@ -187,10 +190,7 @@ const end = (
 
 const atTheEnd = (violation: DbError): DbError =>
   violation._tag === "QueryError"
-    ? new QueryError({
-      ...violation,
-      message: `at the end of the sandbox, where COMMIT would be: ${violation.message}`
-    })
+    ? withFields(violation, { what: `at the end of the sandbox, where COMMIT would be: ${violation.what}` })
     : violation
 
 /**

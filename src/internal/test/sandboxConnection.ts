@@ -1,8 +1,9 @@
 /**
  * A connection inside a transaction that is never committed: what its user takes for transactions are savepoints.
  */
-import { ConnectionError, type DbError, QueryError } from "../../DbError.js"
+import type { ConnectionError, DbError, QueryError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { failure } from "../driver/Failure.js"
 import { ask, Delegate } from "./decorate.js"
 import { asCommit, checkDeferred, checkNow, mayWrite } from "./deferred.js"
 
@@ -374,11 +375,12 @@ export class SandboxConnection extends Delegate {
     if (!this.isReadOnly || driver.target.system !== "sqlite" || !this.inner.writes(text)) {
       return undefined
     }
-    return new QueryError({
-      message: `database "${database}": a write in a read-only transaction was refused`,
+    return failure({
+      _tag: "QueryError",
       reason: "ReadOnly",
-      outcome: "NotSent",
       database,
+      what: "a write in a read-only transaction was refused",
+      outcome: "NotSent",
       statement: text
     })
   }
@@ -450,33 +452,35 @@ export class SandboxConnection extends Delegate {
   // ---------------------------------------------------------------------------
 
   private commitWasRollback(): QueryError {
-    return new QueryError({
-      message: `database "${this.ground.database}": COMMIT was answered with ROLLBACK, because a statement of the ` +
-        "transaction had failed",
+    return failure({
+      _tag: "QueryError",
       reason: "TransactionAborted",
-      outcome: "RolledBack",
-      database: this.ground.database
+      database: this.ground.database,
+      what: "COMMIT was answered with ROLLBACK, because a statement of the transaction had failed",
+      outcome: "RolledBack"
     })
   }
 
   private goneError(outcome: "NotSent" | "Unknown"): ConnectionError {
-    return this.loss = new ConnectionError({
-      message: `database "${this.ground.database}": the connection was dropped`,
+    return this.loss = failure({
+      _tag: "ConnectionError",
       reason: "Lost",
+      what: "the connection was dropped",
       outcome: outcome === "Unknown" && this.isInside ? "RolledBack" : outcome,
       database: this.ground.database
     })
   }
 
   private endedError(): QueryError {
-    return new QueryError({
-      message:
-        `database "${this.ground.database}": the sandbox's own transaction has ended, so nothing would be undone: ` +
-        "a statement of the code under test ended it (a COMMIT in a text of several statements, or DDL that commits " +
-        "by itself). Test this on a database of its own, such as DbTest.postgres() or DbTest.sqlite()",
+    return failure({
+      _tag: "QueryError",
       reason: "TransactionAborted",
-      outcome: "NotSent",
-      database: this.ground.database
+      database: this.ground.database,
+      what:
+        "the sandbox's own transaction has ended, so nothing would be undone: a statement of the code under test ended " +
+        "it (a COMMIT in a text of several statements, or DDL that commits by itself)",
+      advice: "test this on a database of its own, such as DbTest.postgres() or DbTest.sqlite()",
+      outcome: "NotSent"
     })
   }
 }

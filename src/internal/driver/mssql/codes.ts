@@ -5,8 +5,7 @@
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../../DbError.js"
-import * as Failure from "../Failure.js"
-import { connectionError, type Parts, timeoutError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import { socketCodes } from "../socketCodes.js"
 import { isCheck, namesIn } from "./names.js"
 
@@ -276,20 +275,6 @@ const lookup = (code: string | number | undefined): Code =>
     : table[code] ?? (typeof code === "string" && tlsCode.test(code) ? { link: "Tls" } : unlisted)
 
 /**
- * A statement that failed, with the names that the server's message holds.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const queryError = (reason: QueryReason, parts: Parts & { readonly detail?: string | undefined }): QueryError =>
-  Failure.queryError(
-    reason,
-    typeof parts.code === "number" && parts.cause !== undefined
-      ? { ...parts, ...namesIn(parts.code, firstOf(parts.cause).message) }
-      : parts
-  )
-
-/**
  * Where an error came up, and what was in force.
  *
  * @since 0.1.0
@@ -322,23 +307,36 @@ export const classify = (raw: unknown, at: Circumstances): DbError => {
     statement: at.statement,
     outcome: at.outcome ?? known.outcome ?? "RolledBack"
   }
+  // With the names that the server's message holds.
+  const refused = (reason: QueryReason, what: string, detail?: string): QueryError =>
+    failure({
+      _tag: "QueryError",
+      reason,
+      ...parts,
+      ...(typeof code === "number" ? namesIn(code, error.message) : {}),
+      what,
+      detail
+    })
   if (known.timeout === "Lock") {
     return at.lockTimeout === 0
-      ? queryError("LockConflict", { ...parts, what: "the lock is held by another transaction" })
-      : timeoutError("Lock", at.lockTimeout, { ...parts, what: error.message })
+      ? refused("LockConflict", "the lock is held by another transaction")
+      : failure({ _tag: "TimeoutError", phase: "Lock", limitMillis: at.lockTimeout, ...parts, what: error.message })
   }
   if (known.link !== undefined && known.statement === undefined) {
     return at.commit
-      ? queryError("CommitUnknown", { ...parts, what: "COMMIT failed", outcome: "Unknown" })
-      : connectionError(known.link, { ...parts, what: error.message, outcome: at.outcome ?? "Unknown" })
+      ? failure({ _tag: "QueryError", reason: "CommitUnknown", ...parts, what: "COMMIT failed", outcome: "Unknown" })
+      : failure({
+        _tag: "ConnectionError",
+        reason: known.link,
+        ...parts,
+        what: error.message,
+        outcome: at.outcome ?? "Unknown"
+      })
   }
   const reason = code === 547 && isCheck(error.message) ? "CheckViolation" : known.statement ?? "Unknown"
   const isRaised = typeof code === "number" && code >= firstRaised
   const what = known.quotes === true && !isRaised ? queryReasons[reason].meaning : error.message
-  return queryError(
-    reason,
-    known.quotes === true || isRaised ? { ...parts, what, detail: error.message } : { ...parts, what }
-  )
+  return refused(reason, what, known.quotes === true || isRaised ? error.message : undefined)
 }
 
 /**
@@ -356,7 +354,9 @@ export const classifyLink = (raw: unknown, at: {
   const error = firstOf(raw)
   const code = codeOf(error)
   const reason = lookup(code).link ?? at.otherwise
-  return connectionError(reason, {
+  return failure({
+    _tag: "ConnectionError",
+    reason,
     database: at.database,
     what: `${at.where}: ${error.message === "" ? connectionReasons[reason].meaning : error.message}`,
     outcome: at.outcome,

@@ -8,7 +8,7 @@ import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.
 import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
-import { connectionError, keptLimit } from "../Failure.js"
+import { failure, keptLimit } from "../Failure.js"
 import { classify, firstOf } from "./codes.js"
 import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
@@ -240,7 +240,9 @@ export class MssqlConnection implements Connection {
   ): Job | undefined {
     if (this.lost) {
       end(
-        connectionError("Lost", {
+        failure({
+          _tag: "ConnectionError",
+          reason: "Lost",
           database: this.#config.name,
           what: `the connection to ${this.#place.where} is gone`,
           outcome: "NotSent"

@@ -14,7 +14,7 @@ import type { ConnectionConfiguration } from "tedious/lib/connection.js"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError } from "../../../DbError.js"
 import type { TimeoutError } from "../../../DbError.js"
-import { connectionError, timeoutError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import { contextOf, given } from "../Tls.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
@@ -69,7 +69,9 @@ const authentication = (config: DbConfig, { password, username }: Credentials) =
 
 const credentials = (config: DbConfig): Effect.Effect<Credentials, ConnectionError> => {
   const fail = (what: string) => (cause: Cause.Cause<unknown>) =>
-    connectionError("Authentication", {
+    failure({
+      _tag: "ConnectionError",
+      reason: "Authentication",
       database: config.name,
       what: `the ${what} could not be had`,
       outcome: "NotSent",
@@ -193,14 +195,22 @@ export const openLink = (
         raw = new Tedious.Connection(configuration(config, host, login, connector))
       } catch (cause) {
         // What tedious finds wrong with a configuration names its option, never its value.
-        return resume(Effect.fail(connectionError("Unsupported", {
+        return resume(Effect.fail(failure({
+          _tag: "ConnectionError",
+          reason: "Unsupported",
           database: config.name,
           what: cause instanceof Error ? cause.message : String(cause),
           outcome: "NotSent"
         })))
       }
       const tls = (what: string): ConnectionError =>
-        connectionError("Tls", { database: config.name, what: `${where}: ${what}`, outcome: "NotSent" })
+        failure({
+          _tag: "ConnectionError",
+          reason: "Tls",
+          database: config.name,
+          what: `${where}: ${what}`,
+          outcome: "NotSent"
+        })
       const drop = (): void => {
         dropped = true
         raw.close()
@@ -235,14 +245,14 @@ export const openLink = (
           return resume(Effect.succeed({ raw, socket: socket! }))
         }
         drop()
-        resume(Effect.fail(verdict ?? failure(config, where, error, told)))
+        resume(Effect.fail(verdict ?? notOpened(config, where, error, told)))
       })
       // An error after the one that ended the attempt has nobody to go to.
       raw.on("error", () => {})
       return Effect.sync(drop)
     }))
 
-const failure = (
+const notOpened = (
   config: DbConfig,
   where: string,
   error: Error,
@@ -250,7 +260,10 @@ const failure = (
 ): ConnectionError | TimeoutError => {
   const { code } = error as { readonly code?: unknown }
   if (code === "ETIMEOUT") {
-    return timeoutError("Connect", config.pool.connectTimeout, {
+    return failure({
+      _tag: "TimeoutError",
+      phase: "Connect",
+      limitMillis: config.pool.connectTimeout,
       database: config.name,
       what: `${where} did not answer in time`,
       outcome: "NotSent",

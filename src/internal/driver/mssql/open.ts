@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
-import { connectionError, timeoutError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { MssqlConnection } from "./connection.js"
 import { openLink, whereIs } from "./link.js"
@@ -19,9 +19,11 @@ const isWanted = (wanted: DbConfig["targetSessionAttrs"], connection: MssqlConne
 
 /** A setting that the server does not take makes a connection that cannot be opened. */
 const asConnectionError = (error: DbError, config: DbConfig, where: string): ConnectionError | TimeoutError =>
-  error._tag !== "QueryError" ? error : connectionError("Unsupported", {
+  error._tag !== "QueryError" ? error : failure({
+    _tag: "ConnectionError",
+    reason: "Unsupported",
     database: config.name,
-    what: `${where} refused the settings of the connection: ${error.detail ?? error.message}`,
+    what: `${where} refused the settings of the connection: ${error.detail ?? error.what}`,
     outcome: "NotSent",
     code: error.code,
     cause: error.cause
@@ -59,23 +61,24 @@ export const makeOpen = (
   const all = config.hosts.map(whereIs).join(", ")
 
   const unwanted = (host: Host): ConnectionError =>
-    connectionError(
-      config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
+    failure({
+      _tag: "ConnectionError",
+      reason: config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
         ? "ReadOnlyServer"
         : "Unsupported",
-      {
-        database: config.name,
-        what: `${whereIs(host)} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
-        outcome: "NotSent"
-      }
-    )
+      database: config.name,
+      what: `${whereIs(host)} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
+      outcome: "NotSent"
+    })
 
   /** One silent host must not use up the time of the others. */
   const share = <A, E>(effect: Effect.Effect<A, E>, host: Host): Effect.Effect<A, E | ConnectionError> =>
     config.hosts.length < 2 || limit === 0 ? effect : Effect.timeoutFail(effect, {
       duration: limit / config.hosts.length,
       onTimeout: () =>
-        connectionError("Unreachable", {
+        failure({
+          _tag: "ConnectionError",
+          reason: "Unreachable",
           database: config.name,
           what: `${whereIs(host)}: no answer`,
           outcome: "NotSent"
@@ -104,9 +107,11 @@ export const makeOpen = (
     if (second !== undefined) return second
     const last = failures[failures.length - 1]!
     if (failures.length === 1 || last._tag === "TimeoutError") return yield* last
-    return yield* connectionError(last.reason, {
+    return yield* failure({
+      _tag: "ConnectionError",
+      reason: last.reason,
       database: config.name,
-      what: failures.map((failure) => failure.message).join(" "),
+      what: failures.map(({ what }) => what).join("; "),
       outcome: "NotSent",
       code: last.code,
       cause: last.cause
@@ -116,7 +121,10 @@ export const makeOpen = (
   return limit === 0 ? tryAll : Effect.timeoutFail(tryAll, {
     duration: limit,
     onTimeout: () =>
-      timeoutError("Connect", limit, {
+      failure({
+        _tag: "TimeoutError",
+        phase: "Connect",
+        limitMillis: limit,
         database: config.name,
         what: `${all}: the connection was not open in time`,
         outcome: "NotSent"

@@ -5,8 +5,8 @@
  */
 import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
-import { timeoutError } from "../Failure.js"
-import { classifyLink, queryError } from "./codes.js"
+import { failure } from "../Failure.js"
+import { classifyLink } from "./codes.js"
 import type { Job } from "./job.js"
 import { mostParameters } from "./values.js"
 
@@ -32,7 +32,9 @@ const isUndone = (job: Job): boolean => job.inTransaction && job.traits.transact
  * @category verdicts
  */
 export const readOnly = ({ config }: Place, text: string): DbError =>
-  queryError("ReadOnly", {
+  failure({
+    _tag: "QueryError",
+    reason: "ReadOnly",
     database: config.name,
     statement: text,
     what: config.access === "read-only"
@@ -48,7 +50,9 @@ export const readOnly = ({ config }: Place, text: string): DbError =>
  * @category verdicts
  */
 export const parameter = ({ config }: Place, job: Job, what: string, advice?: string): DbError =>
-  queryError("Parameter", {
+  failure({
+    _tag: "QueryError",
+    reason: "Parameter",
     database: config.name,
     statement: job.text,
     what,
@@ -104,7 +108,9 @@ export const linkBroke = ({ config, where }: Place, error: Error, outcome: Outco
  */
 export const lost = (place: Place, job: Job, error: Error): DbError => {
   if (job.sent && job.traits.commit) {
-    return queryError("CommitUnknown", {
+    return failure({
+      _tag: "QueryError",
+      reason: "CommitUnknown",
       database: place.config.name,
       what: `the connection to ${place.where} broke during COMMIT`,
       outcome: "Unknown",
@@ -131,8 +137,16 @@ export const stopped = ({ config }: Place, job: Job): DbError => {
     : "Unknown"
   const parts = { database: config.name, statement: job.text, outcome } as const
   return job.timedOut
-    ? timeoutError("Statement", job.limit, { ...parts, what: "the statement ran into its limit and was stopped" })
-    : queryError("Unknown", {
+    ? failure({
+      _tag: "TimeoutError",
+      phase: "Statement",
+      limitMillis: job.limit,
+      ...parts,
+      what: "the statement ran into its limit and was stopped"
+    })
+    : failure({
+      _tag: "QueryError",
+      reason: "Unknown",
       ...parts,
       what: "the statement was stopped",
       advice: "run it again if it is still wanted"

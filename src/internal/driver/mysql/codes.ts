@@ -5,8 +5,7 @@
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../../DbError.js"
-import * as Failure from "../Failure.js"
-import { connectionError, type Parts, timeoutError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import { socketCodes } from "../socketCodes.js"
 import { namesIn } from "./names.js"
 
@@ -254,20 +253,6 @@ const codeOf = (error: RawError): string | number | undefined =>
 export const lookup = (error: RawError): Code => table[codeOf(error) ?? ""] ?? unlisted
 
 /**
- * A statement that failed, with the names that the server's message holds.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const queryError = (reason: QueryReason, parts: Parts & { readonly detail?: string | undefined }): QueryError =>
-  Failure.queryError(
-    reason,
-    typeof parts.code === "number" && parts.cause instanceof Error
-      ? { ...parts, ...namesIn(parts.code, parts.cause.message, parts.statement) }
-      : parts
-  )
-
-/**
  * Where an error came up, and what was in force.
  *
  * @since 0.1.0
@@ -303,32 +288,43 @@ export const classify = (cause: RawError, at: Circumstances): DbError => {
     statement: at.statement,
     outcome: at.outcome ?? known.outcome ?? "RolledBack"
   }
+  const what = noted(cause.message)
+  // With the names that the server's message holds.
+  const refused = (reason: QueryReason, what: string, detail?: string): QueryError =>
+    failure({
+      _tag: "QueryError",
+      reason,
+      ...parts,
+      ...(typeof code === "number" ? namesIn(code, cause.message, at.statement) : {}),
+      what,
+      detail
+    })
   // 1290 names the option that forbids the statement, and nothing else tells a read-only server from the others.
   const readOnlyServer = code === 1836 || (code === 1290 && /read.only/.test(cause.message))
   if (readOnlyServer) {
-    return connectionError("ReadOnlyServer", { ...parts, what: noted(cause.message), outcome: "NotSent" })
+    return failure({ _tag: "ConnectionError", reason: "ReadOnlyServer", ...parts, what, outcome: "NotSent" })
   }
   if (at.commit && (known.link !== undefined || known === unlisted) && known.statement === undefined) {
-    return queryError("CommitUnknown", { ...parts, what: "COMMIT failed", outcome: "Unknown" })
+    return failure({ _tag: "QueryError", reason: "CommitUnknown", ...parts, what: "COMMIT failed", outcome: "Unknown" })
   }
   if (known.timeout === "Statement") {
-    return timeoutError("Statement", at.statementTimeout, { ...parts, what: noted(cause.message) })
+    return failure({ _tag: "TimeoutError", phase: "Statement", limitMillis: at.statementTimeout, ...parts, what })
   }
   if (known.timeout === "Lock") {
     return at.statement !== undefined && /\bnowait\b/i.test(at.statement)
-      ? queryError("LockConflict", { ...parts, what: noted("the lock is held by another transaction") })
-      : timeoutError("Lock", at.lockTimeout, { ...parts, what: noted(cause.message) })
+      ? refused("LockConflict", noted("the lock is held by another transaction"))
+      : failure({ _tag: "TimeoutError", phase: "Lock", limitMillis: at.lockTimeout, ...parts, what })
   }
   if (known.link !== undefined && known.statement === undefined) {
-    return connectionError(known.link, { ...parts, what: noted(cause.message) })
+    return failure({ _tag: "ConnectionError", reason: known.link, ...parts, what })
   }
   const reason = known.statement ?? "Unknown"
   if (isRaised(cause, known)) {
-    return queryError(reason, { ...parts, what: noted(cause.message), detail: cause.message })
+    return refused(reason, what, cause.message)
   }
   return known.quotes === true
-    ? queryError(reason, { ...parts, what: noted(queryReasons[reason].meaning), detail: cause.message })
-    : queryError(reason, { ...parts, what: noted(cause.message) })
+    ? refused(reason, noted(queryReasons[reason].meaning), cause.message)
+    : refused(reason, what)
 }
 
 /**
@@ -348,7 +344,9 @@ export const classifyLink = (raw: unknown, at: {
   const known = lookup(error)
   const reason = known.link ?? at.otherwise
   const said = known.quotes === true && code !== undefined ? connectionReasons[reason].meaning : error.message
-  return connectionError(reason, {
+  return failure({
+    _tag: "ConnectionError",
+    reason,
     database: at.database,
     what: `${at.where}: ${said === "" ? connectionReasons[reason].meaning : said}`,
     outcome: at.outcome,

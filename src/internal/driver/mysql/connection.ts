@@ -9,10 +9,10 @@ import * as Exit from "effect/Exit"
 import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
-import { connectionError, keptLimit, timeoutError } from "../Failure.js"
+import { failure, keptLimit } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
 import { stop } from "./cancel.js"
-import { classify, classifyLink, lookup, queryError, type RawError } from "./codes.js"
+import { classify, classifyLink, lookup, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
 import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
@@ -189,7 +189,9 @@ export class MysqlConnection implements Connection {
       if (Exit.isSuccess(exit)) return settled(undefined)
       const error = Cause.failureOption(exit.cause)
       settled(
-        error._tag === "Some" ? error.value : connectionError("Unknown", {
+        error._tag === "Some" ? error.value : failure({
+          _tag: "ConnectionError",
+          reason: "Unknown",
           database: this.#endpoint.config.name,
           what: `a statement on ${this.#endpoint.where} could not be stopped`,
           outcome: "Unknown",
@@ -226,7 +228,9 @@ export class MysqlConnection implements Connection {
     if (this.lost) {
       end(
         this.#lostBy === undefined
-          ? connectionError("Lost", {
+          ? failure({
+            _tag: "ConnectionError",
+            reason: "Lost",
             database: this.#endpoint.config.name,
             what: `the connection to ${this.#endpoint.where} is gone`,
             outcome: "NotSent"
@@ -254,7 +258,9 @@ export class MysqlConnection implements Connection {
     if (!this.#charset.startsWith("utf8") && !traits.control && !/^\s*set\b/i.test(request.text)) {
       return this.#finish(
         job,
-        queryError("DataError", {
+        failure({
+          _tag: "QueryError",
+          reason: "DataError",
           database: this.#endpoint.config.name,
           statement: request.text,
           what: `the character set was set to ${this.#charset}, which cannot hold every text`,
@@ -274,7 +280,9 @@ export class MysqlConnection implements Connection {
     if (exceeds(request.text, params, limit)) {
       return this.#finish(
         job,
-        queryError("DataError", {
+        failure({
+          _tag: "QueryError",
+          reason: "DataError",
           database: this.#endpoint.config.name,
           statement: request.text,
           what: `the statement with its parameters is larger than the server takes (${limit} bytes)`,
@@ -305,7 +313,9 @@ export class MysqlConnection implements Connection {
   }
 
   #parameterError(job: Job, what: string, advice: string): DbError {
-    return queryError("Parameter", {
+    return failure({
+      _tag: "QueryError",
+      reason: "Parameter",
       database: this.#endpoint.config.name,
       statement: job.part?.text ?? job.text,
       what,
@@ -339,7 +349,9 @@ export class MysqlConnection implements Connection {
 
   /** A statement that has run, with an answer that is not read otherwise than it is. */
   #unreadable(job: Job, cause: unknown): DbError {
-    return queryError("DataError", {
+    return failure({
+      _tag: "QueryError",
+      reason: "DataError",
       database: this.#endpoint.config.name,
       statement: job.part?.text ?? job.text,
       what: cause instanceof Inexact
@@ -502,7 +514,9 @@ export class MysqlConnection implements Connection {
         // Chosen by USE, where the configuration has none: MySQL cannot go back to that.
         return this.#finish(
           job,
-          connectionError("Unsupported", {
+          failure({
+            _tag: "ConnectionError",
+            reason: "Unsupported",
             database: config.name,
             what: "a connection without a database cannot leave the one it was given by USE",
             outcome: "NotSent"
@@ -528,7 +542,10 @@ export class MysqlConnection implements Connection {
     const place = { database: this.#endpoint.config.name, statement: job.part?.text ?? job.text }
     const ranMillis = performance.now() - job.sentAt
     const verdict = job.timedOut && error.errno === 1317
-      ? timeoutError("Statement", job.limit, {
+      ? failure({
+        _tag: "TimeoutError",
+        phase: "Statement",
+        limitMillis: job.limit,
         ...place,
         what: error.message,
         outcome: job.applied ? "Unknown" : "RolledBack",
@@ -586,7 +603,9 @@ export class MysqlConnection implements Connection {
     const { inTransaction, traits } = job
     const ran = job.phase === "run" || job.applied
     if (ran && traits.commit) {
-      return queryError("CommitUnknown", {
+      return failure({
+        _tag: "QueryError",
+        reason: "CommitUnknown",
         database: this.#endpoint.config.name,
         what: `the connection to ${this.#endpoint.where} broke during COMMIT`,
         outcome: "Unknown",
@@ -599,7 +618,9 @@ export class MysqlConnection implements Connection {
   }
 
   #stopped(job: Job): DbError {
-    return queryError("Unknown", {
+    return failure({
+      _tag: "QueryError",
+      reason: "Unknown",
       database: this.#endpoint.config.name,
       statement: job.text,
       what: "the statement was stopped",

@@ -11,7 +11,7 @@ import * as net from "node:net"
 import * as tls from "node:tls"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
-import { connectionError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import { contextOf, given } from "../Tls.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink, type RawError } from "./codes.js"
@@ -83,7 +83,9 @@ export interface Credentials {
 /** User name and password, where they are effects: run now. */
 export const credentials = (config: DbConfig): Effect.Effect<Credentials, ConnectionError> => {
   const unavailable = (what: string) => (cause: unknown) =>
-    connectionError("Authentication", {
+    failure({
+      _tag: "ConnectionError",
+      reason: "Authentication",
       database: config.name,
       what: `the effect that gives the ${what} failed`,
       outcome: "NotSent",

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
-import { connectionError, timeoutError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { MysqlConnection } from "./connection.js"
 import { type Endpoint, openLink, tlsOptions, whereIs } from "./link.js"
@@ -20,9 +20,11 @@ const isWanted = (wanted: DbConfig["targetSessionAttrs"], facts: Facts): boolean
 
 /** A setting that the server does not take makes a connection that cannot be opened. */
 const asConnectionError = (error: DbError, config: DbConfig, where: string): ConnectionError | TimeoutError =>
-  error._tag !== "QueryError" ? error : connectionError("Unsupported", {
+  error._tag !== "QueryError" ? error : failure({
+    _tag: "ConnectionError",
+    reason: "Unsupported",
     database: config.name,
-    what: `${where} refused the settings of the connection: ${error.detail ?? error.message}`,
+    what: `${where} refused the settings of the connection: ${error.detail ?? error.what}`,
     outcome: "NotSent",
     code: error.code,
     cause: error.cause
@@ -61,7 +63,15 @@ export const makeOpen = (
   const bound = (what: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | TimeoutError> =>
     limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
       duration: limit,
-      onTimeout: () => timeoutError("Connect", limit, { database: config.name, what, outcome: "NotSent" })
+      onTimeout: () =>
+        failure({
+          _tag: "TimeoutError",
+          phase: "Connect",
+          limitMillis: limit,
+          database: config.name,
+          what,
+          outcome: "NotSent"
+        })
     })
 
   const endpointOf = (host: Host): { readonly endpoint: Endpoint; readonly link: Endpoint["link"] } => {
@@ -73,23 +83,28 @@ export const makeOpen = (
   const endpoints = config.hosts.map(endpointOf)
 
   const unwanted = (where: string): ConnectionError =>
-    connectionError(
-      config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
+    failure({
+      _tag: "ConnectionError",
+      reason: config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
         ? "ReadOnlyServer"
         : "Unsupported",
-      {
-        database: config.name,
-        what: `${where} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
-        outcome: "NotSent"
-      }
-    )
+      database: config.name,
+      what: `${where} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
+      outcome: "NotSent"
+    })
 
   /** One silent host must not use up the time of the others. */
   const share = <A, E>(effect: Effect.Effect<A, E>, where: string): Effect.Effect<A, E | ConnectionError> =>
     config.hosts.length < 2 || limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
       duration: limit / config.hosts.length,
       onTimeout: () =>
-        connectionError("Unreachable", { database: config.name, what: `${where}: no answer`, outcome: "NotSent" })
+        failure({
+          _tag: "ConnectionError",
+          reason: "Unreachable",
+          database: config.name,
+          what: `${where}: no answer`,
+          outcome: "NotSent"
+        })
     })
 
   const tryAll = Effect.gen(function*() {
@@ -115,9 +130,11 @@ export const makeOpen = (
     if (second !== undefined) return second
     const last = failures[failures.length - 1]!
     if (failures.length === 1 || last._tag === "TimeoutError") return yield* last
-    return yield* connectionError(last.reason, {
+    return yield* failure({
+      _tag: "ConnectionError",
+      reason: last.reason,
       database: config.name,
-      what: failures.map((failure) => failure.message).join(" "),
+      what: failures.map(({ what }) => what).join("; "),
       outcome: "NotSent",
       code: last.code,
       cause: last.cause

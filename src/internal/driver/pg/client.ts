@@ -12,9 +12,9 @@ import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { toSqlError } from "../../../DbError.js"
 import type { ClientContext, Driver } from "../../../driver/Driver.js"
 import type { Credentials } from "../Credentials.js"
+import { failure } from "../Failure.js"
 import * as FamilyClient from "../FamilyClient.js"
 import { clientConfig } from "./clientConfig.js"
-import { connectionError } from "./codes.js"
 import { json } from "./compiler.js"
 import type { PgConnection } from "./connection.js"
 import * as Listener from "./listener.js"
@@ -40,7 +40,8 @@ const typeId: TypeId = "~@effect/sql-pg/PgClient"
 /** Behind a pooler in transaction mode no connection is ours for long enough. */
 const refusing = (database: string): Listener.Listener => ({
   listen: () =>
-    Stream.fail(connectionError({
+    Stream.fail(failure({
+      _tag: "ConnectionError",
       reason: "Unsupported",
       what: "LISTEN needs a session of its own, and prepare: false says that a pooler in transaction mode has none",
       advice:

@@ -8,14 +8,11 @@ import type {
   ConnectionReason,
   DbError,
   Outcome,
-  QueryError,
   QueryReason,
-  TimeoutError,
   TimeoutPhase
 } from "../../../DbError.js"
 import { connectionReasons } from "../../../DbError.js"
-import * as Failure from "../Failure.js"
-import type { Parts } from "../Failure.js"
+import { failure, keptLimit, type Named } from "../Failure.js"
 import { socketCodes } from "../socketCodes.js"
 
 /**
@@ -153,44 +150,19 @@ export const isFatal = (error: ServerError): boolean =>
   error.severity === "FATAL" || error.severity === "PANIC" || error.severity === undefined ||
   (error.code !== undefined && (error.code.startsWith("57P0") || table[error.code]?.timeout !== undefined))
 
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const connectionError = ({ reason, ...parts }: Parts & { readonly reason: ConnectionReason }): ConnectionError =>
-  Failure.connectionError(reason, parts)
-
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const timeoutError = (
-  { limitMillis, phase, ...parts }: Parts & { readonly phase: TimeoutPhase; readonly limitMillis: number | undefined }
-): TimeoutError => Failure.timeoutError(phase, limitMillis, parts)
-
-/**
- * A statement that failed, with what the server says of it.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const queryError = ({ hint, reason, server, ...parts }: Parts & {
-  readonly reason: QueryReason
-  readonly server?: ServerError | undefined
-  readonly hint?: string | undefined
-}): QueryError => {
-  const position = Number(server?.position)
-  return Failure.queryError(reason, {
-    ...parts,
+/** What the server says of a statement that it refused, beside its message. */
+const namedBy = (error: ServerError, hint: string | undefined): Named => {
+  const position = Number(error.position)
+  return {
     // `pg` gives what the server left out as empty, too.
-    constraint: server?.constraint || undefined,
-    schema: server?.schema || undefined,
-    table: server?.table || undefined,
-    column: server?.column || undefined,
-    detail: server?.detail || undefined,
-    hint: server?.hint || hint,
+    constraint: error.constraint || undefined,
+    schema: error.schema || undefined,
+    table: error.table || undefined,
+    column: error.column || undefined,
+    detail: error.detail || undefined,
+    hint: error.hint || hint,
     position: position > 0 ? position : undefined
-  })
+  }
 }
 
 /**
@@ -297,34 +269,40 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
     advice: adviceOf(error),
     database: at.database,
     outcome: at.outcome,
-    cause: error,
-    hint: at.hint
+    statement: at.statement,
+    cause: error
   }
   if (at.commit && at.fatal) {
-    return queryError({ ...base, reason: "CommitUnknown", outcome: "Unknown", statement: at.statement, server: error })
+    return failure({
+      _tag: "QueryError",
+      reason: "CommitUnknown",
+      ...base,
+      ...namedBy(error, at.hint),
+      outcome: "Unknown"
+    })
   }
   if (known.timeout !== undefined) {
     // `transaction_timeout` is never ours.
     const limit = known.timeout === "IdleInTransaction" ? at.idleTimeout : 0
-    const limitMillis = Failure.keptLimit(limit, at.idleMillis, at.foreignLimits)
-    return timeoutError({ ...base, phase: known.timeout, limitMillis, statement: at.statement })
+    const limitMillis = keptLimit(limit, at.idleMillis, at.foreignLimits)
+    return failure({ _tag: "TimeoutError", phase: known.timeout, limitMillis, ...base })
   }
-  if (at.fatal) return connectionError({ ...base, reason: linkReason(error) ?? "Unknown" })
+  if (at.fatal) return failure({ _tag: "ConnectionError", reason: linkReason(error) ?? "Unknown", ...base })
   // Both a cancel and a limit end a statement from `ProcessInterrupts`; NOWAIT ends it from where the lock is taken.
   if (error.routine === "ProcessInterrupts" && !at.cancelling) {
     if (code === "57014") {
-      const limitMillis = Failure.keptLimit(at.statementTimeout, at.ranMillis, at.foreignLimits)
+      const limitMillis = keptLimit(at.statementTimeout, at.ranMillis, at.foreignLimits)
       // The code is also that of a cancel by somebody else (`pg_cancel_backend`), which only the text tells apart.
       if (limitMillis !== undefined || at.foreignLimits || /\btimeout\b/.test(error.message)) {
-        return timeoutError({ ...base, phase: "Statement", limitMillis, statement: at.statement })
+        return failure({ _tag: "TimeoutError", phase: "Statement", limitMillis, ...base })
       }
     }
     if (code === "55P03") {
-      const limitMillis = Failure.keptLimit(at.lockTimeout, at.ranMillis, at.foreignLimits)
-      return timeoutError({ ...base, phase: "Lock", limitMillis, statement: at.statement })
+      const limitMillis = keptLimit(at.lockTimeout, at.ranMillis, at.foreignLimits)
+      return failure({ _tag: "TimeoutError", phase: "Lock", limitMillis, ...base })
     }
   }
-  return queryError({ ...base, reason: known.statement ?? "Unknown", statement: at.statement, server: error })
+  return failure({ _tag: "QueryError", reason: known.statement ?? "Unknown", ...base, ...namedBy(error, at.hint) })
 }
 
 /** The error of a failed attempt that says most: Node wraps one per address in an `AggregateError`. */
@@ -347,7 +325,8 @@ export const classifyLink = (cause: unknown, at: {
 }): ConnectionError => {
   const error = innermost(cause)
   const reason = linkReason(error) ?? reasonOfText(error.message) ?? at.otherwise
-  return connectionError({
+  return failure({
+    _tag: "ConnectionError",
     reason,
     what: `${at.where}: ${error.message || error.code || connectionReasons[reason].meaning}`,
     code: error.code,

@@ -6,10 +6,10 @@
  */
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Done, Request } from "../../../driver/Driver.js"
+import { failure } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
 import { emptyRows } from "../row.js"
 import type { ServerError } from "./codes.js"
-import { queryError } from "./codes.js"
 import type { PgConnection } from "./connection.js"
 import type { Field, ReadRow, Result, Values } from "./shape.js"
 import { noColumns, result, Shape } from "./shape.js"
@@ -79,7 +79,8 @@ export class Ping extends Exchange {
  * @category constructors
  */
 export const readError = (connection: PgConnection, cause: unknown, statement: string): DbError =>
-  queryError({
+  failure({
+    _tag: "QueryError",
     reason: "DataError",
     what: cause instanceof Unreadable || cause instanceof Inexact
       ? `a value of the answer is ${cause.message}`
@@ -123,7 +124,8 @@ export const decode = (
  * @category constructors
  */
 export const copyError = (connection: PgConnection, statement: string, outcome: Outcome): DbError =>
-  queryError({
+  failure({
+    _tag: "QueryError",
     reason: "Unknown",
     what: "COPY from STDIN or to STDOUT is not spoken here: its data would be lost",
     outcome,

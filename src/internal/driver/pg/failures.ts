@@ -5,8 +5,10 @@
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
+import { excerpt } from "../../error/message.js"
+import { failure } from "../Failure.js"
 import type { ServerError } from "./codes.js"
-import { classify, classifyLink, connectionError, poolerAdvice, queryError } from "./codes.js"
+import { classify, classifyLink, poolerAdvice } from "./codes.js"
 import type { Fault } from "./params.js"
 import { Unsendable } from "./values.js"
 
@@ -73,8 +75,6 @@ export interface Standing {
  */
 export const nothingSent: Failing = { outcome: "NotSent", statement: undefined, commit: false }
 
-const excerpt = (text: string): string => text.length <= 200 ? text : `${text.slice(0, 197)}...`
-
 const isServerError = (error: Error | undefined): error is ServerError => error !== undefined && "severity" in error
 
 /**
@@ -120,7 +120,8 @@ export class Failures {
     if (isServerError(cause)) return this.classify(cause, at, now, true)
     const error = cause ?? new Error("the connection ended")
     return at.commit
-      ? queryError({
+      ? failure({
+        _tag: "QueryError",
         reason: "CommitUnknown",
         what: `the connection broke before the answer to COMMIT came: ${error.message}`,
         outcome: "Unknown",
@@ -141,7 +142,8 @@ export class Failures {
   }
 
   commitWasRollback(statement: string): QueryError {
-    return queryError({
+    return failure({
+      _tag: "QueryError",
       reason: "TransactionAborted",
       what: "the server answered COMMIT with ROLLBACK, because a statement of the transaction had failed",
       outcome: "RolledBack",
@@ -156,7 +158,8 @@ export class Failures {
    * @param byItself the transaction itself has changed it; otherwise somebody else has, and to run it again helps
    */
   planChanged(error: ServerError, statement: string, byItself: boolean): QueryError {
-    return queryError({
+    return failure({
+      _tag: "QueryError",
       reason: byItself ? "Unknown" : "Serialization",
       what: byItself
         ? `the transaction has changed what the statement was prepared from, by a function: ${error.message}`
@@ -175,12 +178,20 @@ export class Failures {
 
   /** A text that cannot be sent as it is. */
   text(fault: string, statement: string): QueryError {
-    return queryError({ reason: "SqlSyntax", what: fault, outcome: "NotSent", database: this.database, statement })
+    return failure({
+      _tag: "QueryError",
+      reason: "SqlSyntax",
+      what: fault,
+      outcome: "NotSent",
+      database: this.database,
+      statement
+    })
   }
 
   /** Text would be taken for other text, and be kept as that. */
   encoding(encoding: string, statement: string): QueryError {
-    return queryError({
+    return failure({
+      _tag: "QueryError",
       reason: "DataError",
       what: `client_encoding was set to ${encoding}, and text is sent and read as UTF-8 only`,
       advice: "leave client_encoding alone: RESET client_encoding",
@@ -197,7 +208,8 @@ export class Failures {
       : cause instanceof RangeError
       ? "a structure that is circular or too deep"
       : "a value that fails when it is read"
-    return queryError({
+    return failure({
+      _tag: "QueryError",
       reason: "Parameter",
       what: `parameter $${at + 1} is ${kind}`,
       outcome: "NotSent",
@@ -207,7 +219,8 @@ export class Failures {
   }
 
   tooManyParameters(count: number, most: number, statement: string): QueryError {
-    return queryError({
+    return failure({
+      _tag: "QueryError",
       reason: "Parameter",
       what: `the statement has ${count} parameters; PostgreSQL takes ${most}`,
       outcome: "NotSent",
@@ -218,7 +231,8 @@ export class Failures {
 
   /** What a session would keep, where there is no session but for the time of a transaction. */
   lasting(what: string, statement: string): ConnectionError {
-    return connectionError({
+    return failure({
+      _tag: "ConnectionError",
       reason: "Unsupported",
       what:
         `${what} would outlast its transaction, and prepare: false says that a pooler in transaction mode gives each ` +
@@ -233,7 +247,8 @@ export class Failures {
 
   /** What the configuration asks for, and a statement could not be given. */
   notCarried(wishes: string, what: string, statement: string): ConnectionError {
-    return connectionError({
+    return failure({
+      _tag: "ConnectionError",
       reason: "Unsupported",
       what: `behind a pooler ${wishes} can only be given to a transaction, and this is ${what}: ${excerpt(statement)}`,
       advice: "use a direct URL for it, or give the setting to the role (ALTER ROLE ... SET ...) in place of the URL",
@@ -243,7 +258,8 @@ export class Failures {
   }
 
   busy(): ConnectionError {
-    return connectionError({
+    return failure({
+      _tag: "ConnectionError",
       reason: "Unknown",
       what: "another request is under way on this connection",
       outcome: "NotSent",
@@ -252,7 +268,8 @@ export class Failures {
   }
 
   stillInTransaction(): ConnectionError {
-    return connectionError({
+    return failure({
+      _tag: "ConnectionError",
       reason: "Unknown",
       what: "the transaction could not be ended",
       outcome: "Unknown",

@@ -14,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
-import { connectionError, queryError } from "./codes.js"
+import { failure } from "../Failure.js"
 import type { PgConnection } from "./connection.js"
 
 /**
@@ -113,7 +113,8 @@ export const make = (
     })
 
     const unanswered = (): ConnectionError =>
-      connectionError({
+      failure({
+        _tag: "ConnectionError",
         reason: "Lost",
         what: "the connection that listens does not answer",
         outcome: "NotSent",
@@ -212,7 +213,8 @@ export const make = (
     })
 
     const end = Effect.suspend(() => {
-      const error = connectionError({
+      const error = failure({
+        _tag: "ConnectionError",
         reason: "Closed",
         what: "its layer was closed, and with it the connection that listens",
         outcome: "NotSent",
@@ -235,7 +237,8 @@ export const make = (
     const listen = (channel: string): Stream.Stream<string, DbError> =>
       Stream.unwrapScoped(Effect.gen(function*() {
         if (Buffer.byteLength(channel) > longestName || channel === "" || channel.includes("\0")) {
-          return yield* queryError({
+          return yield* failure({
+            _tag: "QueryError",
             reason: "Parameter",
             what: `the name of a channel has 1 to ${longestName} bytes`,
             outcome: "NotSent",

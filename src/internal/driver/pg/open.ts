@@ -10,8 +10,9 @@ import type { ConnectionOptions } from "node:tls"
 import * as Pg from "pg"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
+import { failure } from "../Failure.js"
 import { Unencrypted } from "../Unencrypted.js"
-import { classifyLink, connectionError, timeoutError } from "./codes.js"
+import { classifyLink } from "./codes.js"
 import type { Settings } from "./connection.js"
 import { PgConnection } from "./connection.js"
 import { Failures } from "./failures.js"
@@ -300,7 +301,8 @@ const isWanted = (
 }
 
 const unwanted = (config: DbConfig, where: string): ConnectionError =>
-  connectionError({
+  failure({
+    _tag: "ConnectionError",
     reason: config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
       ? "ReadOnlyServer"
       : "Unsupported",
@@ -367,7 +369,8 @@ const credential = <A>(
 ): Effect.Effect<A, ConnectionError> =>
   Effect.isEffect(value)
     ? Effect.mapError(value as Effect.Effect<A, unknown>, (cause) =>
-      connectionError({
+      failure({
+        _tag: "ConnectionError",
         reason: "Authentication",
         what: `the ${what} could not be obtained`,
         outcome: "NotSent",
@@ -424,7 +427,8 @@ export const open = (
         ? Effect.timeoutFail({
           duration: limit / config.hosts.length,
           onTimeout: () =>
-            connectionError({
+            failure({
+              _tag: "ConnectionError",
               reason: "Unreachable",
               what: `${place(host)}: no answer`,
               outcome: "NotSent",
@@ -456,9 +460,10 @@ export const open = (
     if (second !== undefined) return second
     const last = failures[failures.length - 1]!
     if (failures.length === 1) return yield* last
-    return yield* connectionError({
+    return yield* failure({
+      _tag: "ConnectionError",
       reason: last.reason,
-      what: failures.map((failure) => failure.message).join(" "),
+      what: failures.map(({ what }) => what).join("; "),
       outcome: "NotSent",
       database: config.name,
       cause: last.cause
@@ -471,7 +476,8 @@ export const open = (
     return Effect.timeoutFail(Effect.interruptible(tryAll(made)), {
       duration: limit,
       onTimeout: () =>
-        timeoutError({
+        failure({
+          _tag: "TimeoutError",
           phase: "Connect",
           what: `${where}: the connection was not open in time`,
           outcome: "NotSent",
