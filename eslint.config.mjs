@@ -3,6 +3,13 @@ import tseslint from "typescript-eslint"
 
 const typescript = ["**/*.ts"]
 
+/** Errors are made in few modules: their text has one form, and is not edited. */
+const makers = {
+  selector: "NewExpression[callee.name=/^(ConnectionError|QueryError|TimeoutError)$/]",
+  message:
+    "Make it in internal/error/engine.ts, in a driver by failure() of internal/driver/Failure.ts, and again by withFields()."
+}
+
 export default [
   { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "**/node_modules/"] },
   ...tseslint.configs.recommended.map((config) => ({ ...config, files: typescript })),
@@ -57,11 +64,17 @@ export default [
     }
   },
   {
+    files: ["src/**/*.ts"],
+    ignores: ["src/DbError.ts", "src/internal/error/*.ts", "src/internal/driver/Failure.ts"],
+    rules: { "no-restricted-syntax": ["error", makers] }
+  },
+  {
     // Names that were given up for the field's own: docs/glossary.md.
     files: ["src/internal/{Engine,SqlClient}.ts", "src/internal/{pool,request,session,fiber,effect,observe}/**/*.ts"],
     rules: {
       "no-restricted-syntax": [
         "error",
+        makers,
         ...[
           ["[sS]lots?", "entry"],
           ["[fF]rames?", "level"],

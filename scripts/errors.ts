@@ -158,7 +158,7 @@ const section = <Reason extends string>(
 
 /** The page, as it is written. */
 export const page =
-  `<!-- Written by npm run docs:errors from src/DbError.ts and the drivers' codes.ts: change it there. -->
+  `<!-- Written by npm run docs:errors from src/internal/error/reasons.ts and the drivers' codes.ts: change it there. -->
 
 # Errors
 
@@ -166,6 +166,11 @@ export const page =
 of an effect. They are classified once, in the driver, from codes. The lists below are those of the code's own tables: SQLSTATEs on
 PostgreSQL (two characters stand for a class, for its codes without a line of their own), numbers on the others. A code that is not listed is
 \`Unknown\`, and \`code\` holds it.
+
+Each error has \`what\` (what happened, and where) and \`advice\` (what to do: that of the reason below, where nothing better is known) beside
+\`reason\` or \`phase\`, \`code\`, \`limitMillis\` and \`database\`. \`message\` is rendered from them:
+\`database "orders": 127.0.0.1:5432: connect ECONNREFUSED (Refused, ECONNREFUSED). Check that the server runs and that host and port are right.\`
+\`committedBy\` is the statement before which the database committed a part of the transaction by itself, as MySQL and MariaDB do before DDL.
 
 **Outcome** is what is known about a write: \`NotSent\` and \`RolledBack\` mean that nothing of it is applied; \`Unknown\` means that it may
 be, because the answer was lost. **Transient** means that the same may succeed later. \`DbError.isRetryable(error)\` is both: transient, and not

@@ -3,13 +3,16 @@ import { Effect, type Layer, type Scope } from "effect"
 import { Db } from "../../src/Db.js"
 import type { DbError } from "../../src/DbError.js"
 
+/** Without the numbers of ports, processes and transactions, and without the table's name, which an injected error cannot know. */
+const comparable = (text: string): string => text.replace(/\b\d{5,}\b/g, "N").replace(/ in table '\w+'/, " in table")
+
 /** Everything of an error that a program can go by, and what a person reads. */
 export const face = (error: DbError): { readonly cause: unknown; readonly [field: string]: unknown } => ({
   ...error,
   tag: error._tag,
   isTransient: error.isTransient,
-  // Without the numbers of ports, processes and transactions, and a name that nobody knows who did not look for it.
-  message: error.message.replace(/\b\d{5,}\b/g, "N").replace(/ in table '\w+'/, " in table"),
+  message: comparable(error.message),
+  what: comparable(error.what),
   detail: "detail" in error ? error.detail?.replace(/\d+/g, "N") : undefined,
   stack: undefined,
   cause: Object.fromEntries(

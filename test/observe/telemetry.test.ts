@@ -276,7 +276,7 @@ describe("metrics", () => {
         const text = `INSERT INTO note VALUES (?) ${"-".repeat(3_000)}`
         control.execute.next({
           fail: new QueryError({
-            message: "the value is taken: value-canary",
+            what: "the value is taken: value-canary",
             reason: "UniqueViolation",
             outcome: "RolledBack",
             database: "default",

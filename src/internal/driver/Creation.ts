@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { DbConfig } from "../../DbConfig.js"
-import { ConnectionError, type DbError, TimeoutError } from "../../DbError.js"
+import type { ConnectionError, DbError, TimeoutError } from "../../DbError.js"
 import type { Connection, Driver } from "../../driver/Driver.js"
 import { failure } from "./Failure.js"
 
@@ -76,9 +76,16 @@ const failed = (config: DbConfig) => (error: DbError): ConnectionError | Timeout
     cause: error
   }
   if (error._tag === "TimeoutError") {
-    return new TimeoutError({ ...about, phase: "Connect", outcome: error.outcome, limitMillis: error.limitMillis })
+    return failure({
+      _tag: "TimeoutError",
+      phase: "Connect",
+      ...about,
+      outcome: error.outcome,
+      limitMillis: error.limitMillis
+    })
   }
-  return new ConnectionError({
+  return failure({
+    _tag: "ConnectionError",
     ...about,
     reason: error._tag === "ConnectionError"
       ? error.reason

@@ -3,8 +3,8 @@
  * everything of the level is undone and the error says why. The level is left in every case.
  */
 import type { DbError } from "../../DbError.js"
-import { type Deadline, settleLimit } from "../request/Deadline.js"
 import { commitUnknown, outlived, transactionTimeout } from "../error/engine.js"
+import { type Deadline, settleLimit } from "../request/Deadline.js"
 import { partly } from "./ImplicitCommit.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
