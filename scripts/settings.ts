@@ -4,7 +4,7 @@
 import { writeFileSync } from "node:fs"
 import { argv } from "node:process"
 import { fileURLToPath } from "node:url"
-import { markdown } from "../src/internal/config/settings.js"
+import { markdown, markdownOfCode } from "../src/internal/config/table.js"
 
 /** The page, as it is written. */
 export const page = `<!-- Written by npm run docs:settings from src/internal/config/settings.ts: change it there. -->
@@ -32,6 +32,10 @@ with \`DBLIVE_WORKER\`, or one of Vitest's. Lengths of time have a unit: \`500ms
 \`DbConfig.dotenv(folder)\` adds the files \`.env.{environment}\` and \`.env\` of a folder below the process's variables.
 
 ${markdown}
+
+These have no variable:
+
+${markdownOfCode}
 `
 
 if (argv[1] === fileURLToPath(import.meta.url)) {

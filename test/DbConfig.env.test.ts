@@ -11,7 +11,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as DbConfig from "../src/DbConfig.js"
-import { markdown } from "../src/internal/config/settings.js"
+import { markdown } from "../src/internal/config/table.js"
 import { typos } from "../src/internal/config/typos.js"
 
 type Variables = Readonly<Record<string, string>>

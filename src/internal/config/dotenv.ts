@@ -17,8 +17,8 @@ import * as Option from "effect/Option"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { hiding } from "../effect/configProvider.js"
-import { processVariables, surroundings, variables } from "./resolve.js"
-import { address, rows } from "./settings.js"
+import { processVariables, surroundings, variables } from "./process.js"
+import { rows, settings } from "./settings.js"
 
 /** The one thing that reading a `.env` file asks of a file system, so that nobody has to provide a whole one. */
 const files = FileSystem.layerNoop({
@@ -52,9 +52,9 @@ const load = (path: string): Effect.Effect<Option.Option<ConfigProvider.ConfigPr
     Effect.provide(files)
   )
 
-const urls = address.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`])
+const urls = settings.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`])
 
-const parts = rows.filter((row) => row.address && row !== address.url)
+const parts = rows.filter((row) => row.address && row !== settings.url)
   .flatMap((row) => row.suffixes.flatMap((suffix) => row.file ? [`${suffix}_FILE`, suffix] : [suffix]))
 
 /** The variables that would make a part of a file's address meaningless: `DATABASE_URL` for `DATABASE_HOST`. */

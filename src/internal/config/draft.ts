@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { DatabaseType, LimitOptions, Options, PoolOptions } from "../../DbConfig.js"
+import type { LimitOptions, Options, PoolOptions } from "./options.js"
+import type { DatabaseType } from "./values.js"
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 

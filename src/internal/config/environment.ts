@@ -10,12 +10,14 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
-import type { DbConfig, Options } from "../../DbConfig.js"
 import { all, unusable } from "./faults.js"
+import type { DbConfig } from "./model.js"
+import type { Options } from "./options.js"
+import { processVariables, surroundings, variables } from "./process.js"
 import type { Earlier } from "./resolve.js"
-import { processVariables, resolve, surroundings, variables } from "./resolve.js"
-import type { Row } from "./settings.js"
-import { address, pool, rows } from "./settings.js"
+import { resolve } from "./resolve.js"
+import type { Row } from "./row.js"
+import { rows, settings } from "./settings.js"
 import { warnOfTypos } from "./typos.js"
 import { parse } from "./url.js"
 import { candidates, known, places } from "./variables.js"
@@ -50,9 +52,9 @@ const fromFile = (row: Row<unknown>, variable: string, path: string): Either.Eit
       const text = readSecret(path)
       const again = <A>(use: (text: string) => A) =>
         Effect.try({ try: () => use(readSecret(path)), catch: (error) => unreadable(variable, path, error) })
-      return row === address.password
+      return row === settings.password
         ? again((text) => Redacted.make(text))
-        : row === address.username
+        : row === settings.username
         ? again((text) => text)
         : row.kind.fromText(text)
     },
@@ -61,7 +63,7 @@ const fromFile = (row: Row<unknown>, variable: string, path: string): Either.Eit
 
 /** A bare number of seconds is how `..._TIMEOUT` has always been written where this layout comes from. */
 const withUnit = (variable: string, row: Row<unknown>, text: string): string =>
-  row === pool.acquireTimeout && !variable.endsWith(`_${row.suffixes[0]}`) && /^\d+(\.\d+)?$/.test(text)
+  row === settings.pool.acquireTimeout && !variable.endsWith(`_${row.suffixes[0]}`) && /^\d+(\.\d+)?$/.test(text)
     ? `${text}s`
     : text
 
@@ -105,7 +107,7 @@ const read = (name: string, raw: Variables): Found => {
       }
       const text = get(variable)!
       origins.set(row.option, variable)
-      if (row === address.url) {
+      if (row === settings.url) {
         lowest = index + 1
       }
       if (set.length > 1) {

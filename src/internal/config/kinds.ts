@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { DatabaseType, Environment, Secret, SqliteModule, SslMode } from "../../DbConfig.js"
+import type { DatabaseType, Environment, Secret, SqliteModule, SslMode, TypeParsers } from "./values.js"
 
 /** One kind of value. `accepted` ends the sentence "accepted: ...". */
 export interface Kind<A> {
@@ -251,3 +251,29 @@ export const username: Kind<string | Effect.Effect<string, unknown>> = {
       : undefined,
   show: String
 }
+
+/** What only a program can give. `isOf` has seen that the value is one. */
+const inCode = <A>(accepted: string, isOf: (value: unknown) => value is A): Kind<A> => ({
+  accepted,
+  fromText: () => undefined,
+  fromOption: (value) => isOf(value) ? value : undefined,
+  show: () => ""
+})
+
+/** A function that renames. */
+export const renaming: Kind<(name: string) => string> = inCode(
+  "a function (name) => name",
+  (value): value is (name: string) => string => typeof value === "function"
+)
+
+/** Attributes of spans. */
+export const attributes: Kind<Readonly<Record<string, unknown>>> = inCode("an object of attributes", isRecord)
+
+/** Parsers by the oid of a type. */
+export const typeParsers: Kind<TypeParsers> = inCode(
+  "{ getTypeParser: (oid, format) => parser }",
+  (value): value is TypeParsers =>
+    // `pg`'s own `types` is an object; a class may be a function.
+    (typeof value === "object" || typeof value === "function") && value !== null && "getTypeParser" in value &&
+    typeof value.getTypeParser === "function"
+)

@@ -5,16 +5,16 @@
  */
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import type { Environment } from "../../DbConfig.js"
-import { processVariables, surroundings, variables } from "./resolve.js"
-import { address } from "./settings.js"
+import { processVariables, surroundings, variables } from "./process.js"
+import { settings } from "./settings.js"
 import { present } from "./typos.js"
+import type { Environment } from "./values.js"
 import { environments } from "./variables.js"
 
 /** The variables that make a database: those that say where it is or of which family. */
 const making = [
-  ...address.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`]),
-  ...address.type.suffixes
+  ...settings.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`]),
+  ...settings.type.suffixes
 ].join("|")
 
 const ofEnvironment = new RegExp(`^([A-Z]+)_GLOBAL_(.+)_(?:${making})$`)

@@ -7,7 +7,8 @@ import * as Redacted from "effect/Redacted"
 import type { Draft } from "./draft.js"
 import { parseHosts, parsePort } from "./draft.js"
 import type { Kind } from "./kinds.js"
-import { duration, integer, ssl, sslModes, word } from "./kinds.js"
+import { duration, ssl, sslModes, word } from "./kinds.js"
+import { settings } from "./settings.js"
 
 /** Takes a parameter's value; answers with what is accepted when it is not. */
 export interface Parameter {
@@ -124,7 +125,7 @@ export const connectSeconds = take(secondsOrNone, (limit, draft) => {
   if (limit > 0) draft.pool.connectTimeout = limit
 })
 /** Prisma's figures. */
-export const connectionLimit = take(integer(1, 10_000), (size, draft) => {
+export const connectionLimit = take(settings.pool.size.kind, (size, draft) => {
   draft.pool.size = size
   draft.pool.overflow = 0
 })

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import type { DatabaseType } from "../../DbConfig.js"
 import type { Draft } from "./draft.js"
 import { decode } from "./draft.js"
 import { boolean, word } from "./kinds.js"
@@ -14,6 +13,7 @@ import type { Parameter } from "./parameter.js"
 import { asSetting, connectionLimit, ignored, instead, millis, only, poolTimeout, seconds, take } from "./parameter.js"
 import { postgresql } from "./postgresqlParameters.js"
 import { mssql } from "./sqlServerParameters.js"
+import type { DatabaseType } from "./values.js"
 
 const sqliteModes = {
   ...word(["ro", "rwc", "memory"]),

@@ -30,7 +30,7 @@ import {
   take,
   username
 } from "./parameter.js"
-import { address } from "./settings.js"
+import { settings } from "./settings.js"
 
 /** `-c name=value --other-name=value`, with `\` before spaces that belong to a value. */
 const serverOptions: Parameter = (value, draft) => {
@@ -61,7 +61,7 @@ const prepared = take(boolean, (isPrepared, draft) => {
   draft.options.prepare = isPrepared
 })
 
-const cacheSize = take(integer(0, 100_000), (size, draft) => {
+const cacheSize = take(settings.prepareCacheSize.kind, (size, draft) => {
   draft.options.prepareCacheSize = size
 })
 
@@ -103,10 +103,10 @@ export const postgresql: Readonly<Record<string, Parameter>> = {
   }),
   options: serverOptions,
   connect_timeout: connectSeconds,
-  target_session_attrs: take(address.targetSessionAttrs.kind, (value, draft) => {
+  target_session_attrs: take(settings.targetSessionAttrs.kind, (value, draft) => {
     draft.options.targetSessionAttrs = value
   }),
-  channel_binding: take(address.channelBinding.kind, (value, draft) => {
+  channel_binding: take(settings.channelBinding.kind, (value, draft) => {
     draft.options.channelBinding = value
   }),
   statement_timeout: take(millis, (limit, draft) => {

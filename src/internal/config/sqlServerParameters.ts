@@ -5,7 +5,7 @@
  */
 import { parseHosts } from "./draft.js"
 import type { Kind } from "./kinds.js"
-import { boolean, duration, integer, word } from "./kinds.js"
+import { boolean, duration, word } from "./kinds.js"
 import type { Parameter } from "./parameter.js"
 import {
   applicationName,
@@ -24,6 +24,7 @@ import {
   take,
   username
 } from "./parameter.js"
+import { settings } from "./settings.js"
 
 /** Seconds; 0: as long as it lives. */
 const lifetime: Kind<number> = {
@@ -122,7 +123,7 @@ export const mssql: Readonly<Record<string, Parameter>> = {
   networkaddress: server,
   persistsecurityinfo: ignored,
   maxpoolsize: connectionLimit,
-  minpoolsize: take(integer(0, 10_000), (size, draft) => {
+  minpoolsize: take(settings.pool.minIdle.kind, (size, draft) => {
     draft.pool.minIdle = size
   }),
   pooling: only("true", "yes"),

@@ -7,13 +7,12 @@ import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import type { DatabaseType, DbConfig, Options, SslMode, TlsOptions } from "../../DbConfig.js"
+import type { Tell } from "./faults.js"
 import { shown } from "./faults.js"
-
-/** What is told of an option. */
-export interface Tell {
-  (option: string, message: string): void
-}
+import type { DbConfig } from "./model.js"
+import type { Options } from "./options.js"
+import { defaultSslMode } from "./settings.js"
+import type { DatabaseType, SslMode, TlsOptions } from "./values.js"
 
 /** The settings of TLS, each decoded by itself. */
 export interface Decoded {
@@ -152,6 +151,19 @@ const tryOut = (context: Tls.SecureContextOptions, tell: Tell): void => {
   }
 }
 
+/** A certificate and its key belong together. */
+const checkPair = (found: Tls.ConnectionOptions | undefined, merged: Options, tell: Tell): void => {
+  const hasCert = merged.sslCert !== undefined || found?.cert !== undefined
+  const hasKey = merged.sslKey !== undefined || found?.key !== undefined
+  if (hasCert !== hasKey) {
+    const isOwn = merged.sslCert === undefined && merged.sslKey === undefined
+    tell(
+      hasKey ? isOwn ? "ssl.cert" : "sslCert" : isOwn ? "ssl.key" : "sslKey",
+      "is missing; accepted: certificate and key together, or neither"
+    )
+  }
+}
+
 /** The decoded TLS; faults are told. */
 export const decode = ({ cert, key, mode, rootCert, type }: Decoded, sources: Sources, tell: Tell): DbConfig["ssl"] => {
   const pem = (option: string, value: string | undefined, isSecret: boolean): string | undefined => {
@@ -169,18 +181,10 @@ export const decode = ({ cert, key, mode, rootCert, type }: Decoded, sources: So
   const { merged } = sources
   // What is no object of options, such as a Redacted one, has no mode and was told of.
   const found = isRecord(merged.ssl) && mode !== undefined ? read(merged.ssl, tell) : undefined
-  const hasCert = merged.sslCert !== undefined || found?.cert !== undefined
-  const hasKey = merged.sslKey !== undefined || found?.key !== undefined
-  if (hasCert !== hasKey) {
-    const isOwn = merged.sslCert === undefined && merged.sslKey === undefined
-    tell(
-      hasKey ? isOwn ? "ssl.cert" : "sslCert" : isOwn ? "ssl.key" : "sslKey",
-      "is missing; accepted: certificate and key together, or neither"
-    )
-  }
+  checkPair(found, merged, tell)
   const plain = { ca, cert: certText, key: keyText === undefined ? undefined : Redacted.make(keyText) }
   if (found === undefined) {
-    const word = mode ?? (type === "mssql" ? "verify-full" : "prefer")
+    const word = mode ?? defaultSslMode(type)
     // As libpq has it: a root certificate is given to be used.
     return { mode: word === "require" && ca !== undefined && type === "postgresql" ? "verify-ca" : word, ...plain }
   }

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { childrenOf } from "../effect/configProvider.js"
 import { distance, nearest } from "./nearest.js"
-import { address } from "./settings.js"
+import { settings } from "./settings.js"
 import { known, spellings } from "./variables.js"
 
 /** A variable that is set but not known, and the known one it comes nearest to. */
@@ -54,7 +54,7 @@ export const typos = (name: string, variables: Iterable<string>): ReadonlyArray<
 }
 
 /** What a variable that says where a database is ends with. */
-const making = [...address.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`]), ...address.type.suffixes]
+const making = [...settings.url.suffixes.flatMap((suffix) => [suffix, `${suffix}_FILE`]), ...settings.type.suffixes]
 
 /**
  * `REP_DATABSE_URL`, and `REPP_DATABASE_URL`, for a database of the name Rep. The latter may as well be that of another

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { DbConfig, Host } from "../../DbConfig.js"
+import type { DbConfig, Host } from "./model.js"
 
 const hostText = ({ host, instance, port }: Host): string =>
   instance !== undefined

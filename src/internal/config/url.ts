@@ -8,12 +8,13 @@
  */
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
-import type { DatabaseType, Options } from "../../DbConfig.js"
 import * as Draft from "./draft.js"
 import { nearest } from "./nearest.js"
+import type { Options } from "./options.js"
 import { parseQuery, takeAll } from "./parameters.js"
 import { parseSqlite } from "./sqliteUrl.js"
 import { parseSqlServer } from "./sqlServerUrl.js"
+import type { DatabaseType } from "./values.js"
 
 const forms = "sqlite:///file.db, postgresql://user:password@host:5432/name, mysql://..., mariadb://..., " +
   "mssql://... or sqlserver://host:1433;database=..."

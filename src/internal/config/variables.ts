@@ -3,9 +3,9 @@
  *
  * @since 0.1.0
  */
-import type { Environment } from "../../DbConfig.js"
-import type { Row } from "./settings.js"
-import { pool, rows } from "./settings.js"
+import type { Row } from "./row.js"
+import { rows, settings } from "./settings.js"
+import type { Environment } from "./values.js"
 
 /** The environments that have variables of their own. */
 export const environments: ReadonlyArray<Environment> = ["production", "development", "test"]
@@ -44,7 +44,7 @@ export const candidates = (place: Place, row: Row<unknown>): ReadonlyArray<strin
     : place.prefixes.flatMap((prefix) =>
       // Of the variables with CONNECTION in their name there is one.
       prefix.endsWith("_GLOBAL_CONNECTION_")
-        ? (row.option === pool.size.option ? [`${prefix}POOL_SIZE`] : [])
+        ? (row.option === settings.pool.size.option ? [`${prefix}POOL_SIZE`] : [])
         : row.suffixes.map((suffix) => `${prefix}${suffix}`)
     )
 

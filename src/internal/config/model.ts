@@ -1,0 +1,148 @@
+/**
+ * A complete configuration, decoded from its options.
+ *
+ * @since 0.2.0
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import type {
+  HealthOptions,
+  LimitOptions,
+  LogOptions,
+  PoolOptions,
+  SheddingOptions,
+  TracingOptions
+} from "./options.js"
+import type {
+  ChannelBinding,
+  DatabaseType,
+  Environment,
+  JsonNumbers,
+  Secret,
+  SqliteModule,
+  SslMode,
+  TargetSessionAttrs,
+  TypeParsers
+} from "./values.js"
+
+/** Options, complete and decoded: lengths of time in milliseconds. */
+type Complete<O> = {
+  readonly [K in keyof O]-?: Duration.DurationInput extends O[K] ? number : Exclude<O[K], undefined>
+}
+
+/**
+ * The pool's settings, decoded: durations in milliseconds, 0 for "never".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pool extends Complete<Omit<PoolOptions, "shedding">> {
+  readonly shedding: Complete<SheddingOptions> | undefined
+}
+
+/**
+ * The limits, decoded: milliseconds, 0 for "no limit".
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits extends Complete<LimitOptions> {}
+
+/**
+ * When an answering database is called degraded, and how a check is bounded, decoded: milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Health extends Complete<HealthOptions> {}
+
+/**
+ * What is logged, decoded: milliseconds, 0 for none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Log extends Complete<LogOptions> {}
+
+/**
+ * What statements carry, decoded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Tracing extends Complete<TracingOptions> {}
+
+/**
+ * A server to try: hosts are tried in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Host {
+  /** A name, an address, or the folder of a unix socket (begins with `/`). */
+  readonly host: string
+  readonly port: number
+  /** SQL Server: the named instance to look up, where no port was given. */
+  readonly instance?: string | undefined
+}
+
+/**
+ * A complete, checked configuration: what drivers and the engine take.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DbConfig {
+  /** Name of the database's tag: `default`, or the named one's. */
+  readonly name: string
+  readonly environment: Environment
+  readonly type: DatabaseType
+  /** Nothing says which database is meant: it is the embedded file of its name. Defaults to false. */
+  readonly isUnconfigured?: boolean | undefined
+  /** SQLite only. An absolute path, or `:memory:`. */
+  readonly filename: string | undefined
+  /** Servers, tried in order; empty for SQLite. */
+  readonly hosts: ReadonlyArray<Host>
+  /** `target_session_attrs` of libpq. */
+  readonly targetSessionAttrs: TargetSessionAttrs
+  /** PostgreSQL only: `channel_binding` of libpq. Defaults to `prefer`. */
+  readonly channelBinding?: ChannelBinding | undefined
+  readonly database: string | undefined
+  readonly username: string | Effect.Effect<string, unknown> | undefined
+  readonly password: Secret | undefined
+  readonly ssl: {
+    readonly mode: SslMode
+    readonly ca: string | undefined
+    readonly cert: string | undefined
+    readonly key: Redacted.Redacted<string> | undefined
+    /** The options that were given as an object, as Node takes them; they win. Defaults to none. */
+    readonly options?: Redacted.Redacted<object> | undefined
+  }
+  readonly access: "read-write" | "read-only"
+  readonly applicationName: string
+  readonly settings: Readonly<Record<string, string>>
+  /** 0: do not prepare. */
+  readonly prepareCacheSize: number
+  /** PostgreSQL: `false` behind a pooler in transaction mode. Defaults to `true`. */
+  readonly prepare?: boolean | undefined
+  readonly threads: number
+  /** PostgreSQL only. Defaults to none. */
+  readonly types?: TypeParsers | undefined
+  readonly transformQueryNames: ((name: string) => string) | undefined
+  readonly transformResultNames: ((name: string) => string) | undefined
+  readonly transformJson: boolean
+  /** Defaults to `exact`. */
+  readonly jsonNumbers?: JsonNumbers | undefined
+  readonly spanAttributes: Readonly<Record<string, unknown>>
+  readonly pool: Pool
+  readonly limits: Limits
+  readonly health: Health
+  readonly log: Log
+  readonly tracing: Tracing
+  readonly connectOnStart: boolean
+  /** Defaults to `auto`. */
+  readonly sqliteModule?: SqliteModule | undefined
+  /** Defaults to false. */
+  readonly createDatabase?: boolean | undefined
+}
