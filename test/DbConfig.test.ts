@@ -33,6 +33,9 @@ const faults = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
 const faultsOf = (options: DbConfig.Options, name?: string) =>
   Effect.map(Effect.flip(production(options, name)), faults)
 
+/** Of options that the types refuse, and a program in JavaScript may give. */
+const faultsOfAny = (options: object) => faultsOf({ ...server, ...options })
+
 const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = {
   production: {
     size: 10,
@@ -306,7 +309,7 @@ describe("DbConfig.resolve", () => {
         ])
         assertInclude(
           (yield* tls({ ALPNProtocols: ["x"] })).join(),
-          `not taken, "ALPNProtocols"; accepted: ca, cert, key`
+          `ssl.ALPNProtocols: is no option of ssl; accepted: ca, cert, key`
         )
         assertInclude((yield* tls({ pfx: Buffer.from("hush") })).join(), "ssl: cannot be used by Node (")
         for (const wrong of [[], Redacted.make({}), 1]) {
@@ -471,6 +474,84 @@ describe("DbConfig.resolve", () => {
             "limits.statementTimeout: holds \"40 days\"; accepted: a length of time with its unit (ms, s, min, h, d), at most 24 days; 0: off; example: DATABASE_STATEMENT_TIMEOUT=30s"
           ]
         )
+      }))
+
+    it.effect("an option that is not known: where it stood, and which one is meant", () =>
+      Effect.gen(function*() {
+        const unknown = (options: object) =>
+          Effect.map(faultsOfAny(options), (found) => found.map((text) => text.split("; accepted: ")[0]))
+        deepStrictEqual(yield* unknown({ closeTimeout: 1 }), [
+          "closeTimeout: is no option of a database (is pool.closeTimeout meant?)"
+        ])
+        deepStrictEqual(
+          yield* unknown({
+            user: "u",
+            connectionString: "postgresql://u:hunter2@h",
+            statmentTimeout: 1,
+            zzzzzz: 1,
+            pool: { sise: 1, timeout: 1, host: "h", shedding: { intervall: 1 } },
+            limits: { toString: 1 },
+            health: { slow: 1, recently: 1 },
+            log: { Audit: true },
+            tracing: { comment: true },
+            ssl: { cipher: "x" }
+          }),
+          [
+            "user: is no option of a database (is username meant?)",
+            "connectionString: is no option of a database (is url meant?)",
+            "statmentTimeout: is no option of a database (is limits.statementTimeout meant?)",
+            "zzzzzz: is no option of a database",
+            "pool.sise: is no option of pool (is pool.size meant?)",
+            "pool.timeout: is no option of pool (is pool.acquireTimeout meant?)",
+            "pool.host: is no option of pool (is host meant?)",
+            "pool.shedding.intervall: is no option of pool.shedding (is pool.shedding.interval meant?)",
+            "limits.toString: is no option of limits",
+            "health.recently: is no option of health (is health.recent meant?)",
+            "log.Audit: is no option of log (is log.audit meant?)",
+            "tracing.comment: is no option of tracing (is tracing.comments meant?)",
+            "ssl.cipher: is no option of ssl (is ssl.ciphers meant?)"
+          ]
+        )
+        deepStrictEqual((yield* faultsOfAny({ pool: { sise: 1, shedding: { x: 1 } } })).length, 2)
+        assertInclude(
+          (yield* faultsOfAny({ limits: { x: 1 } }))[0],
+          "; accepted: statementTimeout, lockTimeout, idleInTransactionTimeout, transactionTimeout"
+        )
+        // A name may be anything, also a URL; one that is given as undefined is not given.
+        deepStrictEqual(yield* unknown({ "postgresql://u:hunter2@h": 1 }), [
+          "(a name of 24 characters): is no option of a database"
+        ])
+        strictEqual((yield* production({ ...server, ...({ closeTimeout: undefined } as object) })).type, "postgresql")
+      }))
+
+    it.effect("an option of the wrong kind, also where there is no variable", () =>
+      Effect.gen(function*() {
+        deepStrictEqual(
+          yield* faultsOfAny({
+            pool: 5,
+            limits: [],
+            log: null,
+            transformJson: "no",
+            transformQueryNames: "snake",
+            spanAttributes: 1,
+            types: {}
+          }),
+          [
+            "pool: holds 5; accepted: an object with size, overflow, overflowIdle, acquireTimeout, connectTimeout, " +
+            "validateAfter, maxLifetime, idleTimeout, minIdle, keepalive, leakThreshold, maxWaiters, resetOnReturn, " +
+            "closeTimeout, shedding",
+            "limits: holds a value of type object; accepted: an object with statementTimeout, lockTimeout, " +
+            "idleInTransactionTimeout, transactionTimeout",
+            "log: holds null; accepted: an object with slowStatement, audit",
+            "types: holds a value of type object; accepted: { getTypeParser: (oid, format) => parser }",
+            "transformQueryNames: holds \"snake\"; accepted: a function (name) => name",
+            "transformJson: holds \"no\"; accepted: true or false",
+            "spanAttributes: holds 1; accepted: an object of attributes"
+          ]
+        )
+        deepStrictEqual(yield* faultsOfAny({ pool: { shedding: true } }), [
+          "pool.shedding: holds true; accepted: an object with target, interval"
+        ])
       }))
 
     it.effect("a server without a type", () =>

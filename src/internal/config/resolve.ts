@@ -21,6 +21,7 @@ import type { Values } from "./settings.js"
 import { settings } from "./settings.js"
 import type { Sources } from "./tls.js"
 import { decode as decodeTls } from "./tls.js"
+import { checkKnown } from "./unknown.js"
 import { parse as parseUrl } from "./url.js"
 import type { DatabaseType, Environment } from "./values.js"
 import { ownPrefix } from "./variables.js"
@@ -79,8 +80,9 @@ export const resolve = (
     return first === undefined ? result(values, parts, merged, context) : yield* Effect.fail(all([first, ...others]))
   })
 
-/** Reads the options of the URL. */
+/** Checks the names of the options, and reads those of the URL. */
 const read = (options: Options, { tell }: Context): Options | undefined => {
+  checkKnown(options, tell)
   const url = settings.url.kind.fromOption(options.url)
   if (url === undefined) {
     return undefined

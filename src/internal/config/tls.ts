@@ -10,8 +10,10 @@ import * as Tls from "node:tls"
 import type { Tell } from "./faults.js"
 import { shown } from "./faults.js"
 import type { DbConfig } from "./model.js"
+import { nearest } from "./nearest.js"
 import type { Options } from "./options.js"
 import { defaultSslMode } from "./settings.js"
+import { tellUnknown } from "./unknown.js"
 import type { DatabaseType, SslMode, TlsOptions } from "./values.js"
 
 /** The settings of TLS, each decoded by itself. */
@@ -97,7 +99,8 @@ const read = (given: object, tell: Tell): Tls.ConnectionOptions => {
     if (value === undefined) continue
     const check = Object.hasOwn(checks, name) ? checks[name as keyof TlsOptions] : undefined
     if (check === undefined) {
-      tell("ssl", `holds an option that is not taken, ${shown(name)}; accepted: ${Object.keys(checks).join(", ")}`)
+      const meant = nearest(name, Object.keys(checks))
+      tellUnknown("ssl", name, meant === undefined ? undefined : `ssl.${meant}`, Object.keys(checks), tell)
     } else if (!check[1](value)) {
       tell(`ssl.${name}`, `has a value that cannot be used; accepted: ${check[0]}`)
     } else {
