@@ -11,6 +11,10 @@ const params = { a: 1, b: 2, name: "n" }
 
 const names = (text: string, dialect: Dialect) => NamedParams.parse(text, dialect).names
 
+/** With the strings in the next lines, which go on in the same way. */
+const escapeString =
+  /^[eE]'(\\[^]|''|[^'\\])*(\\?$|'(([ ]|--.*(?=\n|$))*\n([ \n]|--.*(?=\n|$))*'(\\[^]|''|[^'\\])*(\\?$|'))*)/
+
 /** Finds names by trying, at every place, one pattern after the other. Slow, and written apart from the scanner. */
 const slowNames = (text: string, dialect: Dialect): ReadonlyArray<string> => {
   const nested = (rest: string): number => {
@@ -35,11 +39,14 @@ const slowNames = (text: string, dialect: Dialect): ReadonlyArray<string> => {
   const found: Array<string> = []
   let before = ""
   let rest = text
+  let afterDollars = false
   while (rest !== "") {
     let length = 0
     const wordBefore = /[\w$]$/.test(before)
-    const escaped = dialect === "pg" && !wordBefore ? /^[eE]'(\\[^]|''|[^'\\])*(\\?$|')/.exec(rest) : null
-    const dollar = dialect === "pg" && !wordBefore ? /^(\$([A-Za-z_]\w*)?\$)[^]*?(\1|$)/.exec(rest) : null
+    const escaped = dialect === "pg" && !wordBefore ? escapeString.exec(rest) : null
+    const dollar: RegExpExecArray | null = dialect === "pg" && (!wordBefore || afterDollars)
+      ? /^(\$([A-Za-z_]\w*)?\$)[^]*?(\1|$)/.exec(rest)
+      : null
     const name = /[\w$:)\]'"`]$/.test(before) ? null : /^:([A-Za-z_]\w*)/.exec(rest)
     if (rest.startsWith("/*") && (dialect === "pg" || dialect === "mssql")) {
       length = nested(rest)
@@ -53,6 +60,7 @@ const slowNames = (text: string, dialect: Dialect): ReadonlyArray<string> => {
     } else {
       length = patterns.map((pattern) => pattern.exec(rest)?.[0].length ?? 0).find((length) => length > 0) ?? 1
     }
+    afterDollars = length > 0 && length === dollar?.[0].length
     before += rest.slice(0, length)
     rest = rest.slice(length)
   }
@@ -126,6 +134,8 @@ describe("NamedParams", () => {
       ["SELECT $$ :a $$ :b", { pg: ["b"], sqlite: ["a", "b"] }],
       ["SELECT $t$ $$ :a $x$ :a $t$ :b", { pg: ["b"] }],
       ["SELECT a$t$ :a", { pg: ["a"] }],
+      ["SELECT $a$ x $a$$$ :a $$ :b", { pg: ["b"] }],
+      ["SELECT E'x'\n'\\' :a' :b", { pg: ["b"] }],
       ["SELECT $1 $2 :b", { pg: ["b"] }],
       ["SELECT /* /* */ :a */ :b", { pg: ["b"], mssql: ["b"], sqlite: ["a", "b"], mysql: ["a", "b"] }],
       ["SELECT # :a\n :b", { mysql: ["b"], pg: ["a", "b"], sqlite: ["a", "b"] }],

@@ -217,7 +217,8 @@ describe("the lexer", () => {
   }
 
   it("a string of PostgreSQL with the prefix E escapes in its further lines, and only there", () => {
-    const strings = (text: string) => tokens(text, syntaxes.pg).filter(([kind]) => kind === "string").map(([, one]) => one)
+    const strings = (text: string) =>
+      tokens(text, syntaxes.pg).filter(([kind]) => kind === "string").map(([, one]) => one)
     deepStrictEqual(strings("E'a'\n'\\'b' 'c\\'"), ["E'a'", "'\\'b'", "'c\\'"])
     deepStrictEqual(strings("E'a' -- c\n '\\'b'"), ["E'a'", "'\\'b'"])
     deepStrictEqual(strings("E'a' '\\'"), ["E'a'", "'\\'"])

@@ -4,7 +4,8 @@
  * gone.
  */
 import type { Dialect } from "@effect/sql/Statement"
-import { codeOf } from "../sql/NamedParams.js"
+import { codeOf } from "../sql/Lexer.js"
+import { syntaxes } from "../sql/Syntax.js"
 
 /** How a text ends the transaction in which it runs. */
 export interface TransactionEnd {
@@ -53,7 +54,7 @@ const look = (text: string, dialect: Dialect): TransactionEnd | undefined =>
   suspect.test(text) ? find(text, dialect) : undefined
 
 const find = (text: string, dialect: Dialect): TransactionEnd | undefined => {
-  const parts = codeOf(text, dialect).split(";").map((part) => part.trim()).filter((part) => part !== "")
+  const parts = codeOf(text, syntaxes[dialect]).split(";").map((part) => part.trim()).filter((part) => part !== "")
   for (const part of parts) {
     const isCommit = commit.test(part) || (dialect === "mysql" && another.test(part))
     const how = isCommit ? "commit" : rollback.test(part) ? "rollback" : undefined
@@ -112,7 +113,7 @@ export const isControl = (text: string, dialect: Dialect): boolean => {
   }
   let found = texts.get(text)
   if (found === undefined) {
-    found = control.test(codeOf(text, dialect).trim().replace(/(?:\s*;)+$/, ""))
+    found = control.test(codeOf(text, syntaxes[dialect]).trim().replace(/(?:\s*;)+$/, ""))
     if (texts.size >= remembered) {
       texts.clear()
     }
@@ -126,7 +127,7 @@ export const isControl = (text: string, dialect: Dialect): boolean => {
  * the transaction that is open behind it.
  */
 export const beginsFirst = (text: string, dialect: Dialect): boolean => {
-  const [first = "", ...others] = codeOf(text, dialect).split(";").map((part) => part.trim()).filter((part) =>
+  const [first = "", ...others] = codeOf(text, syntaxes[dialect]).split(";").map((part) => part.trim()).filter((part) =>
     part !== ""
   )
   return /^(?:begin|start)\b/i.test(first) && control.test(first) && !others.some((part) => control.test(part))

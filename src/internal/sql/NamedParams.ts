@@ -10,11 +10,12 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
+import { isWordPart, Lexer } from "./Lexer.js"
 import { expand, followsIn, hasLists, listPlace } from "./Lists.js"
 import type { ListPlace, Parsed } from "./ParsedStatement.js"
+import { syntaxes } from "./Syntax.js"
 
 const nameAt = /[\p{L}_][\p{L}\p{N}_]*/uy
-const dollarTagAt = /\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/uy
 const wordBefore = /[\p{L}\p{N}_$]$/u
 
 const isWordAt = (text: string, index: number): boolean =>
@@ -26,99 +27,10 @@ const matchAt = (pattern: RegExp, text: string, index: number): string | undefin
   return pattern.exec(text)?.[0]
 }
 
-const endOf = (text: string, found: number, length: number): number => found < 0 ? text.length : found + length
-
-/** The index behind a quoted part that begins at `start`. A doubled `close` stands for itself. */
-const skipQuoted = (text: string, start: number, close: string, doubled: boolean, backslash: boolean): number => {
-  for (let i = start + 1; i < text.length; i++) {
-    const char = text[i]
-    if (char === "\\" && backslash) {
-      i++
-    } else if (char === close) {
-      if (!doubled || text[i + 1] !== close) {
-        return i + 1
-      }
-      i++
-    }
-  }
-  return text.length
-}
-
-const commentMark = /\/\*|\*\//g
-
-const skipComment = (text: string, start: number, nests: boolean): number => {
-  if (!nests) {
-    return endOf(text, text.indexOf("*/", start + 2), 2)
-  }
-  let depth = 1
-  commentMark.lastIndex = start + 2
-  for (let mark = commentMark.exec(text); mark !== null; mark = commentMark.exec(text)) {
-    depth += mark[0] === "/*" ? 1 : -1
-    if (depth === 0) {
-      return commentMark.lastIndex
-    }
-  }
-  return text.length
-}
-
-const skipLine = (text: string, start: number): number => endOf(text, text.indexOf("\n", start), 1)
-
-/** Where the next part that is not a parameter ends, if one begins at `i`: a string, an identifier, a comment. */
-const skip = (text: string, i: number, dialect: Dialect): number | undefined => {
-  switch (text[i]) {
-    case "'":
-      return skipQuoted(text, i, "'", true, dialect === "mysql" || (dialect === "pg" && isEscapeString(text, i)))
-    case "\"":
-      return skipQuoted(text, i, "\"", true, dialect === "mysql")
-    case "`":
-      return dialect === "mysql" || dialect === "sqlite" ? skipQuoted(text, i, "`", true, false) : undefined
-    case "[":
-      // SQLite knows no way to write ] in brackets.
-      return dialect === "mssql" || dialect === "sqlite"
-        ? skipQuoted(text, i, "]", dialect === "mssql", false)
-        : undefined
-    case "-":
-      // MySQL takes 5--3 for 5 - -3.
-      return text[i + 1] === "-" && (dialect !== "mysql" || i + 2 >= text.length || text[i + 2]! <= " ")
-        ? skipLine(text, i)
-        : undefined
-    case "#":
-      return dialect === "mysql" ? skipLine(text, i) : undefined
-    case "/":
-      return text[i + 1] === "*" ? skipComment(text, i, dialect === "pg" || dialect === "mssql") : undefined
-    case "$": {
-      const tag = dialect === "pg" && !isWordAt(text, i - 1) ? matchAt(dollarTagAt, text, i) : undefined
-      return tag === undefined ? undefined : endOf(text, text.indexOf(tag, i + tag.length), tag.length)
-    }
-    default:
-      return undefined
-  }
-}
-
-/** `E'...'`, where the E is a word of its own. */
-const isEscapeString = (text: string, quote: number): boolean =>
-  (text[quote - 1] === "e" || text[quote - 1] === "E") && !isWordAt(text, quote - 2)
-
 const closers = new Set([":", ")", "]", "'", "\"", "`"])
 
 const parameterAt = (text: string, i: number): string | undefined =>
   text[i] !== ":" || closers.has(text[i - 1] ?? "") || isWordAt(text, i - 1) ? undefined : matchAt(nameAt, text, i + 1)
-
-/** The text with its strings, quoted identifiers and comments blanked: what is left is code. */
-export const codeOf = (text: string, dialect: Dialect): string => {
-  let code = ""
-  for (let i = 0; i < text.length;) {
-    const behind = skip(text, i, dialect)
-    if (behind === undefined) {
-      code += text[i]
-      i++
-    } else {
-      code += " "
-      i = behind
-    }
-  }
-  return code
-}
 
 const ownPlaceholders: Readonly<Record<Dialect, RegExp>> = {
   pg: /\$\d+/y,
@@ -128,70 +40,102 @@ const ownPlaceholders: Readonly<Record<Dialect, RegExp>> = {
   clickhouse: /(?!)/y
 }
 
-const isComment = (text: string, i: number): boolean => text[i] === "-" || text[i] === "#" || text[i] === "/"
-
 /** Whether a name is an element of its own in a list, comments aside. */
 const standsAlone = (before: string, text: string, end: number, dialect: Dialect): boolean => {
-  let at = end
-  while (at < text.length) {
-    const behind = isComment(text, at) ? skip(text, at, dialect) : undefined
-    if (behind === undefined && text[at]! > " ") break
-    at = behind ?? at + 1
+  if (!/[(,]\s*$/.test(before)) {
+    return false
   }
-  return /[(,]\s*$/.test(before) && (text[at] === ")" || text[at] === ",")
+  const lexer = new Lexer(syntaxes[dialect], text)
+  lexer.at = end
+  return lexer.nextCode() && (lexer.token === ")" || lexer.token === ",")
 }
 
-const parseText = (text: string, dialect: Dialect): Parsed => {
-  const own = ownPlaceholders[dialect]
-  const texts: Array<string> = []
-  const names: Array<string> = []
-  const lists: Array<ListPlace | undefined> = []
+/** Finds the parameters of one text. */
+class Parser {
+  readonly texts: Array<string> = []
+  readonly names: Array<string> = []
+  readonly lists: Array<ListPlace | undefined> = []
   /** Those that follow IN without parentheses. */
-  const bare: Array<string> = []
+  readonly bare: Array<string> = []
+  placeholder: string | undefined
   /**
    * For each parenthesis that is open whether it is the list of an IN, whether it still is with comments left out, and whether it
    * stands directly in such a list.
    */
-  const open: Array<readonly [plain: boolean, list: boolean, nested: boolean]> = []
+  private readonly open: Array<readonly [plain: boolean, list: boolean, nested: boolean]> = []
   /** The text up to here without its comments. */
-  let code = ""
-  let placeholder: string | undefined
-  let from = 0
-  let i = 0
-  while (i < text.length) {
-    const behind = skip(text, i, dialect)
-    if (behind !== undefined) {
-      code += isComment(text, i) ? " " : text.slice(i, behind)
-      i = behind
-      continue
+  private code = ""
+  private from = 0
+
+  constructor(private readonly text: string, private readonly dialect: Dialect) {
+    const lexer = new Lexer(syntaxes[dialect], text)
+    while (lexer.next()) {
+      this.token(lexer)
     }
-    const name = parameterAt(text, i)
-    if (name === undefined) {
-      if (text[i] === "(") open.push([followsIn(text, i), followsIn(code, code.length), open.at(-1)?.[1] ?? false])
-      else if (text[i] === ")") open.pop()
-      const found = placeholder === undefined ? matchAt(own, text, i) : undefined
-      if (found !== undefined && !isWordAt(text, i - 1)) {
-        placeholder = found
+    this.texts.push(text.slice(this.from))
+  }
+
+  private token(lexer: Lexer): void {
+    const { start } = lexer
+    switch (lexer.kind) {
+      case "comment":
+        this.code += " "
+        return
+      case "parameter":
+      case "word":
+        this.own(start)
+        break
+      case "sign": {
+        const name = parameterAt(this.text, start)
+        if (name !== undefined) {
+          lexer.at = this.named(name, start)
+          return
+        }
+        this.sign(start)
+        break
       }
-      code += text[i]
-      i++
-    } else {
-      const end = i + 1 + name.length
-      const [plain, list, nested] = open.at(-1) ?? [false, false, false]
-      texts.push(text.slice(from, i))
-      names.push(name)
-      // On PostgreSQL an array in a second pair of parentheses is an array.
-      const isSole = nested && dialect !== "pg" && /\(\s*$/.test(code) && /^\s*\)/.test(text.slice(end))
-      if (isSole || followsIn(code, code.length)) bare.push(name)
-      lists.push(
-        (plain ? listPlace(text, i, end) : undefined) ??
-          (list && standsAlone(code, text, end, dialect) ? { sole: false } : undefined)
-      )
-      code += text.slice(i, end)
-      i = from = end
+    }
+    this.code += lexer.token
+  }
+
+  private sign(at: number): void {
+    const { code, open, text } = this
+    if (text[at] === "(") open.push([followsIn(text, at), followsIn(code, code.length), open.at(-1)?.[1] ?? false])
+    else if (text[at] === ")") open.pop()
+    else this.own(at)
+  }
+
+  /** A placeholder of the dialect's own. */
+  private own(at: number): void {
+    if (this.placeholder === undefined && !isWordAt(this.text, at - 1)) {
+      this.placeholder = matchAt(ownPlaceholders[this.dialect], this.text, at)
     }
   }
-  texts.push(text.slice(from))
+
+  /** A parameter: gives its end, behind which no word begins. */
+  private named(name: string, start: number): number {
+    const { code, dialect, text } = this
+    const end = start + 1 + name.length
+    const [plain, list, nested] = this.open.at(-1) ?? [false, false, false]
+    this.texts.push(text.slice(this.from, start))
+    this.names.push(name)
+    // On PostgreSQL an array in a second pair of parentheses is an array.
+    const isSole = nested && dialect !== "pg" && /\(\s*$/.test(code) && /^\s*\)/.test(text.slice(end))
+    if (isSole || followsIn(code, code.length)) this.bare.push(name)
+    this.lists.push(
+      (plain ? listPlace(text, start, end) : undefined) ??
+        (list && standsAlone(code, text, end, dialect) ? { sole: false } : undefined)
+    )
+    this.from = end
+    let at = end
+    while (isWordPart(text.charCodeAt(at))) at++
+    this.code += text.slice(start, at)
+    return at
+  }
+}
+
+const parseText = (text: string, dialect: Dialect): Parsed => {
+  const { bare, lists, names, placeholder, texts } = new Parser(text, dialect)
   return {
     texts,
     names,
