@@ -45,23 +45,45 @@ export class SplitFault extends Error implements Place {
 }
 
 /**
+ * A place that moves over a text, which may come in pieces.
+ *
+ * @since 0.1.1
+ * @category models
+ */
+export class Position {
+  private line = 1
+  private column = 1
+  private afterReturn = false
+
+  get place(): Place {
+    return { line: this.line, column: this.column }
+  }
+
+  /** Moves over the characters from one index to another. */
+  advance(text: string, from: number, to: number): this {
+    for (let i = from; i < to; i++) {
+      const code = text.charCodeAt(i)
+      if (code === 13 || (code === 10 && !this.afterReturn)) {
+        this.line++
+        this.column = 1
+      } else if (code === 10) {
+        this.column = 1
+      } else {
+        this.column++
+      }
+      this.afterReturn = code === 13
+    }
+    return this
+  }
+}
+
+/**
  * The place after `text`, which begins at `from`.
  *
  * @since 0.1.0
  * @category conversions
  */
 export const advance = (from: Place, text: string): Place => {
-  let { column, line } = from
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === 13 || (code === 10 && text.charCodeAt(i - 1) !== 13)) {
-      line++
-      column = 1
-    } else if (code === 10) {
-      column = 1
-    } else {
-      column++
-    }
-  }
-  return { line, column }
+  const { column, line } = new Position().advance(text, 0, text.length).place
+  return { line: from.line + line - 1, column: line === 1 ? from.column + column - 1 : column }
 }

@@ -5,6 +5,8 @@
  * @since 0.1.1
  */
 
+import type { Ending } from "./Ending.js"
+
 /** Words that begin a block where a statement can begin, and end it behind END. Elsewhere they are functions or clauses. */
 const blocks = new Set(["BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"])
 
@@ -56,7 +58,7 @@ const notRoutines = new Set([
  * @since 0.1.1
  * @category models
  */
-export class StoredProgram {
+export class StoredProgram implements Ending {
   private kind: Kind = "unknown"
   private part: "header" | "returns" | "start" | "body" = "header"
   private readonly stack: Array<"block" | "expression"> = []
@@ -74,7 +76,8 @@ export class StoredProgram {
   private isUntil = false
 
   /** A word in capitals. */
-  word(word: string): void {
+  word(word: string, afterDot: boolean): void {
+    if (afterDot) return this.other("0")
     this.count++
     const { isName, previous } = this
     this.previous = word
