@@ -10,10 +10,21 @@ export default {
     },
     {
       name: "driver-knows-no-engine",
-      comment: "a driver imports nothing of the engine: it knows no pool, session or request",
+      comment:
+        "a driver imports nothing of the engine: it knows no pool, session or request (the lexer of sql/ knows neither)",
       severity: "error",
       from: { path: "^src/(internal/)?driver/" },
-      to: { path: "^src/internal/(Engine|SqlClient|(pool|request|session|fiber|effect|observe|sql)/)" }
+      to: {
+        path: "^src/internal/(Engine|SqlClient|(pool|request|session|fiber|effect|observe|sql)/)",
+        pathNot: "^src/internal/sql/(Lexer|Syntax|Ending|StoredProgram)\\.ts$"
+      }
+    },
+    {
+      name: "sql-knows-only-sql",
+      comment: "what reads SQL imports nothing of the engine or of a driver",
+      severity: "error",
+      from: { path: "^src/internal/sql/" },
+      to: { path: "^src/", pathNot: "^src/internal/sql/" }
     },
     {
       name: "engine-knows-no-particular-driver",

@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import { Lexer } from "../../sql/Lexer.js"
+import { syntaxes } from "../../sql/Syntax.js"
 
 /**
  * @since 0.1.0
@@ -28,27 +30,13 @@ export interface Traits {
  */
 const wordsOf = (text: string): ReadonlyArray<string> => {
   const words: Array<string> = []
-  const pattern = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|--[^\n]*|\/\*|[A-Za-z_@][\w@$#]*|#|;/g
-  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
-    const token = match[0]
-    if (token === "/*") {
-      // Comments nest.
-      let depth = 1
-      let at = pattern.lastIndex
-      while (depth > 0 && at < text.length) {
-        if (text.startsWith("/*", at)) depth++
-        else if (text.startsWith("*/", at)) depth--
-        else {
-          at++
-          continue
-        }
-        at += 2
-      }
-      pattern.lastIndex = at
-    } else if (token === ";" || token === "#") words.push(token)
+  const lexer = new Lexer(syntaxes.mssql, text)
+  while (lexer.nextCode()) {
+    const { kind, token } = lexer
+    if (kind === "delimiter") words.push(token)
     // A temporary table keeps its sign within quotes.
-    else if (/^["[]#/.test(token)) words.push("#")
-    else if (/^[A-Za-z_@]/.test(token)) words.push(token.toUpperCase())
+    else if (token[0] === "#" || (kind === "name" && token[1] === "#")) words.push("#")
+    else if (kind === "word") words.push(token.toUpperCase())
   }
   while (words[words.length - 1] === ";") words.pop()
   return words

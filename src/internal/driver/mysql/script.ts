@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+import { Lexer } from "../../sql/Lexer.js"
+import { syntaxes } from "../../sql/Syntax.js"
 import { commitsImplicitly, lastingOf, type Traits, traitsOf } from "./texts.js"
 
 /**
@@ -43,55 +45,12 @@ export interface Script {
   readonly traits: Traits
 }
 
-/** A quoted part from its mark to its end; what is never closed goes on to the end of the text. */
-const quotedAt = (text: string, at: number, escapes: boolean): string => {
-  const mark = text[at]
-  for (let i = at + 1; i < text.length; i++) {
-    const char = text[i]
-    if (char === "\\" && escapes) i++
-    // A doubled mark stands for itself.
-    else if (char === mark && text[++i] !== mark) return text.slice(at, i)
-  }
-  return text.slice(at)
-}
-
-const lineComment = /(?:#|--(?=[\s\0-\x20]|$))[^\n]*/y
-const blockComment = /\/\*[\s\S]*?\*\//y
 /** What the server takes for code, as it does what is in such a comment, must not hide an end or a placeholder from us. */
 const executable = /^\/\*M?!/
 const hides = /[;?'"`]/
-/** Nothing that is looked for begins in these. */
-const inert = /[^'"`#\-/;?]+/y
 /** A stored program, or a compound statement of MariaDB: its semicolons are its own, to the end of the text. */
 const program =
   /(?:create\s+(?:or\s+replace\s+)?(?:definer\s*=\s*\S+(?:\s*@\s*\S+)?\s+)?(?:aggregate\s+)?(?:procedure|function|trigger|event|package)|(?:\w+\s*:\s*)?(?:begin\s+not\s+atomic|if|case|loop|while|repeat|for|declare)|delimiter)\b/iy
-
-const matchAt = (pattern: RegExp, text: string, at: number): string | undefined => {
-  pattern.lastIndex = at
-  return pattern.exec(text)?.[0]
-}
-
-/** The comment, string or quoted name that begins here. */
-const passive = (text: string, at: number, { ansiQuotes, backslash }: Reading): string | undefined => {
-  const char = text[at]
-  switch (char) {
-    case "'":
-    case "\"":
-    case "`": {
-      const escapes = backslash && char !== "`" && !(ansiQuotes && char === "\"")
-      return quotedAt(text, at, escapes)
-    }
-    case "#":
-    case "-":
-      return matchAt(lineComment, text, at)
-    case "/":
-      return text[at + 1] === "*" ? matchAt(blockComment, text, at) ?? text.slice(at) : undefined
-    default:
-      return undefined
-  }
-}
-
-const isComment = (token: string): boolean => token[0] === "#" || token[0] === "-" || token[0] === "/"
 
 /**
  * The statements of a text under one reading; `undefined` where a comment that the server may run hides their ends.
@@ -99,7 +58,12 @@ const isComment = (token: string): boolean => token[0] === "#" || token[0] === "
  * @since 0.1.0
  * @category reading
  */
-export const partsOf = (text: string, reading: Reading): ReadonlyArray<Part> | undefined => {
+export const partsOf = (text: string, { ansiQuotes, backslash }: Reading): ReadonlyArray<Part> | undefined => {
+  const lexer = new Lexer({
+    ...syntaxes.mysql,
+    backslash: backslash ? "always" : "never",
+    doubleQuotedStrings: !ansiQuotes
+  }, text)
   const parts: Array<Part> = []
   let from = 0
   let placeholders = 0
@@ -111,29 +75,22 @@ export const partsOf = (text: string, reading: Reading): ReadonlyArray<Part> | u
     placeholders = 0
     hasCode = false
   }
-  const code = (at: number, token: string): void => {
-    if (hasCode || token.trim() === "") return
-    hasCode = true
-    isProgram = matchAt(program, text, at + token.length - token.trimStart().length) !== undefined
-  }
-  for (let at = 0; at < text.length;) {
-    const skipped = passive(text, at, reading)
-    if (skipped !== undefined) {
-      if (!isComment(skipped)) code(at, skipped)
-      else if (executable.test(skipped)) {
-        if (hides.test(skipped)) return undefined
+  while (lexer.next()) {
+    const { kind, start } = lexer
+    if (kind === "comment") {
+      if (!executable.test(lexer.token)) continue
+      if (hides.test(lexer.token)) return undefined
+      hasCode = true
+    } else if (kind === "delimiter" && !isProgram) {
+      end(start)
+    } else if (kind !== "space") {
+      if (!hasCode) {
+        program.lastIndex = start
+        isProgram = program.test(text)
         hasCode = true
       }
-      at += skipped.length
-      continue
+      if (kind === "parameter") placeholders++
     }
-    const token = matchAt(inert, text, at) ?? text[at]!
-    if (token === ";" && !isProgram) end(at)
-    else {
-      code(at, token)
-      if (token === "?") placeholders++
-    }
-    at += token.length
   }
   end(text.length)
   return parts

@@ -2,6 +2,9 @@
  * What the driver has to know about a statement's text without SQLite's help: where one statement ends and the next
  * begins, and whether it leaves something behind on the connection.
  */
+import { endingOf } from "../../sql/Ending.js"
+import { Lexer } from "../../sql/Lexer.js"
+import { syntaxes } from "../../sql/Syntax.js"
 
 /** What a statement may leave behind that the next borrower would see. */
 export type Change =
@@ -9,67 +12,38 @@ export type Change =
   | { readonly _tag: "Attach" }
   | { readonly _tag: "Pragma"; readonly schema: string | undefined; readonly name: string }
 
-/** Matches one token that may hide a semicolon, one word, or one other character. Unterminated ones reach the end. */
-const token =
-  /\s+|--[^\n]*|\/\*[^]*?(?:\*\/|$)|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?|[\p{L}\p{N}_$]+|[^]/uy
-
-const blank = /^(?:\s|--|\/\*)/
-
-/** The significant tokens of a text, with their places. */
-function* tokens(text: string): Generator<{ readonly token: string; readonly start: number; readonly end: number }> {
-  let at = 0
-  while (at < text.length) {
-    token.lastIndex = at
-    const found = token.exec(text)?.[0] ?? text.slice(at)
-    const start = at
-    at += found.length
-    if (!blank.test(found)) {
-      yield { token: found, start, end: at }
-    }
-  }
-}
+const lexerOf = (text: string): Lexer => new Lexer(syntaxes.sqlite, text)
 
 /**
- * The statements of a text, in order, without the empty ones. A trigger's body belongs to its CREATE TRIGGER: as in
- * `sqlite3_complete()`, that one ends with `; END ;`.
+ * The statements of a text, in order, without the empty ones. A trigger's body belongs to its CREATE TRIGGER.
  */
 export const split = (text: string): ReadonlyArray<string> => {
   const statements: Array<string> = []
+  const lexer = lexerOf(text)
+  let ending = endingOf("sqlite")
   let first = -1
   let last = 0
-  let words = 0
-  let create = false
-  let trigger = false
-  let previous = ""
   const end = () => {
     if (first >= 0) {
       statements.push(text.slice(first, last))
     }
     first = -1
-    words = 0
-    create = trigger = false
-    previous = ""
+    ending = endingOf("sqlite")
   }
-  for (const { end: tokenEnd, start, token } of tokens(text)) {
-    if (token === ";" && (!trigger || previous === "; END")) {
+  while (lexer.nextCode()) {
+    if (lexer.kind === "delimiter" && ending.semicolon()) {
       end()
       continue
     }
     if (first < 0) {
-      first = start
+      first = lexer.start
     }
-    last = tokenEnd
-    const word = token.toUpperCase()
-    if (words === 0 && (word === "EXPLAIN" || word === "QUERY" || word === "PLAN")) {
-      continue
+    last = lexer.at
+    if (lexer.kind === "word") {
+      ending.word(lexer.token.toUpperCase(), false)
+    } else if (lexer.kind !== "delimiter") {
+      ending.other(lexer.token)
     }
-    words++
-    if (words === 1) {
-      create = word === "CREATE"
-    } else if (create && !trigger && words <= 3 && word === "TRIGGER") {
-      trigger = true
-    }
-    previous = previous === ";" && word === "END" ? "; END" : word
   }
   end()
   return statements
@@ -78,12 +52,10 @@ export const split = (text: string): ReadonlyArray<string> => {
 /** The first `count` words and signs of a text, in upper case, comments and leading semicolons left out. */
 export const head = (text: string, count: number): ReadonlyArray<string> => {
   const words: Array<string> = []
-  for (const { token } of tokens(text)) {
-    if (token === ";" && words.length === 0) {
-      continue
-    }
-    if (words.push(token.toUpperCase()) === count) {
-      break
+  const lexer = lexerOf(text)
+  while (words.length < count && lexer.nextCode()) {
+    if (lexer.kind !== "delimiter" || words.length > 0) {
+      words.push(lexer.token.toUpperCase())
     }
   }
   return words
@@ -211,25 +183,19 @@ export const leftBehind = (text: string): string | undefined => {
   }
 }
 
-/** A word that is a variable of Tcl's form; one of the other forms is a sign and what follows it. */
-const isVariable = (token: string): boolean => token.startsWith("$") && token.length > 1
-
 /** How many `?` a text has, each of which takes a value of its own; -1 where it has numbered or named parameters. */
 export const anonymousParameters = (text: string): number => {
   let count = 0
-  let sign = ""
-  let signEnd = -1
-  for (const { end, start, token } of tokens(text)) {
-    if (sign !== "" && signEnd === start && /^[\p{L}\p{N}_$]/u.test(token) && (sign !== "?" || /^\p{N}/u.test(token))) {
+  const lexer = lexerOf(text)
+  while (lexer.nextCode()) {
+    const { kind, start } = lexer
+    if (kind === "parameter") {
+      if (lexer.at - start > 1) {
+        return -1
+      }
+      count += text[start] === "?" ? 1 : 0
+    } else if ((kind === "word" || kind === "number") && (text[start - 1] === ":" || text[start - 1] === "@")) {
       return -1
-    }
-    if (isVariable(token)) {
-      return -1
-    }
-    sign = token === "?" || token === ":" || token === "@" ? token : ""
-    signEnd = end
-    if (token === "?") {
-      count++
     }
   }
   return count
@@ -270,8 +236,8 @@ const statementMayWrite = (text: string): boolean => {
     case "BEGIN":
       return /^(IMMEDIATE|EXCLUSIVE)$/.test(head(text, 2)[1] ?? "")
     case "WITH":
-      return [...tokens(text)].some(({ token }, i, all) =>
-        /^(INSERT|UPDATE|DELETE|REPLACE)$/i.test(token) && all[i + 1]?.token !== "("
+      return head(text, Number.POSITIVE_INFINITY).some((word, i, all) =>
+        /^(INSERT|UPDATE|DELETE|REPLACE)$/.test(word) && all[i + 1] !== "("
       )
     default:
       return !readers.has(keyword)
