@@ -281,6 +281,7 @@ export class Lexer {
     }
     this.end("string", at + tag.length)
     this.tag = tag
+    this.hasBackslash = false
     this.isOpen = true
     return this.inside(this.at) || this.isOpen
   }

@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+import { Lexer } from "../../sql/Lexer.js"
+import { syntaxes } from "../../sql/Syntax.js"
 
 /**
  * @since 0.1.0
@@ -168,14 +170,7 @@ const harmless = words(`
   xmlforest xmlparse xmlpi xmlroot xmlserialize xmltable
 `)
 
-const isWordStart = (code: number): boolean =>
-  (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 95 || code > 127
-
-const isWordPart = (code: number): boolean => isWordStart(code) || (code >= 48 && code <= 57) || code === 36
-
 const limitSettings = /\b(?:statement|lock|idle_in_transaction_session|transaction)_timeout\b/i
-
-const dollarTag = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y
 
 // `isWellFormed` is in Node 20, not yet in the ES2023 library types.
 const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
@@ -187,8 +182,7 @@ const isWellFormed = (text: string): boolean => (text as unknown as { isWellForm
  * @category constructors
  */
 export const scan = (text: string): Text => {
-  const length = text.length
-  let at = 0
+  const lexer = new Lexer(syntaxes.pg, text)
   let statements = 0
   let isPlain = false
   let shapeless = false
@@ -250,7 +244,7 @@ export const scan = (text: string): Text => {
     alone ||= value === "vacuum"
     if (Object.hasOwn(ofSession, value)) leave(ofSession[value])
     if (value === "listen") holding = "takes"
-    if (value === "unlisten" && /^\s*\*/.test(text.slice(at))) holding = "releases"
+    if (value === "unlisten" && /^\s*\*/.test(text.slice(lexer.at))) holding = "releases"
     partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
     shapeless ||= value === "fetch" || value === "execute" || value === "call" || value === "move"
     forgets ||= value === "prepare" || value === "deallocate" || value === "discard"
@@ -295,7 +289,7 @@ export const scan = (text: string): Text => {
       leave("an advisory lock of the session")
       holding = takesLock.test(name) ? "takes" : releasesLocks.test(name) ? "releases" : holding
     }
-    if (/^(?:pg_catalog\.)?set_config$/.test(name) && !isLocal(text, at)) {
+    if (/^(?:pg_catalog\.)?set_config$/.test(name) && !isLocal(text, lexer.at)) {
       leave("set_config for the session")
     }
     dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
@@ -314,101 +308,44 @@ export const scan = (text: string): Text => {
     qualified = false
   }
 
-  const string = (escapes: boolean): void => {
-    at++
-    while (at < length) {
-      const code = text.charCodeAt(at)
-      if (code === 39) {
-        if (text.charCodeAt(at + 1) !== 39) break
-        at += 2
-      } else if (code === 92) {
-        // With standard_conforming_strings off the string would end elsewhere: be on the safe side.
-        dirty ||= !escapes
-        at += escapes ? 2 : 1
-      } else {
-        at++
-      }
+  const sign = (): void => {
+    const code = text.charCodeAt(lexer.start)
+    if (code === 46 && name !== "") {
+      qualified = true
+      return
     }
-    at++
+    if (code === 40) parenthesis()
     other()
   }
 
-  while (at < length) {
-    const code = text.charCodeAt(at)
-    if (code === 32 || (code >= 9 && code <= 13)) {
-      at++
-    } else if (isWordStart(code)) {
-      const from = at
-      while (at < length && isWordPart(text.charCodeAt(at))) at++
-      const value = text.slice(from, at).toLowerCase()
-      const next = text.charCodeAt(at)
-      if (next === 39 && (value === "e" || value === "b" || value === "x" || value === "n")) {
-        string(value === "e")
-      } else {
-        word(value, false)
-      }
-    } else if (code === 34) {
-      const from = at
-      at++
-      while (at < length) {
-        if (text.charCodeAt(at) === 34) {
-          if (text.charCodeAt(at + 1) !== 34) break
-          at++
-        }
-        at++
-      }
-      // With its quotes, so that it is no keyword and no function of the list.
-      word(text.slice(from, ++at), true)
-    } else if (code === 39) {
-      string(false)
-    } else if (code === 45 && text.charCodeAt(at + 1) === 45) {
-      while (at < length && text.charCodeAt(at) !== 10 && text.charCodeAt(at) !== 13) at++
-    } else if (code === 47 && text.charCodeAt(at + 1) === 42) {
-      let depth = 1
-      at += 2
-      while (at < length && depth > 0) {
-        const here = text.charCodeAt(at)
-        const next = text.charCodeAt(at + 1)
-        if (here === 42 && next === 47) {
-          depth--
-          at += 2
-        } else if (here === 47 && next === 42) {
-          depth++
-          at += 2
-        } else {
-          at++
-        }
-      }
-    } else if (code === 36) {
-      dollarTag.lastIndex = at
-      const tag = dollarTag.exec(text)
-      if (tag === null) {
-        at++
-        while (at < length && isWordPart(text.charCodeAt(at))) at++
-      } else {
-        const close = text.indexOf(tag[0], at + tag[0].length)
-        at = close === -1 ? length : close + tag[0].length
-      }
-      other()
-    } else if (code === 59) {
-      at++
-      endStatement()
-      first =
-        second =
-        before =
-        name =
-          ""
-      qualified = false
-    } else if (code === 46 && name !== "") {
-      at++
-      qualified = true
-    } else if (code === 40) {
-      at++
-      parenthesis()
-      other()
-    } else {
-      at++
-      other()
+  while (lexer.nextCode()) {
+    switch (lexer.kind) {
+      case "word":
+        word(lexer.token.toLowerCase(), false)
+        break
+      case "name":
+        // With its quotes, so that it is no keyword and no function of the list.
+        word(lexer.token, true)
+        break
+      case "string":
+        // With standard_conforming_strings off the string would end elsewhere: be on the safe side.
+        dirty ||= lexer.hasBackslash
+        other()
+        break
+      case "delimiter":
+        endStatement()
+        first =
+          second =
+          before =
+          name =
+            ""
+        qualified = false
+        break
+      case "sign":
+        sign()
+        break
+      default:
+        other()
     }
   }
 
