@@ -1,6 +1,6 @@
 /**
- * One link to a PostgreSQL server, after `pg` has opened it: how its transaction stands, what may have to be cleaned,
- * and which exchange is under way.
+ * One link to a PostgreSQL server, after `pg` has opened it: what is sent, which exchange is under way, and what arrives
+ * for it.
  *
  * @since 0.1.0
  */
@@ -10,35 +10,21 @@ import { Cancel } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal } from "./codes.js"
 import { PortalCursor } from "./cursor.js"
-import type { Exchange } from "./exchange.js"
-import { Ping, Script } from "./exchange.js"
+import type { Channel, Exchange } from "./exchange.js"
+import { Ping } from "./exchange.js"
 import { Statement } from "./extended.js"
-import type { Failing, Failures, OwnLimits, Standing } from "./failures.js"
+import type { Failing, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
+import { withSessionLimits } from "./limits.js"
 import type { Message, Opened } from "./link.js"
-import { Lookup } from "./lookup.js"
 import { encodeAll, Params } from "./params.js"
 import type { Carried } from "./pooling.js"
-import { PreparedStatements } from "./prepared.js"
+import { runOwn, runScript } from "./script.js"
+import type { Settings } from "./session.js"
+import { SessionState } from "./session.js"
 import type { Field, Values } from "./shape.js"
-import type { Text, Texts } from "./text.js"
-import type { Types } from "./types.js"
+import type { Text } from "./text.js"
 import { writer } from "./writer.js"
-
-/**
- * What a connection has from its driver.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Settings {
-  readonly texts: Texts
-  readonly prepareLimit: number
-  /** A pooler in transaction mode lies in between: each transaction may have another process of the server. */
-  readonly isPooled: boolean
-  readonly failures: Failures
-  readonly types: Types
-}
 
 const statuses: Readonly<Record<string, TransactionStatus>> = { I: "idle", T: "open", E: "failed" }
 
@@ -48,58 +34,34 @@ const discard = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET
 
 const mostParams = 65535
 const syncMessage = Buffer.from([83, 0, 0, 0, 4])
-const setting = (millis: number | undefined): string => millis === undefined ? "DEFAULT" : String(Math.ceil(millis))
 
 /**
  * @since 0.1.0
  * @category models
  */
-export class PgConnection implements Connection {
+export class PgConnection implements Connection, Channel {
   readonly id: number
   readonly parameters: Map<string, string>
-  readonly texts: Texts
-  readonly prepared: PreparedStatements
-  readonly failures: Failures
-  readonly types: Types
+  readonly session: SessionState
 
-  /** What has to go with each transaction; `undefined` where the connection was opened with all of it. */
-  carried: Carried | undefined
-  private readonly isPooled: boolean
-
-  transaction: TransactionStatus = "idle"
-  dirty = false
-  holds = false
   lost = false
   onLost: ((error: ConnectionError) => void) | undefined
   /** Told of every NOTIFY. */
   onNotification: ((channel: string, payload: string) => void) | undefined
 
-  /** Limits of the running transaction that differ from the session's, in milliseconds; NaN: not known any more. */
-  localStatementTimeout: number | undefined
-  localLockTimeout: number | undefined
-  hasLocalLimits = false
-  /** A statement of the program's may have set limits of its own. */
-  private foreignLimits = false
   /** When something was last sent, by `performance.now()`. */
   private sentAt = 0
   /** When something was sent before that: what is refused because of an idle time was sent at its end. */
   private sentBefore = 0
-
-  /** Counts transactions, those of single statements included. */
-  transactionNumber = 0
 
   // Out of reach of `inspect` and `JSON.stringify`: behind them stands a TLS key.
   readonly #opened: Opened
   readonly #stream: Opened["stream"]
   #cancelling: Cancel | undefined
   private current: Exchange | undefined
-  private sessionLimits: OwnLimits | undefined
-  private forgets = false
-  /** The open transaction has changed the schema: its end, or the way back to a savepoint, may change it again. */
-  private hasReshaped = false
   /** A portal is open outside a transaction: the server waits for a Sync. */
   private unsynced: Exchange | undefined
-  /** Ends of exchanges that nobody waits for any more. */
+  /** Ends of exchanges that nothing waits for any more. */
   private skipped = 0
   private failure: Error | undefined
   private onCurrentEnded: (() => void) | undefined
@@ -110,47 +72,51 @@ export class PgConnection implements Connection {
   constructor(opened: Opened, settings: Settings) {
     this.id = opened.id
     this.parameters = opened.parameters
+    this.session = new SessionState(settings)
     this.#opened = opened
     this.#stream = opened.stream
-    this.texts = settings.texts
-    this.prepared = new PreparedStatements(settings.prepareLimit)
-    this.isPooled = settings.isPooled
-    this.failures = settings.failures
-    this.types = settings.types
   }
 
   get serverVersion(): string {
     return this.parameters.get("server_version") ?? "unknown"
   }
 
+  get transaction(): TransactionStatus {
+    return this.session.transaction
+  }
+
+  get dirty(): boolean {
+    return this.session.dirty
+  }
+
+  get holds(): boolean {
+    return this.session.holds
+  }
+
   // What goes out.
 
   execute(request: Request, answer: Done<unknown>): void {
     let done = answer
+    const { session } = this
     const unusable = this.unusable(request.text)
     if (unusable !== undefined) return done(unusable, undefined)
-    const known = this.prepared.get(request.text)
-    const text = known === undefined ? this.texts.of(request.text) : known.text
-    if (text.fault !== undefined) return done(this.failures.text(text.fault, request.text), undefined)
-    const encoding = this.foreignEncoding(request.text, text)
-    if (encoding !== undefined) return done(this.failures.encoding(encoding, request.text), undefined)
-    const carried = this.carried
-    if (carried !== undefined) {
-      const refusal = this.pooledRefusal(request, text)
-      if (refusal !== undefined) return done(refusal, undefined)
-      done = this.carryingOn(carried, text, answer)
-    } else if (
-      !text.plain && !text.controls && this.transaction === "idle" && request.begin === undefined &&
+    const known = session.prepared.get(request.text)
+    const text = known === undefined ? session.texts.of(request.text) : known.text
+    const refusal = this.refusal(request, text)
+    if (refusal !== undefined) return done(refusal, undefined)
+    if (session.carried !== undefined) done = this.carryingOn(session.carried, text, answer)
+    else if (
+      !text.plain && !text.controls && session.transaction === "idle" && request.begin === undefined &&
       (request.statementTimeout !== undefined || request.lockTimeout !== undefined)
     ) {
-      return this.executeWithSessionLimits(request, done)
+      return withSessionLimits(this, request, (bare, executed) => this.execute(bare, executed), done)
     }
     if (
-      request.params.length === 0 && (text.several || !request.prepare || this.prepared.limit === 0) &&
+      request.params.length === 0 && (text.several || !request.prepare || session.prepared.limit === 0) &&
       // What is carried goes ahead of a single statement by the extended protocol only.
-      (text.several || this.carriedAhead(request, text) === undefined)
+      (text.several || session.carriedAhead(request, text) === undefined)
     ) {
-      return this.executeScript(request, text, done)
+      return runScript(this, request, text, done)
     }
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
@@ -162,48 +128,21 @@ export class PgConnection implements Connection {
     const fail = (error: DbError): void => done(error, undefined as unknown as Cursor)
     const unusable = this.unusable(request.text)
     if (unusable !== undefined) return fail(unusable)
-    const text = this.texts.of(request.text)
-    if (text.fault !== undefined) return fail(this.failures.text(text.fault, request.text))
-    const encoding = this.foreignEncoding(request.text, text)
-    if (encoding !== undefined) return fail(this.failures.encoding(encoding, request.text))
-    const refusal = this.carried === undefined ? undefined : this.pooledRefusal(request, text)
+    const text = this.session.texts.of(request.text)
+    const refusal = this.refusal(request, text)
     if (refusal !== undefined) return fail(refusal)
     const params = this.encode(request)
     if (!(params instanceof Params)) return fail(params)
     done(undefined, new PortalCursor(this, request, text, params))
   }
 
-  /** By the simple protocol; a BEGIN and limits go ahead in exchanges of their own. */
-  private executeScript(request: Request, text: Text, done: Done<unknown>): void {
-    const limits: Array<string> = request.begin === undefined ? [] : [request.begin]
-    if (request.begin !== undefined && this.carried !== undefined) limits.push(...this.carried.begin)
-    if ((this.transaction === "open" && !text.controls) || request.begin !== undefined) {
-      if (request.statementTimeout !== this.localStatementTimeout) {
-        limits.push(`SET LOCAL statement_timeout TO ${setting(request.statementTimeout)}`)
-      }
-      if (request.lockTimeout !== this.localLockTimeout) {
-        limits.push(`SET LOCAL lock_timeout TO ${setting(request.lockTimeout)}`)
-      }
-    }
-    const ahead = this.carriedAhead(request, text)
-    const start = (): void => new Script(this, request, text, done, ahead === undefined ? "" : `${ahead}; `).start()
-    if (limits.length === 0) return start()
-    this.run(limits.join("; "), (error) => {
-      if (error !== undefined) return done(error, undefined)
-      this.localStatementTimeout = request.statementTimeout
-      this.localLockTimeout = request.lockTimeout
-      this.hasLocalLimits = true
-      start()
-    })
-  }
-
-  /** What has to go ahead of a statement that is in no transaction, so that it runs with it in an implicit one. */
-  carriedAhead(request: Request, text: Text): string | undefined {
-    const single = this.carried?.single
-    return single === undefined || this.transaction !== "idle" || request.begin !== undefined || text.controls ||
-        text.alone
-      ? undefined
-      : single
+  /** Why a text is not sent. */
+  private refusal(request: Request, text: Text): DbError | undefined {
+    const { session } = this
+    if (text.fault !== undefined) return session.failures.text(text.fault, request.text)
+    const encoding = this.foreignEncoding(request.text, text)
+    if (encoding !== undefined) return session.failures.encoding(encoding, request.text)
+    return session.carried === undefined ? undefined : session.pooledRefusal(request, text)
   }
 
   /** A BEGIN typed by hand begins a transaction that has to have what is carried. */
@@ -215,72 +154,8 @@ export class PgConnection implements Connection {
         : done(error, value)
   }
 
-  /** Why a statement cannot be what it seems behind a pooler. */
-  private pooledRefusal(request: Request, text: Text): DbError | undefined {
-    if (this.isPooled && text.lasting !== undefined) return this.failures.lasting(text.lasting, request.text)
-    const wishes = this.carried?.wishes
-    if (wishes === undefined || this.transaction !== "idle" || request.begin !== undefined) return undefined
-    if (text.alone) return this.failures.notCarried(wishes, "a statement that runs in no transaction", request.text)
-    return text.several && text.ends
-      ? this.failures.notCarried(wishes, "a text that ends its transaction by itself", request.text)
-      : undefined
-  }
-
-  /** Statements that may refuse to share a transaction with `SET LOCAL`: the session's limits are set, and set back. */
-  private executeWithSessionLimits(request: Request, done: Done<unknown>): void {
-    const { lockTimeout, statementTimeout } = request
-    const names: Array<string> = []
-    const set: Array<string> = []
-    if (statementTimeout !== undefined) {
-      names.push("statement_timeout")
-      set.push(`SET statement_timeout TO ${setting(statementTimeout)}`)
-    }
-    if (lockTimeout !== undefined) {
-      names.push("lock_timeout")
-      set.push(`SET lock_timeout TO ${setting(lockTimeout)}`)
-    }
-    const bare: Request = { ...request, statementTimeout: undefined, lockTimeout: undefined }
-    this.run(set.join("; "), (error) => {
-      if (error !== undefined) return done(error, undefined)
-      this.sessionLimits = { statementTimeout, lockTimeout }
-      this.execute(bare, (failure, value) => {
-        this.sessionLimits = undefined
-        if (this.lost) return done(failure, value)
-        this.run(names.map((name) => `SET ${name} TO DEFAULT`).join("; "), (unset) => {
-          // In a transaction that has failed (the statement was a BEGIN with more) nothing can be set.
-          if (unset !== undefined || this.transaction !== "idle") this.dirty = true
-          done(failure, value)
-        })
-      })
-    })
-  }
-
-  /** A text of the driver's own, of which only the success matters. */
   run(sql: string, done: (error: DbError | undefined) => void): void {
-    const text = this.texts.of(sql)
-    new Script(
-      this,
-      { text: sql, mode: "rows", safeIntegers: false },
-      // Limits, and what is carried by every transaction alike, change nothing for prepared statements.
-      {
-        ...text,
-        dirty: false,
-        forgets: false,
-        limits: false,
-        reshapes: text.reshapes && !/^(?:begin|set)\b/i.test(sql)
-      },
-      (e) => done(e)
-    ).start()
-  }
-
-  /** Asks the catalog about types. */
-  lookup(
-    oids: ReadonlyArray<number>,
-    beside: Exchange | undefined,
-    statement: string,
-    done: (failure: DbError | undefined) => void
-  ): void {
-    new Lookup(this, oids, beside, statement, done).start()
+    runOwn(this, sql, done)
   }
 
   ping(done: Done<void>): void {
@@ -300,25 +175,22 @@ export class PgConnection implements Connection {
   reset(policy: ResetPolicy, done: Done<void>): void {
     const unusable = this.unusable(undefined)
     if (unusable !== undefined) return done(unusable)
+    const { session } = this
     const parts: Array<string> = []
-    if (this.transaction !== "idle") {
-      if (policy === "commit" && this.transaction === "open") {
+    if (session.transaction !== "idle") {
+      if (policy === "commit" && session.transaction === "open") {
         return this.run("COMMIT", (error) => error === undefined ? this.reset(policy, done) : done(error))
       }
       parts.push("ROLLBACK")
     }
     // Behind a pooler the next statement may reach another process, to which this would be done in place of ours.
-    if ((this.dirty || policy === "discard") && !this.isPooled) parts.push(discard)
-    if (this.forgets) parts.push("DEALLOCATE ALL")
+    if ((session.dirty || policy === "discard") && !session.isPooled) parts.push(discard)
+    if (session.forgets) parts.push("DEALLOCATE ALL")
     if (parts.length === 0) return done(undefined)
     this.run(parts.join("; "), (error) => {
       if (error !== undefined) return done(error)
-      if (this.transaction !== "idle") return done(this.failures.stillInTransaction())
-      if (this.forgets) this.prepared.forgetAll()
-      this.dirty = false
-      this.holds = false
-      this.forgets = false
-      this.foreignLimits = false
+      if (session.transaction !== "idle") return done(session.failures.stillInTransaction())
+      session.wasReset()
       done(undefined)
     })
   }
@@ -331,7 +203,7 @@ export class PgConnection implements Connection {
           ? undefined
           : this.lost
           ? this.broken(this.failure, nothingSent)
-          : this.failures.link(error, "NotSent")
+          : this.session.failures.link(error, "NotSent")
       )
     if (this.#cancelling !== undefined) return this.#cancelling.also(told)
     this.#cancelling = new Cancel({
@@ -389,45 +261,13 @@ export class PgConnection implements Connection {
     this.write()
   }
 
-  sendStatement(exchange: Exchange, text: Text, continues?: Exchange): void {
-    if (text.dirty && !this.isPooled) {
-      this.dirty = true
-      if (text.holding !== undefined) this.holds = text.holding === "takes"
-    }
-    if (text.forgets && !this.isPooled) this.forgets = true
-    if (text.limits) this.foreignLimits = true
-    this.send(exchange, continues)
-  }
-
   write(): void {
     this.#stream.write(writer.take())
   }
 
-  /** A cursor waits for its next fetch, without the server having been told to end its transaction. */
   paused(exchange: Exchange): void {
     this.unsynced = exchange
     this.ended()
-  }
-
-  statementEnded(text: Text): void {
-    if (text.forgets) this.prepared.forgetAll()
-    if (text.reshapes || (this.hasReshaped && (text.rollsBack || this.transaction === "idle"))) {
-      this.prepared.outdateAll()
-      this.hasReshaped = this.transaction !== "idle"
-    }
-    if (this.transaction === "idle") {
-      this.transactionNumber++
-      this.localStatementTimeout = undefined
-      this.localLockTimeout = undefined
-      this.hasLocalLimits = false
-      // What was set for the transaction alone has ended with it.
-      if (!this.dirty) this.foreignLimits = false
-      this.prepared.transactionEnded()
-    } else if (text.rollsBack && this.hasLocalLimits) {
-      // Back to what they were at the savepoint, which is not remembered.
-      this.localStatementTimeout = NaN
-      this.localLockTimeout = NaN
-    }
   }
 
   // What comes in.
@@ -503,7 +343,7 @@ export class PgConnection implements Connection {
       this.skipped--
       return
     }
-    this.transaction = statuses[status ?? "I"] ?? "idle"
+    this.session.transaction = statuses[status ?? "I"] ?? "idle"
     const current = this.current
     if (current === undefined) return
     this.ended()
@@ -548,7 +388,7 @@ export class PgConnection implements Connection {
     current?.lost(this.failure)
     const onLost = this.onLost
     this.onLost = undefined
-    if (onLost !== undefined) onLost(this.failures.link(this.failure, this.outcomeWhenIdle))
+    if (onLost !== undefined) onLost(this.session.failures.link(this.failure, this.session.outcomeWhenIdle))
   }
 
   // What is said of failures.
@@ -556,31 +396,24 @@ export class PgConnection implements Connection {
   private get standing(): Standing {
     return {
       isCancelling: this.#cancelling !== undefined,
-      foreignLimits: this.foreignLimits,
+      foreignLimits: this.session.foreignLimits,
       ranMillis: performance.now() - this.sentAt,
       idleMillis: performance.now() - this.sentBefore,
-      limits: this.sessionLimits ?? { statementTimeout: this.localStatementTimeout, lockTimeout: this.localLockTimeout }
+      limits: this.session.limits
     }
   }
 
-  private get outcomeWhenIdle(): "NotSent" | "RolledBack" {
-    return this.transaction === "idle" ? "NotSent" : "RolledBack"
-  }
-
-  /** The server has answered with an error, and the link lives. */
   refused(error: ServerError, at: Failing): DbError {
-    return this.failures.refused(error, at, this.standing)
+    return this.session.failures.refused(error, at, this.standing)
   }
 
-  /** The link is gone. */
   broken(cause: Error | undefined, at: Failing): DbError {
-    return this.failures.broken(cause, at, this.standing)
+    return this.session.failures.broken(cause, at, this.standing)
   }
 
-  /** Why nothing can be sent now. */
   unusable(statement: string | undefined): DbError | undefined {
-    if (this.lost) return this.broken(this.failure, { outcome: this.outcomeWhenIdle, statement, commit: false })
-    return this.current === undefined ? undefined : this.failures.busy()
+    if (this.lost) return this.broken(this.failure, { outcome: this.session.outcomeWhenIdle, statement, commit: false })
+    return this.current === undefined ? undefined : this.session.failures.busy()
   }
 
   /** The encoding that somebody has set in place of ours, unless the statement may be what sets it back. */
@@ -590,8 +423,8 @@ export class PgConnection implements Connection {
   }
 
   private encode({ params, text }: Request): Params | DbError {
-    if (params.length > mostParams) return this.failures.tooManyParameters(params.length, mostParams, text)
+    if (params.length > mostParams) return this.session.failures.tooManyParameters(params.length, mostParams, text)
     const encoded = encodeAll(params)
-    return encoded instanceof Params ? encoded : this.failures.parameter(encoded, text)
+    return encoded instanceof Params ? encoded : this.session.failures.parameter(encoded, text)
   }
 }

@@ -7,8 +7,7 @@ import type { DbError } from "../../../DbError.js"
 import type { Cursor, Done, Fetched, Request } from "../../../driver/Driver.js"
 import { emptyRows, fetched, noMore } from "../row.js"
 import type { ServerError } from "./codes.js"
-import type { PgConnection } from "./connection.js"
-import type { Exchange } from "./exchange.js"
+import type { Channel, Exchange } from "./exchange.js"
 import { Extended } from "./extended.js"
 import type { Params } from "./params.js"
 import type { Values } from "./shape.js"
@@ -41,15 +40,15 @@ export class PortalCursor extends Extended implements Cursor {
   private onFetched: Done<Fetched> | undefined
   private onClosed: Done<void> | undefined
 
-  constructor(connection: PgConnection, request: Request, text: Text, params: Params) {
-    super(connection, request, text, params)
-    this.interleaves = request.begin !== undefined || connection.transaction !== "idle"
+  constructor(channel: Channel, request: Request, text: Text, params: Params) {
+    super(channel, request, text, params)
+    this.interleaves = request.begin !== undefined || channel.session.transaction !== "idle"
   }
 
   fetch(count: number, done: Done<Fetched>): void {
-    const connection = this.connection
+    const { channel } = this
     if (this.state === "closed") return done(undefined, noMore)
-    const unusable = connection.unusable(this.request.text)
+    const unusable = channel.unusable(this.request.text)
     if (unusable !== undefined) {
       this.state = "closed"
       return done(unusable, noMore)
@@ -58,7 +57,7 @@ export class PortalCursor extends Extended implements Cursor {
     this.count = count
     const rows = Math.min(count, this.most)
     if (this.state === "new") {
-      this.portal = connection.prepared.nextName()
+      this.portal = channel.session.prepared.nextName()
       this.compose(this.portal, rows)
       this.state = "open"
     } else {
@@ -66,7 +65,7 @@ export class PortalCursor extends Extended implements Cursor {
       writer.execute(this.portal, rows)
       this.end()
     }
-    connection.sendStatement(this, this.text, this.interleaves ? undefined : this)
+    this.sendStatement(this.text, this.interleaves ? undefined : this)
   }
 
   protected end(): void {
@@ -77,7 +76,7 @@ export class PortalCursor extends Extended implements Cursor {
   protected finished(_tag: string | undefined): void {
     this.isFinished = true
     this.state = "closed"
-    if (this.interleaves) this.connection.prepared.closePortalLater(this.portal)
+    if (this.interleaves) this.channel.session.prepared.closePortalLater(this.portal)
     else this.sync()
   }
 
@@ -92,7 +91,7 @@ export class PortalCursor extends Extended implements Cursor {
 
     // Without a Sync there is no ReadyForQuery to wait for.
     if (!this.interleaves) {
-      this.connection.paused(this)
+      this.channel.paused(this)
       this.fetched(this)
     }
   }
@@ -115,7 +114,7 @@ export class PortalCursor extends Extended implements Cursor {
   }
 
   ready(): void {
-    this.connection.statementEnded(this.text)
+    this.channel.session.statementEnded(this.text)
     const closed = this.onClosed
     if (closed !== undefined) {
       this.onClosed = undefined
@@ -145,7 +144,7 @@ export class PortalCursor extends Extended implements Cursor {
 
   lost(cause: Error | undefined): void {
     this.state = "closed"
-    const error = this.connection.broken(cause, {
+    const error = this.channel.broken(cause, {
       outcome: this.outcomeWhenLost(this.isFinished),
       statement: this.request.text,
       commit: false
@@ -159,15 +158,15 @@ export class PortalCursor extends Extended implements Cursor {
   }
 
   close(done: Done<void>): void {
-    const connection = this.connection
+    const { channel } = this
     const isOpen = this.state === "open"
     this.state = "closed"
     // Without its transaction the portal is gone already.
-    if (!isOpen || connection.lost || (this.interleaves && connection.transaction !== "open")) return done(undefined)
+    if (!isOpen || channel.lost || (this.interleaves && channel.session.transaction !== "open")) return done(undefined)
     this.onClosed = done
     this.error = undefined
     writer.closePortal(this.portal)
     writer.sync()
-    connection.send(this, this)
+    channel.send(this, this)
   }
 }

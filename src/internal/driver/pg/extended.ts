@@ -6,9 +6,11 @@
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Done, Request } from "../../../driver/Driver.js"
 import { emptyRows } from "../row.js"
+import { copyError, decode, readError } from "./answer.js"
 import type { ServerError } from "./codes.js"
-import type { PgConnection } from "./connection.js"
-import { copyError, decode, Exchange, readError } from "./exchange.js"
+import type { Channel } from "./exchange.js"
+import { Exchange } from "./exchange.js"
+import { Lookup } from "./lookup.js"
 import type { Params } from "./params.js"
 import type { Prepared } from "./prepared.js"
 import type { Field, ReadRow, Values } from "./shape.js"
@@ -62,12 +64,12 @@ export abstract class Extended extends Exchange {
   protected unbound: (() => void) | undefined
 
   constructor(
-    connection: PgConnection,
+    channel: Channel,
     protected readonly request: Request,
     protected readonly text: Text,
     private readonly params: Params
   ) {
-    super(connection)
+    super(channel)
   }
 
   /**
@@ -75,7 +77,7 @@ export abstract class Extended extends Exchange {
    * types of the parameters before it binds them.
    */
   protected compose(portal: string, limit: number): void {
-    const connection = this.connection
+    const { session } = this.channel
     const request = this.request
     this.rows = emptyRows()
     this.error = undefined
@@ -87,17 +89,17 @@ export abstract class Extended extends Exchange {
     this.isBegun = false
     this.isRaw = false
     this.unbound = undefined
-    this.wasOpen = connection.transaction !== "idle"
+    this.wasOpen = session.transaction !== "idle"
     if (request.begin !== undefined) this.before(request.begin, noParams)
-    const { carried } = connection
+    const { carried } = session
     if (carried !== undefined) {
       if (request.begin !== undefined) { for (const text of carried.begin) this.before(text, noParams) }
-      const ahead = connection.carriedAhead(request, this.text)
+      const ahead = session.carriedAhead(request, this.text)
       if (ahead !== undefined) this.before(ahead, noParams)
     }
     if (
-      request.statementTimeout !== connection.localStatementTimeout ||
-      request.lockTimeout !== connection.localLockTimeout
+      request.statementTimeout !== session.localStatementTimeout ||
+      request.lockTimeout !== session.localLockTimeout
     ) {
       this.limits()
     }
@@ -118,9 +120,9 @@ export abstract class Extended extends Exchange {
 
   private bind(portal: string, limit: number): void {
     const prepared = this.prepared!
-    const fault = this.params.fit(prepared.types, this.connection.types)
+    const fault = this.params.fit(prepared.types, this.channel.session.types)
     if (fault !== undefined) {
-      this.fault = this.connection.failures.parameter(fault, this.request.text)
+      this.fault = this.channel.session.failures.parameter(fault, this.request.text)
       return writer.sync()
     }
     writer.bind(portal, prepared.name, this.params.encoded)
@@ -133,39 +135,39 @@ export abstract class Extended extends Exchange {
   protected abstract end(): void
 
   private limits(): void {
-    const connection = this.connection
+    const { session } = this.channel
     const { lockTimeout, statementTimeout } = this.request
     // A transaction that has failed takes nothing but its end; and its end undoes the limits.
-    if (connection.transaction === "failed" || this.text.controls) return
+    if (session.transaction === "failed" || this.text.controls) return
     // In no transaction there is nothing that could carry them to a statement behind a pooler: the engine keeps them.
     if (
-      connection.carried !== undefined && (this.text.alone || this.text.partial) && !this.wasOpen &&
+      session.carried !== undefined && (this.text.alone || this.text.partial) && !this.wasOpen &&
       this.request.begin === undefined
     ) {
       return
     }
-    if (statementTimeout !== connection.localStatementTimeout) {
+    if (statementTimeout !== session.localStatementTimeout) {
       if (statementTimeout === undefined) this.before(noStatementLimit, noParams)
       else this.before(statementLimit, [String(Math.ceil(statementTimeout))])
-      connection.localStatementTimeout = statementTimeout
+      session.localStatementTimeout = statementTimeout
     }
-    if (lockTimeout !== connection.localLockTimeout) {
+    if (lockTimeout !== session.localLockTimeout) {
       if (lockTimeout === undefined) this.before(noLockLimit, noParams)
       else this.before(lockLimit, [String(Math.ceil(lockTimeout))])
-      connection.localLockTimeout = lockTimeout
+      session.localLockTimeout = lockTimeout
     }
-    connection.hasLocalLimits = true
+    session.hasLocalLimits = true
   }
 
   private before(sql: string, params: ReadonlyArray<Encoded>): void {
-    const prepared = this.prepare(sql, this.connection.texts.of(sql), this.request.prepare)
+    const prepared = this.prepare(sql, this.channel.session.texts.of(sql), this.request.prepare)
     writer.bind("", prepared.name, params)
     writer.execute("", 0)
     this.ahead++
   }
 
   private prepare(sql: string, text: Text, isNamed: boolean): Prepared {
-    const statements = this.connection.prepared
+    const statements = this.channel.session.prepared
     const known = statements.get(sql)
     // The statement itself comes last.
     this.isNew = known === undefined
@@ -179,13 +181,13 @@ export abstract class Extended extends Exchange {
 
   override parseComplete(): void {
     const prepared = this.parsing?.shift()
-    if (prepared !== undefined && prepared.name !== "") this.connection.prepared.remember(prepared)
+    if (prepared !== undefined && prepared.name !== "") this.channel.session.prepared.remember(prepared)
   }
 
   override bindComplete(): void {
     if (this.ahead > 0) return
     this.bound = true
-    this.prepared!.boundIn = this.connection.transactionNumber
+    this.prepared!.boundIn = this.channel.session.transactionNumber
   }
 
   override described(fields: ReadonlyArray<Field> | undefined): void {
@@ -194,7 +196,7 @@ export abstract class Extended extends Exchange {
     if (unbound === undefined) return
     this.unbound = undefined
     unbound()
-    this.connection.write()
+    this.channel.write()
   }
 
   override typed(types: ReadonlyArray<number>): void {
@@ -210,7 +212,7 @@ export abstract class Extended extends Exchange {
 
   protected sync(): void {
     writer.sync()
-    this.connection.write()
+    this.channel.write()
   }
 
   override row(values: Values, _length: number): void {
@@ -220,11 +222,11 @@ export abstract class Extended extends Exchange {
       return
     }
     try {
-      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.connection.types)
+      this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.channel.session.types)
       this.isRaw = this.read === undefined
       this.rows.push(this.read === undefined ? values : this.read(values))
     } catch (cause) {
-      this.fault ??= readError(this.connection, cause, this.request.text)
+      this.fault ??= readError(this.channel.session, cause, this.request.text)
     }
   }
 
@@ -236,13 +238,15 @@ export abstract class Extended extends Exchange {
   protected settle(beside: Exchange | undefined, settled: (failure: DbError | undefined) => void): void {
     if (!this.isRaw) return settled(undefined)
     this.isRaw = false
-    const { connection, request, shape } = this
-    connection.lookup(
-      shape.unknown(connection.types),
+    const { channel, request, shape } = this
+    const { session } = channel
+    new Lookup(
+      channel,
+      shape.unknown(session.types),
       beside,
       request.text,
-      (failure) => settled(failure ?? decode(connection, request, this.rows, shape))
-    )
+      (failure) => settled(failure ?? decode(session, request, this.rows, shape))
+    ).start()
   }
 
   protected get shape(): Shape {
@@ -259,15 +263,15 @@ export abstract class Extended extends Exchange {
 
   override copyIn(): void {
     // The server fails it then, and with it the transaction it is in.
-    this.fault ??= copyError(this.connection, this.request.text, "RolledBack")
+    this.fault ??= copyError(this.channel.session, this.request.text, "RolledBack")
     // What was sent to ask for the answers is swallowed by the server's copy mode.
     writer.copyFail("not supported")
     this.end()
-    this.connection.write()
+    this.channel.write()
   }
 
   override copyOut(): void {
-    this.fault ??= copyError(this.connection, this.request.text, "Unknown")
+    this.fault ??= copyError(this.channel.session, this.request.text, "Unknown")
   }
 
   /** What is known when the server has refused the statement and lives on. */
@@ -279,7 +283,7 @@ export abstract class Extended extends Exchange {
       : this.text.partial
       ? "Unknown"
       : "RolledBack"
-    return this.connection.refused(error, {
+    return this.channel.refused(error, {
       outcome,
       statement: this.request.text,
       commit: this.text.commits,
@@ -299,7 +303,7 @@ export abstract class Extended extends Exchange {
     if (this.bound || prepared === undefined || prepared.name === "" || this.isNew) return undefined
     const { code = "" } = error
     if (code === "26000") {
-      this.connection.prepared.forgetAll()
+      this.channel.session.prepared.forgetAll()
       return "changed"
     }
     const stale = code === "0A000" && error.routine === "RevalidateCachedQuery"
@@ -311,25 +315,25 @@ export abstract class Extended extends Exchange {
       : code.startsWith("22")
       ? "doubtful"
       : undefined
-    if (stale !== undefined) this.connection.prepared.forget(prepared)
+    if (stale !== undefined) this.channel.session.prepared.forget(prepared)
     return stale
   }
 
   /** What is said of a statement that was stale inside a transaction, where nothing can be run again. */
   protected staleFailure(error: ServerError, stale: "changed" | "doubtful"): DbError {
-    const { connection } = this
+    const { session } = this.channel
     // What is gone is gone, however the statement is prepared.
     if (error.code === "42P01" || error.code === "42703") return this.refusal(error)
     if (stale === "doubtful") return this.refusal(error, doubt)
     // Where the transaction had used it before, nobody else could touch its tables since: run again, it fails again.
-    const byItself = this.prepared?.boundIn === connection.transactionNumber
-    return connection.failures.planChanged(error, this.request.text, byItself)
+    const byItself = this.prepared?.boundIn === session.transactionNumber
+    return session.failures.planChanged(error, this.request.text, byItself)
   }
 
   /** A BEGIN that came with the statement is taken back. */
   protected beginAgain(ready: (failure: DbError | undefined) => void): void {
-    if (this.connection.transaction === "idle") ready(undefined)
-    else this.connection.run("ROLLBACK", ready)
+    if (this.channel.session.transaction === "idle") ready(undefined)
+    else this.channel.run("ROLLBACK", ready)
   }
 
   protected outcomeWhenLost(completed: boolean): Outcome {
@@ -351,20 +355,20 @@ export class Statement extends Extended {
   private isSecondRun = false
 
   constructor(
-    connection: PgConnection,
+    channel: Channel,
     request: Request,
     text: Text,
     params: Params,
     private readonly done: Done<unknown>
   ) {
-    super(connection, request, text, params)
+    super(channel, request, text, params)
   }
 
   start(): void {
     this.tag = undefined
     this.isCompleted = false
     this.compose("", 0)
-    this.connection.sendStatement(this, this.text)
+    this.sendStatement(this.text)
   }
 
   protected end(): void {
@@ -377,12 +381,12 @@ export class Statement extends Extended {
   }
 
   ready(): void {
-    const connection = this.connection
-    connection.statementEnded(this.text)
+    const { session } = this.channel
+    session.statementEnded(this.text)
     if (this.error !== undefined) return this.refuse(this.error)
     if (this.fault !== undefined) return this.done(this.fault, undefined)
     if (this.text.commits && this.tag === "ROLLBACK") {
-      return this.done(connection.failures.commitWasRollback(this.request.text), undefined)
+      return this.done(session.failures.commitWasRollback(this.request.text), undefined)
     }
     this.settle(undefined, (failure) => failure === undefined ? this.answer() : this.done(failure, undefined))
   }
@@ -405,7 +409,7 @@ export class Statement extends Extended {
 
   lost(cause: Error | undefined): void {
     this.done(
-      this.connection.broken(cause, {
+      this.channel.broken(cause, {
         outcome: this.outcomeWhenLost(this.isCompleted),
         statement: this.request.text,
         commit: this.text.commits && this.wasOpen

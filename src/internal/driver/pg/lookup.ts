@@ -5,7 +5,7 @@
  */
 import type { DbError } from "../../../DbError.js"
 import type { ServerError } from "./codes.js"
-import type { PgConnection } from "./connection.js"
+import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import type { Failing } from "./failures.js"
 import type { Values } from "./shape.js"
@@ -24,23 +24,23 @@ export class Lookup extends Exchange {
 
   /** @param beside the cursor that has to stay open */
   constructor(
-    connection: PgConnection,
+    channel: Channel,
     private readonly oids: ReadonlyArray<number>,
     private readonly beside: Exchange | undefined,
     private readonly statement: string,
     private readonly done: (failure: DbError | undefined) => void
   ) {
-    super(connection)
-    this.wasOpen = connection.transaction !== "idle"
+    super(channel)
+    this.wasOpen = channel.session.transaction !== "idle"
   }
 
   start(): void {
-    writer.parse("", this.connection.types.question(this.oids))
+    writer.parse("", this.channel.session.types.question(this.oids))
     writer.bind("", "", [])
     writer.execute("", 0)
     if (this.beside === undefined) writer.sync()
     else writer.flush()
-    this.connection.send(this, this.beside)
+    this.channel.send(this, this.beside)
   }
 
   override row(values: Values): void {
@@ -49,7 +49,7 @@ export class Lookup extends Exchange {
 
   override complete(): void {
     if (this.beside === undefined) return
-    this.connection.paused(this.beside)
+    this.channel.paused(this.beside)
     this.learned()
   }
 
@@ -57,11 +57,11 @@ export class Lookup extends Exchange {
     super.failed(error)
     if (this.beside === undefined) return
     writer.sync()
-    this.connection.write()
+    this.channel.write()
   }
 
   private learned(): void {
-    const { types } = this.connection
+    const { types } = this.channel.session
     types.learn(this.oids, this.rows)
     try {
       // The answer is read before this returns.
@@ -79,10 +79,10 @@ export class Lookup extends Exchange {
 
   ready(): void {
     if (this.error === undefined) this.learned()
-    else this.done(this.connection.refused(this.error, this.failing))
+    else this.done(this.channel.refused(this.error, this.failing))
   }
 
   lost(cause: Error | undefined): void {
-    this.done(this.connection.broken(cause, this.failing))
+    this.done(this.channel.broken(cause, this.failing))
   }
 }

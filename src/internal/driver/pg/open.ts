@@ -12,13 +12,13 @@ import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { failure } from "../Failure.js"
 import { Unencrypted } from "../Unencrypted.js"
-import { classifyLink } from "./codes.js"
-import type { Settings } from "./connection.js"
+import { classifyLink, connectionError, timeoutError } from "./codes.js"
 import { PgConnection } from "./connection.js"
 import { Failures } from "./failures.js"
 import type { Message, Opened } from "./link.js"
 import * as Pooling from "./pooling.js"
 import type { Route } from "./route.js"
+import type { Settings } from "./session.js"
 import { tlsOptions } from "./tls.js"
 import { Types } from "./types.js"
 
@@ -352,10 +352,10 @@ const askKind = (connection: PgConnection): Effect.Effect<void, Error> =>
 const carry = (config: DbConfig, { learnt }: Memory, connection: PgConnection): Effect.Effect<void, Error> =>
   Effect.suspend(() => {
     const give = () => {
-      connection.carried = Pooling.carriedOf(config, learnt, connection.parameters)
+      connection.session.carried = Pooling.carriedOf(config, learnt, connection.parameters)
     }
     give()
-    if (connection.carried === undefined || learnt.floatDigits !== undefined) return Effect.void
+    if (connection.session.carried === undefined || learnt.floatDigits !== undefined) return Effect.void
     return Effect.map(askRow(connection, Pooling.floatQuestion), ([digits]) => {
       learnt.floatDigits = Number(digits)
       give()
@@ -409,7 +409,7 @@ export const open = (
       Effect.tap((connection) => carry(config, memory, connection)),
       Effect.tap((connection) =>
         config.targetSessionAttrs !== "any" &&
-          (connection.carried !== undefined ||
+          (connection.session.carried !== undefined ||
             isWanted(config.targetSessionAttrs, connection, config.access) === undefined)
           ? askKind(connection)
           : Effect.void

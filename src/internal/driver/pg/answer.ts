@@ -1,0 +1,71 @@
+/**
+ * Reading an answer's rows where that can fail, and answers that are not read at all.
+ *
+ * @since 0.2.0
+ */
+import type { DbError, Outcome } from "../../../DbError.js"
+import type { Request } from "../../../driver/Driver.js"
+import { Inexact } from "../JsonText.js"
+import { queryError } from "./codes.js"
+import type { SessionState } from "./session.js"
+import type { Shape, Values } from "./shape.js"
+import { Unreadable } from "./unreadable.js"
+
+/**
+ * What is said of a value that cannot be read.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const readError = (session: SessionState, cause: unknown, statement: string): DbError =>
+  queryError({
+    reason: "DataError",
+    what: cause instanceof Unreadable || cause instanceof Inexact
+      ? `a value of the answer is ${cause.message}`
+      : "a value of the answer could not be read",
+    outcome: "Unknown",
+    database: session.failures.database,
+    statement,
+    cause
+  })
+
+/**
+ * Reads rows that were kept as they came, in place, when the types of their columns are known. Gives what went wrong.
+ *
+ * @since 0.2.0
+ * @category decoding
+ */
+export const decode = (
+  session: SessionState,
+  request: Pick<Request, "text" | "mode" | "safeIntegers">,
+  rows: Array<unknown>,
+  shape: Shape
+): DbError | undefined => {
+  try {
+    // After the question everything is known.
+    const read = shape.reader(request.mode, request.safeIntegers, session.types)!
+    // What was kept are the values of a row.
+    for (let i = 0; i < rows.length; i++) rows[i] = read(rows[i] as Values)
+    return undefined
+  } catch (cause) {
+    return readError(session, cause, request.text)
+  }
+}
+
+/**
+ * What a COPY from or to the client is answered with.
+ *
+ * @param outcome `Unknown` for a COPY to the client: it has done what stands in it (an INSERT with RETURNING, perhaps), and
+ * its transaction can be committed
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const copyError = (session: SessionState, statement: string, outcome: Outcome): DbError =>
+  queryError({
+    reason: "Unknown",
+    what: "COPY from STDIN or to STDOUT is not spoken here: its data would be lost",
+    outcome,
+    database: session.failures.database,
+    statement
+  })

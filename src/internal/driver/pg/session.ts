@@ -1,0 +1,149 @@
+/**
+ * What is known of the session that the server keeps for a connection: its transaction, its limits, the statements that it
+ * has prepared, and what has to be cleaned before its next borrower.
+ *
+ * @since 0.2.0
+ */
+import type { DbError } from "../../../DbError.js"
+import type { Request, TransactionStatus } from "../../../driver/Driver.js"
+import type { Failures, OwnLimits } from "./failures.js"
+import type { Carried } from "./pooling.js"
+import { PreparedStatements } from "./prepared.js"
+import type { Text, Texts } from "./text.js"
+import type { Types } from "./types.js"
+
+/**
+ * What a session has from its driver.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  readonly texts: Texts
+  readonly prepareLimit: number
+  /** A pooler in transaction mode lies in between: each transaction may have another process of the server. */
+  readonly isPooled: boolean
+  readonly failures: Failures
+  readonly types: Types
+}
+
+/**
+ * @since 0.2.0
+ * @category models
+ */
+export class SessionState {
+  readonly texts: Texts
+  readonly prepared: PreparedStatements
+  readonly failures: Failures
+  readonly types: Types
+  readonly isPooled: boolean
+
+  /** What has to go with each transaction; `undefined` where the connection was opened with all of it. */
+  carried: Carried | undefined
+
+  transaction: TransactionStatus = "idle"
+  /** Counts transactions, those of single statements included. */
+  transactionNumber = 0
+
+  dirty = false
+  holds = false
+  /** A statement has closed prepared statements, or may have. */
+  forgets = false
+
+  /** Limits of the running transaction that differ from the session's, in milliseconds; NaN: not known any more. */
+  localStatementTimeout: number | undefined
+  localLockTimeout: number | undefined
+  hasLocalLimits = false
+  /** Limits of the session itself, while a statement that may run in no transaction has its own. */
+  sessionLimits: OwnLimits | undefined
+  /** A statement of the program's may have set limits of its own. */
+  foreignLimits = false
+
+  /** The open transaction has changed the schema: its end, or the way back to a savepoint, may change it again. */
+  private hasReshaped = false
+
+  constructor(settings: Settings) {
+    this.texts = settings.texts
+    this.prepared = new PreparedStatements(settings.prepareLimit)
+    this.failures = settings.failures
+    this.types = settings.types
+    this.isPooled = settings.isPooled
+  }
+
+  get outcomeWhenIdle(): "NotSent" | "RolledBack" {
+    return this.transaction === "idle" ? "NotSent" : "RolledBack"
+  }
+
+  /** The limits that hold where a statement has none of its own. */
+  get limits(): OwnLimits {
+    return this.sessionLimits ?? { statementTimeout: this.localStatementTimeout, lockTimeout: this.localLockTimeout }
+  }
+
+  /** The transaction has the limits of this request from now on. */
+  hasLimitsOf({ lockTimeout, statementTimeout }: OwnLimits): void {
+    this.localStatementTimeout = statementTimeout
+    this.localLockTimeout = lockTimeout
+    this.hasLocalLimits = true
+  }
+
+  /** A statement is being sent. */
+  statementSent(text: Text): void {
+    if (text.dirty && !this.isPooled) {
+      this.dirty = true
+      if (text.holding !== undefined) this.holds = text.holding === "takes"
+    }
+    if (text.forgets && !this.isPooled) this.forgets = true
+    if (text.limits) this.foreignLimits = true
+  }
+
+  /** The server has answered a statement, and is ready for the next. */
+  statementEnded(text: Text): void {
+    if (text.forgets) this.prepared.forgetAll()
+    if (text.reshapes || (this.hasReshaped && (text.rollsBack || this.transaction === "idle"))) {
+      this.prepared.outdateAll()
+      this.hasReshaped = this.transaction !== "idle"
+    }
+    if (this.transaction === "idle") {
+      this.transactionNumber++
+      this.localStatementTimeout = undefined
+      this.localLockTimeout = undefined
+      this.hasLocalLimits = false
+      // What was set for the transaction alone has ended with it.
+      if (!this.dirty) this.foreignLimits = false
+      this.prepared.transactionEnded()
+    } else if (text.rollsBack && this.hasLocalLimits) {
+      // Back to what they were at the savepoint, which is not remembered.
+      this.localStatementTimeout = NaN
+      this.localLockTimeout = NaN
+    }
+  }
+
+  /** The session is as if newly opened. */
+  wasReset(): void {
+    if (this.forgets) this.prepared.forgetAll()
+    this.dirty = false
+    this.holds = false
+    this.forgets = false
+    this.foreignLimits = false
+  }
+
+  /** What has to go ahead of a statement that is in no transaction, so that it runs with it in an implicit one. */
+  carriedAhead(request: Request, text: Text): string | undefined {
+    const single = this.carried?.single
+    return single === undefined || this.transaction !== "idle" || request.begin !== undefined || text.controls ||
+        text.alone
+      ? undefined
+      : single
+  }
+
+  /** Why a statement cannot be what it seems behind a pooler. */
+  pooledRefusal(request: Request, text: Text): DbError | undefined {
+    if (this.isPooled && text.lasting !== undefined) return this.failures.lasting(text.lasting, request.text)
+    const wishes = this.carried?.wishes
+    if (wishes === undefined || this.transaction !== "idle" || request.begin !== undefined) return undefined
+    if (text.alone) return this.failures.notCarried(wishes, "a statement that runs in no transaction", request.text)
+    return text.several && text.ends
+      ? this.failures.notCarried(wishes, "a text that ends its transaction by itself", request.text)
+      : undefined
+  }
+}
