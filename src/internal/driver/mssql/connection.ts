@@ -6,9 +6,10 @@
 import * as Tedious from "tedious"
 import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.js"
 import type { DbConfig } from "../../../DbConfig.js"
-import type { ConnectionError, DbError } from "../../../DbError.js"
-import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
-import { failure, keptLimit } from "../Failure.js"
+import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
+import { keptLimit } from "../Failure.js"
+import { LibraryConnection } from "../library/LibraryConnection.js"
 import { classify, firstOf } from "./codes.js"
 import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
@@ -30,9 +31,6 @@ import * as Verdicts from "./verdicts.js"
 import { RowBuilder } from "./wire.js"
 
 const { TYPES } = Tedious
-
-/** The longest that a polite goodbye may take. */
-const goodbyeMillis = 1000
 
 /** The handle of a prepared statement that the server does not know (any more). */
 const unknownHandle = 8179
@@ -67,143 +65,106 @@ const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): R
  * @since 0.1.0
  * @category models
  */
-export class MssqlConnection implements Connection {
-  id = 0
-  serverVersion = ""
-  dirty = false
-  holds = false
-  lost = false
+export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parameter>, RowCursor> {
   /** Whether the database takes writes. */
   updateable = true
-  onLost: ((error: ConnectionError) => void) | undefined = undefined
 
-  // Private by the language: what tedious holds must not show when a connection is inspected.
   readonly #config: DbConfig
   readonly #place: Verdicts.Place
-  readonly #link: Link
   readonly #raw: Tedious.Connection
   readonly #statements: Statements
-  #job: Job | undefined
   /** The wait for a lock that is in force, in milliseconds; `undefined` where that is not known. */
   #lock: number | undefined
   /** The transaction that is open was begun for reading only. */
   #readOnly = false
-  /** A statement of the program's may have set a limit of its own. */
-  #foreignLimits = false
-  #leaving = false
 
   constructor(config: DbConfig, where: string, link: Link) {
+    const statements = new Statements(config.prepareCacheSize)
+    super({
+      database: config.name,
+      where,
+      socket: link.socket,
+      Job,
+      traitsOf: (text) => statements.traitsOf(text),
+      ownTraits,
+      rollbackTraits: ownTraits
+    })
     this.#config = config
     this.#place = { config, where }
-    this.#link = link
     this.#raw = link.raw
-    this.#statements = new Statements(config.prepareCacheSize)
-    link.raw.on("error", (error: Error) => this.#broken(error))
-    link.raw.on("end", () => this.#broken(new Error("the server closed the connection")))
+    this.#statements = statements
+    link.raw.on("error", (error: Error) => this.broken(error))
+    link.raw.on("end", () => this.broken(new Error("the server closed the connection")))
   }
 
   get transaction(): TransactionStatus {
     return this.#raw.inTransaction ? "open" : "idle"
   }
 
-  readonly writes = (): boolean => true
-
-  /** Sets the connection to what the configuration asks for. To be called once, before anything else. */
-  readonly setUp = (done: Done<void>): void => {
-    const job = this.#start(undefined, ownTraits, false, (error) => done(error, undefined))
-    if (job === undefined) return
-    this.#configure(job, () => {
-      this.#batch(job, factsText, {
-        columns: () => {},
-        row: ([id, version, updateability]) => {
-          this.id = Number(id?.value)
-          this.serverVersion = String(version?.value)
-          this.updateable = updateability?.value !== "READ_ONLY"
-        },
-        ended: () => this.#finish(job, undefined)
-      })
+  protected run(job: Job, request: Request, parameters: ReadonlyArray<Parameter>): void {
+    const sets: Array<Array<unknown>> = []
+    let builder: RowBuilder | undefined
+    this.#dispatch(job, request, parameters, {
+      columns: (_, columns) => {
+        builder = new RowBuilder(columns, request.mode !== "values", request.safeIntegers)
+        sets.push([])
+      },
+      row: (columns) => sets[sets.length - 1]!.push(builder!.row(columns)),
+      ended: (rowCount) => {
+        const rows = sets.length === 1 ? sets[0]! : sets.flat()
+        this.finish(
+          job,
+          undefined,
+          request.mode === "raw"
+            ? rawOf(sets, rowCount ?? 0)
+            : request.mode === "sets"
+            ? sets
+            : rows
+        )
+      }
     })
   }
 
-  readonly execute = (request: Request, done: Done<unknown>): void => {
-    this.#begin(request, done, (job, parameters) => {
-      const sets: Array<Array<unknown>> = []
-      let builder: RowBuilder | undefined
-      this.#dispatch(job, request, parameters, {
-        columns: (_, columns) => {
-          builder = new RowBuilder(columns, request.mode !== "values", request.safeIntegers)
-          sets.push([])
-        },
-        row: (columns) => sets[sets.length - 1]!.push(builder!.row(columns)),
-        ended: (rowCount) => {
-          const rows = sets.length === 1 ? sets[0]! : sets.flat()
-          this.#finish(
-            job,
-            undefined,
-            request.mode === "raw"
-              ? rawOf(sets, rowCount ?? 0)
-              : request.mode === "sets"
-              ? sets
-              : rows
-          )
-        }
-      })
+  protected makeCursor(job: Job, _request: Request, opened: Done<Cursor>): RowCursor {
+    return new RowCursor(opened, { stop: (done) => this.cancel(done), stopped: () => this.stopped(job) })
+  }
+
+  protected stream(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, cursor: RowCursor): void {
+    this.#dispatch(job, request, parameters, {
+      columns: (sent, columns) =>
+        cursor.columns(sent, new RowBuilder(columns, request.mode !== "values", request.safeIntegers)),
+      row: (columns) => cursor.row(columns),
+      ended: () => this.finish(job, undefined)
     })
   }
 
-  readonly openCursor = (request: Request, done: Done<Cursor>): void => {
-    let cursor: RowCursor | undefined
-    this.#begin(request, (error) => {
-      if (cursor !== undefined) cursor.end(error)
-      // The value is not read beside an error, and without a cursor there is one.
-      else done(error, undefined as never)
-    }, (job, parameters) => {
-      const opened = cursor = new RowCursor(done, this.cancel, () => Verdicts.stopped(this.#place, job))
-      this.#dispatch(job, request, parameters, {
-        columns: (sent, columns) =>
-          opened.columns(sent, new RowBuilder(columns, request.mode !== "values", request.safeIntegers)),
-        row: (columns) => opened.row(columns),
-        ended: () => this.#finish(job, undefined)
-      })
-    })
+  protected askAlive(job: Job): void {
+    this.#batch(job, "SELECT 1", { ended: () => this.finish(job, undefined) })
   }
 
-  readonly ping = (done: Done<void>): void => {
-    const job = this.#start(undefined, ownTraits, false, (error) => done(error, undefined))
-    if (job !== undefined) this.#batch(job, "SELECT 1", { ended: () => this.#finish(job, undefined) })
-  }
-
-  readonly reset = (policy: ResetPolicy, done: Done<void>): void => {
-    const open = this.transaction === "open"
-    const hard = policy === "discard" || this.dirty
-    if (!hard && !open && !this.lost) return done(undefined, undefined)
-    const commits = policy === "commit" && open
-    const text = commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION"
-    const job = this.#start(undefined, commits ? traitsOf(text) : ownTraits, false, (error) => done(error, undefined))
-    if (job === undefined) return
-    const clean = (): void => {
-      if (!hard) return this.#finish(job, undefined)
-      // The request with which sp_reset_connection travels sets what tedious asks for, the isolation level with it.
-      if (!this.#sendable(job)) return
-      this.#raw.reset((error) => {
-        if (job.finished) return
-        if (error !== undefined && error !== null) return this.#failed(job, error)
-        this.#statements.forget()
-        this.dirty = false
-        this.holds = false
-        this.#foreignLimits = false
-        this.#lock = undefined
-        this.#configure(job, () => this.#finish(job, undefined))
-      })
-    }
-    // Not left to the reset: COMMIT and ROLLBACK have answers of their own.
-    if (!open) return clean()
+  /** Not left to the reset: COMMIT and ROLLBACK have answers of their own. */
+  protected endTransaction(job: Job, commits: boolean, _resets: boolean, next: () => void): void {
     job.sent = true
-    this.#batch(job, text, { ended: clean })
+    this.#batch(job, commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", { ended: next })
   }
 
-  readonly cancel = (done: Done<void>): void => {
-    const job = this.#job
+  /** The request with which sp_reset_connection travels sets what tedious asks for, the isolation level with it. */
+  protected resetSession(job: Job, next: () => void): void {
+    this.#raw.reset((error) => {
+      if (job.finished) return
+      if (error !== undefined && error !== null) return this.#failed(job, error)
+      this.#statements.forget()
+      next()
+    })
+  }
+
+  protected leave(): void {
+    // TDS has no message for it: the end of the stream is it.
+    this.#raw.close()
+  }
+
+  cancel(done: Done<void>): void {
+    const { job } = this
     if (job === undefined || this.lost) return done(undefined, undefined)
     job.whenFinished.push(() => done(undefined, undefined))
     if (job.cancelled) return
@@ -212,75 +173,20 @@ export class MssqlConnection implements Connection {
     this.#raw.cancel()
   }
 
-  readonly close = (done: Done<void>): void => {
-    const { socket } = this.#link
-    if (this.lost || socket.destroyed) return done(undefined, undefined)
-    this.#leaving = true
-    this.lost = true
-    const timer = setTimeout(() => socket.destroy(), goodbyeMillis)
-    socket.once("close", () => {
-      clearTimeout(timer)
-      done(undefined, undefined)
-    })
-    // TDS has no goodbye: the end of the stream is it.
-    this.#raw.close()
-  }
-
-  readonly destroy = (): void => {
-    this.#leaving = true
-    if (this.lost) this.#link.socket.destroy()
-    else this.#broken(new Error("the connection was dropped"))
-  }
-
-  #start(
-    text: string | undefined,
-    traits: Job["traits"],
-    begins: boolean,
-    end: Done<unknown>
-  ): Job | undefined {
-    if (this.lost) {
-      end(
-        failure({
-          _tag: "ConnectionError",
-          reason: "Lost",
-          database: this.#config.name,
-          what: `the connection to ${this.#place.where} is gone`,
-          outcome: "NotSent"
-        }),
-        undefined
-      )
-      return undefined
-    }
-    return this.#job = new Job(text, traits, begins || this.transaction === "open", end)
-  }
-
-  #finish(job: Job, error: DbError | undefined, value?: unknown): void {
-    if (job.finished) return
-    if (this.#job === job) this.#job = undefined
-    if (this.#readOnly && this.transaction === "idle") this.#readOnly = false
-    job.finish(error, value)
-  }
-
-  /** Checks a request, and sends what goes ahead of its statement. */
-  #begin(
-    request: Request,
-    end: Done<unknown>,
-    next: (job: Job, parameters: ReadonlyArray<Parameter>) => void
-  ): void {
-    const traits = this.#statements.traitsOf(request.text)
-    const job = this.#start(request.text, traits, request.begin !== undefined, end)
-    if (job === undefined) return
+  protected admit(job: Job, request: Request, next: (parameters: ReadonlyArray<Parameter>) => void): void {
+    const { traits } = job
+    if (this.transaction === "idle") this.#readOnly = false
     const begin = request.begin ?? (traits.control ? request.text : "")
     const reading = this.#config.access === "read-only" || this.#readOnly ||
       request.begin?.includes(readOnlyMark) === true
-    if (reading && !traits.reads) return this.#finish(job, Verdicts.readOnly(this.#place, request.text))
+    if (reading && !traits.reads) return this.finish(job, Verdicts.readOnly(this.#place, request.text))
     if (request.params.length > mostParameters) {
-      return this.#finish(job, Verdicts.tooMany(this.#place, job, request.params.length))
+      return this.finish(job, Verdicts.tooMany(this.#place, job, request.params.length))
     }
     const parameters = encode(request.params, this.#raw.databaseCollation)
     if (parameters instanceof Refused) {
       const what = `parameter ${parameters.index + 1} is ${parameters.what}`
-      return this.#finish(job, Verdicts.parameter(this.#place, job, what, parameters.advice))
+      return this.finish(job, Verdicts.parameter(this.#place, job, what, parameters.advice))
     }
     const { limits } = this.#config
     job.limit = request.statementTimeout ?? limits.statementTimeout
@@ -293,7 +199,7 @@ export class MssqlConnection implements Connection {
     if (request.begin !== undefined) ahead.push(request.begin)
     const go = (): void => {
       if (begin.includes(readOnlyMark)) this.#readOnly = true
-      this.#giveUpEvicted(job, () => next(job, parameters))
+      this.#giveUpEvicted(job, () => next(parameters))
     }
     if (ahead.length === 0) return go()
     this.#batch(job, ahead.join(";\n"), {
@@ -319,25 +225,15 @@ export class MssqlConnection implements Connection {
       }
     })
     request.addParameter("", TYPES.Int, handle)
-    if (this.#sendable(job)) this.#raw.callProcedure(request)
+    if (this.sendable(job)) this.#raw.callProcedure(request)
   }
 
   /** Sends the statement: as text, by `sp_executesql`, or by the handle it was prepared under. */
   #dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
-    if (!this.#sendable(job)) return
+    if (!this.sendable(job)) return
     job.sent = true
-    if (job.traits.dirties) {
-      this.dirty = true
-      if (takesLock(request.text)) this.holds = true
-    }
-    if (job.traits.limits) this.#foreignLimits = true
-    job.sentAt = performance.now()
-    if (job.limit > 0) {
-      job.timer = setTimeout(() => {
-        job.timedOut = true
-        this.cancel(() => {})
-      }, job.limit)
-    }
+    if (job.traits.dirties) this.holds ||= takesLock(request.text)
+    this.sending(job)
     if (parameters.length === 0) return this.#batch(job, request.text, receiver)
     this.#call(job, request, this.#typed(request.text, parameters), receiver)
   }
@@ -369,7 +265,7 @@ export class MssqlConnection implements Connection {
       return sent
     }
     const direct = (): void => {
-      if (this.#sendable(job)) this.#raw.execSql(add(this.#make(job, request.text, receiver)))
+      if (this.sendable(job)) this.#raw.execSql(add(this.#make(job, request.text, receiver)))
     }
     if (entry === undefined || entry.uses === 1) return direct()
     if (entry.handle === undefined) return this.#prepareAndRun(job, request.text, declaration, entry, add, receiver)
@@ -411,7 +307,7 @@ export class MssqlConnection implements Connection {
       ended: () => {
         if (!parameters.some((one) => one.untyped === true && binaries.has(one.name))) return this.#failed(job, clash)
         this.#statements.learn(request.text, binaries)
-        if (this.#sendable(job)) this.#call(job, request, this.#typed(request.text, parameters), receiver)
+        if (this.sendable(job)) this.#call(job, request, this.#typed(request.text, parameters), receiver)
       },
       // What the server cannot tell leaves the error that there was.
       failed: () => {
@@ -420,7 +316,7 @@ export class MssqlConnection implements Connection {
       }
     })
     sent.addParameter("tsql", TYPES.NVarChar, request.text)
-    if (this.#sendable(job)) this.#raw.callProcedure(sent)
+    if (this.sendable(job)) this.#raw.callProcedure(sent)
   }
 
   #prepareAndRun(
@@ -443,16 +339,8 @@ export class MssqlConnection implements Connection {
     this.#raw.callProcedure(add(sent))
   }
 
-  /** Whether a job may still send; else it ends here. */
-  #sendable(job: Job): boolean {
-    if (job.finished) return false
-    if (!job.cancelled) return true
-    this.#finish(job, Verdicts.stopped(this.#place, job))
-    return false
-  }
-
   #batch(job: Job, text: string, receiver: Receiver): void {
-    if (this.#sendable(job)) this.#raw.execSqlBatch(this.#make(job, text, receiver))
+    if (this.sendable(job)) this.#raw.execSqlBatch(this.#make(job, text, receiver))
   }
 
   /** One message to the server on behalf of a job. */
@@ -475,22 +363,35 @@ export class MssqlConnection implements Connection {
     return request
   }
 
-  #configure(job: Job, next: () => void): void {
+  protected configure(job: Job, isNew: boolean): void {
     const text = setupText(this.#config)
     this.#lock = this.#config.limits.lockTimeout
-    if (text === "") return next()
-    this.#batch(job, text, { ended: next })
+    const next = (): void => isNew ? this.#askFacts(job) : this.finish(job, undefined)
+    if (text === "") next()
+    else this.#batch(job, text, { ended: next })
+  }
+
+  #askFacts(job: Job): void {
+    this.#batch(job, factsText, {
+      columns: () => {},
+      row: ([id, version, updateability]) => {
+        this.id = Number(id?.value)
+        this.serverVersion = String(version?.value)
+        this.updateable = updateability?.value !== "READ_ONLY"
+      },
+      ended: () => this.finish(job, undefined)
+    })
   }
 
   #failed(job: Job, error: Error): void {
     const first = firstOf(error)
     // What has no number is not of the server: the link is in no known state, except after a cancel.
-    if (first.code === "ECANCEL") return this.#finish(job, Verdicts.stopped(this.#place, job))
+    if (first.code === "ECANCEL") return this.finish(job, Verdicts.stopped(this.#place, job))
     if (first.code === "EPARAM" || first instanceof TypeError) {
       // tedious has ended the message with the mark that it is to be ignored.
-      return this.#finish(job, Verdicts.parameter(this.#place, job, "a parameter has no form in the type it was given"))
+      return this.finish(job, Verdicts.parameter(this.#place, job, "a parameter has no form in the type it was given"))
     }
-    if (first.number === undefined) return this.#broken(error)
+    if (first.number === undefined) return this.broken(error)
     if (!job.sent) this.#lock = undefined
     const lock = this.#lock ?? this.#config.limits.lockTimeout
     const verdict = classify(error, {
@@ -499,21 +400,29 @@ export class MssqlConnection implements Connection {
       commit: job.sent && job.traits.commit,
       outcome: Verdicts.outcomeOf(job),
       // 0 is that of a statement which is not to wait at all.
-      lockTimeout: lock === 0 && !this.#foreignLimits
+      lockTimeout: lock === 0 && !this.foreignLimits
         ? 0
-        : keptLimit(lock, performance.now() - job.sentAt, this.#foreignLimits)
+        : keptLimit(lock, performance.now() - job.sentAt, this.foreignLimits)
     })
-    if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.#broken(error, verdict)
-    this.#finish(job, verdict)
+    if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error, verdict)
+    this.finish(job, verdict)
   }
 
-  #broken(error: Error, verdict?: DbError): void {
+  protected override broken(error: Error, verdict?: DbError): void {
     if (this.lost) return
-    this.lost = true
-    this.#link.socket.destroy()
+    super.broken(error, verdict)
     this.#raw.close()
-    const job = this.#job
-    if (job !== undefined) this.#finish(job, verdict ?? Verdicts.lost(this.#place, job, error))
-    if (!this.#leaving) this.onLost?.(Verdicts.linkBroke(this.#place, error, "Unknown"))
+  }
+
+  protected stopped(job: Job): DbError {
+    return Verdicts.stopped(this.#place, job)
+  }
+
+  protected lostError(job: Job, error: Error): DbError {
+    return Verdicts.lost(this.#place, job, error)
+  }
+
+  protected linkError(error: Error, outcome: Outcome): ConnectionError {
+    return Verdicts.linkBroke(this.#place, error, outcome)
   }
 }

@@ -4,9 +4,7 @@
  * @since 0.1.0
  */
 import type { Request } from "tedious"
-import type { DbError } from "../../../DbError.js"
-import type { Cursor, Done } from "../../../driver/Driver.js"
-import { FlowingCursor } from "../FlowingCursor.js"
+import { FlowingCursor } from "../library/FlowingCursor.js"
 import type { RowBuilder } from "./wire.js"
 
 /**
@@ -16,15 +14,6 @@ import type { RowBuilder } from "./wire.js"
 export class RowCursor extends FlowingCursor {
   #request: Request | undefined
   #builder: RowBuilder | undefined
-
-  /** `stop` ends the statement on the server; `stopped` is the error of one that was. */
-  constructor(
-    opened: Done<Cursor>,
-    protected readonly stop: (done: Done<void>) => void,
-    protected readonly stopped: () => DbError
-  ) {
-    super(opened)
-  }
 
   /** The statement has columns. */
   columns(request: Request, builder: RowBuilder): void {

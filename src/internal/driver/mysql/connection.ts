@@ -8,11 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
-import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
-import { failure, keptLimit } from "../Failure.js"
-import { Inexact } from "../JsonText.js"
+import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
+import { LibraryConnection } from "../library/LibraryConnection.js"
 import { stop } from "./cancel.js"
-import { classify, classifyLink, lookup, type RawError } from "./codes.js"
+import { lookup, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
 import { RowCursor } from "./cursor.js"
 import { Job } from "./job.js"
@@ -21,17 +20,16 @@ import { type Fields, isHeader, isSeveral, type Results, shape, textOptions } fr
 import { read, readUnder, type Script } from "./script.js"
 import { type Facts, factsOf, type Limits, limitText, sameLimits, setupText } from "./settings.js"
 import { Statements } from "./statements.js"
-import { releasesLocks, takesLock, type Traits, traitsOf } from "./texts.js"
+import { releasesLocks, takesLock, traitsOf } from "./texts.js"
 import { encode, exceeds, Refused, RowDecoder } from "./values.js"
+import * as Verdicts from "./verdicts.js"
 
 const inTransactionFlags = 0x0001 | 0x2000
 const stateChangedFlag = 0x4000
 
-/** The longest that a polite goodbye may take. */
-const goodbyeMillis = 1000
-
 /** What the driver sends on its own account: nothing of it writes, nothing of it stays. */
 const ownTraits = traitsOf("DO 0")
+const rollbackTraits = traitsOf("ROLLBACK")
 
 /** The character set that a statement has chosen. mysql2's types do not tell of it. */
 const charsetIn = (header: ResultSetHeader): string | undefined =>
@@ -47,42 +45,38 @@ type Answer = (error: RawError | null, results: Results, fields: Fields) => void
  * @since 0.1.0
  * @category models
  */
-export class MysqlConnection implements Connection {
-  id = 0
-  serverVersion = ""
-  dirty = false
-  holds = false
-  lost = false
-  onLost: ((error: ConnectionError) => void) | undefined = undefined
-
-  // Private by the language: what mysql2 holds must not show when a connection is inspected.
+export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowCursor> {
   readonly #endpoint: Endpoint
   readonly #link: Link
   readonly #raw: Raw
   readonly #statements: Statements
   #facts: Facts | undefined
   #flags = 0
-  #job: Job | undefined
   /** The limits the server has for this connection; `undefined` where that is not known. */
   #limits: Limits | undefined
   /** What the server takes texts for. mysql2 follows where it is changed, and drops the characters that are not in it. */
   #charset = "utf8mb4"
-  /** A statement of the program's may have set limits of its own. */
-  #foreignLimits = false
-  #leaving = false
-  /** Why the link is lost, where nobody asked for that. */
-  #lostBy: RawError | undefined
   /** Those who wait for the cancel that is under way. */
   #cancelling: Array<Done<void>> | undefined
 
   constructor(endpoint: Endpoint, link: Link) {
+    const statements = new Statements(link.raw, endpoint.config.prepareCacheSize)
+    super({
+      database: endpoint.config.name,
+      where: endpoint.where,
+      socket: link.socket,
+      Job,
+      traitsOf: (text) => statements.get(text)?.traits ?? traitsOf(text),
+      ownTraits,
+      rollbackTraits
+    })
     this.#endpoint = endpoint
     this.#link = link
     this.#raw = link.raw
-    this.#statements = new Statements(link.raw, endpoint.config.prepareCacheSize)
-    link.raw.on("error", (error: RawError) => this.#broken(error))
-    // mysql2 tells nobody of a loss during a command of its own, such as the ping after a cancel.
-    link.socket.on("close", () => this.#broken(new Error("the server closed the connection")))
+    this.#statements = statements
+    link.raw.on("error", (error: RawError) => this.broken(error))
+    // mysql2 does not tell of a loss during a command of its own, such as the ping after a cancel.
+    link.socket.on("close", () => this.broken(new Error("the server closed the connection")))
   }
 
   /** What the server said of itself when it was set up. */
@@ -94,84 +88,67 @@ export class MysqlConnection implements Connection {
     return (this.#flags & inTransactionFlags) === 0 ? "idle" : "open"
   }
 
-  readonly writes = (): boolean => true
-
-  /** Sets the connection to what the configuration asks for. To be called once, before anything else. */
-  readonly setUp = (done: Done<void>): void => {
-    const job = this.#start(undefined, ownTraits, false, (error) => done(error, undefined))
-    if (job !== undefined) this.#configure(job)
+  protected run(job: Job, request: Request, params: Array<unknown>): void {
+    if (job.traits.several) this.#read(job, request, params)
+    else this.#single(job, request, params, (answer) => this.finish(job, undefined, answer))
   }
 
-  readonly execute = (request: Request, done: Done<unknown>): void => {
-    this.#begin(request, done, (job, params) => {
-      if (job.traits.several) this.#read(job, request, params)
-      else this.#single(job, request, params, (answer) => this.#finish(job, undefined, answer))
+  protected makeCursor(job: Job, request: Request, opened: Done<Cursor>): RowCursor {
+    const cursor = new RowCursor(opened, {
+      raw: this.#raw,
+      decoder: (fields) => new RowDecoder(fields, request, this.#endpoint.config.jsonNumbers),
+      unreadable: (cause) => Verdicts.unreadable(this.#endpoint, job, cause),
+      answered: (error) => {
+        if (job.finished) return
+        if (error !== undefined) return this.#failed(job, error)
+        this.#flags = this.#link.flags.last
+        this.finish(job, undefined)
+      },
+      stop: (done) => this.cancel(done),
+      stopped: () => this.stopped(job)
     })
+    job.discard = cursor.discard
+    return cursor
   }
 
-  readonly openCursor = (request: Request, done: Done<Cursor>): void => {
-    let cursor: RowCursor | undefined
-    this.#begin(request, (error) => {
-      if (cursor !== undefined) cursor.end(error)
-      // The value is not read beside an error, and without a cursor there is one.
-      else done(error, undefined as never)
-    }, (job, params) => {
-      cursor = new RowCursor({
-        raw: this.#raw,
-        decoder: (fields) => new RowDecoder(fields, request, this.#endpoint.config.jsonNumbers),
-        unreadable: (cause) => this.#unreadable(job, cause),
-        answered: (error) => {
-          if (job.finished) return
-          if (error !== undefined) return this.#failed(job, error)
-          this.#flags = this.#link.flags.last
-          this.#finish(job, undefined)
-        },
-        stop: this.cancel,
-        stopped: () => this.#stopped(job)
-      }, done)
-      job.discard = cursor.discard
-      const attach = cursor.attach.bind(cursor)
-      this.#dispatch(job, request, params, (start) => attach(start(undefined)))
-    })
+  protected stream(job: Job, request: Request, params: Array<unknown>, cursor: RowCursor): void {
+    this.#dispatch(job, request, params, (start) => cursor.attach(start(undefined)))
   }
 
-  readonly ping = (done: Done<void>): void => {
-    const job = this.#start(undefined, ownTraits, false, (error) => done(error, undefined))
-    if (job === undefined) return
+  protected askAlive(job: Job): void {
     this.#raw.ping((error: RawError | null | undefined) => {
       if (job.finished) return
       if (error) this.#failed(job, error)
-      else this.#finish(job, undefined)
+      else this.finish(job, undefined)
     })
   }
 
-  readonly reset = (policy: ResetPolicy, done: Done<void>): void => {
-    const open = this.transaction === "open"
-    const hard = policy === "discard" || this.dirty
-    if (!hard && !open && !this.lost) return done(undefined, undefined)
-    const commits = policy === "commit" && open
-    const traits = traitsOf(commits ? "COMMIT" : "ROLLBACK")
-    const job = this.#start(undefined, traits, false, (error) => done(error, undefined))
-    if (job === undefined) return
-    job.phase = "run"
-    const clean = () => {
-      if (!hard) return this.#finish(job, undefined)
-      this.#raw.reset((error) => {
-        if (job.finished) return
-        if (error) return this.#failed(job, error)
-        this.#statements.forget()
-        this.#flags = 0
-        this.#configure(job)
-      })
-    }
+  protected endTransaction(job: Job, commits: boolean, resets: boolean, next: () => void): void {
     // A reset of the connection rolls back by itself.
-    if (commits || (open && !hard)) {
-      this.#send(job, (answer) => this.#query(commits ? "COMMIT" : "ROLLBACK", answer), clean)
-    } else clean()
+    if (resets && !commits) return next()
+    job.phase = "run"
+    this.#send(job, (answer) => this.#query(commits ? "COMMIT" : "ROLLBACK", answer), next)
   }
 
-  readonly cancel = (done: Done<void>): void => {
-    const job = this.#job
+  protected resetSession(job: Job, next: () => void): void {
+    job.phase = "run"
+    this.#raw.reset((error) => {
+      if (job.finished) return
+      if (error) return this.#failed(job, error)
+      this.#statements.forget()
+      this.#flags = 0
+      next()
+    })
+  }
+
+  protected leave(): void {
+    // A stream that was left paused would hide the server's answer.
+    this.#raw.resume()
+    this.#raw.end()
+  }
+
+  cancel(done: Done<void>): void {
+    const { job } = this
     if (this.#cancelling !== undefined) {
       this.#cancelling.push(done)
       return
@@ -188,108 +165,25 @@ export class MysqlConnection implements Connection {
     Effect.runFork(stop(this.#endpoint, this.#link, this.id, job)).addObserver((exit) => {
       if (Exit.isSuccess(exit)) return settled(undefined)
       const error = Cause.failureOption(exit.cause)
-      settled(
-        error._tag === "Some" ? error.value : failure({
-          _tag: "ConnectionError",
-          reason: "Unknown",
-          database: this.#endpoint.config.name,
-          what: `a statement on ${this.#endpoint.where} could not be stopped`,
-          outcome: "Unknown",
-          cause: Cause.squash(exit.cause)
-        })
-      )
+      settled(error._tag === "Some" ? error.value : Verdicts.notStopped(this.#endpoint, Cause.squash(exit.cause)))
     })
   }
 
-  readonly close = (done: Done<void>): void => {
-    const { socket } = this.#link
-    // There is no polite way out of a statement that runs.
-    if (this.#job !== undefined) this.destroy()
-    if (this.lost) return done(undefined, undefined)
-    this.#leaving = true
-    this.lost = true
-    const timer = setTimeout(() => socket.destroy(), goodbyeMillis)
-    socket.once("close", () => {
-      clearTimeout(timer)
-      done(undefined, undefined)
-    })
-    // A stream that was left paused would hide the server's goodbye.
-    this.#raw.resume()
-    this.#raw.end()
-  }
-
-  readonly destroy = (): void => {
-    this.#leaving = true
-    if (this.lost) this.#link.socket.destroy()
-    else this.#broken(new Error("the connection was dropped"))
-  }
-
-  #start(text: string | undefined, traits: Traits, begins: boolean, end: Done<unknown>): Job | undefined {
-    if (this.lost) {
-      end(
-        this.#lostBy === undefined
-          ? failure({
-            _tag: "ConnectionError",
-            reason: "Lost",
-            database: this.#endpoint.config.name,
-            what: `the connection to ${this.#endpoint.where} is gone`,
-            outcome: "NotSent"
-          })
-          // With the link the server has rolled back what was open on it.
-          : this.#linkError(this.#lostBy, this.transaction === "open" ? "RolledBack" : "NotSent"),
-        undefined
-      )
-      return undefined
-    }
-    return this.#job = new Job(text, traits, begins || this.transaction === "open", end)
-  }
-
-  #finish(job: Job, error: DbError | undefined, value?: unknown): void {
-    if (job.finished) return
-    if (this.#job === job) this.#job = undefined
-    job.finish(error, value)
-  }
-
-  /** Checks a request, and sends what goes ahead of its statement. */
-  #begin(request: Request, end: Done<unknown>, next: (job: Job, params: Array<unknown>) => void): void {
-    const traits = this.#statements.get(request.text)?.traits ?? traitsOf(request.text)
-    const job = this.#start(request.text, traits, request.begin !== undefined, end)
-    if (job === undefined) return
+  protected admit(job: Job, request: Request, next: (params: Array<unknown>) => void): void {
+    const { traits } = job
     if (!this.#charset.startsWith("utf8") && !traits.control && !/^\s*set\b/i.test(request.text)) {
-      return this.#finish(
-        job,
-        failure({
-          _tag: "QueryError",
-          reason: "DataError",
-          database: this.#endpoint.config.name,
-          statement: request.text,
-          what: `the character set was set to ${this.#charset}, which cannot hold every text`,
-          advice: "leave the character set alone: SET NAMES utf8mb4",
-          outcome: "NotSent"
-        })
-      )
+      return this.finish(job, Verdicts.characterSet(this.#endpoint, job, this.#charset))
     }
     const params = encode(request.params, this.#link.mariadb)
     if (params instanceof Refused) {
-      return this.#finish(
+      return this.finish(
         job,
-        this.#parameterError(job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
+        Verdicts.parameter(this.#endpoint, job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
       )
     }
     const limit = this.#facts!.maxPacket
     if (exceeds(request.text, params, limit)) {
-      return this.#finish(
-        job,
-        failure({
-          _tag: "QueryError",
-          reason: "DataError",
-          database: this.#endpoint.config.name,
-          statement: request.text,
-          what: `the statement with its parameters is larger than the server takes (${limit} bytes)`,
-          advice: "send it in parts, or raise max_allowed_packet on the server",
-          outcome: "NotSent"
-        })
-      )
+      return this.finish(job, Verdicts.tooLarge(this.#endpoint, job, limit))
     }
     const ahead: Array<string> = []
     const base = this.#facts!.limits
@@ -305,22 +199,10 @@ export class MysqlConnection implements Connection {
     }
     if (request.begin !== undefined) ahead.push(request.begin)
     if (!this.#link.mariadb && !traits.control) job.limit = limits.statement
-    if (ahead.length === 0) return next(job, params)
+    if (ahead.length === 0) return next(params)
     this.#send(job, (answer) => this.#query(ahead.join("; "), answer), () => {
       this.#limits = limits
-      next(job, params)
-    })
-  }
-
-  #parameterError(job: Job, what: string, advice: string): DbError {
-    return failure({
-      _tag: "QueryError",
-      reason: "Parameter",
-      database: this.#endpoint.config.name,
-      statement: job.part?.text ?? job.text,
-      what,
-      advice,
-      outcome: job.applied ? "Unknown" : "NotSent"
+      next(params)
     })
   }
 
@@ -340,38 +222,23 @@ export class MysqlConnection implements Connection {
           try {
             answer = shape(request, results, fields, this.#endpoint.config.jsonNumbers)
           } catch (cause) {
-            return this.#finish(job, this.#unreadable(job, cause))
+            return this.finish(job, Verdicts.unreadable(this.#endpoint, job, cause))
           }
           next(answer, isSeveral(results, fields))
         })
     )
   }
 
-  /** A statement that has run, with an answer that is not read otherwise than it is. */
-  #unreadable(job: Job, cause: unknown): DbError {
-    return failure({
-      _tag: "QueryError",
-      reason: "DataError",
-      database: this.#endpoint.config.name,
-      statement: job.part?.text ?? job.text,
-      what: cause instanceof Inexact
-        ? `a value of the answer is ${cause.message}`
-        : "a value of the answer could not be read",
-      outcome: "Unknown",
-      cause
-    })
-  }
-
   /** A text that may be several statements: it is cut, where the server would not do that by itself. */
   #read(job: Job, request: Request, params: Array<unknown>): void {
     const go = (script: Script | undefined) => {
       if (script === undefined || script.parts.length < 2) {
-        return this.#single(job, request, params, (answer) => this.#finish(job, undefined, answer))
+        return this.#single(job, request, params, (answer) => this.finish(job, undefined, answer))
       }
       job.traits = script.traits
       if (params.length > 0) return this.#each(job, request, params, script)
       // Sent as it is: only where there are parameters does the protocol take one statement at a time.
-      this.#single(job, { ...request, prepare: false }, params, (answer) => this.#finish(job, undefined, answer))
+      this.#single(job, { ...request, prepare: false }, params, (answer) => this.finish(job, undefined, answer))
     }
     const script = read(request.text)
     if (script !== "by mode") return go(script)
@@ -389,7 +256,7 @@ export class MysqlConnection implements Connection {
     const answers: Array<unknown> = []
     const next = (index: number, from: number): void => {
       const part = parts[index]
-      if (part === undefined) return this.#finish(job, undefined, answers)
+      if (part === undefined) return this.finish(job, undefined, answers)
       const to = from + part.placeholders
       job.part = { text: part.text, number: index + 1, of: parts.length }
       this.#single(job, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {
@@ -405,7 +272,7 @@ export class MysqlConnection implements Connection {
 
   #miscounted(job: Job, expected: number, given: number): void {
     const what = `the statement has ${expected} placeholders, and ${given} parameters came with it`
-    this.#finish(job, this.#parameterError(job, what, "give one parameter for each ?"))
+    this.finish(job, Verdicts.parameter(this.#endpoint, job, what, "give one parameter for each ?"))
   }
 
   /** Prepares where that is asked for, and gives `run` what sends the statement. */
@@ -416,22 +283,13 @@ export class MysqlConnection implements Connection {
     run: (start: (answer: Answer | undefined) => Query) => void
   ): void {
     const go = (start: (answer: Answer | undefined) => Query) => {
-      if (job.cancelled) return this.#finish(job, this.#stopped(job))
+      if (!this.sendable(job)) return
       job.phase = "run"
       // Read by mysql2 when a command begins, and one runs at a time.
       this.#raw.config.rowsAsArray = request.mode === "values"
-      if (job.traits.dirties) {
-        this.dirty = true
-        if (takesLock(request.text)) this.holds = true
-      } else if (this.holds && releasesLocks(request.text)) this.holds = false
-      if (job.traits.limits) this.#foreignLimits = true
-      job.sentAt = performance.now()
-      if (job.limit > 0 && job.timer === undefined) {
-        job.timer = setTimeout(() => {
-          job.timedOut = true
-          this.cancel(() => {})
-        }, job.limit)
-      }
+      if (job.traits.dirties) this.holds ||= takesLock(request.text)
+      else if (this.holds && releasesLocks(request.text)) this.holds = false
+      this.sending(job)
       run(start)
     }
     const count = job.part === undefined ? () => job.results++ : undefined
@@ -463,8 +321,7 @@ export class MysqlConnection implements Connection {
 
   /** Sends one command of a job, unless the job is to stop. */
   #send(job: Job, command: (answer: Answer) => unknown, next: (results: Results, fields: Fields) => void): void {
-    if (job.finished) return
-    if (job.cancelled) return this.#finish(job, this.#stopped(job))
+    if (!this.sendable(job)) return
     command((error, results, fields) => {
       if (job.finished) return
       if (error) return this.#failed(job, error)
@@ -495,7 +352,7 @@ export class MysqlConnection implements Connection {
     }
   }
 
-  #configure(job: Job): void {
+  protected configure(job: Job): void {
     const { config } = this.#endpoint
     this.#raw.config.rowsAsArray = true
     this.#send(job, (answer) => this.#query(setupText(config, this.#link, this.#facts), answer), (results) => {
@@ -507,65 +364,29 @@ export class MysqlConnection implements Connection {
       this.#limits = facts.limits
       this.id = facts.id
       this.serverVersion = facts.version
-      this.dirty = false
-      this.holds = false
-      this.#foreignLimits = false
       if (before !== undefined && before.database !== facts.database) {
-        // Chosen by USE, where the configuration has none: MySQL cannot go back to that.
-        return this.#finish(
-          job,
-          failure({
-            _tag: "ConnectionError",
-            reason: "Unsupported",
-            database: config.name,
-            what: "a connection without a database cannot leave the one it was given by USE",
-            outcome: "NotSent"
-          })
-        )
+        return this.finish(job, Verdicts.hasDatabase(this.#endpoint))
       }
-      this.#finish(job, undefined)
+      this.finish(job, undefined)
     })
   }
 
   #failed(job: Job, error: RawError): void {
     // What mysql2 itself reports has no number, and leaves the link in no known state.
-    if (error.fatal === true || error.errno === undefined) return this.#broken(error)
+    if (error.fatal === true || error.errno === undefined) return this.broken(error)
     const known = lookup(error)
     const { traits } = job
-    const ran = job.phase === "run"
     const limits = this.#limits ?? this.#facts?.limits
     if (job.phase === "ahead") {
       this.#limits = undefined
       // The isolation level of a BEGIN that failed waits for the next one.
       this.dirty = true
     }
-    const place = { database: this.#endpoint.config.name, statement: job.part?.text ?? job.text }
-    const ranMillis = performance.now() - job.sentAt
-    const verdict = job.timedOut && error.errno === 1317
-      ? failure({
-        _tag: "TimeoutError",
-        phase: "Statement",
-        limitMillis: job.limit,
-        ...place,
-        what: error.message,
-        outcome: job.applied ? "Unknown" : "RolledBack",
-        code: error.errno,
-        cause: error
-      })
-      : classify(error, {
-        ...place,
-        commit: ran && traits.commit,
-        note: job.applied && job.part !== undefined
-          ? `statement ${job.part.number} of the ${job.part.of} of its text; those before it have run`
-          : undefined,
-        outcome: job.applied ? "Unknown" : ran || job.inTransaction ? undefined : "NotSent",
-        statementTimeout: keptLimit(limits?.statement ?? 0, ranMillis, this.#foreignLimits),
-        lockTimeout: keptLimit(limits?.rowLock ?? 0, ranMillis, this.#foreignLimits)
-      })
+    const verdict = Verdicts.refused(this.#endpoint, job, error, limits, this.foreignLimits)
     job.verdict = verdict
-    if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.#broken(error)
+    if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error)
     const certain = !job.inTransaction || (known.goesOn === true && traits.transactional)
-    if (certain && !traits.several && !traits.dirties) return this.#finish(job, verdict)
+    if (certain && !traits.several && !traits.dirties) return this.finish(job, verdict)
     this.#askStatus(job, 3)
   }
 
@@ -574,58 +395,28 @@ export class MysqlConnection implements Connection {
     this.#query("DO 0", (error, results) => {
       if (job.finished) return
       // A KILL QUERY for the failed statement can hit this one.
-      if (error) return error.fatal !== true && tries > 0 ? this.#askStatus(job, tries - 1) : this.#broken(error)
+      if (error) return error.fatal !== true && tries > 0 ? this.#askStatus(job, tries - 1) : this.broken(error)
       if (isHeader(results)) this.#flags = results.serverStatus
-      this.#finish(job, job.verdict)
+      this.finish(job, job.verdict)
     })
   }
 
-  #broken(error: RawError): void {
-    if (this.lost) return
-    this.lost = true
-    if (!this.#leaving) this.#lostBy = error
-    this.#link.socket.destroy()
-    const job = this.#job
-    if (job !== undefined) this.#finish(job, job.verdict ?? this.#lostError(job, error))
-    if (!this.#leaving) this.onLost?.(this.#linkError(error, "Unknown"))
+  protected stopped(job: Job): DbError {
+    return Verdicts.stopped(this.#endpoint, job)
   }
 
-  #linkError(error: RawError, outcome: Outcome): ConnectionError {
-    return classifyLink(error, {
-      database: this.#endpoint.config.name,
-      where: `the connection to ${this.#endpoint.where} broke`,
-      outcome,
-      otherwise: "Lost"
-    })
+  protected lostError(job: Job, error: Error): DbError {
+    return job.verdict ?? Verdicts.lost(this.#endpoint, job, error)
   }
 
-  #lostError(job: Job, error: RawError): DbError {
-    const { inTransaction, traits } = job
-    const ran = job.phase === "run" || job.applied
-    if (ran && traits.commit) {
-      return failure({
-        _tag: "QueryError",
-        reason: "CommitUnknown",
-        database: this.#endpoint.config.name,
-        what: `the connection to ${this.#endpoint.where} broke during COMMIT`,
-        outcome: "Unknown",
-        statement: job.text,
-        cause: error
-      })
-    }
-    const harmless = !ran || (inTransaction ? traits.transactional : traits.control && traits.boundary)
-    return this.#linkError(error, harmless ? inTransaction ? "RolledBack" : "NotSent" : "Unknown")
+  protected linkError(error: Error, outcome: Outcome): ConnectionError {
+    return Verdicts.linkBroke(this.#endpoint, error, outcome)
   }
 
-  #stopped(job: Job): DbError {
-    return failure({
-      _tag: "QueryError",
-      reason: "Unknown",
-      database: this.#endpoint.config.name,
-      statement: job.text,
-      what: "the statement was stopped",
-      advice: "run it again if it is still wanted",
-      outcome: job.applied ? "Unknown" : job.inTransaction || job.phase === "run" ? "RolledBack" : "NotSent"
-    })
+  protected override gone(cause: Error | undefined): ConnectionError {
+    // With the link the server has rolled back what was open on it.
+    return cause === undefined
+      ? super.gone(cause)
+      : this.linkError(cause, this.transaction === "open" ? "RolledBack" : "NotSent")
   }
 }

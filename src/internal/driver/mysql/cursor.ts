@@ -6,7 +6,7 @@
 import type { FieldPacket, Query } from "mysql2"
 import type { DbError } from "../../../DbError.js"
 import type { Cursor, Done } from "../../../driver/Driver.js"
-import { FlowingCursor } from "../FlowingCursor.js"
+import { type CursorOwner, FlowingCursor } from "../library/FlowingCursor.js"
 import type { RawError } from "./codes.js"
 import type { Raw } from "./link.js"
 import { isHeader } from "./results.js"
@@ -18,15 +18,12 @@ import type { RowDecoder } from "./values.js"
  * @since 0.1.0
  * @category models
  */
-export interface CursorOwner {
+export interface Owner extends CursorOwner {
   readonly raw: Raw
   readonly decoder: (fields: ReadonlyArray<FieldPacket>) => RowDecoder
   readonly unreadable: (cause: unknown) => DbError
   /** The server has answered the whole statement, or failed it. */
   readonly answered: (error: RawError | undefined) => void
-  /** Stops the statement on the server. */
-  readonly stop: (done: Done<void>) => void
-  readonly stopped: () => DbError
 }
 
 /**
@@ -34,12 +31,12 @@ export interface CursorOwner {
  * @category models
  */
 export class RowCursor extends FlowingCursor {
-  readonly #owner: CursorOwner
+  readonly #owner: Owner
   #decoder: RowDecoder | undefined
   #fault: DbError | undefined
 
-  constructor(owner: CursorOwner, opened: Done<Cursor>) {
-    super(opened)
+  constructor(opened: Done<Cursor>, owner: Owner) {
+    super(opened, owner)
     this.#owner = owner
   }
 
@@ -84,13 +81,5 @@ export class RowCursor extends FlowingCursor {
 
   protected resume(): void {
     setImmediate(() => this.#owner.raw.resume())
-  }
-
-  protected stop(done: Done<void>): void {
-    this.#owner.stop(done)
-  }
-
-  protected stopped(): DbError {
-    return this.#owner.stopped()
   }
 }

@@ -1,50 +1,19 @@
 /**
- * Opening a connection: hosts in their order, each link set up before it counts as open.
+ * Opening a connection to MySQL or MariaDB.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../../DbConfig.js"
-import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
-import { failure } from "../Failure.js"
+import type { ConnectionError, TimeoutError } from "../../../DbError.js"
+import { type Candidate, openFirst, withinConnectTimeout } from "../library/open.js"
 import type { Unencrypted } from "../Unencrypted.js"
 import { MysqlConnection } from "./connection.js"
 import { type Endpoint, openLink, tlsOptions, whereIs } from "./link.js"
 import type { Facts } from "./settings.js"
 
-/** Reasons for which the other hosts are not tried: they would say the same, or the same user would be locked out. */
-const final: ReadonlySet<ConnectionError["reason"]> = new Set(["Authentication", "Authorization", "UnknownDatabase"])
-
 const isWanted = (wanted: DbConfig["targetSessionAttrs"], facts: Facts): boolean =>
   wanted === "any" || facts.readOnly === (wanted !== "read-write" && wanted !== "primary")
-
-/** A setting that the server does not take makes a connection that cannot be opened. */
-const asConnectionError = (error: DbError, config: DbConfig, where: string): ConnectionError | TimeoutError =>
-  error._tag !== "QueryError" ? error : failure({
-    _tag: "ConnectionError",
-    reason: "Unsupported",
-    database: config.name,
-    what: `${where} refused the settings of the connection: ${error.detail ?? error.what}`,
-    outcome: "NotSent",
-    code: error.code,
-    cause: error.cause
-  })
-
-/** One host. An interrupt drops the socket. */
-const tryHost = (
-  endpoint: Endpoint,
-  link: Endpoint["link"]
-): Effect.Effect<MysqlConnection, ConnectionError | TimeoutError> =>
-  Effect.flatMap(link, (opened) =>
-    Effect.async((resume) => {
-      const connection = new MysqlConnection(endpoint, opened)
-      connection.setUp((error) => {
-        if (error === undefined) return resume(Effect.succeed(connection))
-        connection.destroy()
-        resume(Effect.fail(asConnectionError(error, endpoint.config, endpoint.where)))
-      })
-      return Effect.sync(() => connection.destroy())
-    }))
 
 /**
  * Opens one connection within the configuration's connect limit. Fails with `ConnectionError`, or with `TimeoutError`
@@ -57,91 +26,14 @@ export const makeOpen = (
   config: DbConfig,
   unencrypted?: Unencrypted
 ): Effect.Effect<MysqlConnection, ConnectionError | TimeoutError> => {
-  const limit = config.pool.connectTimeout
   const ssl = tlsOptions(config)
-  // Interruptible where the caller is not: a limit could not end what cannot be interrupted.
-  const bound = (what: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | TimeoutError> =>
-    limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
-      duration: limit,
-      onTimeout: () =>
-        failure({
-          _tag: "TimeoutError",
-          phase: "Connect",
-          limitMillis: limit,
-          database: config.name,
-          what,
-          outcome: "NotSent"
-        })
-    })
-
-  const endpointOf = (host: Host): { readonly endpoint: Endpoint; readonly link: Endpoint["link"] } => {
+  const candidate = (host: Host): Candidate<MysqlConnection> => {
     const where = whereIs(host)
     const link = openLink(config, host, ssl, unencrypted)
-    const within = bound(`${where} did not answer in time`)
-    return { endpoint: { config, host, where, link: within(link), within }, link }
+    const within = withinConnectTimeout(config, `${where} did not answer in time`)
+    const endpoint: Endpoint = { config, host, where, link: within(link), within }
+    return { where, open: Effect.map(link, (opened) => new MysqlConnection(endpoint, opened)) }
   }
-  const endpoints = config.hosts.map(endpointOf)
-
-  const unwanted = (where: string): ConnectionError =>
-    failure({
-      _tag: "ConnectionError",
-      reason: config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
-        ? "ReadOnlyServer"
-        : "Unsupported",
-      database: config.name,
-      what: `${where} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
-      outcome: "NotSent"
-    })
-
-  /** One silent host must not use up the time of the others. */
-  const share = <A, E>(effect: Effect.Effect<A, E>, where: string): Effect.Effect<A, E | ConnectionError> =>
-    config.hosts.length < 2 || limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
-      duration: limit / config.hosts.length,
-      onTimeout: () =>
-        failure({
-          _tag: "ConnectionError",
-          reason: "Unreachable",
-          database: config.name,
-          what: `${where}: no answer`,
-          outcome: "NotSent"
-        })
-    })
-
-  const tryAll = Effect.gen(function*() {
-    const failures: Array<ConnectionError | TimeoutError> = []
-    let second: MysqlConnection | undefined
-    for (const { endpoint, link } of endpoints) {
-      const result = yield* Effect.either(share(tryHost(endpoint, link), endpoint.where))
-      if (result._tag === "Left") {
-        failures.push(result.left)
-        if (result.left._tag === "ConnectionError" && final.has(result.left.reason)) break
-        continue
-      }
-      const connection = result.right
-      // Set by `setUp`, which has succeeded.
-      if (isWanted(config.targetSessionAttrs, connection.facts!)) {
-        second?.close(() => {})
-        return connection
-      }
-      failures.push(unwanted(endpoint.where))
-      if (config.targetSessionAttrs === "prefer-standby" && second === undefined) second = connection
-      else connection.close(() => {})
-    }
-    if (second !== undefined) return second
-    const last = failures[failures.length - 1]!
-    if (failures.length === 1 || last._tag === "TimeoutError") return yield* last
-    return yield* failure({
-      _tag: "ConnectionError",
-      reason: last.reason,
-      database: config.name,
-      what: failures.map(({ what }) => what).join("; "),
-      outcome: "NotSent",
-      code: last.code,
-      cause: last.cause
-    })
-  })
-
-  return bound(`${endpoints.map(({ endpoint }) => endpoint.where).join(", ")}: the connection was not open in time`)(
-    tryAll
-  )
+  // `setUp`, which has succeeded, has set the facts.
+  return openFirst(config, config.hosts.map(candidate), ({ facts }) => isWanted(config.targetSessionAttrs, facts!))
 }

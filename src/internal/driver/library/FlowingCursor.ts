@@ -4,12 +4,25 @@
  *
  * @since 0.1.0
  */
-import type { DbError } from "../../DbError.js"
-import type { Cursor, Done, Fetched } from "../../driver/Driver.js"
-import { emptyRows, fetched, noMore } from "./row.js"
+import type { DbError } from "../../../DbError.js"
+import type { Cursor, Done, Fetched } from "../../../driver/Driver.js"
+import { emptyRows, fetched, noMore } from "../row.js"
 
 /** A cursor that is closed lets the rest arrive for so long; then the statement is stopped. */
 const drainMillis = 50
+
+/**
+ * What a cursor needs of its connection.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface CursorOwner {
+  /** Stops the statement on the server. */
+  readonly stop: (done: Done<void>) => void
+  /** The error of a statement that was stopped. */
+  readonly stopped: () => DbError
+}
 
 /**
  * What cursors over such servers have in common. A driver says how its socket is paused and resumed, and tells when the
@@ -29,17 +42,15 @@ export abstract class FlowingCursor implements Cursor {
   #closed = false
   #drain: NodeJS.Timeout | undefined
   readonly #closers: Array<Done<void>> = []
+  readonly #owner: CursorOwner
 
-  constructor(opened: Done<Cursor>) {
+  constructor(opened: Done<Cursor>, owner: CursorOwner) {
     this.#opened = opened
+    this.#owner = owner
   }
 
   protected abstract pause(): void
   protected abstract resume(): void
-  /** Stops the statement on the server. */
-  protected abstract stop(done: Done<void>): void
-  /** The error of a statement that was stopped. */
-  protected abstract stopped(): DbError
 
   /** Rows are wanted, now or later. */
   protected get flows(): boolean {
@@ -70,7 +81,7 @@ export abstract class FlowingCursor implements Cursor {
     const discarded = this.#state === "discarding"
     clearTimeout(this.#drain)
     this.#state = "ended"
-    this.#error = this.#closed ? undefined : error ?? (discarded ? this.stopped() : undefined)
+    this.#error = this.#closed ? undefined : error ?? (discarded ? this.#owner.stopped() : undefined)
     const opened = this.#opened
     if (opened !== undefined) {
       this.#opened = undefined
@@ -103,7 +114,7 @@ export abstract class FlowingCursor implements Cursor {
     if (this.#state === "ended") return done(undefined, undefined)
     this.#closers.push(done)
     this.discard()
-    this.#drain ??= setTimeout(() => this.stop(() => {}), drainMillis)
+    this.#drain ??= setTimeout(() => this.#owner.stop(() => {}), drainMillis)
   }
 
   /** Not from within the library's handling of a packet: resuming there would handle the next one inside of it. */

@@ -1,0 +1,235 @@
+/**
+ * A connection whose protocol is spoken by a library: one request at a time, from its first command to its end, with its
+ * limit, its cancel and its rows as a stream. A driver says how each step is asked of its library.
+ *
+ * @since 0.2.0
+ */
+import type { Socket } from "node:net"
+import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
+import { connectionError } from "../Failure.js"
+import type { FlowingCursor } from "./FlowingCursor.js"
+import type { Job } from "./Job.js"
+
+/** The longest that closing in order may take. */
+const closeMillis = 1000
+
+/**
+ * What a connection has from its driver.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Parts<J extends Job> {
+  readonly database: string
+  /** The server, for messages. */
+  readonly where: string
+  readonly socket: Socket
+  readonly Job: new(text: string | undefined, traits: J["traits"], inTransaction: boolean, end: Done<unknown>) => J
+  readonly traitsOf: (text: string) => J["traits"]
+  /** Of what the driver sends on its own account: nothing of it writes, nothing of it stays. */
+  readonly ownTraits: J["traits"]
+  /** Of a reset that keeps nothing. */
+  readonly rollbackTraits: J["traits"]
+}
+
+/**
+ * `P`: the parameters of a request as its library takes them. `C`: the cursor over its answers.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export abstract class LibraryConnection<J extends Job, P, C extends FlowingCursor> implements Connection {
+  id = 0
+  serverVersion = ""
+  dirty = false
+  holds = false
+  lost = false
+  onLost: ((error: ConnectionError) => void) | undefined = undefined
+
+  // Private by the language: what a library holds must not show when a connection is inspected.
+  readonly #parts: Parts<J>
+  #job: J | undefined
+  /** A statement of the program's may have set limits of its own. */
+  #foreignLimits = false
+  #isLeaving = false
+  /** Why the link is lost, where that was not asked for. */
+  #lostBy: Error | undefined
+
+  constructor(parts: Parts<J>) {
+    this.#parts = parts
+  }
+
+  abstract get transaction(): TransactionStatus
+
+  /** Sets the connection to what the configuration asks for, and ends the job. */
+  protected abstract configure(job: J, isNew: boolean): void
+  /** Checks a request, sends what goes ahead of its statement, and calls `next` when the statement itself may be sent. */
+  protected abstract admit(job: J, request: Request, next: (params: P) => void): void
+  /** Sends a statement, and ends the job with its answer. */
+  protected abstract run(job: J, request: Request, params: P): void
+  protected abstract makeCursor(job: J, request: Request, opened: Done<Cursor>): C
+  /** Sends a statement whose rows go to a cursor, and ends the job when all of them have come. */
+  protected abstract stream(job: J, request: Request, params: P, cursor: C): void
+  /** Asks the cheapest question, and ends the job with its answer. */
+  protected abstract askAlive(job: J): void
+  /** Ends the open transaction, where a reset of the session that follows (`resets`) does not do that by itself. */
+  protected abstract endTransaction(job: J, commits: boolean, resets: boolean, next: () => void): void
+  /** Has the server make the session as if newly opened, and forgets what was known of it. */
+  protected abstract resetSession(job: J, next: () => void): void
+  abstract cancel(done: Done<void>): void
+  /** Has the library close the link in order. */
+  protected abstract leave(): void
+
+  /** The error of a request that was stopped. */
+  protected abstract stopped(job: J): DbError
+  /** The error of a request whose link broke. */
+  protected abstract lostError(job: J, error: Error): DbError
+  protected abstract linkError(error: Error, outcome: Outcome): ConnectionError
+
+  protected get job(): J | undefined {
+    return this.#job
+  }
+
+  protected get foreignLimits(): boolean {
+    return this.#foreignLimits
+  }
+
+  writes(): boolean {
+    return true
+  }
+
+  /** Sets the connection up. To be called once, before anything else. */
+  setUp(done: Done<void>): void {
+    const job = this.#startOwn(done)
+    if (job !== undefined) this.configure(job, true)
+  }
+
+  execute(request: Request, done: Done<unknown>): void {
+    const job = this.#startRequest(request, done)
+    if (job !== undefined) this.admit(job, request, (params) => this.run(job, request, params))
+  }
+
+  openCursor(request: Request, done: Done<Cursor>): void {
+    let cursor: C | undefined
+    const job = this.#startRequest(request, (error) => {
+      if (cursor !== undefined) cursor.end(error)
+      // The value is not read beside an error, and without a cursor there is one.
+      else done(error, undefined as never)
+    })
+    if (job === undefined) return
+    this.admit(job, request, (params) => {
+      cursor = this.makeCursor(job, request, done)
+      this.stream(job, request, params, cursor)
+    })
+  }
+
+  ping(done: Done<void>): void {
+    const job = this.#startOwn(done)
+    if (job !== undefined) this.askAlive(job)
+  }
+
+  reset(policy: ResetPolicy, done: Done<void>): void {
+    const isOpen = this.transaction === "open"
+    const resets = policy === "discard" || this.dirty
+    if (!resets && !isOpen && !this.lost) return done(undefined, undefined)
+    const commits = policy === "commit" && isOpen
+    const { rollbackTraits, traitsOf } = this.#parts
+    const job = this.#startOwn(done, commits ? traitsOf("COMMIT") : rollbackTraits)
+    if (job === undefined) return
+    const clean = (): void => {
+      if (!resets) return this.finish(job, undefined)
+      if (!this.sendable(job)) return
+      this.resetSession(job, () => {
+        this.dirty = false
+        this.holds = false
+        this.#foreignLimits = false
+        this.configure(job, false)
+      })
+    }
+    if (isOpen) this.endTransaction(job, commits, resets, clean)
+    else clean()
+  }
+
+  close(done: Done<void>): void {
+    const { socket } = this.#parts
+    // A statement that runs cannot be left in order.
+    if (this.#job !== undefined) this.destroy()
+    if (this.lost) return done(undefined, undefined)
+    this.#isLeaving = true
+    this.lost = true
+    if (socket.destroyed) return done(undefined, undefined)
+    const timer = setTimeout(() => socket.destroy(), closeMillis)
+    socket.once("close", () => {
+      clearTimeout(timer)
+      done(undefined, undefined)
+    })
+    this.leave()
+  }
+
+  destroy(): void {
+    this.#isLeaving = true
+    if (this.lost) this.#parts.socket.destroy()
+    else this.broken(new Error("the connection was dropped"))
+  }
+
+  #startOwn(done: Done<void>, traits = this.#parts.ownTraits): J | undefined {
+    return this.#start(undefined, traits, false, (error) => done(error, undefined))
+  }
+
+  #startRequest(request: Request, done: Done<unknown>): J | undefined {
+    return this.#start(request.text, this.#parts.traitsOf(request.text), request.begin !== undefined, done)
+  }
+
+  #start(text: string | undefined, traits: J["traits"], begins: boolean, end: Done<unknown>): J | undefined {
+    if (this.lost) {
+      end(this.gone(this.#lostBy), undefined)
+      return undefined
+    }
+    return this.#job = new this.#parts.Job(text, traits, begins || this.transaction === "open", end)
+  }
+
+  /** Why nothing can be sent on a link that is lost. */
+  protected gone(_cause: Error | undefined): ConnectionError {
+    const { database, where } = this.#parts
+    return connectionError("Lost", { database, what: `the connection to ${where} is gone`, outcome: "NotSent" })
+  }
+
+  protected finish(job: J, error: DbError | undefined, value?: unknown): void {
+    if (job.finished) return
+    if (this.#job === job) this.#job = undefined
+    job.finish(error, value)
+  }
+
+  /** Whether a job may still send; else it ends here. */
+  protected sendable(job: J): boolean {
+    if (job.finished) return false
+    if (!job.cancelled) return true
+    this.finish(job, this.stopped(job))
+    return false
+  }
+
+  /** The statement itself is sent now, and its limit runs. */
+  protected sending(job: J): void {
+    if (job.traits.dirties) this.dirty = true
+    if (job.traits.limits) this.#foreignLimits = true
+    job.sentAt = performance.now()
+    if (job.limit > 0 && job.timer === undefined) {
+      job.timer = setTimeout(() => {
+        job.timedOut = true
+        this.cancel(() => {})
+      }, job.limit)
+    }
+  }
+
+  /** The link is gone, or in no known state. */
+  protected broken(error: Error, verdict?: DbError): void {
+    if (this.lost) return
+    this.lost = true
+    if (!this.#isLeaving) this.#lostBy = error
+    this.#parts.socket.destroy()
+    const job = this.#job
+    if (job !== undefined) this.finish(job, verdict ?? this.lostError(job, error))
+    if (!this.#isLeaving) this.onLost?.(this.linkError(error, "Unknown"))
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * What is told of a request that did not end well, where the server's answer alone does not say it.
+ *
+ * @since 0.2.0
+ */
+import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import { connectionError, keptLimit, timeoutError } from "../Failure.js"
+import { Inexact } from "../JsonText.js"
+import { classify, classifyLink, queryError, type RawError } from "./codes.js"
+import type { Job } from "./job.js"
+import type { Endpoint } from "./link.js"
+import type { Limits } from "./settings.js"
+
+/** The connection on which it happened. */
+type Place = Pick<Endpoint, "config" | "where">
+
+/**
+ * A text that would be taken for other text.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const characterSet = ({ config }: Place, job: Job, charset: string): DbError =>
+  queryError("DataError", {
+    database: config.name,
+    statement: job.text,
+    what: `the character set was set to ${charset}, which cannot hold every text`,
+    advice: "leave the character set alone: SET NAMES utf8mb4",
+    outcome: "NotSent"
+  })
+
+/**
+ * More bytes than the server takes.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const tooLarge = ({ config }: Place, job: Job, limit: number): DbError =>
+  queryError("DataError", {
+    database: config.name,
+    statement: job.text,
+    what: `the statement with its parameters is larger than the server takes (${limit} bytes)`,
+    advice: "send it in parts, or raise max_allowed_packet on the server",
+    outcome: "NotSent"
+  })
+
+/**
+ * A parameter that is not sent.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const parameter = ({ config }: Place, job: Job, what: string, advice: string): DbError =>
+  queryError("Parameter", {
+    database: config.name,
+    statement: job.statement,
+    what,
+    advice,
+    outcome: job.applied ? "Unknown" : "NotSent"
+  })
+
+/**
+ * A statement that has run, with an answer that is not read otherwise than it is.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const unreadable = ({ config }: Place, job: Job, cause: unknown): DbError =>
+  queryError("DataError", {
+    database: config.name,
+    statement: job.statement,
+    what: cause instanceof Inexact
+      ? `a value of the answer is ${cause.message}`
+      : "a value of the answer could not be read",
+    outcome: "Unknown",
+    cause
+  })
+
+/**
+ * A statement that the server has refused.
+ *
+ * @param limits what is in force
+ * @param isForeign whether the program may have set others
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const refused = (
+  { config }: Place,
+  job: Job,
+  error: RawError,
+  limits: Limits | undefined,
+  isForeign: boolean
+): DbError => {
+  const place = { database: config.name, statement: job.statement }
+  // The number of a KILL QUERY, by which the driver keeps its limit.
+  if (job.timedOut && error.errno === 1317) {
+    return timeoutError("Statement", job.limit, {
+      ...place,
+      what: error.message,
+      outcome: job.applied ? "Unknown" : "RolledBack",
+      code: error.errno,
+      cause: error
+    })
+  }
+  const ran = job.phase === "run"
+  const ranMillis = performance.now() - job.sentAt
+  return classify(error, {
+    ...place,
+    commit: ran && job.traits.commit,
+    note: job.applied && job.part !== undefined
+      ? `statement ${job.part.number} of the ${job.part.of} of its text; those before it have run`
+      : undefined,
+    outcome: job.applied ? "Unknown" : ran || job.inTransaction ? undefined : "NotSent",
+    statementTimeout: keptLimit(limits?.statement ?? 0, ranMillis, isForeign),
+    lockTimeout: keptLimit(limits?.rowLock ?? 0, ranMillis, isForeign)
+  })
+}
+
+/**
+ * A link that broke.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const linkBroke = ({ config, where }: Place, error: RawError, outcome: Outcome): ConnectionError =>
+  classifyLink(error, {
+    database: config.name,
+    where: `the connection to ${where} broke`,
+    outcome,
+    otherwise: "Lost"
+  })
+
+/**
+ * A request whose link broke.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const lost = (place: Place, job: Job, error: RawError): DbError => {
+  const { inTransaction, traits } = job
+  const ran = job.phase === "run" || job.applied
+  if (ran && traits.commit) {
+    return queryError("CommitUnknown", {
+      database: place.config.name,
+      what: `the connection to ${place.where} broke during COMMIT`,
+      outcome: "Unknown",
+      statement: job.text,
+      cause: error
+    })
+  }
+  const harmless = !ran || (inTransaction ? traits.transactional : traits.control && traits.boundary)
+  return linkBroke(place, error, harmless ? inTransaction ? "RolledBack" : "NotSent" : "Unknown")
+}
+
+/**
+ * A request that was stopped.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const stopped = ({ config }: Place, job: Job): DbError =>
+  queryError("Unknown", {
+    database: config.name,
+    statement: job.text,
+    what: "the statement was stopped",
+    advice: "run it again if it is still wanted",
+    outcome: job.applied ? "Unknown" : job.inTransaction || job.phase === "run" ? "RolledBack" : "NotSent"
+  })
+
+/**
+ * A cancel that could not be delivered.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const notStopped = ({ config, where }: Place, cause: unknown): ConnectionError =>
+  connectionError("Unknown", {
+    database: config.name,
+    what: `a statement on ${where} could not be stopped`,
+    outcome: "Unknown",
+    cause
+  })
+
+/**
+ * A reset that cannot make the connection as it was: its database was chosen by USE, where the configuration has none, and
+ * MySQL cannot go back to that.
+ *
+ * @since 0.2.0
+ * @category verdicts
+ */
+export const hasDatabase = ({ config }: Place): ConnectionError =>
+  connectionError("Unsupported", {
+    database: config.name,
+    what: "a connection without a database cannot leave the one it was given by USE",
+    outcome: "NotSent"
+  })
