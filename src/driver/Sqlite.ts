@@ -65,7 +65,8 @@ import { Handle, type Shared } from "../internal/driver/sqlite/handle.js"
 import { check, load } from "../internal/driver/sqlite/module.js"
 import type { Constructor } from "../internal/driver/sqlite/moduleContract.js"
 import { open, type Spec } from "../internal/driver/sqlite/open.js"
-import { RemoteConnection } from "../internal/driver/sqlite/remote.js"
+import type { RemoteConnection } from "../internal/driver/sqlite/remote.js"
+import { openRemote } from "../internal/driver/sqlite/remoteOpen.js"
 import { leftBehind } from "../internal/driver/sqlite/text.js"
 import type * as Driver from "./Driver.js"
 
@@ -218,7 +219,7 @@ const openHere = (spec: Spec, shared: Shared, Database: Constructor): Driver.Dri
 
 const openElsewhere = (spec: Spec, shared: Shared): Driver.Driver["open"] =>
   Effect.async((resume) => {
-    const abandon = RemoteConnection.open(spec, shared, (error, connection) =>
+    const abandon = openRemote(spec, shared, (error, connection) =>
       // An interrupt leaves no connection behind.
       resume(
         error === undefined ? Effect.uninterruptible(Effect.as(warn(spec, shared), connection!)) : Effect.fail(error)

@@ -7,17 +7,14 @@ import { backup } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
 import { keepsRows, withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
-import { malformedColumn } from "./encoding.js"
+import { Executor } from "./executor.js"
 import { type Holder, WriteAheadLog } from "./file.js"
 import type { Handle, Shared } from "./handle.js"
 import { LockWait, type Since } from "./lock.js"
 import type { BackupMetadata, Database, Statement } from "./moduleContract.js"
 import type { Spec } from "./open.js"
-import { bindable } from "./parameters.js"
-import { Residue } from "./residue.js"
-import { type CheckText, namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
-import { inTurn, isNone, isSeveral, type Prepared, Statements } from "./statements.js"
-import { type Change, split, switchesOn, together } from "./text.js"
+import { inTurn, isNone, isSeveral } from "./statements.js"
+import { split, together } from "./text.js"
 
 /** A request with its BEGIN still to be run, or not, and what is to be done with it. */
 interface Task<E, A> {
@@ -61,35 +58,23 @@ export class SqliteConnection<E> implements Holder {
   readonly serverVersion: string
   onLost: ((error: E) => void) | undefined = undefined
 
-  private readonly statements: Statements
+  private readonly executor: Executor<E>
   private readonly question: Statement
-  private readonly cursors = new Set<SqliteCursor<E>>()
-  private readonly residue: Residue
   private readonly log: WriteAheadLog
-  private open = false
-  /** Whether a statement has run in the open transaction: before that, its locks are still to be taken. */
-  private begun = false
   private readonly wait = new LockWait()
   private ended: Fault | undefined = undefined
-  /** Whether what fails now has not run yet: its text or its parameters are at fault. */
-  private preparing = false
   /** Set while a text of several statements runs outside a transaction, once one of them has been applied. */
   private applied = false
 
   constructor(
-    private readonly handle: Handle,
+    handle: Handle,
     private readonly spec: Spec,
     private readonly shared: Shared,
     private readonly toError: (fault: Fault) => E,
-    private readonly tabular: boolean
+    tabular: boolean
   ) {
-    const { db } = this
-    this.residue = new Residue(db, spec.filename === ":memory:")
-    this.statements = new Statements(db, spec.prepareCacheSize, (change, text) => {
-      this.settle()
-      this.refuseIdle(change, text)
-      this.residue.expect(change)
-    })
+    this.executor = new Executor<E>(handle, spec, shared, (cause, text) => this.toError(this.fault(cause, text)), tabular)
+    const { db } = handle
     // This pragma, other than most, asks the file each time it is run.
     this.question = db.prepare("PRAGMA schema_version")
     this.serverVersion = String(db.prepare("SELECT sqlite_version()").pluck().get())
@@ -98,15 +83,15 @@ export class SqliteConnection<E> implements Holder {
   }
 
   get db(): Database {
-    return this.handle.db
+    return this.executor.db
   }
 
   get transaction(): TransactionStatus {
-    return this.open ? "open" : "idle"
+    return this.executor.open ? "open" : "idle"
   }
 
   get dirty(): boolean {
-    return this.open || this.cursors.size > 0 || this.residue.found
+    return this.executor.dirty
   }
 
   get lost(): boolean {
@@ -114,7 +99,7 @@ export class SqliteConnection<E> implements Holder {
   }
 
   execute(request: Request, done: Reply<E, unknown>): void {
-    this.run(request, request.begin, undefined, this.answer, done)
+    this.run(request, request.begin, undefined, this.executor.answer, done)
   }
 
   executeSome(
@@ -141,7 +126,7 @@ export class SqliteConnection<E> implements Holder {
   }
 
   openCursor(request: Request, done: Reply<E, SqliteCursor<E>>): void {
-    this.run(request, request.begin, undefined, this.start, done)
+    this.run(request, request.begin, undefined, this.executor.start, done)
   }
 
   private run<A>(
@@ -152,151 +137,26 @@ export class SqliteConnection<E> implements Holder {
     done: Reply<E, A>
   ): void {
     let value: A
-    const wasOpen = this.open
+    const { executor } = this
+    const wasOpen = executor.open
     try {
       if (this.ended !== undefined) {
         throw this.closed()
       }
       if (begin !== undefined) {
-        this.preparing = false
-        this.control(begin)
+        executor.preparing = false
+        executor.control(begin)
         begin = undefined
       }
-      value = work.call(this, request)
+      value = work.call(executor, request)
     } catch (cause) {
       return this.failed(cause, { request, begin, work, done }, wasOpen, since)
     }
     done(undefined, value)
   }
 
-  /** A pragma that SQLite would pass over in silence: what follows would run as if it had never been said. */
-  private refuseIdle(change: Change, text: string): void {
-    if (
-      change._tag === "Pragma" && change.name === "FOREIGN_KEYS" && this.db.inTransaction &&
-      switchesOn(text) !== (this.db.pragma("foreign_keys", { simple: true }) === 1)
-    ) {
-      throw queryFault(this.place(text), {
-        reason: "Unknown",
-        outcome: "NotSent",
-        what: "PRAGMA foreign_keys does nothing within a transaction",
-        advice: "set it before the transaction begins"
-      })
-    }
-  }
-
-  private place(text: string, outcome?: Outcome | undefined): Place {
-    return { database: this.spec.database, text, outcome }
-  }
-
-  private prepare(request: Request): Prepared {
-    this.preparing = true
-    if (this.handle.loaded !== this.shared.extensions.length) {
-      this.load()
-    }
-    return this.statements.get(request.text, request.prepare)
-  }
-
-  private bind(prepared: Prepared, request: Request): ReadonlyArray<unknown> {
-    const params = request.params.length === 0 ? request.params : bindable(this.place(request.text), request.params)
-    this.preparing = false
-    if (!prepared.reads) {
-      this.settle()
-      if (prepared.change !== undefined) {
-        this.residue.expect(prepared.change)
-      }
-    }
-    return params
-  }
-
-  private answer(request: Request): unknown {
-    const prepared = this.prepare(request)
-    const params = this.bind(prepared, request)
-    if (prepared.reader) {
-      const arrays = this.tabular || request.mode === "values"
-      const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers }, this.checkText)
-      this.after(prepared)
-      return this.tabular
-        // `readRows` was asked for arrays.
-        ? toTable(
-          request.mode === "values" ? undefined : namesOf(prepared),
-          rows as ReadonlyArray<ReadonlyArray<unknown>>
-        )
-        : rows
-    }
-    const result = prepared.statement.run(params)
-    this.after(prepared)
-    if (request.mode === "raw") {
-      if (!request.safeIntegers) {
-        result.lastInsertRowid = narrow(result.lastInsertRowid) as number | bigint
-      }
-      return result
-    }
-    return []
-  }
-
-  private readonly checkText: CheckText = (prepared, params) => {
-    const column = malformedColumn(this.db, prepared, params)
-    if (column !== undefined) {
-      throw queryFault(this.place(prepared.text, "RolledBack"), {
-        reason: "DataError",
-        outcome: "RolledBack",
-        what: `column "${column}" holds text that is not UTF-8`,
-        advice: "read its bytes: CAST(... AS BLOB)"
-      })
-    }
-  }
-
-  private start(request: Request): SqliteCursor<E> {
-    const prepared = this.prepare(request)
-    if (!prepared.reads) {
-      const answer = this.answer({ ...request, mode: request.mode === "values" ? "values" : "rows" })
-      return SqliteCursor.of(Array.isArray(answer) ? answer : answer as Table)
-    }
-    const params = this.bind(prepared, request)
-    const cursor = SqliteCursor.start<E>(
-      prepared,
-      params,
-      { arrays: this.tabular || request.mode === "values", bigints: request.safeIntegers },
-      this.checkText,
-      (ended) => this.cursors.delete(ended),
-      (cause) => this.toError(this.fault(cause, request.text))
-    )
-    if (!cursor.ended) {
-      this.cursors.add(cursor)
-    }
-    this.after(prepared)
-    return cursor
-  }
-
-  /** Runs a statement without parameters and rows. */
-  private control(text: string): void {
-    this.settle()
-    const prepared = this.statements.get(text, true)
-    prepared.statement.run()
-    this.after(prepared)
-  }
-
-  private after(prepared: Prepared): void {
-    if (prepared.reads) {
-      this.begun = this.open
-      return
-    }
-    const wasOpen = this.open
-    this.open = this.db.inTransaction
-    this.begun = this.open && wasOpen
-  }
-
-  /** Lets open cursors read their rest: see {@link SqliteCursor}. */
-  private settle(): void {
-    if (this.cursors.size > 0) {
-      for (const cursor of [...this.cursors]) {
-        cursor.readAhead()
-      }
-    }
-  }
-
   private fault(cause: unknown, text: string, outcome?: Outcome | undefined): Fault {
-    const fault = classify(this.place(text, outcome), cause)
+    const fault = classify(this.executor.place(text, outcome), cause)
     const { fields } = fault
     if (fields._tag === "ConnectionError" && fields.reason === "Lost" && !this.inMemory) {
       this.forfeit(fault)
@@ -318,20 +178,21 @@ export class SqliteConnection<E> implements Holder {
 
   private failed<A>(cause: unknown, task: Task<E, A>, wasOpen: boolean, since: Since | undefined): void {
     const { begin, done, request, work } = task
-    const { preparing } = this
-    this.open = this.db.open && this.db.inTransaction
+    const { executor } = this
+    const { preparing } = executor
+    executor.look()
     if (begin === undefined && isNone(cause)) {
       // `work` is one of these two, and gives a cursor or rows.
-      return done(undefined, (work as unknown === this.start ? SqliteCursor.of<E>([]) : []) as A)
+      return done(undefined, (work as unknown === executor.start ? SqliteCursor.of<E>([]) : []) as A)
     }
-    if (begin === undefined && isSeveral(cause) && work as unknown === this.answer) {
+    if (begin === undefined && isSeveral(cause) && work as unknown === executor.answer) {
       return this.several(cause, request, done as Reply<E, unknown>)
     }
     if (isBusy(cause) && (begin !== undefined || this.repeatable(request, wasOpen))) {
       return this.repeat(cause, task, since ?? { started: performance.now(), attempts: 0 })
     }
     // A COMMIT that is refused keeps nothing; SQLite still counts the rows of the statement before it.
-    const isEnding = endings.has(this.statements.find(request.text)?.keyword ?? "")
+    const isEnding = endings.has(this.executor.statements.find(request.text)?.keyword ?? "")
     const outcome = this.applied ||
         !preparing && begin === undefined && !isEnding && keepsRows(this.db, cause, request.text)
       ? "Unknown"
@@ -346,7 +207,7 @@ export class SqliteConnection<E> implements Holder {
 
   /** Whether a failure of the disk cannot have come after a commit. */
   private harmless(request: Request, wasOpen: boolean): boolean {
-    const prepared = this.statements.find(request.text)
+    const prepared = this.executor.statements.find(request.text)
     return prepared !== undefined && (prepared.reads || wasOpen && !endings.has(prepared.keyword))
   }
 
@@ -355,10 +216,10 @@ export class SqliteConnection<E> implements Holder {
    * may not: its snapshot may be outdated for ever, and whoever holds the lock may wait for this transaction.
    */
   private repeatable(request: Request, wasOpen: boolean): boolean {
-    if (!wasOpen || !this.begun) {
+    if (!wasOpen || !this.executor.begun) {
       return true
     }
-    const prepared = this.statements.find(request.text)
+    const prepared = this.executor.statements.find(request.text)
     return prepared === undefined || prepared.reads || endings.has(prepared.keyword)
   }
 
@@ -374,8 +235,8 @@ export class SqliteConnection<E> implements Holder {
           // The value of an answer with an error is never looked at.
           this.toError(
             limit === undefined
-              ? this.ended ?? stopped(this.place(request.text, outcome))
-              : lockTimeout(this.place(begin ?? request.text, outcome), limit, cause)
+              ? this.ended ?? stopped(this.executor.place(request.text, outcome))
+              : lockTimeout(this.executor.place(begin ?? request.text, outcome), limit, cause)
           ),
           undefined as A
         )
@@ -389,7 +250,7 @@ export class SqliteConnection<E> implements Holder {
   private several(cause: unknown, request: Request, done: Reply<E, unknown>): void {
     const texts = split(request.text)
     if (texts.length < 2 || request.params.length > 0) {
-      const place = this.place(request.text)
+      const place = this.executor.place(request.text)
       const fault = texts.length < 2 ? classify(place, cause) : queryFault(place, {
         reason: "SqlSyntax",
         outcome: "NotSent",
@@ -398,37 +259,29 @@ export class SqliteConnection<E> implements Holder {
       })
       return done(this.toError(fault), undefined)
     }
-    const begin = this.open ? undefined : together(texts)
+    const begin = this.executor.open ? undefined : together(texts)
     const steps = begin === undefined ? texts : [begin, ...texts, "COMMIT"]
     const answers: Array<unknown> = []
     const end = (error: E | undefined) => {
       this.applied = false
-      if (error !== undefined && begin !== undefined && this.open) {
-        this.rollback()
+      if (error !== undefined && begin !== undefined && this.executor.open) {
+        this.executor.rollback()
       }
       done(error, begin === undefined ? answers : answers.slice(1, -1))
     }
     inTurn(
       steps,
       (text, answered) =>
-        this.run({ ...request, text, begin: undefined }, undefined, undefined, this.answer, (error, value) => {
+        this.run({ ...request, text, begin: undefined }, undefined, undefined, this.executor.answer, (error, value) => {
           if (error !== undefined) {
             return end(error)
           }
           answers.push(value)
-          this.applied = begin === undefined && !this.open
+          this.applied = begin === undefined && !this.executor.open
           answered()
         }),
       () => end(undefined)
     )
-  }
-
-  private rollback(): void {
-    try {
-      this.control("ROLLBACK")
-    } catch {
-      this.open = this.db.open && this.db.inTransaction
-    }
   }
 
   private closed(): Fault {
@@ -468,20 +321,18 @@ export class SqliteConnection<E> implements Holder {
   }
 
   reset(policy: ResetPolicy, done: Reply<E, void>): void {
-    for (const cursor of [...this.cursors]) {
-      cursor.stop()
-    }
+    this.executor.stopCursors()
     const finish = (error: E | undefined) => {
       if (error === undefined) {
         try {
-          this.residue.remove()
+          this.executor.residue.remove()
         } catch (cause) {
           return done(this.toError(this.fault(cause, "")), undefined)
         }
       }
       done(error, undefined)
     }
-    if (this.open) {
+    if (this.executor.open) {
       this.execute(plain(policy === "commit" ? "COMMIT" : "ROLLBACK"), finish)
     } else {
       finish(undefined)
@@ -505,26 +356,24 @@ export class SqliteConnection<E> implements Holder {
       what: "the connection was closed"
     })
     this.wait.stop()
-    for (const cursor of [...this.cursors]) {
-      cursor.stop()
-    }
+    this.executor.stopCursors()
     this.shared.file.leave(this)
     if (this.inMemory) {
       // The database is its handle, which therefore stays, for the next connection.
-      if (this.open) {
-        this.rollback()
+      if (this.executor.open) {
+        this.executor.rollback()
       }
-      this.residue.remove()
+      this.executor.residue.remove()
     } else {
-      this.shared.live.delete(this.handle)
-      this.handle.kill()
+      this.shared.live.delete(this.executor.handle)
+      this.executor.handle.kill()
     }
-    this.open = false
-    this.statements.clear()
+    this.executor.open = false
+    this.executor.statements.clear()
   }
 
   writes(text: string): boolean {
-    return this.ended === undefined && this.statements.writes(text)
+    return this.ended === undefined && this.executor.statements.writes(text)
   }
 
   /** The database as the bytes of a file. */
@@ -534,7 +383,7 @@ export class SqliteConnection<E> implements Holder {
       if (this.ended !== undefined) {
         throw this.closed()
       }
-      this.settle()
+      this.executor.settle()
       bytes = this.db.serialize()
     } catch (cause) {
       return done(this.toError(this.fault(cause, "")), new Uint8Array())
@@ -544,10 +393,10 @@ export class SqliteConnection<E> implements Holder {
 
   /** Copies the database to a file, some pages at a time. Returns how to stop it. */
   backup(destination: string, done: Reply<E, BackupMetadata>): () => void {
-    const own = !this.open
+    const own = !this.executor.open
     const end = (fault: Fault | undefined, value: BackupMetadata) => {
-      if (own && this.open) {
-        this.rollback()
+      if (own && this.executor.open) {
+        this.executor.rollback()
       }
       done(fault && this.toError(fault), value)
     }
@@ -556,11 +405,9 @@ export class SqliteConnection<E> implements Holder {
       if (this.ended !== undefined) {
         throw this.closed()
       }
-      this.settle()
+      this.executor.settle()
       if (own) {
-        // One snapshot for the whole copy: a write of another connection would otherwise make SQLite begin anew.
-        this.control("BEGIN")
-        this.statements.get("SELECT count(*) FROM sqlite_schema", true).statement.get()
+        this.executor.beginSnapshot()
       }
     } catch (cause) {
       fail(cause)
@@ -590,24 +437,10 @@ export class SqliteConnection<E> implements Holder {
           advice: "open it with read-write access"
         })
       }
-      this.load()
-      this.db.loadExtension(path)
-      this.shared.extensions.push(path)
-      this.handle.loaded++
-      this.statements.clear()
+      this.executor.addExtension(path)
     } catch (cause) {
       return done(this.toError(this.fault(cause, "", "NotSent")), undefined)
     }
     done(undefined, undefined)
-  }
-
-  /** Loads the extensions that the database's connections have been given. Throws what better-sqlite3 throws. */
-  private load(): void {
-    this.settle()
-    while (this.handle.loaded < this.shared.extensions.length) {
-      this.db.loadExtension(this.shared.extensions[this.handle.loaded]!)
-      this.handle.loaded++
-    }
-    this.statements.clear()
   }
 }

@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { createRequire } from "node:module"
 import { Socket } from "node:net"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { connectionFault, type Fault } from "./codes.js"
 import { type Answer, frame, Frames, type Message } from "./wire.js"
 
 /** What a process has to know of this one. Not the rest: it may hold secrets, or a debugger's flags. */
@@ -136,3 +137,22 @@ export class Process {
     }
   }
 }
+
+/** The fault of a process that has ended by itself. */
+export const died = (database: string, process: Process): Fault =>
+  connectionFault({ database }, {
+    reason: "Lost",
+    outcome: "RolledBack",
+    what: `the process that ran the statements ended (${process.ending})`,
+    advice: "try again; if it recurs, look at the machine's memory and at extensions"
+  })
+
+/** The fault of a process that could not be started. */
+export const cannotStart = (database: string, cause: unknown): Fault =>
+  connectionFault({ database }, {
+    reason: "Unsupported",
+    outcome: "NotSent",
+    what: "the process for the database cannot be started",
+    advice: "look at the cause: this machine may be out of memory or processes",
+    cause
+  })

@@ -7,23 +7,20 @@
  * record at its end, so what a killed process had written is not seen by anybody; its locks are the kernel's, which
  * frees them; and the index of the WAL is rebuilt by the next reader if it was being changed.
  */
-import type { ConnectionError, DbError, Outcome, TimeoutError } from "../../../DbError.js"
+import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
 import { fetched, noMore } from "../row.js"
-import { connectionFault, connectTimeout, Fault, type Place } from "./codes.js"
-import { toError, toOpenError } from "./errors.js"
+import { connectionFault, Fault, type Place } from "./codes.js"
+import { toError } from "./errors.js"
 import type { Holder } from "./file.js"
 import type { Shared } from "./handle.js"
 import type { BackupMetadata } from "./moduleContract.js"
 import type { Spec } from "./open.js"
 import { sendable } from "./parameters.js"
-import { Process } from "./process.js"
+import { cannotStart, died, type Process } from "./process.js"
 import { fromTable, type Table } from "./rows.js"
 import { head, mayWrite } from "./text.js"
 import { type Answer, fromPlain, type Listed, type Message, type Sent } from "./wire.js"
-
-/** How much longer the opening may take here than there, so that the process tells what it waited for. */
-const openGrace = 250
 
 /**
  * How long a cancelled statement may go on, in milliseconds: most end within it, and a new process takes several times as
@@ -68,7 +65,7 @@ export class RemoteConnection implements Connection, Holder {
   private pending: Pending | undefined = undefined
   private ended: Fault | undefined = undefined
 
-  private constructor(
+  constructor(
     private readonly spec: Spec,
     private readonly shared: Shared,
     private readonly process: Process,
@@ -77,82 +74,6 @@ export class RemoteConnection implements Connection, Holder {
     this.id = process.id
     process.onGone = (cause) => this.end(cause)
     shared.file.join(this)
-  }
-
-  /** Starts a process and opens the file in it. Returns how to give up. */
-  static open(
-    spec: Spec,
-    shared: Shared,
-    done: (error: ConnectionError | TimeoutError | undefined, connection: RemoteConnection | undefined) => void
-  ): () => void {
-    const limit = spec.connectTimeout
-    const kept = shared.process?.gone === false ? shared.process : undefined
-    let process: Process
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let settled = false
-    const give = (): boolean => {
-      const first = !settled
-      settled = true
-      clearTimeout(timer)
-      return first
-    }
-    const abandon = () => {
-      process.onGone = undefined
-      if (kept === undefined) {
-        process.kill()
-      }
-    }
-    const fail = (fault: Fault) => {
-      if (give()) {
-        abandon()
-        done(toOpenError(new Fault({ database: spec.database, outcome: "NotSent" }, fault.fields)), undefined)
-      }
-    }
-    try {
-      process = kept ?? new Process()
-    } catch (cause) {
-      done(toOpenError(cannotStart(spec, cause)), undefined)
-      return ignore
-    }
-    process.onGone = (cause) => fail(cause === undefined ? died(spec, process) : cannotStart(spec, cause))
-    const answered = ([plain, opened]: Answer) => {
-      if (plain !== null) {
-        return fail(fromPlain(plain))
-      }
-      if (give()) {
-        // The process answers so to these two.
-        const [version, module, passedOver] = opened as readonly [version: string, module: string, passedOver?: string]
-        shared.module = module
-        shared.passedOver = passedOver
-        done(undefined, new RemoteConnection(spec, shared, process, version))
-      }
-    }
-    if (kept === undefined) {
-      const { extensions, live } = shared
-      process.loaded = extensions.length
-      live.add(process)
-      process.whenGone(() => live.delete(process))
-      if (isInMemory(spec)) {
-        shared.process = process
-      }
-      process.ask(
-        ["open", { ...spec, mustExist: shared.file.existed, since: Date.now() }, extensions.slice()],
-        answered
-      )
-    } else {
-      process.ask(["reopen"], answered)
-    }
-    if (limit > 0) {
-      timer = setTimeout(
-        () => fail(connectTimeout({ database: spec.database }, limit, "the process for the database did not answer")),
-        limit + openGrace
-      )
-    }
-    return () => {
-      if (give()) {
-        abandon()
-      }
-    }
   }
 
   get lost(): boolean {
@@ -205,7 +126,7 @@ export class RemoteConnection implements Connection, Holder {
   /** The process is gone. */
   private end(cause: Error | undefined): void {
     const told = this.ended !== undefined
-    const fault = this.ended ??= cause === undefined ? died(this.spec, this.process) : cannotStart(this.spec, cause)
+    const fault = this.ended ??= cause === undefined ? died(this.spec.database, this.process) : cannotStart(this.spec.database, cause)
     this.failPending(fault)
     if (!told) {
       this.tellLost(fault)
@@ -459,27 +380,11 @@ export class RemoteConnection implements Connection, Holder {
   }
 }
 
-const isInMemory = (spec: Spec): boolean => spec.filename === ":memory:"
-
-const died = (spec: Spec, process: Process): Fault =>
-  connectionFault({ database: spec.database }, {
-    reason: "Lost",
-    outcome: "RolledBack",
-    what: `the process that ran the statements ended (${process.ending})`,
-    advice: "try again; if it recurs, look at the machine's memory and at extensions"
-  })
+/** Whether the database ends with its process. */
+export const isInMemory = (spec: Spec): boolean => spec.filename === ":memory:"
 
 const closed = (place: Place): Fault =>
   connectionFault(place, { reason: "Lost", outcome: "RolledBack", what: "the connection was closed" })
-
-const cannotStart = (spec: Spec, cause: unknown): Fault =>
-  connectionFault({ database: spec.database }, {
-    reason: "Unsupported",
-    outcome: "NotSent",
-    what: "the process for the database cannot be started",
-    advice: "look at the cause: this machine may be out of memory or processes",
-    cause
-  })
 
 /** The rows of a table; those of each, for a text of several statements. */
 const toRows = (value: unknown): unknown =>
