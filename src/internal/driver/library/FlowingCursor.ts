@@ -1,8 +1,6 @@
 /**
  * Rows as they are asked for, from a server that sends them all: what is not wanted yet stays in the socket, so that the
  * server waits.
- *
- * @since 0.1.0
  */
 import type { DbError } from "../../../DbError.js"
 import type { Cursor, Done, Fetched } from "../../../driver/Driver.js"
@@ -11,12 +9,7 @@ import { emptyRows, fetched, noMore } from "../row.js"
 /** A cursor that is closed lets the rest arrive for so long; then the statement is stopped. */
 const drainMillis = 50
 
-/**
- * What a cursor needs of its connection.
- *
- * @since 0.2.0
- * @category models
- */
+/** What a cursor needs of its connection. */
 export interface CursorOwner {
   /** Stops the statement on the server. */
   readonly stop: (done: Done<void>) => void
@@ -27,9 +20,6 @@ export interface CursorOwner {
 /**
  * What cursors over such servers have in common. A driver says how its socket is paused and resumed, and tells when the
  * columns are known (`begin`), of each row (`push`), and of the end of the statement (`end`).
- *
- * @since 0.1.0
- * @category models
  */
 export abstract class FlowingCursor implements Cursor {
   readonly interleaves = false

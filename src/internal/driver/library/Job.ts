@@ -1,16 +1,9 @@
 /**
  * What is under way on a connection.
- *
- * @since 0.2.0
  */
 import type { DbError } from "../../../DbError.js"
 
-/**
- * What the text of a request says, as far as it is asked here.
- *
- * @since 0.2.0
- * @category models
- */
+/** What the text of a request says, as far as it is asked here. */
 export interface Traits {
   /** May leave something on the connection that outlives its transaction. */
   readonly dirties: boolean
@@ -18,12 +11,7 @@ export interface Traits {
   readonly limits: boolean
 }
 
-/**
- * One request from its first command to its end. A cancel and a break of the link find it here.
- *
- * @since 0.2.0
- * @category models
- */
+/** One request from its first command to its end. A cancel and a break of the link find it here. */
 export abstract class Job<T extends Traits = Traits> {
   finished = false
   /** Nothing further is to be sent. */

@@ -1,8 +1,6 @@
 /**
  * A connection whose protocol is spoken by a library: one request at a time, from its first command to its end, with its
  * limit, its cancel and its rows as a stream. A driver says how each step is asked of its library.
- *
- * @since 0.2.0
  */
 import type { Socket } from "node:net"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
@@ -14,12 +12,7 @@ import type { Job } from "./Job.js"
 /** The longest that closing in order may take. */
 const closeMillis = 1000
 
-/**
- * What a connection has from its driver.
- *
- * @since 0.2.0
- * @category models
- */
+/** What a connection has from its driver. */
 export interface Parts<J extends Job> {
   readonly database: string
   /** The server, for messages. */
@@ -33,12 +26,7 @@ export interface Parts<J extends Job> {
   readonly rollbackTraits: J["traits"]
 }
 
-/**
- * `P`: the parameters of a request as its library takes them. `C`: the cursor over its answers.
- *
- * @since 0.2.0
- * @category models
- */
+/** `P`: the parameters of a request as its library takes them. `C`: the cursor over its answers. */
 export abstract class LibraryConnection<J extends Job, P, C extends FlowingCursor> implements Connection {
   id = 0
   serverVersion = ""

@@ -1,7 +1,5 @@
 /**
  * Opening a connection whose protocol is spoken by a library: hosts in their order, each set up before it counts as open.
- *
- * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
 import type { DbConfig } from "../../../DbConfig.js"
@@ -15,12 +13,7 @@ interface Connection {
   readonly destroy: () => void
 }
 
-/**
- * One of the hosts of a configuration.
- *
- * @since 0.2.0
- * @category models
- */
+/** One of the hosts of a configuration. */
 export interface Candidate<C> {
   /** For messages. */
   readonly where: string
@@ -84,9 +77,6 @@ const share = <A, E>(
 /**
  * Bounds what must not take longer than connecting may. Interruptible where the caller is not: a limit could not end what
  * cannot be interrupted.
- *
- * @since 0.2.0
- * @category limits
  */
 export const withinConnectTimeout =
   (config: DbConfig, what: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | TimeoutError> => {
@@ -100,9 +90,6 @@ export const withinConnectTimeout =
 /**
  * Opens one connection within the configuration's connect limit, to the first host that `isWanted`. Fails with
  * `ConnectionError`, or with `TimeoutError` phase `Connect`.
- *
- * @since 0.2.0
- * @category constructors
  */
 export const openFirst = <C extends Connection>(
   config: DbConfig,

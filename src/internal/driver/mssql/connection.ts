@@ -1,7 +1,5 @@
 /**
  * One connection: requests one at a time, with the transaction's state as the server tells it.
- *
- * @since 0.1.0
  */
 import * as Tedious from "tedious"
 import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.js"
@@ -61,10 +59,6 @@ type Row = ReadonlyArray<{ readonly value: unknown }>
 const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): ReadonlyArray<unknown> =>
   Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parameter>, RowCursor> {
   /** Whether the database takes writes. */
   updateable = true

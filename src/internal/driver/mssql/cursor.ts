@@ -1,16 +1,10 @@
 /**
  * Rows as they are asked for.
- *
- * @since 0.1.0
  */
 import type { Request } from "tedious"
 import { FlowingCursor } from "../library/FlowingCursor.js"
 import type { RowBuilder } from "./wire.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class RowCursor extends FlowingCursor {
   #request: Request | undefined
   #builder: RowBuilder | undefined

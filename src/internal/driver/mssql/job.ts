@@ -1,15 +1,9 @@
 /**
  * What is under way on a connection.
- *
- * @since 0.1.0
  */
 import * as Library from "../library/Job.js"
 import type { Traits } from "./texts.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class Job extends Library.Job<Traits> {
   /** Whether the statement itself has been sent, or only what goes ahead of it. */
   sent = false

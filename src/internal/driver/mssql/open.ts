@@ -1,7 +1,5 @@
 /**
  * Opening a connection to SQL Server.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../../DbConfig.js"
@@ -17,9 +15,6 @@ const isWanted = (wanted: DbConfig["targetSessionAttrs"], { updateable }: MssqlC
 /**
  * Opens one connection within the configuration's connect limit. Fails with `ConnectionError`, or with `TimeoutError`
  * phase `Connect`.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeOpen = (
   config: DbConfig,

@@ -1,7 +1,5 @@
 /**
  * One connection: requests one at a time, with the transaction's state as the server tells it.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -41,10 +39,6 @@ const named = (command: Query): Query => command.on("fields", disguise)
 
 type Answer = (error: RawError | null, results: Results, fields: Fields) => void
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowCursor> {
   readonly #endpoint: Endpoint
   readonly #link: Link

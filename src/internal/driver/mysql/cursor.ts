@@ -1,7 +1,5 @@
 /**
  * Rows as they are asked for.
- *
- * @since 0.1.0
  */
 import type { FieldPacket, Query } from "mysql2"
 import type { DbError } from "../../../DbError.js"
@@ -12,12 +10,7 @@ import type { Raw } from "./link.js"
 import { isHeader } from "./results.js"
 import type { RowDecoder } from "./values.js"
 
-/**
- * What a cursor needs of its connection.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a cursor needs of its connection. */
 export interface Owner extends CursorOwner {
   readonly raw: Raw
   readonly decoder: (fields: ReadonlyArray<FieldPacket>) => RowDecoder
@@ -26,10 +19,6 @@ export interface Owner extends CursorOwner {
   readonly answered: (error: RawError | undefined) => void
 }
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class RowCursor extends FlowingCursor {
   readonly #owner: Owner
   #decoder: RowDecoder | undefined

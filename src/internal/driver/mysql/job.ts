@@ -1,16 +1,10 @@
 /**
  * What is under way on a connection.
- *
- * @since 0.1.0
  */
 import type { DbError } from "../../../DbError.js"
 import * as Library from "../library/Job.js"
 import type { Traits } from "./texts.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class Job extends Library.Job<Traits> {
   /** What has been sent so far: settings and BEGIN, the text to be prepared, or the statement itself. */
   phase: "ahead" | "prepare" | "run" = "ahead"

@@ -1,7 +1,5 @@
 /**
  * Opening a connection to MySQL or MariaDB.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DbConfig, Host } from "../../../DbConfig.js"
@@ -18,9 +16,6 @@ const isWanted = (wanted: DbConfig["targetSessionAttrs"], facts: Facts): boolean
 /**
  * Opens one connection within the configuration's connect limit. Fails with `ConnectionError`, or with `TimeoutError`
  * phase `Connect`.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const makeOpen = (
   config: DbConfig,

@@ -1,7 +1,5 @@
 /**
  * What is told of a request that did not end well, where the server's answer alone does not say it.
- *
- * @since 0.2.0
  */
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import { connectionError, keptLimit, timeoutError } from "../Failure.js"
@@ -14,12 +12,7 @@ import type { Limits } from "./settings.js"
 /** The connection on which it happened. */
 type Place = Pick<Endpoint, "config" | "where">
 
-/**
- * A text that would be taken for other text.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A text that would be taken for other text. */
 export const characterSet = ({ config }: Place, job: Job, charset: string): DbError =>
   queryError("DataError", {
     database: config.name,
@@ -29,12 +22,7 @@ export const characterSet = ({ config }: Place, job: Job, charset: string): DbEr
     outcome: "NotSent"
   })
 
-/**
- * More bytes than the server takes.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** More bytes than the server takes. */
 export const tooLarge = ({ config }: Place, job: Job, limit: number): DbError =>
   queryError("DataError", {
     database: config.name,
@@ -44,12 +32,7 @@ export const tooLarge = ({ config }: Place, job: Job, limit: number): DbError =>
     outcome: "NotSent"
   })
 
-/**
- * A parameter that is not sent.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A parameter that is not sent. */
 export const parameter = ({ config }: Place, job: Job, what: string, advice: string): DbError =>
   queryError("Parameter", {
     database: config.name,
@@ -59,12 +42,7 @@ export const parameter = ({ config }: Place, job: Job, what: string, advice: str
     outcome: job.applied ? "Unknown" : "NotSent"
   })
 
-/**
- * A statement that has run, with an answer that is not read otherwise than it is.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A statement that has run, with an answer that is not read otherwise than it is. */
 export const unreadable = ({ config }: Place, job: Job, cause: unknown): DbError =>
   queryError("DataError", {
     database: config.name,
@@ -81,8 +59,6 @@ export const unreadable = ({ config }: Place, job: Job, cause: unknown): DbError
  *
  * @param limits what is in force
  * @param isForeign whether the program may have set others
- * @since 0.2.0
- * @category verdicts
  */
 export const refused = (
   { config }: Place,
@@ -116,12 +92,7 @@ export const refused = (
   })
 }
 
-/**
- * A link that broke.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A link that broke. */
 export const linkBroke = ({ config, where }: Place, error: RawError, outcome: Outcome): ConnectionError =>
   classifyLink(error, {
     database: config.name,
@@ -130,12 +101,7 @@ export const linkBroke = ({ config, where }: Place, error: RawError, outcome: Ou
     otherwise: "Lost"
   })
 
-/**
- * A request whose link broke.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A request whose link broke. */
 export const lost = (place: Place, job: Job, error: RawError): DbError => {
   const { inTransaction, traits } = job
   const ran = job.phase === "run" || job.applied
@@ -152,12 +118,7 @@ export const lost = (place: Place, job: Job, error: RawError): DbError => {
   return linkBroke(place, error, harmless ? inTransaction ? "RolledBack" : "NotSent" : "Unknown")
 }
 
-/**
- * A request that was stopped.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A request that was stopped. */
 export const stopped = ({ config }: Place, job: Job): DbError =>
   queryError("Unknown", {
     database: config.name,
@@ -167,12 +128,7 @@ export const stopped = ({ config }: Place, job: Job): DbError =>
     outcome: job.applied ? "Unknown" : job.inTransaction || job.phase === "run" ? "RolledBack" : "NotSent"
   })
 
-/**
- * A cancel that could not be delivered.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** A cancel that could not be delivered. */
 export const notStopped = ({ config, where }: Place, cause: unknown): ConnectionError =>
   connectionError("Unknown", {
     database: config.name,
@@ -184,9 +140,6 @@ export const notStopped = ({ config, where }: Place, cause: unknown): Connection
 /**
  * A reset that cannot make the connection as it was: its database was chosen by USE, where the configuration has none, and
  * MySQL cannot go back to that.
- *
- * @since 0.2.0
- * @category verdicts
  */
 export const hasDatabase = ({ config }: Place): ConnectionError =>
   connectionError("Unsupported", {

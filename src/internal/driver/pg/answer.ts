@@ -1,7 +1,5 @@
 /**
  * Reading an answer's rows where that can fail, and answers that are not read at all.
- *
- * @since 0.2.0
  */
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
@@ -11,12 +9,7 @@ import type { SessionState } from "./session.js"
 import type { Shape, Values } from "./shape.js"
 import { Unreadable } from "./unreadable.js"
 
-/**
- * What is said of a value that cannot be read.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** What is said of a value that cannot be read. */
 export const readError = (session: SessionState, cause: unknown, statement: string): DbError =>
   queryError({
     reason: "DataError",
@@ -31,9 +24,6 @@ export const readError = (session: SessionState, cause: unknown, statement: stri
 
 /**
  * Reads rows that were kept as they came, in place, when the types of their columns are known. Gives what went wrong.
- *
- * @since 0.2.0
- * @category decoding
  */
 export const decode = (
   session: SessionState,
@@ -57,9 +47,6 @@ export const decode = (
  *
  * @param outcome `Unknown` for a COPY to the client: it has done what stands in it (an INSERT with RETURNING, perhaps), and
  * its transaction can be committed
- *
- * @since 0.1.0
- * @category constructors
  */
 export const copyError = (session: SessionState, statement: string, outcome: Outcome): DbError =>
   queryError({

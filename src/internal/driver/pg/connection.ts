@@ -1,8 +1,6 @@
 /**
  * One link to a PostgreSQL server, after `pg` has opened it: what is sent, which exchange is under way, and what arrives
  * for it.
- *
- * @since 0.1.0
  */
 import type { ConnectionError, DbError } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
@@ -35,10 +33,6 @@ const discard = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET
 const mostParams = 65535
 const syncMessage = Buffer.from([83, 0, 0, 0, 4])
 
-/**
- * @since 0.1.0
- * @category models
- */
 export class PgConnection implements Connection, Channel {
   readonly id: number
   readonly parameters: Map<string, string>

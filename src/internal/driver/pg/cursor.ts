@@ -1,7 +1,5 @@
 /**
  * Rows that are fetched bit by bit.
- *
- * @since 0.1.0
  */
 import type { DbError } from "../../../DbError.js"
 import type { Cursor, Done, Fetched, Request } from "../../../driver/Driver.js"
@@ -23,9 +21,6 @@ const fetchBytes = 256 * 1024
 /**
  * A statement whose rows are fetched bit by bit, through a portal of its own. In a transaction other statements may
  * run between the fetches; outside one the portal lives only as long as no Sync is sent.
- *
- * @since 0.1.0
- * @category models
  */
 export class PortalCursor extends Extended implements Cursor {
   readonly interleaves: boolean

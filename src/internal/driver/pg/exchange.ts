@@ -1,8 +1,6 @@
 /**
  * One exchange with the server: what was sent in one write, and what is made of the answers until the server is ready
  * for the next.
- *
- * @since 0.1.0
  */
 import type { DbError } from "../../../DbError.js"
 import type { ServerError } from "./codes.js"
@@ -12,12 +10,7 @@ import type { Field, Values } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
-/**
- * What an exchange needs of the connection that it runs on.
- *
- * @since 0.2.0
- * @category models
- */
+/** What an exchange needs of the connection that it runs on. */
 export interface Channel {
   readonly session: SessionState
   readonly lost: boolean
@@ -39,9 +32,6 @@ export interface Channel {
 
 /**
  * What is sent and received as one. The connection calls these as the messages arrive; `ready` or `lost` is the last.
- *
- * @since 0.1.0
- * @category models
  */
 export abstract class Exchange {
   /** The server's first error. */
@@ -73,12 +63,7 @@ export abstract class Exchange {
   abstract lost(cause: Error | undefined): void
 }
 
-/**
- * A bare Sync: the cheapest question.
- *
- * @since 0.1.0
- * @category models
- */
+/** A bare Sync: the cheapest question. */
 export class Ping extends Exchange {
   constructor(channel: Channel, private readonly done: (error: ServerError | DbError | undefined) => void) {
     super(channel)

@@ -1,7 +1,5 @@
 /**
  * Statements by the extended protocol: parameters apart from the text, prepared once and reused by name.
- *
- * @since 0.1.0
  */
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Done, Request } from "../../../driver/Driver.js"
@@ -38,9 +36,6 @@ const doubt =
 /**
  * What statements and cursors of the extended protocol have in common: what travels ahead of them (BEGIN, limits),
  * Parse and Describe at the first use, Bind and Execute at every use.
- *
- * @since 0.1.0
- * @category models
  */
 export abstract class Extended extends Exchange {
   /** Set when it is composed. */
@@ -343,12 +338,7 @@ export abstract class Extended extends Exchange {
   }
 }
 
-/**
- * One statement by the extended protocol, with all its rows.
- *
- * @since 0.1.0
- * @category models
- */
+/** One statement by the extended protocol, with all its rows. */
 export class Statement extends Extended {
   private tag: string | undefined
   private isCompleted = false

@@ -1,7 +1,5 @@
 /**
  * One link to one host: authentication by `pg`, whose messages go to the connection as soon as it is open.
- *
- * @since 0.2.0
  */
 import * as Effect from "effect/Effect"
 import type { Socket } from "node:net"
@@ -16,12 +14,7 @@ import type { Settings } from "./session.js"
 /** Idle links are probed by TCP after this many milliseconds, so that a router or a firewall does not forget them. */
 const keepAliveDelay = 30_000
 
-/**
- * A server in words, without a secret.
- *
- * @since 0.2.0
- * @category getters
- */
+/** A server in words, without a secret. */
 export const place = (host: Host): string =>
   host.host.startsWith("/") ? `${host.host}/.s.PGSQL.${host.port}` : `${host.host}:${host.port}`
 
@@ -97,12 +90,7 @@ class Handshake extends Pg.Client {
   }
 }
 
-/**
- * One try at one host.
- *
- * @since 0.2.0
- * @category models
- */
+/** One try at one host. */
 export interface Attempt {
   readonly config: DbConfig
   readonly settings: Settings
@@ -115,12 +103,7 @@ export interface Attempt {
   readonly made: Set<PgConnection>
 }
 
-/**
- * Opens a link by one try at one host. An interrupt drops the socket.
- *
- * @since 0.2.0
- * @category constructors
- */
+/** Opens a link by one try at one host. An interrupt drops the socket. */
 export const attempt = (options: Attempt): Effect.Effect<PgConnection, Error> =>
   Effect.async((resume) => {
     const { host, tls } = options

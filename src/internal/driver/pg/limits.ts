@@ -1,7 +1,5 @@
 /**
  * Limits of a statement that the server keeps, set by statements of their own.
- *
- * @since 0.2.0
  */
 import type { Done, Request } from "../../../driver/Driver.js"
 import type { Channel } from "./exchange.js"
@@ -10,12 +8,7 @@ import type { Text } from "./text.js"
 
 const setting = (millis: number | undefined): string => millis === undefined ? "DEFAULT" : String(Math.ceil(millis))
 
-/**
- * The statements that set a request's limits for its transaction, where those in force are others.
- *
- * @since 0.2.0
- * @category statements
- */
+/** The statements that set a request's limits for its transaction, where those in force are others. */
 export const localLimits = (session: SessionState, request: Request, text: Text): ReadonlyArray<string> => {
   const limits: Array<string> = []
   if ((session.transaction === "open" && !text.controls) || request.begin !== undefined) {
@@ -31,9 +24,6 @@ export const localLimits = (session: SessionState, request: Request, text: Text)
 
 /**
  * Runs a statement that may refuse to share a transaction with `SET LOCAL`: the session's limits are set, and set back.
- *
- * @since 0.2.0
- * @category execution
  */
 export const withSessionLimits = (
   channel: Channel,

@@ -1,7 +1,5 @@
 /**
  * A question to the catalog about the types of an answer that has come.
- *
- * @since 0.2.0
  */
 import type { DbError } from "../../../DbError.js"
 import type { ServerError } from "./codes.js"
@@ -14,9 +12,6 @@ import { writer } from "./writer.js"
 /**
  * Asks once for types that are not known. It goes by the extended protocol, so that a cursor that is open outside a transaction stays
  * open: then it ends with a Flush, as a Sync would end the cursor.
- *
- * @since 0.2.0
- * @category models
  */
 export class Lookup extends Exchange {
   private readonly rows: Array<Values> = []

@@ -1,7 +1,5 @@
 /**
  * Opening a connection: hosts in their order, TLS as asked for, settings as startup parameters.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -19,12 +17,7 @@ import type { Settings } from "./session.js"
 import { tlsOptions } from "./tls.js"
 import { Types } from "./types.js"
 
-/**
- * What is remembered between openings.
- *
- * @since 0.1.0
- * @category models
- */
+/** What is remembered between openings. */
 export interface Memory {
   /** Servers that have no TLS, where that is allowed: `host:port`. */
   readonly plain: Set<string>
@@ -34,22 +27,13 @@ export interface Memory {
   readonly unencrypted: Unencrypted
 }
 
-/**
- * @since 0.1.0
- * @category constructors
- */
 export const remember = (): Memory => ({
   plain: new Set(),
   learnt: { refused: new Set(), floatDigits: undefined },
   unencrypted: new Unencrypted()
 })
 
-/**
- * The user of a configuration that names none, as libpq has it.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The user of a configuration that names none, as libpq has it. */
 export const defaultUser = (): string => process.env["USER"] ?? "postgres"
 
 /** A host, and who connects. */
@@ -301,9 +285,6 @@ const tryAll = Effect.fnUntraced(function*(opening: Opening) {
 /**
  * Opens one connection within the configuration's connect limit. Fails with `ConnectionError`, or with `TimeoutError`
  * phase `Connect`.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const open = (
   config: DbConfig,

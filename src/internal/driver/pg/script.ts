@@ -1,7 +1,5 @@
 /**
  * Texts by the simple protocol: several statements, one that is not to be prepared, and those of the driver's own.
- *
- * @since 0.2.0
  */
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Done, Request } from "../../../driver/Driver.js"
@@ -17,12 +15,7 @@ import { noColumns, result, Shape } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
-/**
- * A text sent by the simple protocol: several statements, or one that is not to be prepared.
- *
- * @since 0.1.0
- * @category models
- */
+/** A text sent by the simple protocol: several statements, or one that is not to be prepared. */
 export class Script extends Exchange {
   private readonly results: Array<Result> = []
   private rows: Array<unknown> = emptyRows()
@@ -160,12 +153,7 @@ export class Script extends Exchange {
 
 const emptyResult = result(undefined, [], noColumns)
 
-/**
- * Runs a request by the simple protocol. A BEGIN and limits go ahead in exchanges of their own.
- *
- * @since 0.2.0
- * @category execution
- */
+/** Runs a request by the simple protocol. A BEGIN and limits go ahead in exchanges of their own. */
 export const runScript = (channel: Channel, request: Request, text: Text, done: Done<unknown>): void => {
   const { session } = channel
   const before: Array<string> = request.begin === undefined ? [] : [request.begin]
@@ -181,12 +169,7 @@ export const runScript = (channel: Channel, request: Request, text: Text, done: 
   })
 }
 
-/**
- * Runs a text of the driver's own, of which only the success matters.
- *
- * @since 0.2.0
- * @category execution
- */
+/** Runs a text of the driver's own, of which only the success matters. */
 export const runOwn = (channel: Channel, sql: string, done: (error: DbError | undefined) => void): void => {
   const text = channel.session.texts.of(sql)
   new Script(

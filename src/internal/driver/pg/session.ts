@@ -1,8 +1,6 @@
 /**
  * What is known of the session that the server keeps for a connection: its transaction, its limits, the statements that it
  * has prepared, and what has to be cleaned before its next borrower.
- *
- * @since 0.2.0
  */
 import type { DbError } from "../../../DbError.js"
 import type { Request, TransactionStatus } from "../../../driver/Driver.js"
@@ -12,12 +10,7 @@ import { PreparedStatements } from "./prepared.js"
 import type { Text, Texts } from "./text.js"
 import type { Types } from "./types.js"
 
-/**
- * What a session has from its driver.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a session has from its driver. */
 export interface Settings {
   readonly texts: Texts
   readonly prepareLimit: number
@@ -27,10 +20,6 @@ export interface Settings {
   readonly types: Types
 }
 
-/**
- * @since 0.2.0
- * @category models
- */
 export class SessionState {
   readonly texts: Texts
   readonly prepared: PreparedStatements
