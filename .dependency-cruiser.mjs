@@ -9,6 +9,13 @@ export default {
       to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } }
     },
     {
+      name: "no-circles-of-types-in-drivers",
+      comment: "what a driver's modules share has a module of its own: not even their types name each other",
+      severity: "error",
+      from: { path: "^src/(internal/)?driver/" },
+      to: { circular: true }
+    },
+    {
       name: "driver-knows-no-engine",
       comment:
         "a driver imports nothing of the engine: it knows no pool, session or request (the lexer of sql/ knows neither)",
