@@ -73,7 +73,13 @@ export class SqliteConnection<E> implements Holder {
     private readonly toError: (fault: Fault) => E,
     tabular: boolean
   ) {
-    this.executor = new Executor<E>(handle, spec, shared, (cause, text) => this.toError(this.fault(cause, text)), tabular)
+    this.executor = new Executor<E>(
+      handle,
+      spec,
+      shared,
+      (cause, text) => this.toError(this.fault(cause, text)),
+      tabular
+    )
     const { db } = handle
     // This pragma, other than most, asks the file each time it is run.
     this.question = db.prepare("PRAGMA schema_version")

@@ -12,14 +12,7 @@
 import * as Fs from "node:fs"
 import { pathToFileURL } from "node:url"
 import { codeOf } from "./codes.js"
-import type {
-  BackupMetadata,
-  Constructor,
-  Database,
-  Loaded,
-  OpenOptions,
-  Statement
-} from "./moduleContract.js"
+import type { BackupMetadata, Constructor, Database, Loaded, OpenOptions, Statement } from "./moduleContract.js"
 import { calling, closed, SqliteError, translated } from "./nodeErrors.js"
 import { NodeStatement, type StatementSync } from "./nodeStatement.js"
 

@@ -126,7 +126,9 @@ export class RemoteConnection implements Connection, Holder {
   /** The process is gone. */
   private end(cause: Error | undefined): void {
     const told = this.ended !== undefined
-    const fault = this.ended ??= cause === undefined ? died(this.spec.database, this.process) : cannotStart(this.spec.database, cause)
+    const fault = this.ended ??= cause === undefined
+      ? died(this.spec.database, this.process)
+      : cannotStart(this.spec.database, cause)
     this.failPending(fault)
     if (!told) {
       this.tellLost(fault)

@@ -50,7 +50,8 @@ export const openRemote = (
     done(toOpenError(cannotStart(spec.database, cause)), undefined)
     return ignore
   }
-  process.onGone = (cause) => fail(cause === undefined ? died(spec.database, process) : cannotStart(spec.database, cause))
+  process.onGone = (cause) =>
+    fail(cause === undefined ? died(spec.database, process) : cannotStart(spec.database, cause))
   const answered = ([plain, opened]: Answer) => {
     if (plain !== null) {
       return fail(fromPlain(plain))
