@@ -5,7 +5,7 @@
 import type { Socket } from "node:net"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
-import { connectionError } from "../Failure.js"
+import { failure } from "../Failure.js"
 import type { FlowingCursor } from "./FlowingCursor.js"
 import type { Job } from "./Job.js"
 
@@ -180,7 +180,10 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   /** Why nothing can be sent on a link that is lost. */
   protected gone(_cause: Error | undefined): ConnectionError {
     const { database, where } = this.#parts
-    return connectionError("Lost", { database, what: `the connection to ${where} is gone`, outcome: "NotSent" })
+    return failure({
+      _tag: "ConnectionError",
+      reason: "Lost",
+      database, what: `the connection to ${where} is gone`, outcome: "NotSent" })
   }
 
   protected finish(job: J, error: DbError | undefined, value?: unknown): void {

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
 import type { Done } from "../../../driver/Driver.js"
-import { connectionError, timeoutError } from "../Failure.js"
+import { failure } from "../Failure.js"
 
 interface Connection {
   readonly setUp: (done: Done<void>) => void
@@ -26,9 +26,11 @@ const final: ReadonlySet<ConnectionError["reason"]> = new Set(["Authentication",
 
 /** A setting that the server does not take makes a connection that cannot be opened. */
 const asConnectionError = (error: DbError, config: DbConfig, where: string): ConnectionError | TimeoutError =>
-  error._tag !== "QueryError" ? error : connectionError("Unsupported", {
+  error._tag !== "QueryError" ? error : failure({
+    _tag: "ConnectionError",
+    reason: "Unsupported",
     database: config.name,
-    what: `${where} refused the settings of the connection: ${error.detail ?? error.message}`,
+    what: `${where} refused the settings of the connection: ${error.detail ?? error.what}`,
     outcome: "NotSent",
     code: error.code,
     cause: error.cause
@@ -49,16 +51,15 @@ const setUp = <C extends Connection>(
     }))
 
 const unwanted = (config: DbConfig, where: string): ConnectionError =>
-  connectionError(
-    config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
+  failure({
+    _tag: "ConnectionError",
+    reason: config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
       ? "ReadOnlyServer"
       : "Unsupported",
-    {
-      database: config.name,
-      what: `${where} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
-      outcome: "NotSent"
-    }
-  )
+    database: config.name,
+    what: `${where} is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
+    outcome: "NotSent"
+  })
 
 /** One silent host must not use up the time of the others. */
 const share = <A, E>(
@@ -70,7 +71,10 @@ const share = <A, E>(
   return config.hosts.length < 2 || limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
     duration: limit / config.hosts.length,
     onTimeout: () =>
-      connectionError("Unreachable", { database: config.name, what: `${where}: no answer`, outcome: "NotSent" })
+      failure({
+        _tag: "ConnectionError",
+        reason: "Unreachable",
+        database: config.name, what: `${where}: no answer`, outcome: "NotSent" })
   })
 }
 
@@ -83,7 +87,11 @@ export const withinConnectTimeout =
     const limit = config.pool.connectTimeout
     return limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
       duration: limit,
-      onTimeout: () => timeoutError("Connect", limit, { database: config.name, what, outcome: "NotSent" })
+      onTimeout: () => failure({
+        _tag: "TimeoutError",
+        phase: "Connect",
+        limitMillis: limit,
+        database: config.name, what, outcome: "NotSent" })
     })
   }
 
@@ -118,9 +126,11 @@ export const openFirst = <C extends Connection>(
     if (second !== undefined) return second
     const last = failures[failures.length - 1]!
     if (failures.length === 1 || last._tag === "TimeoutError") return yield* last
-    return yield* connectionError(last.reason, {
+    return yield* failure({
+      _tag: "ConnectionError",
+      reason: last.reason,
       database: config.name,
-      what: failures.map((failure) => failure.message).join(" "),
+      what: failures.map(({ what }) => what).join("; "),
       outcome: "NotSent",
       code: last.code,
       cause: last.cause

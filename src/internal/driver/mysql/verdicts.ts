@@ -2,9 +2,9 @@
  * What is told of a request that did not end well, where the server's answer alone does not say it.
  */
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
-import { connectionError, keptLimit, timeoutError } from "../Failure.js"
+import { failure, keptLimit } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
-import { classify, classifyLink, queryError, type RawError } from "./codes.js"
+import { classify, classifyLink, type RawError } from "./codes.js"
 import type { Job } from "./job.js"
 import type { Endpoint } from "./link.js"
 import type { Limits } from "./settings.js"
@@ -14,7 +14,9 @@ type Place = Pick<Endpoint, "config" | "where">
 
 /** A text that would be taken for other text. */
 export const characterSet = ({ config }: Place, job: Job, charset: string): DbError =>
-  queryError("DataError", {
+  failure({
+    _tag: "QueryError",
+    reason: "DataError",
     database: config.name,
     statement: job.text,
     what: `the character set was set to ${charset}, which cannot hold every text`,
@@ -24,7 +26,9 @@ export const characterSet = ({ config }: Place, job: Job, charset: string): DbEr
 
 /** More bytes than the server takes. */
 export const tooLarge = ({ config }: Place, job: Job, limit: number): DbError =>
-  queryError("DataError", {
+  failure({
+    _tag: "QueryError",
+    reason: "DataError",
     database: config.name,
     statement: job.text,
     what: `the statement with its parameters is larger than the server takes (${limit} bytes)`,
@@ -34,7 +38,9 @@ export const tooLarge = ({ config }: Place, job: Job, limit: number): DbError =>
 
 /** A parameter that is not sent. */
 export const parameter = ({ config }: Place, job: Job, what: string, advice: string): DbError =>
-  queryError("Parameter", {
+  failure({
+    _tag: "QueryError",
+    reason: "Parameter",
     database: config.name,
     statement: job.statement,
     what,
@@ -44,7 +50,9 @@ export const parameter = ({ config }: Place, job: Job, what: string, advice: str
 
 /** A statement that has run, with an answer that is not read otherwise than it is. */
 export const unreadable = ({ config }: Place, job: Job, cause: unknown): DbError =>
-  queryError("DataError", {
+  failure({
+    _tag: "QueryError",
+    reason: "DataError",
     database: config.name,
     statement: job.statement,
     what: cause instanceof Inexact
@@ -70,7 +78,10 @@ export const refused = (
   const place = { database: config.name, statement: job.statement }
   // The number of a KILL QUERY, by which the driver keeps its limit.
   if (job.timedOut && error.errno === 1317) {
-    return timeoutError("Statement", job.limit, {
+    return failure({
+      _tag: "TimeoutError",
+      phase: "Statement",
+      limitMillis: job.limit,
       ...place,
       what: error.message,
       outcome: job.applied ? "Unknown" : "RolledBack",
@@ -106,7 +117,9 @@ export const lost = (place: Place, job: Job, error: RawError): DbError => {
   const { inTransaction, traits } = job
   const ran = job.phase === "run" || job.applied
   if (ran && traits.commit) {
-    return queryError("CommitUnknown", {
+    return failure({
+      _tag: "QueryError",
+      reason: "CommitUnknown",
       database: place.config.name,
       what: `the connection to ${place.where} broke during COMMIT`,
       outcome: "Unknown",
@@ -120,7 +133,9 @@ export const lost = (place: Place, job: Job, error: RawError): DbError => {
 
 /** A request that was stopped. */
 export const stopped = ({ config }: Place, job: Job): DbError =>
-  queryError("Unknown", {
+  failure({
+    _tag: "QueryError",
+    reason: "Unknown",
     database: config.name,
     statement: job.text,
     what: "the statement was stopped",
@@ -130,7 +145,9 @@ export const stopped = ({ config }: Place, job: Job): DbError =>
 
 /** A cancel that could not be delivered. */
 export const notStopped = ({ config, where }: Place, cause: unknown): ConnectionError =>
-  connectionError("Unknown", {
+  failure({
+    _tag: "ConnectionError",
+    reason: "Unknown",
     database: config.name,
     what: `a statement on ${where} could not be stopped`,
     outcome: "Unknown",
@@ -142,7 +159,9 @@ export const notStopped = ({ config, where }: Place, cause: unknown): Connection
  * MySQL cannot go back to that.
  */
 export const hasDatabase = ({ config }: Place): ConnectionError =>
-  connectionError("Unsupported", {
+  failure({
+    _tag: "ConnectionError",
+    reason: "Unsupported",
     database: config.name,
     what: "a connection without a database cannot leave the one it was given by USE",
     outcome: "NotSent"

@@ -3,15 +3,16 @@
  */
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
+import { failure } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
-import { queryError } from "./codes.js"
 import type { SessionState } from "./session.js"
 import type { Shape, Values } from "./shape.js"
 import { Unreadable } from "./unreadable.js"
 
 /** What is said of a value that cannot be read. */
 export const readError = (session: SessionState, cause: unknown, statement: string): DbError =>
-  queryError({
+  failure({
+    _tag: "QueryError",
     reason: "DataError",
     what: cause instanceof Unreadable || cause instanceof Inexact
       ? `a value of the answer is ${cause.message}`
@@ -49,7 +50,8 @@ export const decode = (
  * its transaction can be committed
  */
 export const copyError = (session: SessionState, statement: string, outcome: Outcome): DbError =>
-  queryError({
+  failure({
+    _tag: "QueryError",
     reason: "Unknown",
     what: "COPY from STDIN or to STDOUT is not spoken here: its data would be lost",
     outcome,

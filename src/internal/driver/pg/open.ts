@@ -7,7 +7,7 @@ import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { failure } from "../Failure.js"
 import { Unencrypted } from "../Unencrypted.js"
-import { classifyLink, connectionError, timeoutError } from "./codes.js"
+import { classifyLink } from "./codes.js"
 import type { PgConnection } from "./connection.js"
 import { Failures } from "./failures.js"
 import type { Attempt } from "./handshake.js"
@@ -238,7 +238,9 @@ const tryHost = (
       ? Effect.timeoutFail({
         duration: config.pool.connectTimeout / config.hosts.length,
         onTimeout: () =>
-          connectionError({
+          failure({
+            _tag: "ConnectionError",
+
             reason: "Unreachable",
             what: `${place(host)}: no answer`,
             outcome: "NotSent",
@@ -273,9 +275,11 @@ const tryAll = Effect.fnUntraced(function*(opening: Opening) {
   if (second !== undefined) return second
   const last = failures[failures.length - 1]!
   if (failures.length === 1) return yield* last
-  return yield* connectionError({
+  return yield* failure({
+    _tag: "ConnectionError",
+
     reason: last.reason,
-    what: failures.map((failure) => failure.message).join(" "),
+    what: failures.map(({ what }) => what).join("; "),
     outcome: "NotSent",
     database: config.name,
     cause: last.cause
