@@ -22,8 +22,8 @@ import { describeError, describeStatement, inStatementSpan } from "./observe/tra
 import { asRaw, asRows, asValues, execute, type ExecuteOptions, makeRequest, unprepared } from "./request/execute.js"
 import { makeStream, type TransformRows } from "./request/stream.js"
 import type { Session } from "./session/Session.js"
-import { reserveSession, withTransaction } from "./session/transaction.js"
 import type { SessionLevel } from "./session/Session.js"
+import { reserveSession, withTransaction } from "./session/transaction.js"
 import { look, Problem, type Rules } from "./sql/Template.js"
 
 // -----------------------------------------------------------------------------

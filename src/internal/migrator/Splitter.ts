@@ -250,7 +250,8 @@ export class Splitter {
       return true
     }
     if (
-      this.dialect === "pg" && words[0] === "COPY" && words.some((word, i) => word === "FROM" && words[i + 1] === "STDIN")
+      this.dialect === "pg" && words[0] === "COPY" &&
+      words.some((word, i) => word === "FROM" && words[i + 1] === "STDIN")
     ) {
       throw new SplitFault(
         "COPY ... FROM stdin cannot be run by a migration: its rows are not SQL",

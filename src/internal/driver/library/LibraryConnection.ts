@@ -183,7 +183,10 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
     return failure({
       _tag: "ConnectionError",
       reason: "Lost",
-      database, what: `the connection to ${where} is gone`, outcome: "NotSent" })
+      database,
+      what: `the connection to ${where} is gone`,
+      outcome: "NotSent"
+    })
   }
 
   protected finish(job: J, error: DbError | undefined, value?: unknown): void {

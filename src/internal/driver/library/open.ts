@@ -74,7 +74,10 @@ const share = <A, E>(
       failure({
         _tag: "ConnectionError",
         reason: "Unreachable",
-        database: config.name, what: `${where}: no answer`, outcome: "NotSent" })
+        database: config.name,
+        what: `${where}: no answer`,
+        outcome: "NotSent"
+      })
   })
 }
 
@@ -87,11 +90,15 @@ export const withinConnectTimeout =
     const limit = config.pool.connectTimeout
     return limit === 0 ? effect : Effect.timeoutFail(Effect.interruptible(effect), {
       duration: limit,
-      onTimeout: () => failure({
-        _tag: "TimeoutError",
-        phase: "Connect",
-        limitMillis: limit,
-        database: config.name, what, outcome: "NotSent" })
+      onTimeout: () =>
+        failure({
+          _tag: "TimeoutError",
+          phase: "Connect",
+          limitMillis: limit,
+          database: config.name,
+          what,
+          outcome: "NotSent"
+        })
     })
   }
 
