@@ -28,7 +28,9 @@ export const typos = (name: string, variables: Iterable<string>): ReadonlyArray<
   for (const variable of names) {
     const prefix = beginning.exec(variable)?.[0]
     if (prefix !== undefined) {
-      bySetting.set(prefix, [...bySetting.get(prefix) ?? [], variable.slice(prefix.length)])
+      const settings = bySetting.get(prefix) ?? []
+      settings.push(variable.slice(prefix.length))
+      bySetting.set(prefix, settings)
     }
   }
   const found: Array<Typo> = []

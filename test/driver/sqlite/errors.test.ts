@@ -34,6 +34,15 @@ interface Expected {
 }
 
 const cases: ReadonlyArray<readonly [text: string, expected: Expected]> = [
+  // The parser's limits.
+  [`SELECT ${"1 + ".repeat(3_000)}1`, { reason: "SqlSyntax", outcome: "NotSent" }],
+  [`SELECT ${"1, ".repeat(40_000)}1`, { reason: "SqlSyntax", outcome: "NotSent" }],
+  [`SELECT max(${"1, ".repeat(40_000)}1)`, { reason: "SqlSyntax", outcome: "NotSent" }],
+  [`SELECT 1 FROM ${Array.from({ length: 70 }, (_, i) => `tag t${i}`).join(", ")}`, {
+    reason: "SqlSyntax",
+    outcome: "NotSent"
+  }],
+  [`SELECT 1 WHERE 'a' LIKE '${"%".repeat(60_000)}'`, { reason: "DataError", outcome: "RolledBack" }],
   ["INSERT INTO team VALUES (2, 'red', 1)", {
     reason: "UniqueViolation",
     outcome: "RolledBack",

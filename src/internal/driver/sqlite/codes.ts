@@ -100,6 +100,12 @@ const generic: ReadonlyArray<readonly [RegExp, QueryReason]> = [
     /values for \d+ columns|has \d+ columns but \d+ values|^ambiguous column name|^misuse of|^parser stack overflow|may not be used/i,
     "SqlSyntax"
   ],
+  // What SQLite's parser limits, https://www.sqlite.org/limits.html.
+  [
+    /^Expression tree is too large|^too many (columns|terms|arguments|FROM clause terms|references)|^at most \d+ tables in a join/i,
+    "SqlSyntax"
+  ],
+  [/pattern too complex$/i, "DataError"],
   [/^too many SQL variables|^variable number must be between/i, "Parameter"],
   [/malformed JSON|^integer overflow|JSON path|^bad JSON/i, "DataError"]
 ]

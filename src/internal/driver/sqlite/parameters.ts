@@ -14,6 +14,9 @@ const refuse = (place: Place, index: number, what: string, advice: string): Faul
     advice
   })
 
+/** Small integers are the usual ones, and making a bigint takes as long as the rest of the check. */
+const smallIntegers: ReadonlyArray<bigint> = Array.from({ length: 1024 }, (_, i) => BigInt(i))
+
 /** Node 20 has `isWellFormed`; the ES2023 library of TypeScript does not know it yet. */
 const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed()
 
@@ -89,7 +92,7 @@ const check = (place: Place, params: ReadonlyArray<unknown>, integers: boolean):
         }
         if (integers && Number.isSafeInteger(value) && (value !== 0 || 1 / value > 0)) {
           converted ??= params.slice()
-          converted[i] = BigInt(value)
+          converted[i] = (value >= 0 ? smallIntegers[value] : undefined) ?? BigInt(value)
         }
         continue
       case "string":
