@@ -237,7 +237,7 @@ describe("the probe", () => {
         status: "unhealthy",
         connection: true,
         query_test: false,
-        error: "duplicate key"
+        error: fakeErrors.unique.message
       })
     }))
 })

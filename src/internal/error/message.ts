@@ -15,9 +15,13 @@ export interface Parts {
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`
 
+/** What happened and why, without a period: also of one of several failures in the text of another. */
+export const summary = ({ code, what }: Pick<Parts, "code" | "what">, reason: string): string =>
+  `${what.replace(/\.$/, "")} (${reason}${code === undefined ? "" : `, ${code}`})`
+
 /** The text of an error of this reason. */
-export const render = ({ advice, code, committedBy, database, what }: Parts, reason: string): string =>
-  `database "${database}": ${what.replace(/\.$/, "")} (${reason}${code === undefined ? "" : `, ${code}`}). ` +
+export const render = ({ advice, committedBy, database, ...parts }: Parts, reason: string): string =>
+  `database "${database}": ${summary(parts, reason)}. ` +
   sentence(advice) +
   (committedBy === undefined
     ? ""

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
+import { summary } from "../../error/message.js"
 import { failure } from "../Failure.js"
 import { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
@@ -277,9 +278,8 @@ const tryAll = Effect.fnUntraced(function*(opening: Opening) {
   if (failures.length === 1) return yield* last
   return yield* failure({
     _tag: "ConnectionError",
-
     reason: last.reason,
-    what: failures.map(({ what }) => what).join("; "),
+    what: failures.map((failure) => summary(failure, failure.reason)).join("; "),
     outcome: "NotSent",
     database: config.name,
     cause: last.cause
