@@ -23,7 +23,7 @@ const migrations = DbMigrator.fromRecord({
 
 /** What each test does with its database: one write, one read. */
 const body = Effect.zipRight(
-  Db.query("INSERT INTO note (id, body) VALUES (1, 'hello')").pipe(Db.transaction()),
+  Db.query("INSERT INTO note (id, body) VALUES (1, 'hello')").pipe(Db.transaction),
   Db.query("SELECT * FROM note")
 )
 

@@ -14,7 +14,7 @@ const addNote = (body: string) =>
     yield* sql`CREATE TABLE IF NOT EXISTS first_note (body VARCHAR(200) NOT NULL)`
     yield* sql`INSERT INTO first_note ${sql.insert({ body })}`
     return yield* sql<{ readonly body: string }>`SELECT body FROM first_note`
-  }).pipe(Db.transaction())
+  }).pipe(Db.transaction)
 
 addNote("hello").pipe(
   Effect.flatMap((notes) => Console.log(notes)),

@@ -40,21 +40,21 @@ const show = (answers: ReadonlyArray<Answer>) => answers.map((_) => `${_.questio
 const copy = Effect.gen(function*() {
   yield* Effect.all([createTable.pipe(Db.session), createTable.pipe(SurveyHub.session)])
   yield* Effect.forEach([{ question: "age", answer: 42 }, { question: "pets", answer: 3 }], add).pipe(
-    SurveyHub.transaction()
+    SurveyHub.transaction
   )
 
   // #region both
   // Each call runs on the database whose session it is in. A transaction of one knows nothing of the others'.
   const answers = yield* all.pipe(SurveyHub.session)
-  yield* Effect.forEach(answers, add).pipe(Db.transaction())
+  yield* Effect.forEach(answers, add).pipe(Db.transaction)
   // #endregion
   yield* Console.log("copied to the default database:", show(yield* all.pipe(Db.session)))
 
   const undone = yield* add({ question: "pets", answer: 4 }).pipe(
-    SurveyHub.transaction(),
+    SurveyHub.transaction,
     Effect.zipRight(add({ question: "pets", answer: 4 })),
     Effect.zipRight(Effect.fail("changed my mind")),
-    Db.transaction(),
+    Db.transaction,
     Effect.flip
   )
   yield* Console.log(`${undone}: ${(yield* all.pipe(Db.session)).length} answers in the default database,`)
@@ -71,7 +71,7 @@ const perRegion = Effect.gen(function*() {
   for (const region of ["north", "south"]) {
     yield* createTable.pipe(
       Effect.zipRight(add({ question: region, answer: 1 })),
-      Db.transaction(),
+      Db.transaction,
       DbRegistry.use(region)
     )
   }
@@ -97,7 +97,7 @@ const program = Effect.all([copy, perRegion])
 
 program.pipe(
   // #region provide
-  Effect.provide(Layer.mergeAll(DbLive, SurveyHub.live, DbRegistry.live)), // SURVEY_HUB_DATABASE_URL, NORTH_DATABASE_URL, ...
+  Effect.provide(Layer.mergeAll(DbLive, SurveyHub.layerEnv, DbRegistry.layerEnv)), // SURVEY_HUB_DATABASE_URL, NORTH_DATABASE_URL, ...
   // #endregion
   Effect.withConfigProvider(ConfigProvider.orElse(ConfigProvider.fromEnv(), () => ConfigProvider.fromMap(defaults))),
   NodeRuntime.runMain

@@ -16,7 +16,7 @@ const addNote = (body: string) =>
     const sql = yield* SqlClient.SqlClient
     yield* sql`INSERT INTO quickstart_note ${sql.insert({ body })}`
     return yield* sql<{ readonly body: string }>`SELECT body FROM quickstart_note ORDER BY body`
-  }).pipe(Db.transaction())
+  }).pipe(Db.transaction)
 
 const program = Effect.gen(function*() {
   yield* Db.query("CREATE TABLE IF NOT EXISTS quickstart_note (body VARCHAR(200) NOT NULL)")
@@ -29,7 +29,7 @@ const program = Effect.gen(function*() {
   // The whole transaction is undone when it fails, and the first error is the one you see.
   const undone = yield* addNote("never kept").pipe(
     Effect.zipRight(Effect.fail("changed my mind")),
-    Db.transaction(),
+    Db.transaction,
     Effect.flip
   )
   const left = yield* Db.query<{ n: number }>("SELECT COUNT(*) AS n FROM quickstart_note WHERE body = :body", {

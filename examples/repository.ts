@@ -48,11 +48,11 @@ const program = Effect.gen(function*() {
   yield* Effect.forEach(
     [{ name: "Ada", year: 1815 }, { name: "Grace", year: 1906 }, { name: "Barbara", year: 1939 }],
     people.add
-  ).pipe(Db.transaction())
+  ).pipe(Db.transaction)
 
   // Read from one database, write to the other: each call runs on the database whose session it is in.
   const old = yield* people.bornBefore(1900).pipe(Db.session)
-  yield* Effect.forEach(old, people.add).pipe(Archive.transaction())
+  yield* Effect.forEach(old, people.add).pipe(Archive.transaction)
 
   yield* Console.log("default:", (yield* people.bornBefore(2000).pipe(Db.session)).map((p) => p.name).join(", "))
   yield* Console.log("archive:", (yield* people.bornBefore(2000).pipe(Archive.session)).map((p) => p.name).join(", "))

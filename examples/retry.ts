@@ -57,7 +57,7 @@ const program = Effect.gen(function*() {
     yield* Console.log(`${violated.left.reason}: not retried (outcome ${violated.left.outcome})`)
   }
 
-  // `insert.pipe(Db.retry())` does not compile: a statement whose answer was lost may have been applied. What may be
+  // `insert.pipe(Db.retry)` does not compile: a statement whose answer was lost may have been applied. What may be
   // repeated whatever became of it has to be declared so.
   const upsert = Db.query("INSERT INTO account (name, balance) VALUES ('eve', 7) ON CONFLICT (name) DO NOTHING")
   let lost = 1

@@ -33,7 +33,7 @@ const importNote = (session: Db.Session, body: string | null) =>
 /** Writes every note that can be written, and gives their number. */
 const importNotes = (bodies: ReadonlyArray<string | null>) =>
   Effect.gen(function*() {
-    const session = yield* Db.scoped
+    const session = yield* Db.reserve
     yield* session.begin()
     const written = yield* Effect.forEach(bodies, (body) => importNote(session, body))
     yield* session.commit

@@ -28,7 +28,7 @@ const Telemetry = NodeSdk.layer(() => ({
 
 const work = Effect.gen(function*() {
   yield* Db.query("CREATE TABLE note (body TEXT NOT NULL)")
-  yield* Db.query("INSERT INTO note VALUES (:body)", { body: "hello" }).pipe(Db.transaction())
+  yield* Db.query("INSERT INTO note VALUES (:body)", { body: "hello" }).pipe(Db.transaction)
 }).pipe(Effect.withSpan("request"))
 
 const program = Effect.gen(function*() {

@@ -42,7 +42,7 @@ const program = Effect.gen(function*() {
   // Everything an effect does with the database, by one moment: waits, statements, retries.
   yield* tell(
     "everything together",
-    insert.pipe(Effect.zipRight(Db.query(endless)), Db.transaction(), Db.withTimeout("700 millis"))
+    insert.pipe(Effect.zipRight(Db.query(endless)), Db.transaction, Db.withTimeout("700 millis"))
   )
   // #endregion
 

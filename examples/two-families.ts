@@ -46,7 +46,7 @@ const copy = Effect.gen(function*() {
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         yield* sql`INSERT INTO dblive_example_copy ${sql.insert(Array.from(chunk, (order) => ({ ...order })))}`
-      }).pipe(Db.transaction())
+      }).pipe(Db.transaction)
     )
   )
   const [row] = yield* Db.query<{ n: number; sum: string }>(
@@ -60,7 +60,7 @@ const copy = Effect.gen(function*() {
 const isSet = (name: string, families: RegExp) => families.test(process.env[name] ?? "")
 
 if (isSet("LEGACY_DATABASE_URL", /^(?:mssql|sqlserver|mysql|mariadb):/) && isSet("DATABASE_URL", /^postgres/)) {
-  Effect.zipRight(fill, copy).pipe(Effect.provide(Layer.merge(DbLive, Legacy.live)), NodeRuntime.runMain)
+  Effect.zipRight(fill, copy).pipe(Effect.provide(Layer.merge(DbLive, Legacy.layerEnv)), NodeRuntime.runMain)
 } else {
   console.log(
     "This example needs two databases: LEGACY_DATABASE_URL of SQL Server or MySQL, and DATABASE_URL of PostgreSQL"

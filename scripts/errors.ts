@@ -191,7 +191,7 @@ On PostgreSQL a failed statement aborts the transaction: each further statement 
 the error, the transaction fails at its end with \`TransactionAborted\`, the first error as its cause. On SQLite, MySQL, MariaDB and SQL
 Server only the statement is undone: a body that swallows the error commits the rest. (Deadlocks and serialization failures end the whole
 transaction everywhere; SQL Server also ends it for some errors, such as a failed conversion.) A program that is to behave alike everywhere lets the error
-leave the transaction, or puts the statement that may fail into a nested one (\`Db.transaction()\` inside \`Db.transaction()\`), which undoes only itself.
+leave the transaction, or puts the statement that may fail into a nested one (\`Db.transaction\` inside \`Db.transaction\`), which undoes only itself.
 
 ## ConnectionError
 

@@ -55,7 +55,7 @@ export interface TagClass<Self, Name extends string, Provided = Self | DbMetrics
     driver: Driver.Make<DbConfig.DbConfig>
   ) => Layer.Layer<Provided, LayerError>
   /** Opens the database as the environment says. */
-  readonly live: Layer.Layer<Provided, LayerError>
+  readonly layerEnv: Layer.Layer<Provided, LayerError>
 }
 
 /** The same, by a name that `Db.TagClass` does not hide. */
@@ -82,7 +82,7 @@ const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, i
       open(Effect.flatMap(Config.unwrap(options), (options) => DbConfig.resolve(name, options))),
     layerDriver: (options: DbConfig.Options, driver: Driver.Make<DbConfig.DbConfig>) =>
       open(DbConfig.resolve(name, options), () => Effect.succeed(driver)),
-    live: open(DbConfig.fromEnv(name))
+    layerEnv: open(DbConfig.fromEnv(name))
   }
 }
 
@@ -160,7 +160,7 @@ export declare namespace Db {
   export type Database = Database.Database
 
   /**
-   * A session in your hands, as `Db.scoped` gives it.
+   * A session in your hands, as `Db.reserve` gives it.
    *
    * @since 0.1.0
    * @category models
@@ -256,4 +256,4 @@ export declare namespace Db {
  * @since 0.1.0
  * @category layers
  */
-export const DbLive: Layer.Layer<Db | SqlClient.SqlClient | DbMetrics, LayerError> = Db.live
+export const DbLive: Layer.Layer<Db | SqlClient.SqlClient | DbMetrics, LayerError> = Db.layerEnv

@@ -11,8 +11,10 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Server } from "node:http"
@@ -30,6 +32,9 @@ import { defaultMaxStream, inSession, inTransaction } from "./internal/http/work
 // -----------------------------------------------------------------------------
 // a request as a unit of work
 // -----------------------------------------------------------------------------
+
+/** What answers a request. */
+type Handler<E, R> = Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
 
 /**
  * How a request runs in a transaction.
@@ -57,17 +62,24 @@ export interface RequestTransactionOptions extends Db.TransactionOptions {
  * @since 0.1.0
  * @category combinators
  */
-export const withTransaction = <Self>(database: Db.Tag<Self>, options: RequestTransactionOptions = {}) =>
-<E, R>(
-  app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-): Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
-  Exclude<E, DbError | SqlError>,
-  Exclude<R, SqlClient> | Self
-> => {
-  const { maxStream = defaultMaxStream, ...rest } = options
-  return Effect.flatMap(database, ({ name }) => answered(inTransaction(database, app, rest, maxStream), name)) as never
-}
+export const withTransaction: {
+  <Self>(
+    database: Db.Tag<Self>,
+    options?: RequestTransactionOptions
+  ): <E, R>(app: Handler<E, R>) => Handler<Exclude<E, DbError | SqlError>, Exclude<R, SqlClient> | Self>
+  <E, R, Self>(
+    app: Handler<E, R>,
+    database: Db.Tag<Self>,
+    options?: RequestTransactionOptions
+  ): Handler<Exclude<E, DbError | SqlError>, Exclude<R, SqlClient> | Self>
+} = dual(
+  // A tag is an effect, too: what comes second tells the forms apart.
+  (args) => Context.isTag(args[1]),
+  <E, R, Self>(app: Handler<E, R>, database: Db.Tag<Self>, options: RequestTransactionOptions = {}) => {
+    const { maxStream = defaultMaxStream, ...rest } = options
+    return Effect.flatMap(database, ({ name }) => answered(inTransaction(database, app, rest, maxStream), name))
+  }
+)
 
 /**
  * Runs a handler in one session of this database, with its `SqlClient`: its statements share a connection, and each is
@@ -79,14 +91,19 @@ export const withTransaction = <Self>(database: Db.Tag<Self>, options: RequestTr
  * @since 0.1.0
  * @category combinators
  */
-export const withSession = <Self>(database: Db.Tag<Self>) =>
-<E, R>(
-  app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-): Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
-  Exclude<E, DbError | SqlError>,
-  Exclude<R, SqlClient> | Self | Scope.Scope
-> => Effect.flatMap(database, ({ name }) => answered(inSession(database, app), name)) as never
+export const withSession: {
+  <Self>(
+    database: Db.Tag<Self>
+  ): <E, R>(app: Handler<E, R>) => Handler<Exclude<E, DbError | SqlError>, Exclude<R, SqlClient> | Self | Scope.Scope>
+  <E, R, Self>(
+    app: Handler<E, R>,
+    database: Db.Tag<Self>
+  ): Handler<Exclude<E, DbError | SqlError>, Exclude<R, SqlClient> | Self | Scope.Scope>
+} = dual(
+  2,
+  <E, R, Self>(app: Handler<E, R>, database: Db.Tag<Self>) =>
+    Effect.flatMap(database, ({ name }) => answered(inSession(database, app), name))
+)
 
 /**
  * {@link withTransaction} as a middleware of `HttpLayerRouter`, for the routes (those of an `HttpApi` included) that its
@@ -113,7 +130,7 @@ export const transaction = <Self>(database: Db.Tag<Self>, options?: RequestTrans
   HttpLayerRouter.middleware<{ provides: Self | SqlClient; handles: DbError | SqlError }>()(
     Effect.map(
       database,
-      (opened) => (app) => Effect.provideService(withTransaction(database, options)(app), database, opened)
+      (opened) => (app) => Effect.provideService(withTransaction(app, database, options), database, opened)
     )
   )
 
@@ -127,7 +144,7 @@ export const session = <Self>(database: Db.Tag<Self>) =>
   HttpLayerRouter.middleware<{ provides: Self | SqlClient; handles: DbError | SqlError }>()(
     Effect.map(
       database,
-      (opened) => (app) => Effect.provideService(withSession(database)(app), database, opened)
+      (opened) => (app) => Effect.provideService(withSession(app, database), database, opened)
     )
   )
 

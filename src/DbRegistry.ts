@@ -15,6 +15,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
@@ -93,9 +94,10 @@ export interface Service {
    * Runs an effect that needs `Db` on the database of a name: `Db.session`, `Db.transaction`, `Db.query` and
    * `SqlClient` in it are those of that database. Calls may be nested; the databases never mix.
    */
-  readonly use: (
-    name: string
-  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | OpenError, Exclude<R, Provided>>
+  readonly use: {
+    (name: string): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | OpenError, Exclude<R, Provided>>
+    <A, E, R>(effect: Effect.Effect<A, E, R>, name: string): Effect.Effect<A, E | OpenError, Exclude<R, Provided>>
+  }
 
   /**
    * A report of each database, by name. Those that nobody has used are opened for it. Never fails: one that cannot be
@@ -362,13 +364,13 @@ export const make = (
     return {
       names: keeper.names,
       get: (name) => Effect.map(keeper.acquire(name), ({ database }) => database),
-      use: (name) => (effect) =>
+      use: dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, name: string) =>
         Effect.scopedWith((scope) =>
           Effect.flatMap(
             Scope.extend(keeper.acquire(name), scope),
             ({ context }) => Effect.provide(effect, context)
           )
-        ),
+        )),
       health: Effect.suspend(() =>
         Effect.map(
           Effect.forEach(
@@ -461,7 +463,7 @@ export const layerNames = (
  * @since 0.1.0
  * @category layers
  */
-export const live: Layer.Layer<DbRegistry, ConfigError.ConfigError> = scoped(
+export const layerEnv: Layer.Layer<DbRegistry, ConfigError.ConfigError> = scoped(
   Effect.flatMap(configured, (names) => all(names, DbConfig.fromEnv)),
   undefined
 )
@@ -493,10 +495,18 @@ export const get = (name: string): Effect.Effect<Database, OpenError, DbRegistry
  * @since 0.1.0
  * @category accessors
  */
-export const use =
-  (name: string) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | OpenError, Exclude<R, Provided> | DbRegistry> =>
-    Effect.flatMap(DbRegistry, (_) => _.use(name)(effect))
+export const use: {
+  (
+    name: string
+  ): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | OpenError, Exclude<R, Provided> | DbRegistry>
+  <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    name: string
+  ): Effect.Effect<A, E | OpenError, Exclude<R, Provided> | DbRegistry>
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, name: string) => Effect.flatMap(DbRegistry, (_) => _.use(effect, name))
+)
 
 /**
  * A report of each database, by name: see {@link Service}.

@@ -11,7 +11,7 @@ const roundTrip = Effect.gen(function*() {
   const { primaryKey } = yield* Db.info
   yield* Db.query(`CREATE TABLE note (id ${primaryKey.type} PRIMARY KEY)`)
   const keys = yield* Effect.replicateEffect(primaryKey.make, 100)
-  yield* Effect.forEach(keys, (id) => Db.query("INSERT INTO note VALUES (:id)", { id })).pipe(Db.transaction())
+  yield* Effect.forEach(keys, (id) => Db.query("INSERT INTO note VALUES (:id)", { id })).pipe(Db.transaction)
   const rows = yield* Db.query("SELECT id FROM note ORDER BY id")
   const read = yield* Schema.decodeUnknown(Schema.Array(Schema.Struct({ id: primaryKey.schema })))(rows)
   assert.deepStrictEqual(read.map(({ id }) => id), keys)

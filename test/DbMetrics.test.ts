@@ -14,11 +14,11 @@ describe("DbMetrics", () => {
         Array.from({ length: 10_000 }, (_, i) => i),
         (i): Effect.Effect<unknown, unknown, Counted> =>
           i % 4 === 0
-            ? Counted.query("INSERT INTO t VALUES (:i)", { i }).pipe(Counted.transaction())
+            ? Counted.query("INSERT INTO t VALUES (:i)", { i }).pipe(Counted.transaction)
             : i % 4 === 1
             ? Effect.flip(Counted.query("INSERT INTO t VALUES (:n)", { n: 0 }).pipe(Effect.delay("1 millis")))
             : i % 4 === 2
-            ? Effect.exit(Effect.fail("no").pipe(Counted.transaction()))
+            ? Effect.exit(Effect.fail("no").pipe(Counted.transaction))
             : Counted.session(Counted.query("SELECT 1 AS one")),
         { concurrency: 64 }
       )

@@ -592,8 +592,8 @@ describeBoth("DbMigrator", (kind) => {
         // All connections are in use: what was seen last, soon enough.
         yield* later
         const asking = yield* Effect.gen(function*() {
-          yield* Db.scoped
-          yield* Db.scoped
+          yield* Db.reserve
+          yield* Db.reserve
           const asking = yield* Effect.fork(told)
           yield* TestClock.adjust("1 second")
           return yield* asking

@@ -67,7 +67,7 @@ describe("DbRegistry", () => {
         const [row] = yield* sql<{ file: string }>`SELECT file FROM pragma_database_list`
         const inside = yield* SqlClient.SqlClient.pipe(
           Effect.flatMap((sql) => sql<{ file: string }>`SELECT file FROM pragma_database_list`),
-          Db.transaction()
+          Db.transaction
         )
         return [Path.basename(row!.file), Path.basename(inside[0]!.file), yield* fileName]
       })
@@ -76,7 +76,7 @@ describe("DbRegistry", () => {
         assert.deepStrictEqual(yield* DbRegistry.use("south")(files), ["south.db", "south.db", "south.db"])
         // One in the other, and back.
         const nested = Effect.all([fileName, DbRegistry.use("south")(files), fileName])
-        assert.deepStrictEqual(yield* nested.pipe(Db.transaction(), DbRegistry.use("north")), [
+        assert.deepStrictEqual(yield* nested.pipe(Db.transaction, DbRegistry.use("north")), [
           "north.db",
           ["south.db", "south.db", "south.db"],
           "north.db"
@@ -188,7 +188,7 @@ describe("DbRegistry", () => {
 
   describe("live", () => {
     const names = (variables: Readonly<Record<string, string>>) =>
-      DbRegistry.names.pipe(Effect.provide(DbRegistry.live.pipe(withVariables(variables))))
+      DbRegistry.names.pipe(Effect.provide(DbRegistry.layerEnv.pipe(withVariables(variables))))
 
     it.live("finds the names in the environment", () =>
       Effect.gen(function*() {
@@ -235,7 +235,7 @@ describe("DbRegistry", () => {
         const found = yield* Effect.gen(function*() {
           const { uri } = yield* DbRegistry.use("rpa_db")(Db.info)
           return [uri, ...yield* DbRegistry.names]
-        }).pipe(Effect.provide(DbRegistry.live))
+        }).pipe(Effect.provide(DbRegistry.layerEnv))
         assert.includeMembers(found, ["sqlite::memory:", "default", "rpa_db", "b"])
       }))
 

@@ -51,7 +51,7 @@ const readOnly = (
     it.scopedLive("reads are answered", () =>
       Effect.gen(function*() {
         const read = Db.query<{ body: string }>("SELECT body FROM note")
-        const answers = yield* within(Effect.all([read, read.pipe(Db.session), read.pipe(Db.transaction())]))
+        const answers = yield* within(Effect.all([read, read.pipe(Db.session), read.pipe(Db.transaction)]))
         assert.deepStrictEqual(answers.flat(), [{ body: "kept" }, { body: "kept" }, { body: "kept" }])
       }))
 
@@ -61,9 +61,9 @@ const readOnly = (
           const write = Db.query(text)
           yield* refused(write)
           yield* refused(write.pipe(Db.session))
-          yield* refused(write.pipe(Db.transaction()))
+          yield* refused(write.pipe(Db.transaction))
           yield* refused(write.pipe(Db.transaction({ readOnly: false })))
-          yield* refused(write.pipe(Db.transaction(), Db.transaction()))
+          yield* refused(write.pipe(Db.transaction, Db.transaction))
         }
       })))
 
@@ -73,7 +73,7 @@ const readOnly = (
         const sql = yield* SqlClient.SqlClient
         yield* refused(write.pipe(sql.withTransaction, Db.session))
         yield* Effect.scoped(Effect.gen(function*() {
-          const session = yield* Db.scoped
+          const session = yield* Db.reserve
           for (const options of [{}, { readOnly: false }]) {
             yield* session.begin(options)
             yield* refused(session.use(write))
@@ -117,7 +117,7 @@ describePostgres("read-only access, postgresql alone", () => {
       freshDatabase,
       ({ url }) =>
         Db.query<{ value: string }>("SELECT current_setting('transaction_read_only') AS value").pipe(
-          Db.transaction(),
+          Db.transaction,
           Effect.provide(Db.layer({ url, ...options }))
         )
     )

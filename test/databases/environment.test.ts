@@ -26,7 +26,7 @@ describe("layers from the environment", () => {
     Effect.gen(function*() {
       const path = yield* folder
       const found = yield* uris.pipe(
-        Effect.provide([fresh(DbLive), fresh(RpaDb.live)]),
+        Effect.provide([fresh(DbLive), fresh(RpaDb.layerEnv)]),
         Effect.provide(variables({
           APP_ENV: "production",
           DATABASE_URL: `sqlite:///${path}/default.db`,
@@ -40,7 +40,7 @@ describe("layers from the environment", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(
         RpaDb.info.pipe(
-          Effect.provide(fresh(RpaDb.live)),
+          Effect.provide(fresh(RpaDb.layerEnv)),
           Effect.provide(variables({ APP_ENV: "production", DATABASE_URL: "sqlite://:memory:" }))
         )
       )
@@ -73,10 +73,10 @@ describe("layers from the environment", () => {
         assert.strictEqual((yield* DbRegistry.use("rpa_db")(Db.info)).uri, `sqlite:${path}/rpa.db`)
         // Writing and reading, to the files that were named.
         yield* RpaDb.query("CREATE TABLE job (name varchar(100))")
-        yield* RpaDb.query("INSERT INTO job VALUES ('a')").pipe(RpaDb.transaction())
+        yield* RpaDb.query("INSERT INTO job VALUES ('a')").pipe(RpaDb.transaction)
         assert.deepStrictEqual(yield* DbRegistry.use("rpa_db")(Db.query("SELECT name FROM job")), [{ name: "a" }])
       }).pipe(
-        Effect.provide([fresh(DbLive), fresh(RpaDb.live), fresh(DbRegistry.live)]),
+        Effect.provide([fresh(DbLive), fresh(RpaDb.layerEnv), fresh(DbRegistry.layerEnv)]),
         Effect.provide(dotenv)
       )
       assert.isTrue(Fs.existsSync(`${path}/special.db`))
@@ -90,7 +90,7 @@ describe("layers from the environment", () => {
         lines.push(`${logLevel.label} ${String(message)}`)
       })
       yield* Effect.all([Db.ping, RpaDb.ping]).pipe(
-        Effect.provide([fresh(DbLive), fresh(RpaDb.live)]),
+        Effect.provide([fresh(DbLive), fresh(RpaDb.layerEnv)]),
         Effect.provide(variables({
           APP_ENV: "production",
           DATABASE_URL: "sqlite://:memory:",

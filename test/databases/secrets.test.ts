@@ -135,7 +135,7 @@ const opened = (options: DbConfig.Options) =>
   Effect.gen(function*() {
     const look = Effect.gen(function*() {
       const context = yield* Effect.context<Db>()
-      yield* Db.query("SELECT 1 AS one").pipe(Db.transaction())
+      yield* Db.query("SELECT 1 AS one").pipe(Db.transaction)
       const failed = yield* Effect.flip(Db.query("SELECT nonsense FROM nowhere"))
       return [
         failed,
@@ -205,7 +205,7 @@ describePostgres("no password is shown, postgresql", () => {
       for (const entries of variables) {
         const provider = ConfigProvider.fromMap(new Map(Object.entries({ APP_ENV: "production", ...entries })))
         const { exit, texts } = yield* seen(
-          build(Layer.fresh(Db.live).pipe(Layer.provide(Layer.setConfigProvider(provider))))
+          build(Layer.fresh(Db.layerEnv).pipe(Layer.provide(Layer.setConfigProvider(provider))))
         )
         assert.isTrue(Exit.isFailure(exit) && Option.isSome(Cause.failureOption(exit.cause)))
         assertHidden(texts)

@@ -58,7 +58,7 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
         // A client belongs to its database, wherever it is used.
         const northern = yield* North.sql
         yield* northern`INSERT INTO note VALUES ('n2')`.pipe(South.session)
-        yield* South.query("INSERT INTO note VALUES (:body)", { body: "x2" }).pipe(North.transaction())
+        yield* South.query("INSERT INTO note VALUES (:body)", { body: "x2" }).pipe(North.transaction)
         // Without a session around it, the plain client is the default database's.
         yield* write("s2")
         assert.deepStrictEqual(yield* contents, { sqlite: ["s1", "s2"], north: ["n1", "n2"], south: ["x1", "x2"] })
@@ -83,18 +83,18 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
           yield* Effect.gen(function*() {
             yield* write("x-kept")
             // The outer transaction is reached from within the inner one, and is still the same.
-            yield* write("n-undone-too").pipe(North.transaction())
+            yield* write("n-undone-too").pipe(North.transaction)
             const seen = yield* read.pipe(North.session)
             assert.deepStrictEqual(seen, ["n-undone", "n-undone-too"])
-            yield* write("s-kept").pipe(Db.transaction())
-          }).pipe(South.transaction())
+            yield* write("s-kept").pipe(Db.transaction)
+          }).pipe(South.transaction)
           yield* write("s-undone").pipe(
             Effect.zipRight(Effect.fail("inner")),
-            Db.transaction(),
+            Db.transaction,
             Effect.catchAll(() => Effect.void)
           )
           return yield* Effect.fail("outer")
-        }).pipe(North.transaction(), Effect.flip)
+        }).pipe(North.transaction, Effect.flip)
         assert.strictEqual(failed, "outer")
         assert.deepStrictEqual(yield* contents, { sqlite: ["s-kept"], north: [], south: ["x-kept"] })
       }).pipe(Effect.provide(layer))
@@ -106,18 +106,18 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
       const attempt = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.ignore(effect)
       yield* Effect.gen(function*() {
         yield* write("n1")
-        yield* write("x1").pipe(South.transaction())
+        yield* write("x1").pipe(South.transaction)
         yield* Effect.gen(function*() {
           yield* write("x2")
           // A savepoint of north, inside a transaction of south, inside one of north.
-          yield* write("n2").pipe(Effect.zipRight(Effect.fail("no")), North.transaction(), attempt)
-          yield* write("n3").pipe(North.transaction())
-          yield* write("x3").pipe(Effect.zipRight(Effect.fail("no")), South.transaction(), attempt)
-          yield* write("x4").pipe(South.transaction())
-        }).pipe(South.transaction())
+          yield* write("n2").pipe(Effect.zipRight(Effect.fail("no")), North.transaction, attempt)
+          yield* write("n3").pipe(North.transaction)
+          yield* write("x3").pipe(Effect.zipRight(Effect.fail("no")), South.transaction, attempt)
+          yield* write("x4").pipe(South.transaction)
+        }).pipe(South.transaction)
         yield* write("n4")
       }).pipe(
-        North.transaction(),
+        North.transaction,
         Effect.zipRight(contents),
         Effect.provide(layer),
         Effect.tap((found) => {
@@ -129,7 +129,7 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
   it.scopedLive("from many fibers at once, in transactions open at the same time", () =>
     Effect.gen(function*() {
       const { layer } = yield* databases
-      const tags = [Db, North, South] as const
+      const tags: ReadonlyArray<Pick<Db.Tag<Db | North | South>, "transaction">> = [Db, North, South]
       const letters = ["s", "n", "x"]
       yield* Effect.gen(function*() {
         // All three are open before any of them writes.
@@ -141,7 +141,7 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
               yield* Deferred.succeed(open[index]!, void 0)
               yield* Effect.forEach(open, (latch) => Deferred.await(latch))
               yield* write(`${letters[index]}0`)
-            }).pipe(tag.transaction())
+            }).pipe(tag.transaction)
           ),
           { concurrency: "unbounded" }
         )
@@ -154,9 +154,9 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
               yield* Effect.gen(function*() {
                 yield* write(`${letters[outer]}-${number}-a`)
                 yield* Effect.yieldNow()
-                yield* write(`${letters[inner]}-${number}-b`).pipe(within.transaction())
+                yield* write(`${letters[inner]}-${number}-b`).pipe(within.transaction)
                 yield* write(`${letters[outer]}-${number}-c`)
-              }).pipe(around.transaction())
+              }).pipe(around.transaction)
             }),
           { concurrency: fibers }
         )

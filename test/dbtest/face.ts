@@ -25,7 +25,7 @@ export const face = (error: DbError): { readonly cause: unknown; readonly [field
 
 export const update = Db.query("UPDATE note SET body = body WHERE id = 1")
 export const updateRow = (id: number) => Db.query("UPDATE note SET body = body WHERE id = :id", { id })
-export const inTransaction = Effect.flip(update.pipe(Db.transaction()))
+export const inTransaction = Effect.flip(update.pipe(Db.transaction))
 
 /** Runs an effect on a database that is opened for it. */
 export const on = <A, E, LE>(layer: Layer.Layer<Db, LE>, effect: Effect.Effect<A, E, Db | Scope.Scope>) =>

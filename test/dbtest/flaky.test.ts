@@ -54,7 +54,7 @@ const suite = (
       it.effect(`${fault} at a statement`, () =>
         Effect.gen(function*() {
           expect(say(yield* Effect.flip(add("alone")))).toEqual(alone)
-          const error = yield* Effect.zipRight(add("before"), add("inside")).pipe(Db.transaction(), Effect.flip)
+          const error = yield* Effect.zipRight(add("before"), add("inside")).pipe(Db.transaction, Effect.flip)
           expect(say(error)).toEqual(inside)
           yield* add("after")
           expect(yield* bodies).toEqual(fault === "LostAfter" ? ["after", "alone"] : ["after"])
@@ -67,7 +67,7 @@ const suite = (
 
     it.effect("a transaction that lost a statement to a fault cannot go on where the database would not let it", () =>
       Effect.gen(function*() {
-        const exit = yield* Effect.zipRight(Effect.ignore(add("a")), add("b")).pipe(Db.transaction(), Effect.either)
+        const exit = yield* Effect.zipRight(Effect.ignore(add("a")), add("b")).pipe(Db.transaction, Effect.either)
         expect(exit._tag).toBe(isPg ? "Left" : "Right")
       }).pipe(flaky([{ on: "statement", fault: "Deadlock" }])))
 
@@ -137,7 +137,7 @@ const suite = (
         yield* TestClock.adjust("1 second")
         const [took] = yield* Fiber.join(slow)
         expect(Duration.toMillis(took)).toBe(60_000)
-        const stopped = yield* Effect.fork(add("stopped").pipe(Db.transaction()))
+        const stopped = yield* Effect.fork(add("stopped").pipe(Db.transaction))
         yield* TestClock.adjust("1 second")
         expect(Exit.isInterrupted(yield* Fiber.interrupt(stopped))).toBe(true)
         expect(yield* bodies).toEqual(["slow"])
@@ -177,7 +177,7 @@ describe("flaky", () => {
     Effect.gen(function*() {
       const exits = yield* Effect.forEach(
         Array.from({ length: 30 }, (_, i) => i),
-        (i) => Effect.either(add(`n${i}`).pipe(Db.transaction()))
+        (i) => Effect.either(add(`n${i}`).pipe(Db.transaction))
       )
       return {
         injected: yield* DbTest.injected,
@@ -211,7 +211,7 @@ describe("flaky", () => {
 
   it.effect("over a mock, a failed transaction is failed", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.zipRight(Effect.ignore(add("a")), add("b")).pipe(Db.transaction(), Effect.flip)
+      const error = yield* Effect.zipRight(Effect.ignore(add("a")), add("b")).pipe(Db.transaction, Effect.flip)
       expect(say(error)).toEqual(["QueryError", "TransactionAborted", "RolledBack"])
     }).pipe(Effect.provide(DbTest.flaky(
       DbTest.mock([{ statement: /INSERT/ }], { dialect: "pg" }),
@@ -221,7 +221,7 @@ describe("flaky", () => {
   it.effect("around a sandbox, the sandbox outlives the loss of a connection", () =>
     Effect.gen(function*() {
       yield* add("a")
-      const error = yield* Effect.zipRight(add("b"), add("c")).pipe(Db.transaction(), Effect.flip)
+      const error = yield* Effect.zipRight(add("b"), add("c")).pipe(Db.transaction, Effect.flip)
       expect(say(error)).toEqual(["ConnectionError", "Lost", "RolledBack"])
       expect(yield* bodies).toEqual(["a"])
     }).pipe(Effect.provide(DbTest.flaky(

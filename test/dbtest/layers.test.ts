@@ -128,7 +128,7 @@ describe("assertions", () => {
   const { effect } = it
   effect("count queries, and tell them from transactions", () =>
     Effect.gen(function*() {
-      const oneByOne = Effect.forEach([1, 2, 3], (i) => Db.query("SELECT :i", { i })).pipe(Db.transaction())
+      const oneByOne = Effect.forEach([1, 2, 3], (i) => Db.query("SELECT :i", { i })).pipe(Db.transaction)
       const [values, queries] = yield* DbTest.countQueries(oneByOne)
       expect([values.length, queries]).toEqual([3, 3])
       const [, seen] = yield* DbTest.record(oneByOne)
@@ -212,7 +212,7 @@ describe("what stands still", () => {
       vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
       const written = vi.spyOn(process.stderr, "write").mockReturnValue(true)
       yield* Effect.gen(function*() {
-        const session = yield* Db.scoped
+        const session = yield* Db.reserve
         yield* session.use(Db.query("SELECT 1"))
         const waiter = yield* Effect.fork(Db.query("SELECT 2"))
         yield* Effect.yieldNow()
@@ -231,7 +231,7 @@ describe("what stands still", () => {
 
 layer(DbTest.sqlite({ migrations }))("a layer that tests share", (it) => {
   it.effect("writes", () =>
-    Effect.zipRight(seed.pipe(Db.transaction()), Db.query("SELECT 1")).pipe(Effect.provide(DbTest.sandboxOf(Db))))
+    Effect.zipRight(seed.pipe(Db.transaction), Db.query("SELECT 1")).pipe(Effect.provide(DbTest.sandboxOf(Db))))
   it.effect("is as it was in the next test", () =>
     Effect.gen(function*() {
       expect(yield* bodies).toEqual(["migrated"])
@@ -458,7 +458,7 @@ describe("pglite", () => {
         expect(yield* sql`SELECT ${[1, 2]}::int[] AS list, ${"x"}::text AS text`).toEqual([{ list: [1, 2], text: "x" }])
         expect(yield* Stream.runCount(sql`SELECT * FROM generate_series(1, 2000)`.stream)).toBe(2000)
         const error = yield* Effect.zipRight(Db.query("DELETE FROM note"), Db.query("SELECT 1 / 0")).pipe(
-          Db.transaction(),
+          Db.transaction,
           Effect.flip
         )
         expect(error).toMatchObject({ reason: "DataError", code: "22012", outcome: "RolledBack" })
@@ -475,7 +475,7 @@ describe("pglite", () => {
   it.live("can be put into a sandbox, and be flaky", () =>
     Effect.gen(function*() {
       yield* Effect.gen(function*() {
-        yield* Db.query("DELETE FROM note").pipe(Db.transaction(), Effect.provide(DbTest.sandboxOf(Db)))
+        yield* Db.query("DELETE FROM note").pipe(Db.transaction, Effect.provide(DbTest.sandboxOf(Db)))
         expect(yield* bodies).toEqual(["migrated"])
       }).pipe(Effect.provide(DbTest.pglite({ migrations })))
       const error = yield* bodies.pipe(

@@ -41,7 +41,7 @@ describe("mock", () => {
 
   it.effect("fails with the errors it is told, and rolls back", () =>
     Effect.gen(function*() {
-      const unique = yield* Db.query("INSERT 1").pipe(Db.transaction(), Effect.flip)
+      const unique = yield* Db.query("INSERT 1").pipe(Db.transaction, Effect.flip)
       expect(unique).toMatchObject({
         _tag: "QueryError",
         reason: "UniqueViolation",

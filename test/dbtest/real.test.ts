@@ -56,10 +56,10 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a deadlock": {
     plan: [{ on: "statement", nth: 2, fault: "Deadlock" }],
-    program: Effect.flip(Effect.zipRight(updateRow(1), updateRow(2)).pipe(Db.transaction())),
+    program: Effect.flip(Effect.zipRight(updateRow(1), updateRow(2)).pipe(Db.transaction)),
     real: () =>
       Effect.gen(function*() {
-        const [one, two] = [yield* Db.scoped, yield* Db.scoped]
+        const [one, two] = [yield* Db.reserve, yield* Db.reserve]
         yield* one.begin()
         yield* two.begin()
         // No lock timeout comes before the deadlock is found.
@@ -82,7 +82,7 @@ const cases: Readonly<Record<string, Case>> = {
     program: inTransaction,
     real: () =>
       Effect.gen(function*() {
-        const holder = yield* Db.scoped
+        const holder = yield* Db.reserve
         yield* holder.begin()
         yield* holder.use(update)
         return yield* inTransaction
@@ -95,8 +95,8 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a statement of a transaction that takes too long": {
     plan: [{ on: "statement", fault: "Timeout" }],
-    program: slow.pipe(Effect.flip, Db.transaction(), Effect.flip),
-    real: () => slow.pipe(Effect.flip, Db.transaction(), Effect.flip)
+    program: slow.pipe(Effect.flip, Db.transaction, Effect.flip),
+    real: () => slow.pipe(Effect.flip, Db.transaction, Effect.flip)
   },
   "a statement that is cut": {
     plan: [{ on: "statement", fault: "LostAfter" }],
@@ -118,7 +118,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a transaction that was cut between two statements": {
     plan: [{ on: "statement", nth: 2, fault: "LostBefore" }],
-    program: Effect.flip(Effect.zipRight(Db.query("SELECT 1"), update).pipe(Db.transaction())),
+    program: Effect.flip(Effect.zipRight(Db.query("SELECT 1"), update).pipe(Db.transaction)),
     real: ({ proxy }) =>
       Effect.flip(
         Effect.gen(function*() {
@@ -128,7 +128,7 @@ const cases: Readonly<Record<string, Case>> = {
           // A write that comes before the loss is known meets it in another way.
           yield* eventually(Db.metrics, (metrics) => metrics.connectionFailures > connectionFailures)
           yield* update
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
       )
   },
   "a COMMIT that is cut": {

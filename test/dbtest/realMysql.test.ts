@@ -26,10 +26,10 @@ type Case = {
 
 const unlimited = { statementTimeout: "10 seconds" } as const
 const slow = Effect.flip(Db.query("SELECT SLEEP(10)"))
-const slowInTransaction = Effect.flip(Db.transaction()(Db.query("SELECT SLEEP(10)")))
+const slowInTransaction = Effect.flip(Db.transaction(Db.query("SELECT SLEEP(10)")))
 // Statements are prepared: what passes when one runs are its parameters.
 const write = Db.query("UPDATE note SET body = :body WHERE id = 1", { body: "a marker" })
-const writeInTransaction = Effect.flip(Db.transaction()(write))
+const writeInTransaction = Effect.flip(Db.transaction(write))
 const cut = (text: string, program: Case["program"]) => (relay: Relay) =>
   Effect.suspend(() => {
     relay.cutAt(text, "after")
@@ -39,10 +39,10 @@ const cut = (text: string, program: Case["program"]) => (relay: Relay) =>
 const cases: Readonly<Record<string, Case>> = {
   "a deadlock": {
     plan: [{ on: "statement", nth: 2, fault: "Deadlock" }],
-    program: Effect.flip(Effect.zipRight(updateRow(1), updateRow(2)).pipe(Db.transaction())),
+    program: Effect.flip(Effect.zipRight(updateRow(1), updateRow(2)).pipe(Db.transaction)),
     real: () =>
       Effect.gen(function*() {
-        const [one, two] = [yield* Db.scoped, yield* Db.scoped]
+        const [one, two] = [yield* Db.reserve, yield* Db.reserve]
         yield* one.begin()
         yield* two.begin()
         yield* one.use(updateRow(1))
@@ -57,10 +57,10 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a serialization failure": {
     plan: [{ on: "statement", nth: 2, fault: "Serialization" }],
-    program: Effect.flip(Effect.zipRight(Db.query("SELECT * FROM note"), updateRow(1)).pipe(Db.transaction())),
+    program: Effect.flip(Effect.zipRight(Db.query("SELECT * FROM note"), updateRow(1)).pipe(Db.transaction)),
     real: () =>
       Effect.gen(function*() {
-        const [one, two] = [yield* Db.scoped, yield* Db.scoped]
+        const [one, two] = [yield* Db.reserve, yield* Db.reserve]
         // Without it MariaDB overwrites what has changed since it was read.
         yield* one.use(Db.query("SET innodb_snapshot_isolation = ON"))
         yield* one.begin({ isolation: "repeatable read" })
@@ -74,7 +74,7 @@ const cases: Readonly<Record<string, Case>> = {
     program: Db.withLimits(unlimited)(inTransaction),
     real: () =>
       Effect.gen(function*() {
-        const holder = yield* Db.scoped
+        const holder = yield* Db.reserve
         yield* holder.begin()
         yield* holder.use(update)
         return yield* inTransaction
@@ -102,7 +102,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "a transaction that was cut between two statements": {
     plan: [{ on: "statement", nth: 2, fault: "LostBefore" }],
-    program: Effect.flip(Effect.zipRight(Db.query("SELECT 1"), update).pipe(Db.transaction())),
+    program: Effect.flip(Effect.zipRight(Db.query("SELECT 1"), update).pipe(Db.transaction)),
     real: (relay) =>
       Effect.flip(
         Effect.gen(function*() {
@@ -110,7 +110,7 @@ const cases: Readonly<Record<string, Case>> = {
           relay.cut()
           yield* Effect.sleep("50 millis")
           yield* update
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
       )
   },
   "a COMMIT that is cut": {

@@ -48,7 +48,7 @@ const suite = (
         const { after, exit } = yield* sandboxed(Effect.gen(function*() {
           yield* add("statement")
           yield* add("session").pipe(Db.session)
-          yield* add("transaction").pipe(Db.transaction())
+          yield* add("transaction").pipe(Db.transaction)
           // Nothing can come between the program and this database, so there is nothing to be resolved.
           yield* add("resolved").pipe(Db.transaction({ resolveCommit: true }))
           return yield* bodies
@@ -62,10 +62,10 @@ const suite = (
         const { exit } = yield* sandboxed(Effect.gen(function*() {
           yield* Effect.gen(function*() {
             yield* add("outer")
-            yield* Effect.zipRight(add("inner"), Effect.fail("no")).pipe(Db.transaction(), Effect.ignore)
+            yield* Effect.zipRight(add("inner"), Effect.fail("no")).pipe(Db.transaction, Effect.ignore)
             yield* add("after")
-          }).pipe(Db.transaction())
-          yield* Effect.zipRight(add("undone"), Effect.fail("no")).pipe(Db.transaction(), Effect.ignore)
+          }).pipe(Db.transaction)
+          yield* Effect.zipRight(add("undone"), Effect.fail("no")).pipe(Db.transaction, Effect.ignore)
           return yield* bodies
         }))
         expect(exit).toEqual(Exit.succeed(["after", "outer"]))
@@ -77,8 +77,8 @@ const suite = (
           Effect.gen(function*() {
             yield* add(`in ${depth}`)
             yield* depth === 1 ? Effect.void : nested(depth - 1)
-            yield* Effect.zipRight(add(`lost ${depth}`), Effect.fail("no")).pipe(Db.transaction(), Effect.ignore)
-          }).pipe(Db.transaction())
+            yield* Effect.zipRight(add(`lost ${depth}`), Effect.fail("no")).pipe(Db.transaction, Effect.ignore)
+          }).pipe(Db.transaction)
         const { after, exit } = yield* sandboxed(Effect.zipRight(nested(5), bodies))
         expect(exit).toEqual(Exit.succeed(["in 1", "in 2", "in 3", "in 4", "in 5"]))
         expect(after).toEqual([])
@@ -91,12 +91,12 @@ const suite = (
           const isIn = yield* Deferred.make<void>()
           const fiber = yield* Effect.fork(
             Effect.zipRight(add("undone"), Effect.zipRight(Deferred.succeed(isIn, undefined), Effect.never)).pipe(
-              Db.transaction()
+              Db.transaction
             )
           )
           yield* Deferred.await(isIn)
           yield* Fiber.interrupt(fiber)
-          yield* add("after").pipe(Db.transaction())
+          yield* add("after").pipe(Db.transaction)
           return yield* bodies
         }))
         expect(exit).toEqual(Exit.succeed(["after", "before"]))
@@ -118,7 +118,7 @@ const suite = (
         const work = Effect.gen(function*() {
           const refused = Effect.flip(Db.query("SELECT :x", { x: "\ud800" }))
           const alone = yield* refused
-          const inside = yield* Effect.zipRight(refused, add("a")).pipe(Db.transaction(), Effect.exit)
+          const inside = yield* Effect.zipRight(refused, add("a")).pipe(Db.transaction, Effect.exit)
           yield* add("b")
           return { alone: alone.reason, inside: Exit.isSuccess(inside), bodies: yield* bodies }
         })
@@ -134,7 +134,7 @@ const suite = (
         const { exit } = yield* sandboxed(Effect.gen(function*() {
           yield* add("a")
           const swallowed = yield* Effect.zipRight(add("b"), Effect.ignore(add("a"))).pipe(
-            Db.transaction(),
+            Db.transaction,
             Effect.either
           )
           return [swallowed._tag, yield* bodies]
@@ -149,7 +149,7 @@ const suite = (
           const alone = yield* Effect.forEach([2, 4, 6], (i) => Effect.fork(add(`f${i}`)))
           const transactions = yield* Effect.forEach(
             [1, 3, 5],
-            (i) => Effect.fork(Effect.zipLeft(add(`f${i}`), bodies).pipe(Db.transaction()))
+            (i) => Effect.fork(Effect.zipLeft(add(`f${i}`), bodies).pipe(Db.transaction))
           )
           yield* Effect.forEach(alone, Fiber.join)
           yield* Effect.forEach(transactions, Fiber.join)
@@ -160,10 +160,10 @@ const suite = (
 
     it.effect("refuses a second connection inside a session at once, with an explanation", () =>
       Effect.gen(function*() {
-        const second = Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.use(add("second"))))
+        const second = Effect.scoped(Effect.flatMap(Db.reserve, (session) => session.use(add("second"))))
         const { exit } = yield* sandboxed(
           Effect.gen(function*() {
-            const error = yield* Effect.zipRight(add("first"), second).pipe(Db.transaction(), Effect.flip)
+            const error = yield* Effect.zipRight(add("first"), second).pipe(Db.transaction, Effect.flip)
             const caught = yield* Effect.zipRight(Effect.ignore(second), add("after")).pipe(Db.session, Effect.either)
             // With nobody around it, it is the first.
             yield* second
@@ -189,9 +189,9 @@ const suite = (
             const late = yield* Effect.forkDaemon(
               Effect.zipRight(
                 Deferred.await(isOver),
-                Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.use(add("late"))))
+                Effect.scoped(Effect.flatMap(Db.reserve, (session) => session.use(add("late"))))
               )
-            ).pipe(Db.transaction())
+            ).pipe(Db.transaction)
             yield* Deferred.succeed(isOver, undefined)
             yield* Fiber.join(late)
             return yield* bodies
@@ -205,7 +205,7 @@ const suite = (
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(
           Effect.gen(function*() {
-            const session = yield* Db.scoped
+            const session = yield* Db.reserve
             yield* session.use(add("first"))
             return yield* Effect.flip(Db.query("SELECT 1"))
           })
@@ -226,10 +226,10 @@ const suite = (
               yield* add("holder")
               yield* Deferred.succeed(held, undefined)
               yield* Deferred.await(release)
-            }).pipe(Db.transaction())
+            }).pipe(Db.transaction)
           )
           yield* Deferred.await(held)
-          const waiter = yield* Effect.fork(add("waiter").pipe(Db.transaction()))
+          const waiter = yield* Effect.fork(add("waiter").pipe(Db.transaction))
           yield* Deferred.succeed(release, undefined)
           yield* Fiber.join(holder)
           yield* Fiber.join(waiter)
@@ -242,10 +242,10 @@ const suite = (
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(Effect.gen(function*() {
           const orphan = Db.query("INSERT INTO child (parent_id) VALUES (7)")
-          const inTransaction = yield* orphan.pipe(Db.transaction(), Effect.flip)
+          const inTransaction = yield* orphan.pipe(Db.transaction, Effect.flip)
           const alone = yield* Effect.flip(orphan)
           // A parent that comes later, but before COMMIT, is in time.
-          yield* Effect.zipRight(orphan, Db.query("INSERT INTO parent (id) VALUES (7)")).pipe(Db.transaction())
+          yield* Effect.zipRight(orphan, Db.query("INSERT INTO parent (id) VALUES (7)")).pipe(Db.transaction)
           return [inTransaction.reason, inTransaction.outcome, alone.reason]
         }))
         expect(exit).toEqual(Exit.succeed(["ForeignKeyViolation", "RolledBack", "ForeignKeyViolation"]))
@@ -255,7 +255,7 @@ const suite = (
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(
           Effect.gen(function*() {
-            const session = yield* Db.scoped
+            const session = yield* Db.reserve
             yield* session.begin()
             yield* session.use(Db.query("INSERT INTO child (parent_id) VALUES (7)"))
             yield* session.commit
@@ -303,7 +303,7 @@ const suite = (
           const all = Stream.runCollect(Stream.map(rows, ({ body }) => body))
           const outside = yield* all
           const first = yield* Stream.runCollect(Stream.take(rows, 1))
-          const inside = yield* Effect.zipLeft(all, add("d")).pipe(Db.transaction())
+          const inside = yield* Effect.zipLeft(all, add("d")).pipe(Db.transaction)
           const failed = yield* Stream.runDrain(sql`SELECT nothing FROM note`.stream).pipe(Effect.either)
           return [[...outside], first.length, [...inside], failed._tag, yield* bodies]
         }))
@@ -315,7 +315,7 @@ const suite = (
     it.effect("a handle commits and rolls back by hand", () =>
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(Effect.gen(function*() {
-          const session = yield* Db.scoped
+          const session = yield* Db.reserve
           yield* session.begin()
           yield* session.use(add("kept"))
           yield* session.commit
@@ -344,7 +344,7 @@ const suite = (
         const again = name === "postgresql"
           ? Db.layer({ url: sharedPostgres().url, database: new URL(uri).pathname.slice(1) })
           : Db.layer({ type: "sqlite", filename: uri.replace("sqlite:", "") })
-        const inside = yield* Effect.zipRight(add("x").pipe(Db.transaction()), bodies).pipe(
+        const inside = yield* Effect.zipRight(add("x").pipe(Db.transaction), bodies).pipe(
           Effect.provide(DbTest.rollback(again))
         )
         expect(inside).toEqual(["x"])
@@ -373,7 +373,7 @@ describe("rollback", () => {
     Effect.gen(function*() {
       yield* Effect.forEach(
         Array.from({ length: 20 }),
-        () => Effect.provide(add("x").pipe(Db.transaction()), DbTest.sandboxOf(Db)),
+        () => Effect.provide(add("x").pipe(Db.transaction), DbTest.sandboxOf(Db)),
         { discard: true }
       )
       expect(yield* Db.pool).toMatchObject({ inUse: 0, waiting: 0 })

@@ -126,9 +126,9 @@ describe("drop-in for @effect/sql", () => {
         const sql = yield* SqlClient.SqlClient
         yield* sql`CREATE TABLE t (n INTEGER)`
         const repository = yield* Repository
-        yield* Effect.ignore(Effect.zipRight(repository.add(1), Effect.fail("no")).pipe(Db.transaction()))
+        yield* Effect.ignore(Effect.zipRight(repository.add(1), Effect.fail("no")).pipe(Db.transaction))
         assert.strictEqual(yield* repository.count, 0)
-        yield* repository.add(2).pipe(Db.transaction())
+        yield* repository.add(2).pipe(Db.transaction)
         assert.strictEqual(yield* repository.count, 1)
       }).pipe(Effect.provide(Layer.provideMerge(Repository.Default, Memory)))
     }))

@@ -178,14 +178,14 @@ describeMariadb("Db.transaction on MySQL", () => {
   it.scopedLive("refuses what stands behind DDL, and does not claim to have undone what stands before it", () =>
     Effect.gen(function*() {
       const { add, rows, sql } = yield* setUp
-      const error = yield* Effect.all([add(1), sql`CREATE TABLE u (n INT)`, add(2)]).pipe(Db.transaction(), Effect.flip)
+      const error = yield* Effect.all([add(1), sql`CREATE TABLE u (n INT)`, add(2)]).pipe(Db.transaction, Effect.flip)
       assert.deepInclude(error, { _tag: "QueryError", reason: "TransactionAborted", outcome: "Unknown" })
       assert.deepStrictEqual(yield* rows, [1])
       // The DDL itself was refused, but the server had committed before it looked at it.
-      const failed = yield* Effect.all([add(3), sql`CREATE TABLE u (n INT)`]).pipe(Db.transaction(), Effect.flip)
+      const failed = yield* Effect.all([add(3), sql`CREATE TABLE u (n INT)`]).pipe(Db.transaction, Effect.flip)
       assert.deepInclude(failed, { _tag: "QueryError", code: "1050", outcome: "Unknown" })
       const swallowed = yield* Effect.all([add(4), Effect.ignore(sql`CREATE TABLE u (n INT)`), add(5)]).pipe(
-        Db.transaction(),
+        Db.transaction,
         Effect.flip
       )
       assert.deepInclude(swallowed, { reason: "TransactionAborted", outcome: "Unknown" })
@@ -198,7 +198,7 @@ describeMariadb("Db.transaction on MySQL", () => {
       const inside = yield* sql.withTransaction(Effect.gen(function*() {
         yield* add(1)
         const error = yield* Effect.all([add(2), sql`CREATE TABLE u (n INT)`, add(3)]).pipe(
-          Db.transaction(),
+          Db.transaction,
           Effect.flip
         )
         yield* add(4)
@@ -209,7 +209,7 @@ describeMariadb("Db.transaction on MySQL", () => {
       const around = yield* Effect.gen(function*() {
         yield* Effect.ignore(sql.withTransaction(Effect.all([add(5), sql`CREATE TABLE v (n INT)`, add(6)])))
         yield* add(7)
-      }).pipe(Db.transaction(), Effect.flip)
+      }).pipe(Db.transaction, Effect.flip)
       assert.deepInclude(around, { reason: "TransactionAborted", outcome: "Unknown" })
       assert.deepStrictEqual(yield* rows, [1, 2, 4, 5])
     }).pipe(Effect.provide(Live)))

@@ -85,7 +85,7 @@ const suite = (layer: Layer.Layer<Db | SqlClient.SqlClient, unknown, Scope.Scope
     "a batched request leaves the fiber around where it was",
     Effect.gen(function*() {
       const { kept, sql } = yield* setUp
-      const frames = [sql.withTransaction, Db.session, Db.transaction()] as ReadonlyArray<
+      const frames = [sql.withTransaction, Db.session, Db.transaction] as ReadonlyArray<
         <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, unknown, Db>
       >
       for (const frame of frames) {
@@ -114,7 +114,7 @@ const suite = (layer: Layer.Layer<Db | SqlClient.SqlClient, unknown, Scope.Scope
       // The same with more transactions than there are connections.
       yield* Effect.forEach(
         Array.from({ length: 50 }, (_, i) => 10 + i),
-        (n) => Db.transaction()(Effect.zipRight(Effect.request(new Ask({ n }), answers), add.execute(n))),
+        (n) => Db.transaction(Effect.zipRight(Effect.request(new Ask({ n }), answers), add.execute(n))),
         batched
       )
       assert.lengthOf(yield* kept, 52)

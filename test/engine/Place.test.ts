@@ -21,7 +21,7 @@ const inDb = <A, E>(effect: Effect.Effect<A, E, Db | SqlClient.SqlClient>) =>
 
 const kinds: ReadonlyArray<readonly [string, typeof Db.session]> = [["session", Db.session], [
   "transaction",
-  Db.transaction()
+  Db.transaction
 ]]
 
 for (const [name, around] of kinds) {

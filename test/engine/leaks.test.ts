@@ -83,16 +83,16 @@ const work = (kind: number): Effect.Effect<unknown, unknown, Db> => {
     case 1:
       return Db.session(Effect.zipRight(one, one))
     case 2:
-      return Effect.zipRight(one, one).pipe(Db.transaction())
+      return Effect.zipRight(one, one).pipe(Db.transaction)
     case 3:
-      return Effect.zipRight(one, Effect.zipRight(Effect.sleep("20 millis"), one).pipe(Db.transaction())).pipe(
-        Db.transaction()
+      return Effect.zipRight(one, Effect.zipRight(Effect.sleep("20 millis"), one).pipe(Db.transaction)).pipe(
+        Db.transaction
       )
     case 4:
       return Stream.runDrain(Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT 1`.stream)))
     default:
       return Effect.scoped(
-        Effect.flatMap(Db.scoped, (session) => Effect.zipRight(session.begin(), session.sql`SET x = 1`))
+        Effect.flatMap(Db.reserve, (session) => Effect.zipRight(session.begin(), session.sql`SET x = 1`))
       )
   }
 }

@@ -18,7 +18,7 @@ describe("Db.withLimits", () => {
       yield* Effect.gen(function*() {
         const slow = Db.query("SELECT slow")
         const lifted = yield* Effect.fork(
-          slow.pipe(Db.transaction(), Db.withLimits({ statementTimeout: 0, transactionTimeout: 0 }))
+          slow.pipe(Db.transaction, Db.withLimits({ statementTimeout: 0, transactionTimeout: 0 }))
         )
         const limited = yield* Effect.fork(Effect.flip(slow))
         yield* settle

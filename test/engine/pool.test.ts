@@ -323,7 +323,7 @@ describe("pool", () => {
     Effect.gen(function*() {
       const { layer } = yield* fakeDb({ pool: { size: 2 } })
       yield* Effect.gen(function*() {
-        const greedy = Db.session(Effect.scoped(Effect.zipRight(Effect.yieldNow(), Db.scoped)))
+        const greedy = Db.session(Effect.scoped(Effect.zipRight(Effect.yieldNow(), Db.reserve)))
         const exits = yield* Effect.all([Effect.exit(greedy), Effect.exit(greedy)], { concurrency: 2 })
         const failures = exits.filter(Exit.isFailure)
         assert.strictEqual(failures.length, 1)

@@ -68,8 +68,8 @@ describe("a transaction whose limit is noticed at COMMIT", () => {
         for (
           const transaction of [
             body.pipe(Db.transaction({ timeout: "50 millis" })),
-            body.pipe(Db.transaction(), Db.withTimeout("50 millis")),
-            body.pipe(Db.transaction(), Db.withLimits({ transactionTimeout: "50 millis" }))
+            body.pipe(Db.transaction, Db.withTimeout("50 millis")),
+            body.pipe(Db.transaction, Db.withLimits({ transactionTimeout: "50 millis" }))
           ]
         ) {
           assert.deepInclude(yield* Effect.flip(transaction), {
@@ -93,7 +93,7 @@ describe("the only connection there can be", () => {
       const { control, layer } = yield* fakeDb({}, { maxConnections: 1 })
       control.execute.always("never")
       yield* Effect.gen(function*() {
-        yield* Effect.fork(Effect.zipRight(Db.query("SELECT 1"), Db.query("SELECT 2")).pipe(Db.transaction()))
+        yield* Effect.fork(Effect.zipRight(Db.query("SELECT 1"), Db.query("SELECT 2")).pipe(Db.transaction))
         yield* settle
         assert.isTrue(yield* Db.ping)
         assert.deepInclude(yield* passing(yield* Effect.fork(Db.health)), { status: "degraded", query_test: true })
@@ -111,7 +111,7 @@ describe("a transaction that is ended by hand while a statement of it runs", () 
       const { control, layer } = yield* fakeDb()
       control.execute.always(({ text }) => text === "SELECT slow" ? "never" : "ok")
       yield* Effect.gen(function*() {
-        const session = yield* Db.scoped
+        const session = yield* Db.reserve
         yield* session.begin()
         const running = yield* Effect.fork(Effect.flip(session.use(Db.query("SELECT slow"))))
         const waiting = yield* Effect.fork(Effect.flip(session.use(Db.query("SELECT waiting"))))
@@ -137,8 +137,8 @@ describe("a session whose connection was dropped", () => {
       control.execute.always(({ text }) => text.startsWith("ROLLBACK TO") ? late : "ok")
       control.cancel.always("never")
       yield* Effect.gen(function*() {
-        const inner = Effect.zipRight(Db.query("SELECT 1"), Effect.fail("no")).pipe(Db.transaction())
-        const outer = Effect.zipRight(Effect.ignore(inner), Db.query("SELECT 2")).pipe(Db.transaction(), Effect.flip)
+        const inner = Effect.zipRight(Db.query("SELECT 1"), Effect.fail("no")).pipe(Db.transaction)
+        const outer = Effect.zipRight(Effect.ignore(inner), Db.query("SELECT 2")).pipe(Db.transaction, Effect.flip)
         assert.deepInclude(yield* passing(yield* Effect.fork(outer)), {
           _tag: "ConnectionError",
           reason: "Lost"
@@ -203,7 +203,7 @@ it.effect("a cursor that has the connection to itself is read to its end when th
       refused = (yield* Effect.flip(sql`INSERT INTO t VALUES (1)`)).cause
       read += (yield* pull).length
     })
-    const end = yield* body.pipe(Effect.scoped, Db.transaction(), Effect.flip, Effect.provide(layer))
+    const end = yield* body.pipe(Effect.scoped, Db.transaction, Effect.flip, Effect.provide(layer))
     assert.include(String(refused), "has ended on the server")
     assert.deepInclude(end, { _tag: "QueryError", reason: "TransactionAborted", outcome: "RolledBack" })
     assert.strictEqual(read, 600)
@@ -217,7 +217,7 @@ it.effect("a cursor learns that nothing runs beside it, where its stream is in n
     control.rows = () => [{ id: 1 }]
     const read = Stream.runDrain(Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT id FROM t`.stream)))
     yield* Effect.zipRight(
-      Effect.all([Db.session(read), Db.transaction()(read)]),
+      Effect.all([Db.session(read), Db.transaction(read)]),
       Effect.sync(() => assert.notInclude(log.map(({ what }) => what), "alone"))
     ).pipe(Effect.zipRight(read), Effect.provide(layer))
     assert.lengthOf(log.filter(({ what }) => what === "alone"), 1)

@@ -90,7 +90,7 @@ describe("catchReason", () => {
           Effect.as("new"),
           DbError.catchReason("UniqueViolation", ({ _tag, constraint }) => Effect.succeed(`${_tag} ${constraint}`))
         )
-      assert.strictEqual(yield* Effect.zipRight(body("a"), body("a")).pipe(Db.transaction()), "QueryError tag.name")
+      assert.strictEqual(yield* Effect.zipRight(body("a"), body("a")).pipe(Db.transaction), "QueryError tag.name")
       assert.instanceOf(yield* Effect.flip(body(null)), SqlError)
       const typed = yield* Effect.flip(body(null).pipe(Db.session))
       assert.deepStrictEqual([typed._tag, typed.reason], ["QueryError", "NotNullViolation"])

@@ -182,11 +182,11 @@ describe("the log", () => {
         const sql = yield* SqlClient.SqlClient
         yield* sql`CREATE TABLE t (secret TEXT UNIQUE)`
         yield* sql`INSERT INTO t VALUES (${"value-canary"})`.pipe(
-          Db.transaction(),
+          Db.transaction,
           Effect.annotateLogs("user", "ada")
         )
         yield* sql`INSERT INTO t VALUES (${"value-canary"})`.pipe(
-          Db.transaction(),
+          Db.transaction,
           Effect.annotateLogs("user", "bob"),
           Effect.flip
         )

@@ -142,7 +142,7 @@ describe("without a tracer", () => {
         const hold = (name: string, statement: string) =>
           Db.query(statement).pipe(
             Effect.zipRight(Deferred.await(gate)),
-            Db.transaction(),
+            Db.transaction,
             Effect.withSpan(name),
             Effect.fork
           )
@@ -177,7 +177,7 @@ describe("metrics", () => {
 
   const work = Effect.gen(function*() {
     yield* Exported.query("CREATE TABLE t (n INTEGER UNIQUE)")
-    yield* Exported.query("INSERT INTO t VALUES (1)").pipe(Exported.transaction())
+    yield* Exported.query("INSERT INTO t VALUES (1)").pipe(Exported.transaction)
     yield* Effect.flip(Exported.query("INSERT INTO t VALUES (1)"))
   })
 
@@ -241,7 +241,7 @@ describe("metrics", () => {
       yield* Effect.gen(function*() {
         // Reaches a statement, a transaction, and the program.
         control.execute.next({ fail: fakeErrors.unique })
-        yield* Effect.flip(Db.query("INSERT").pipe(Db.transaction()))
+        yield* Effect.flip(Db.query("INSERT").pipe(Db.transaction))
         // Never sent.
         yield* Effect.flip(Db.query("SELECT :x", { y: 1 }))
         const slow = yield* Effect.fork(Effect.flip(Effect.never.pipe(Db.transaction({ timeout: "1 seconds" }))))
@@ -284,7 +284,7 @@ describe("metrics", () => {
             statement: text
           })
         })
-        yield* Effect.flip(Db.query(text).pipe(Db.transaction(), Effect.withSpan("POST /notes")))
+        yield* Effect.flip(Db.query(text).pipe(Db.transaction, Effect.withSpan("POST /notes")))
         yield* TestClock.adjust("2 seconds")
         yield* Effect.flip(Db.query("SELECT :x", { y: "value-canary" }))
         const { recentFailures } = yield* Db.metrics

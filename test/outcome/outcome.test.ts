@@ -12,7 +12,7 @@ import { onPostgres, type Server } from "../time/onPostgres.js"
 
 const insert = Db.query("INSERT INTO t VALUES (1)")
 const slow = Db.query("INSERT INTO t SELECT 1 FROM pg_sleep(3600)")
-const commits = Db.query("INSERT INTO slow VALUES (1)").pipe(Db.transaction())
+const commits = Db.query("INSERT INTO slow VALUES (1)").pipe(Db.transaction)
 
 const cut = (point: Point, effect: Effect.Effect<unknown, DbError, Db>) => (server: Server) => {
   server.proxy.at(point, "cut")
@@ -63,7 +63,7 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 0
   },
   "a violation in a transaction": {
-    how: () => insert.pipe(Effect.zipRight(Db.query("INSERT INTO u VALUES (1), (1)")), Db.transaction()),
+    how: () => insert.pipe(Effect.zipRight(Db.query("INSERT INTO u VALUES (1), (1)")), Db.transaction),
     is: "QueryError.UniqueViolation",
     outcome: "RolledBack",
     rows: 0
@@ -75,7 +75,7 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 0
   },
   "a statement that runs out of time, in a transaction": {
-    how: () => insert.pipe(Effect.zipRight(Db.query("SELECT pg_sleep(9)", [], { timeout: 100 })), Db.transaction()),
+    how: () => insert.pipe(Effect.zipRight(Db.query("SELECT pg_sleep(9)", [], { timeout: 100 })), Db.transaction),
     is: "TimeoutError.Statement",
     outcome: "RolledBack",
     rows: 0
@@ -88,7 +88,7 @@ const cases: Readonly<Record<string, Case>> = {
           Db.query("INSERT INTO u VALUES (1)").pipe(
             Effect.zipRight(Deferred.succeed(locked, undefined)),
             Effect.zipRight(Effect.never),
-            Db.transaction()
+            Db.transaction
           )
         )
         yield* Deferred.await(locked)
@@ -99,7 +99,7 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 0
   },
   "no connection free in time": {
-    how: () => Db.session(Effect.scoped(Effect.zipRight(Db.scoped, Effect.scoped(Db.scoped)))),
+    how: () => Db.session(Effect.scoped(Effect.zipRight(Db.reserve, Effect.scoped(Db.reserve)))),
     is: "TimeoutError.Acquire",
     outcome: "NotSent",
     rows: 0
@@ -123,7 +123,7 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 1
   },
   "a connection that is lost before a statement's answer, in a transaction": {
-    how: cut(beforeReply("INSERT"), insert.pipe(Db.transaction())),
+    how: cut(beforeReply("INSERT"), insert.pipe(Db.transaction)),
     is: "ConnectionError.Lost",
     outcome: "RolledBack",
     rows: 0
@@ -134,7 +134,7 @@ const cases: Readonly<Record<string, Case>> = {
         Effect.zipRight(Effect.sync(() => server.proxy.cutAll())),
         Effect.zipRight(Effect.sleep(20)),
         Effect.zipRight(insert),
-        Db.transaction()
+        Db.transaction
       ),
     is: "ConnectionError.Lost",
     outcome: "RolledBack",
@@ -145,7 +145,7 @@ const cases: Readonly<Record<string, Case>> = {
       insert.pipe(
         Effect.zipRight(Effect.sync(() => server.proxy.cutAll())),
         Effect.zipRight(Effect.sleep(20)),
-        Db.transaction()
+        Db.transaction
       ),
     is: "ConnectionError.Lost",
     outcome: "RolledBack",
@@ -158,19 +158,19 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 0
   },
   "a statement whose process was ended, in a transaction": {
-    how: terminated(insert.pipe(Effect.zipRight(slow), Db.transaction())),
+    how: terminated(insert.pipe(Effect.zipRight(slow), Db.transaction)),
     is: "ConnectionError.ServerShutdown",
     outcome: "RolledBack",
     rows: 0
   },
   "a COMMIT that is refused": {
-    how: () => Db.query("INSERT INTO child VALUES (7)").pipe(Effect.zipRight(insert), Db.transaction()),
+    how: () => Db.query("INSERT INTO child VALUES (7)").pipe(Effect.zipRight(insert), Db.transaction),
     is: "QueryError.ForeignKeyViolation",
     outcome: "RolledBack",
     rows: 0
   },
   "a COMMIT of a transaction that had failed": {
-    how: () => insert.pipe(Effect.zipRight(Effect.ignore(Db.query("SELECT 1/0"))), Db.transaction()),
+    how: () => insert.pipe(Effect.zipRight(Effect.ignore(Db.query("SELECT 1/0"))), Db.transaction),
     is: "QueryError.TransactionAborted",
     outcome: "RolledBack",
     rows: 0
@@ -182,13 +182,13 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 0
   },
   "a COMMIT that does not reach the server": {
-    how: cut(beforeStatement(/^COMMIT/), insert.pipe(Db.transaction())),
+    how: cut(beforeStatement(/^COMMIT/), insert.pipe(Db.transaction)),
     is: "QueryError.CommitUnknown",
     outcome: "Unknown",
     rows: 0
   },
   "a COMMIT whose answer is lost": {
-    how: cut(beforeReply("COMMIT"), insert.pipe(Db.transaction())),
+    how: cut(beforeReply("COMMIT"), insert.pipe(Db.transaction)),
     is: "QueryError.CommitUnknown",
     outcome: "Unknown",
     rows: 1
@@ -200,7 +200,7 @@ const cases: Readonly<Record<string, Case>> = {
     rows: 0
   },
   "a RELEASE whose answer is lost": {
-    how: cut(afterStatement(/^RELEASE/), insert.pipe(Db.transaction(), Db.transaction())),
+    how: cut(afterStatement(/^RELEASE/), insert.pipe(Db.transaction, Db.transaction)),
     is: "ConnectionError.Lost",
     outcome: "RolledBack",
     rows: 0

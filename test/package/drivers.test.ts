@@ -29,7 +29,7 @@ const rows = Effect.gen(function*() {
   return yield* Db.query("SELECT id, body FROM note")
 })
 
-const ended = await rows.pipe(Db.transaction(), Effect.provide(DbLive), Effect.either, Effect.runPromise)
+const ended = await rows.pipe(Db.transaction, Effect.provide(DbLive), Effect.either, Effect.runPromise)
 console.log(JSON.stringify(ended))
 `
 
@@ -203,9 +203,9 @@ describe("a TypeScript project", () => {
 import { Db, DbLive } from "dblive"
 import * as Effect from "effect/Effect"
 
-export const main: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction(), Effect.provide(DbLive))
+export const main: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction, Effect.provide(DbLive))
 // @ts-expect-error: without the layer, the database is still required
-export const open: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction())
+export const open: Effect.Effect<unknown, unknown> = Db.query("SELECT 1").pipe(Db.transaction)
 `
 
   const tags = `

@@ -79,7 +79,7 @@ describePgBouncer("pgbouncer", () => {
           assert.strictEqual(yield* value(sees), "app")
           assert.strictEqual(yield* value(`${sees} WHERE 1 = $1::int`, [1]), "app")
           assert.strictEqual(yield* value(`${sees} WHERE 1 = ANY ($1::int[])`, [[1]]), "app")
-          assert.strictEqual(yield* value(sees).pipe(Db.transaction()), "app")
+          assert.strictEqual(yield* value(sees).pipe(Db.transaction), "app")
           assert.strictEqual(yield* value(sees).pipe(Db.session), "app")
           assert.deepStrictEqual(yield* sql`SELECT current_setting('TimeZone') AS v`.unprepared, [{
             v: "Asia/Tokyo"
@@ -87,14 +87,14 @@ describePgBouncer("pgbouncer", () => {
           yield* Db.query("CREATE TABLE made (id int)")
           yield* Db.query("INSERT INTO t (id, body) VALUES (:id, 'one')", { id: 1 })
           yield* Db.query("INSERT INTO t VALUES (2, 'two'); INSERT INTO t VALUES (3, 'three')")
-          yield* Db.query("INSERT INTO t VALUES (4, 'four')").pipe(Db.transaction())
+          yield* Db.query("INSERT INTO t VALUES (4, 'four')").pipe(Db.transaction)
           yield* Db.session(Effect.gen(function*() {
             yield* Db.query("BEGIN")
             yield* Db.query("INSERT INTO t VALUES (5, 'five')")
             yield* Db.query("COMMIT")
           }))
           yield* Effect.scoped(Effect.gen(function*() {
-            const session = yield* Db.scoped
+            const session = yield* Db.reserve
             yield* session.begin()
             yield* session.sql`INSERT INTO t VALUES (6, 'six')`
             yield* session.commit
@@ -104,7 +104,7 @@ describePgBouncer("pgbouncer", () => {
             Stream.runCollect
           )
           assert.deepStrictEqual([...ids], [1, 2, 3, 4, 5, 6])
-          const inside = yield* Stream.runCollect(sql`SELECT id FROM t`.stream).pipe(Db.transaction())
+          const inside = yield* Stream.runCollect(sql`SELECT id FROM t`.stream).pipe(Db.transaction)
           assert.lengthOf([...inside], 6)
           // Where an error stands is counted from the beginning of the statement, not of what goes ahead.
           const several = yield* Effect.flip(Db.query("SELECT 1; SELECT nonsense"))
@@ -142,7 +142,7 @@ describePgBouncer("pgbouncer", () => {
         const writes = ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)"]
         yield* Effect.gen(function*() {
           for (const text of writes) {
-            for (const effect of [Db.query(text), Db.query(text).pipe(Db.transaction()), Db.session(Db.query(text))]) {
+            for (const effect of [Db.query(text), Db.query(text).pipe(Db.transaction), Db.session(Db.query(text))]) {
               assert.deepInclude(yield* Effect.flip(effect), { _tag: "QueryError", reason: "ReadOnly" })
             }
           }
@@ -167,7 +167,7 @@ describePgBouncer("pgbouncer", () => {
                 interval '0' AS zero, ARRAY[interval '14 months'] AS array, interval '26:00:00.5' AS time`,
               [when, 0.1 + 0.2]
             )
-            for (const rows of [yield* read, yield* read.pipe(Db.transaction()), yield* Db.session(read)]) {
+            for (const rows of [yield* read, yield* read.pipe(Db.transaction), yield* Db.session(read)]) {
               assert.deepStrictEqual(JSON.parse(JSON.stringify(rows[0])), {
                 at: when.toISOString(),
                 day: "2024-03-04T00:00:00.000Z",
@@ -188,10 +188,10 @@ describePgBouncer("pgbouncer", () => {
       Effect.gen(function*() {
         const { direct, url } = yield* through(mode)
         yield* query(direct, "CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
-        const error = yield* Db.transaction()(Effect.zipRight(
+        const error = yield* Db.transaction(Effect.zipRight(
           Db.query("SELECT id FROM t FOR UPDATE"),
           Effect.flip(Effect.provide(
-            Db.query("UPDATE t SET id = 2").pipe(Db.transaction()),
+            Db.query("UPDATE t SET id = 2").pipe(Db.transaction),
             layer({ url, ...options, limits: { lockTimeout: "100 millis" } })
           ))
         )).pipe(Effect.provide(layer({ url, ...options })))
@@ -244,7 +244,7 @@ describePgBouncer("pgbouncer", () => {
           "LOAD 'auto_explain'"
         ]
         for (const text of lasting) {
-          for (const effect of [Db.query(text), Db.query(text).pipe(Db.transaction()), Db.session(Db.query(text))]) {
+          for (const effect of [Db.query(text), Db.query(text).pipe(Db.transaction), Db.session(Db.query(text))]) {
             const error = yield* Effect.flip(effect)
             assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }, text)
           }
@@ -261,7 +261,7 @@ describePgBouncer("pgbouncer", () => {
           "INSERT INTO t SELECT 1",
           "SELECT 'SET a TO b; LISTEN x' AS listen"
         ]
-        for (const text of local) yield* Db.query(text).pipe(Db.transaction())
+        for (const text of local) yield* Db.query(text).pipe(Db.transaction)
         const sql = yield* SqlClient.SqlClient
         const streamed = yield* Effect.flip(Stream.runDrain(sql.unsafe("SELECT pg_advisory_lock(1)").stream))
         assert.include(streamed.message, "advisory lock")
@@ -303,8 +303,8 @@ describePgBouncer("pgbouncer", () => {
       // Two sessions of the server for two clients: which one a statement meets is for the test to say.
       const { url } = yield* through("transaction", ["default_pool_size = 2"])
       yield* Effect.gen(function*() {
-        const first = yield* Db.scoped
-        const second = yield* Db.scoped
+        const first = yield* Db.reserve
+        const second = yield* Db.reserve
         const run = (sql: SqlClient.SqlClient, n: number) =>
           Effect.map(sql.unsafe<{ n: number }>(`SELECT ${n} AS n WHERE 1 = $1::int`, [1]), (rows) => rows[0]?.n)
         assert.strictEqual(yield* run(first.sql, 1), 1)

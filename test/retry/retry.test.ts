@@ -201,7 +201,7 @@ describe("Db.transaction({ retry })", () => {
       control.execute.next("ok", { fail: rolledBack })
       yield* Effect.gen(function*() {
         const error = yield* Effect.flip(
-          insert.pipe(Db.transaction({ retry: DbRetry.transient }), Db.retry(), Db.session)
+          insert.pipe(Db.transaction({ retry: DbRetry.transient }), Db.retry, Db.session)
         )
         assert.deepInclude(error, { _tag: "ConnectionError", reason: "Lost", outcome: "RolledBack" })
       }).pipe(Effect.provide(layer))
@@ -240,7 +240,7 @@ describe("Db.retry", () => {
       control.execute.next({ fail: fakeErrors.lost }, "ok", "ok", { fail: fakeErrors.lost })
       yield* Effect.gen(function*() {
         const upsert = Db.query("UPSERT").pipe(
-          Effect.zipRight(Db.query("UPSERT 2").pipe(Db.transaction())),
+          Effect.zipRight(Db.query("UPSERT 2").pipe(Db.transaction)),
           Db.retry({ idempotent: true })
         )
         const exit = yield* timed(upsert)
@@ -254,7 +254,7 @@ describe("Db.retry", () => {
       const { control, layer } = yield* fakeDb({ pool: { size: 1 } })
       control.execute.next("ok", { fail: fakeErrors.serialization }, "ok", "ok", "ok", { fail: fakeErrors.lost })
       yield* Effect.gen(function*() {
-        const exit = yield* timed(Effect.flip(Db.query("INSERT").pipe(Db.transaction(), Db.retry(DbRetry.transient))))
+        const exit = yield* timed(Effect.flip(Db.query("INSERT").pipe(Db.transaction, Db.retry(DbRetry.transient))))
         assert(exit._tag === "Success")
         assert.deepInclude(exit.value, { reason: "CommitUnknown", outcome: "Unknown" })
         assert.strictEqual((yield* Db.metrics).retries, 1)
@@ -325,8 +325,8 @@ describe("retries are seen", () => {
         yield* Effect.provide(
           timed(
             Db.query("INSERT").pipe(
-              Db.transaction(),
-              Db.retry(),
+              Db.transaction,
+              Db.retry,
               Effect.withSpan("mine"),
               Effect.withTracer(tracer)
             )

@@ -101,7 +101,7 @@ export const errors = (target: Target): void => {
         const result = yield* Effect.either(
           Db.query("INSERT INTO child (name, n, parent_id) VALUES ('x', 1, 1)").pipe(
             Effect.zipRight(Db.query("INSERT INTO child (name, n, parent_id) VALUES ('a', 1, 1)")),
-            Db.transaction()
+            Db.transaction
           )
         )
         assert(Either.isLeft(result))

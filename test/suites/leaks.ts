@@ -18,9 +18,9 @@ const work = (target: Target, kind: number): Effect.Effect<unknown, unknown, Db>
     case 1:
       return Db.session(Effect.zipRight(one, one))
     case 2:
-      return one.pipe(Db.transaction())
+      return one.pipe(Db.transaction)
     case 3:
-      return Effect.zipRight(one, one.pipe(Db.transaction())).pipe(Db.transaction({ readOnly: true }))
+      return Effect.zipRight(one, one.pipe(Db.transaction)).pipe(Db.transaction({ readOnly: true }))
     case 4:
       return Stream.runDrain(Stream.unwrap(Effect.map(Db.sql, (sql) => sql.unsafe(target.sql.series(700)).stream)))
     case 5:
@@ -29,7 +29,7 @@ const work = (target: Target, kind: number): Effect.Effect<unknown, unknown, Db>
       )
     default:
       return Effect.scoped(
-        Effect.flatMap(Db.scoped, (session) => Effect.zipRight(session.begin(), session.sql`SELECT 1 AS one`))
+        Effect.flatMap(Db.reserve, (session) => Effect.zipRight(session.begin(), session.sql`SELECT 1 AS one`))
       )
   }
 }

@@ -76,12 +76,12 @@ export const limits = (target: Target): void => {
             outcome: "RolledBack"
           })
           yield* time.hold
-          const around = yield* Effect.flip(body.pipe(Db.transaction(), Db.withTimeout("150 millis")))
+          const around = yield* Effect.flip(body.pipe(Db.transaction, Db.withTimeout("150 millis")))
           assert.deepInclude(around, { _tag: "TimeoutError", phase: "Transaction", limitMillis: 150 })
           yield* time.hold
           assert.strictEqual(yield* rows, 0)
           // Nobody is kept waiting by what was rolled back.
-          yield* insert.pipe(Db.transaction())
+          yield* insert.pipe(Db.transaction)
           assert.strictEqual(yield* rows, 1)
           yield* isWhole
         })
@@ -97,7 +97,7 @@ export const limits = (target: Target): void => {
         const idle = yield* insert.pipe(
           Effect.zipRight(Deferred.succeed(written, undefined)),
           Effect.zipRight(Deferred.await(gate)),
-          Db.transaction(),
+          Db.transaction,
           Effect.flip,
           Effect.fork
         )
@@ -157,7 +157,7 @@ export const limits = (target: Target): void => {
           })
         }
         const error = yield* Effect.flip(
-          insert.pipe(Effect.zipRight(Db.query(endless, [], { timeout: "200 millis" })), Db.transaction())
+          insert.pipe(Effect.zipRight(Db.query(endless, [], { timeout: "200 millis" })), Db.transaction)
         )
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Statement", outcome: "RolledBack" })
         assert.strictEqual(yield* rows, 0)

@@ -313,7 +313,7 @@ class Run {
     const framed: Effect.Effect<void, unknown, Db | Other> = as === "session"
       ? tag.session(body)
       : as === "transaction"
-      ? tag.transaction()(body)
+      ? tag.transaction(body)
       : this.databases[db].sql.withTransaction(body)
     return Effect.map(Effect.exit(framed), (exit) => {
       const isMeant = ends === "success" ? Exit.isSuccess(exit) : Exit.isFailure(exit) && isMeantBy(ends, exit.cause)

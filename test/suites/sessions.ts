@@ -132,7 +132,7 @@ export const sessions = (target: Target): void => {
       Effect.gen(function*() {
         for (const { clean, make, see } of target.sql.dirt) {
           if (target.sql.sessionless === true) {
-            for (const effect of [Db.query(make), Db.session(Db.query(make)), Db.query(make).pipe(Db.transaction())]) {
+            for (const effect of [Db.query(make), Db.session(Db.query(make)), Db.query(make).pipe(Db.transaction)]) {
               const error = yield* Effect.flip(effect)
               assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }, make)
             }
@@ -167,7 +167,7 @@ export const sessions = (target: Target): void => {
         yield* Effect.gen(function*() {
           for (const { make } of dirt) {
             yield* Db.session(Db.query(make))
-            yield* Db.query(make).pipe(Db.transaction(), Effect.ignore)
+            yield* Db.query(make).pipe(Db.transaction, Effect.ignore)
             yield* Db.query("SELECT 1 AS one")
           }
           yield* Effect.yieldNow()
@@ -206,7 +206,7 @@ export const sessions = (target: Target): void => {
       Effect.gen(function*() {
         yield* Db.query(`CREATE TABLE t (id ${target.sql.id}, body ${target.sql.text})`)
         yield* Effect.scoped(Effect.gen(function*() {
-          const session = yield* Db.scoped
+          const session = yield* Db.reserve
           const { sql } = session
           yield* session.begin()
           yield* sql`INSERT INTO t (body) VALUES ('one')`
@@ -219,7 +219,7 @@ export const sessions = (target: Target): void => {
           // Left open: the scope rolls it back.
         }))
         assert.deepStrictEqual(yield* Db.query("SELECT body FROM t"), [{ body: "one" }])
-        const error = yield* Effect.flip(Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.commit)))
+        const error = yield* Effect.flip(Effect.scoped(Effect.flatMap(Db.reserve, (session) => session.commit)))
         assert.deepInclude(error, { _tag: "QueryError", reason: "TransactionAborted", outcome: "NotSent" })
         yield* isWhole
       })

@@ -44,7 +44,7 @@ export const streams = (target: Target): void => {
         const entries = (rows: Iterable<unknown>) => [...rows].map((row) => Object.entries(row as object))
         assert.deepStrictEqual(entries(yield* odd), [names])
         assert.deepStrictEqual(entries(yield* Stream.runCollect(odd.stream)), [names])
-        assert.deepStrictEqual(entries(yield* Effect.zipRight(odd, odd).pipe(Db.transaction())), [names])
+        assert.deepStrictEqual(entries(yield* Effect.zipRight(odd, odd).pipe(Db.transaction)), [names])
       })
     )
 
@@ -124,7 +124,8 @@ export const streams = (target: Target): void => {
       (time) =>
         Effect.gen(function*() {
           const sql = yield* SqlClient.SqlClient
-          for (const within of [Db.session, Db.transaction()]) {
+          const frames: ReadonlyArray<typeof Db.session> = [Db.session, Db.transaction]
+          for (const within of frames) {
             yield* Effect.gen(function*() {
               const late = Effect.zipRight(time.run(), Effect.zipRight(Effect.sleep("20 millis"), time.hold))
               const error = yield* Stream.runForEach(
@@ -143,7 +144,7 @@ export const streams = (target: Target): void => {
     type Within = (effect: Effect.Effect<void, SqlError, SqlClient.SqlClient>) => Effect.Effect<void, unknown, Db>
     const places: ReadonlyArray<readonly [string, Within]> = [["a session", Db.session], [
       "a transaction",
-      Db.transaction()
+      Db.transaction
     ]]
     for (const [where, within] of places) {
       test(

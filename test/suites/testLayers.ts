@@ -24,8 +24,8 @@ export const testLayers = (target: Target): void => {
         yield* insert("before")
         yield* Effect.gen(function*() {
           yield* insert("statement")
-          yield* insert("transaction").pipe(Db.transaction())
-          yield* Effect.zipRight(insert("undone"), Effect.fail("no")).pipe(Db.transaction(), Effect.ignore)
+          yield* insert("transaction").pipe(Db.transaction)
+          yield* Effect.zipRight(insert("undone"), Effect.fail("no")).pipe(Db.transaction, Effect.ignore)
           const error = yield* Effect.flip(Db.query("INSERT INTO t (body) VALUES ('statement')"))
           assert.deepInclude(error, { _tag: "QueryError", reason: "UniqueViolation" })
           assert.deepStrictEqual(yield* bodies, ["before", "statement", "transaction"])

@@ -26,15 +26,15 @@ export const transactions = (target: Target): void => {
       "commit on success, roll back on failure, defect and interrupt",
       Effect.gen(function*() {
         yield* table
-        yield* insert("kept").pipe(Db.transaction())
-        yield* Effect.exit(Effect.zipRight(insert("failed"), Effect.fail("no")).pipe(Db.transaction()))
-        const died = yield* Effect.exit(Effect.zipRight(insert("died"), Effect.die("bug")).pipe(Db.transaction()))
+        yield* insert("kept").pipe(Db.transaction)
+        yield* Effect.exit(Effect.zipRight(insert("failed"), Effect.fail("no")).pipe(Db.transaction))
+        const died = yield* Effect.exit(Effect.zipRight(insert("died"), Effect.die("bug")).pipe(Db.transaction))
         assert.isTrue(Exit.isFailure(died) && Cause.isDie(died.cause))
         const entered = yield* Deferred.make<void>()
         const fiber = yield* insert("interrupted").pipe(
           Effect.zipRight(Deferred.succeed(entered, undefined)),
           Effect.zipRight(Effect.never),
-          Db.transaction(),
+          Db.transaction,
           Effect.fork
         )
         yield* Deferred.await(entered)
@@ -55,7 +55,7 @@ export const transactions = (target: Target): void => {
       Effect.gen(function*() {
         yield* table
         const nested = (body: string, fail: boolean) =>
-          Effect.either(Effect.zipRight(insert(body), fail ? Effect.fail("no") : Effect.void).pipe(Db.transaction()))
+          Effect.either(Effect.zipRight(insert(body), fail ? Effect.fail("no") : Effect.void).pipe(Db.transaction))
         yield* Effect.gen(function*() {
           yield* insert("outer")
           yield* Effect.all(
@@ -66,7 +66,7 @@ export const transactions = (target: Target): void => {
           yield* Effect.all([nested("undone", true), insert("beside"), nested("undone2", true)], {
             concurrency: "unbounded"
           })
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
         const expected = [
           "outer",
           ...Array.from({ length: 20 }, (_, i) => `n${i}`).filter((_, i) => i % 3 !== 0),
@@ -86,13 +86,13 @@ export const transactions = (target: Target): void => {
           Effect.gen(function*() {
             yield* insert(`level ${n}`)
             if (n < 5) {
-              yield* Effect.ignore(level(n + 1).pipe(Db.transaction()))
+              yield* Effect.ignore(level(n + 1).pipe(Db.transaction))
             }
             if (n === 3) {
               yield* Effect.fail("undo from 3 on")
             }
           })
-        yield* level(0).pipe(Db.transaction())
+        yield* level(0).pipe(Db.transaction)
         assert.deepStrictEqual(yield* bodies, ["level 0", "level 1", "level 2"])
       })
     )
@@ -106,7 +106,7 @@ export const transactions = (target: Target): void => {
         yield* sql.withTransaction(Effect.gen(function*() {
           yield* sql`INSERT INTO t ${sql.insert({ body: "a" })}`
           yield* Effect.ignore(sql.withTransaction(Effect.zipRight(insert("b"), Effect.fail("no"))))
-          yield* insert("c").pipe(Db.transaction())
+          yield* insert("c").pipe(Db.transaction)
         })).pipe(Effect.provideService(SqlClient.SqlClient, sql))
         assert.deepStrictEqual(yield* bodies, ["a", "c"])
         const error = yield* Effect.flip(sql.withTransaction(Effect.zipRight(
@@ -129,7 +129,7 @@ export const transactions = (target: Target): void => {
             yield* insert("before")
             yield* Effect.ignore(insert("taken"))
             return "done"
-          }).pipe(Db.transaction())
+          }).pipe(Db.transaction)
         )
         // A database that goes on after a failed statement commits the rest; one that does not must say so.
         if (Exit.isSuccess(exit)) {
@@ -153,9 +153,9 @@ export const transactions = (target: Target): void => {
         yield* insert("taken")
         yield* Effect.gen(function*() {
           yield* insert("before")
-          yield* Effect.ignore(insert("taken").pipe(Db.transaction()))
+          yield* Effect.ignore(insert("taken").pipe(Db.transaction))
           yield* insert("after")
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
         assert.deepStrictEqual(yield* bodies, ["taken", "before", "after"])
       })
     )
@@ -170,7 +170,7 @@ export const transactions = (target: Target): void => {
             yield* insert("inside")
             yield* Db.query("ROLLBACK")
             yield* insert("outside")
-          }).pipe(Db.transaction())
+          }).pipe(Db.transaction)
         )
         assert.deepInclude(error, { _tag: "QueryError", reason: "TransactionAborted", outcome: "RolledBack" })
         assert.deepStrictEqual(yield* bodies, [])
@@ -197,7 +197,7 @@ export const transactions = (target: Target): void => {
               yield* insert(`before ${text}`)
               yield* Effect.ignore(Db.query(text!))
               yield* Effect.ignore(insert(`behind ${text}`))
-            }).pipe(Db.transaction())
+            }).pipe(Db.transaction)
           )
           assert.strictEqual(error._tag, "QueryError")
           const kept = yield* bodies
@@ -219,7 +219,7 @@ export const transactions = (target: Target): void => {
           yield* Db.query(save)
           yield* insert("gone")
           yield* Db.query(back)
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
         assert.include(yield* bodies, "kept")
         assert.notInclude(yield* bodies, "gone")
         yield* isWhole
@@ -230,8 +230,8 @@ export const transactions = (target: Target): void => {
       target,
       "do nothing when nothing was asked of them",
       Effect.gen(function*() {
-        assert.strictEqual(yield* Effect.succeed(7).pipe(Db.transaction()), 7)
-        assert.strictEqual(yield* Effect.succeed(8).pipe(Db.transaction(), Db.transaction()), 8)
+        assert.strictEqual(yield* Effect.succeed(7).pipe(Db.transaction), 7)
+        assert.strictEqual(yield* Effect.succeed(8).pipe(Db.transaction, Db.transaction), 8)
         yield* isWhole
       })
     )
@@ -254,8 +254,8 @@ export const transactions = (target: Target): void => {
       Effect.gen(function*() {
         yield* table
         const nested = (
-          outer: Parameters<typeof Db.transaction>[0],
-          inner: Parameters<typeof Db.transaction>[0],
+          outer: Db.TransactionOptions,
+          inner: Db.TransactionOptions,
           effect: Effect.Effect<unknown, unknown, SqlClient.SqlClient | Db>
         ) => Effect.either(effect.pipe(Db.transaction(inner), Db.transaction(outer)))
         const refused = { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" }
@@ -279,7 +279,7 @@ export const transactions = (target: Target): void => {
             yield* insert("between")
             yield* Effect.ignore(insert("no").pipe(Db.transaction({ readOnly: true })))
             yield* insert("behind")
-          }).pipe(Db.transaction())
+          }).pipe(Db.transaction)
           assert.deepStrictEqual(yield* bodies, ["same", "before", "between", "behind"])
         }
         yield* isWhole
@@ -425,7 +425,7 @@ export const transactions = (target: Target): void => {
         Effect.gen(function*() {
           yield* Db.query(deferred.parent)
           yield* Db.query(deferred.child)
-          const error = yield* Effect.flip(Db.query(deferred.insert).pipe(Db.transaction()))
+          const error = yield* Effect.flip(Db.query(deferred.insert).pipe(Db.transaction))
           assert.deepInclude(error, { _tag: "QueryError", reason: "ForeignKeyViolation", outcome: "RolledBack" })
           // The connection is not still inside that transaction: what follows is kept.
           yield* table
@@ -447,7 +447,7 @@ export const transactions = (target: Target): void => {
         const writer = yield* insert("secret").pipe(
           Effect.zipRight(Deferred.succeed(written, undefined)),
           Effect.zipRight(Deferred.await(seen)),
-          Db.transaction(),
+          Db.transaction,
           Effect.fork
         )
         yield* Deferred.await(written)

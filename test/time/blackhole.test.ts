@@ -58,17 +58,17 @@ const cases: Readonly<Record<string, Case>> = {
   "a statement's answer": { at: () => afterStatement(/^INSERT/), run: () => Db.session(insert), ends: statement },
   "BEGIN with its first statement": {
     at: () => beforeStatement(/^BEGIN/),
-    run: () => insert.pipe(Db.transaction()),
+    run: () => insert.pipe(Db.transaction),
     ends: statement
   },
   "BEGIN by hand": {
     at: () => beforeStatement(/^BEGIN/),
-    run: () => Effect.scoped(Effect.flatMap(Db.scoped, (session) => session.begin())),
+    run: () => Effect.scoped(Effect.flatMap(Db.reserve, (session) => session.begin())),
     ends: statement
   },
   "SAVEPOINT": {
     at: () => beforeStatement(/^SAVEPOINT/),
-    run: () => insert.pipe(Db.transaction(), Db.transaction()),
+    run: () => insert.pipe(Db.transaction, Db.transaction),
     ends: statement
   },
   "a later fetch of a stream": {
@@ -76,7 +76,7 @@ const cases: Readonly<Record<string, Case>> = {
     run: () =>
       Stream.runDrain(
         Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT * FROM generate_series(1, 9000)`.stream))
-      ).pipe(Db.transaction()),
+      ).pipe(Db.transaction),
     ends: statement
   },
   "closing a stream": {
@@ -87,17 +87,17 @@ const cases: Readonly<Record<string, Case>> = {
           Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT * FROM generate_series(1, 9000)`.stream)),
           600
         )
-      ).pipe(Db.transaction()),
+      ).pipe(Db.transaction),
     ends: statement
   },
   "COMMIT": {
     at: () => beforeStatement(/^COMMIT/),
-    run: () => insert.pipe(Db.transaction()),
+    run: () => insert.pipe(Db.transaction),
     ends: ["QueryError.CommitUnknown"]
   },
   "COMMIT's answer": {
     at: () => afterStatement(/^COMMIT/),
-    run: () => insert.pipe(Db.transaction()),
+    run: () => insert.pipe(Db.transaction),
     ends: ["QueryError.CommitUnknown"]
   },
   "COMMIT's answer, and the question for it": {
@@ -107,7 +107,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "ROLLBACK": {
     at: () => beforeStatement(/^ROLLBACK/),
-    run: () => insert.pipe(Effect.zipRight(Effect.fail("no")), Db.transaction()),
+    run: () => insert.pipe(Effect.zipRight(Effect.fail("no")), Db.transaction),
     ends: ["no"]
   },
   "an interrupt": {
@@ -182,7 +182,7 @@ describePostgres("a server that stops answering", () => {
           yield* Effect.forEach([1, 2, 3], () => Db.query("SELECT pg_sleep(0.05)"), { concurrency: 3 })
           const running = yield* Effect.forkDaemon(Effect.flip(Db.query("SELECT pg_sleep(3600)")))
           const idle = yield* Effect.forkDaemon(
-            Effect.exit(Db.query("SELECT 1").pipe(Effect.zipRight(Effect.sleep("1 second")), Db.transaction()))
+            Effect.exit(Db.query("SELECT 1").pipe(Effect.zipRight(Effect.sleep("1 second")), Db.transaction))
           )
           yield* pause(100)
           server.proxy.blackHole()

@@ -44,8 +44,8 @@ describePostgres("cancellation", () => {
         const ways: ReadonlyArray<Effect.Effect<unknown, unknown, Db>> = [
           Db.query(endless),
           Db.session(Db.query(endless)),
-          insert.pipe(Effect.zipRight(Db.query(endless)), Db.transaction()),
-          insert.pipe(Db.transaction(), Effect.zipRight(Db.query(endless)), Db.transaction()),
+          insert.pipe(Effect.zipRight(Db.query(endless)), Db.transaction),
+          insert.pipe(Db.transaction, Effect.zipRight(Db.query(endless)), Db.transaction),
           Stream.runDrain(
             Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT pg_sleep(3600) FROM generate_series(1, 9)`.stream))
           )

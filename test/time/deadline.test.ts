@@ -57,7 +57,7 @@ describe("Db.withTimeout", () => {
       const { control, layer } = yield* fakeDb({ pool: { size: 1 } })
       yield* Effect.gen(function*() {
         const late = Effect.zipRight(Effect.sleep("2 seconds"), Db.query("INSERT"))
-        for (const each of [late, Db.session(late), late.pipe(Db.transaction(), Db.session)]) {
+        for (const each of [late, Db.session(late), late.pipe(Db.transaction, Db.session)]) {
           const fiber = yield* Effect.fork(Effect.flip(each.pipe(Db.withTimeout("1 second"))))
           yield* settle
           yield* TestClock.adjust("2 seconds")
@@ -103,7 +103,7 @@ describe("Db.withTimeout", () => {
       yield* Effect.gen(function*() {
         const run = (body: Effect.Effect<unknown, unknown, Db>) =>
           Effect.gen(function*() {
-            const fiber = yield* Effect.fork(Effect.flip(body.pipe(Db.transaction(), Db.withTimeout("3 seconds"))))
+            const fiber = yield* Effect.fork(Effect.flip(body.pipe(Db.transaction, Db.withTimeout("3 seconds"))))
             yield* settle
             yield* TestClock.adjust("3 seconds")
             yield* settle
@@ -129,7 +129,7 @@ describe("Db.withTimeout", () => {
       const { control, layer } = yield* fakeDb({ pool: { size: 1 } })
       yield* Effect.gen(function*() {
         yield* Effect.scoped(Effect.gen(function*() {
-          const session = yield* Db.scoped
+          const session = yield* Db.reserve
           const at3 = <A>(effect: Effect.Effect<A, unknown>) =>
             Effect.gen(function*() {
               const fiber = yield* Effect.fork(Effect.flip(effect.pipe(Db.withTimeout("3 seconds"))))

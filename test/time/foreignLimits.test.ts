@@ -20,14 +20,14 @@ const far = { statementTimeout: "50 seconds", lockTimeout: "40 seconds" } as con
 
 /** The error of a statement behind others, in one transaction. */
 const failing = (...texts: ReadonlyArray<string>) =>
-  Effect.flip(Db.transaction()(Effect.forEach(texts, run, { discard: true })))
+  Effect.flip(Db.transaction(Effect.forEach(texts, run, { discard: true })))
 
 /** Takes a lock in another transaction, for as long as the effect takes. */
 const whileLocked = <A, E, R>(lock: string, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const locked = yield* Deferred.make<void>()
     const holder = yield* Effect.fork(
-      Db.transaction()(Effect.zipRight(run(lock), Effect.zipRight(Deferred.succeed(locked, undefined), Effect.never)))
+      Db.transaction(Effect.zipRight(run(lock), Effect.zipRight(Deferred.succeed(locked, undefined), Effect.never)))
     )
     yield* Effect.raceFirst(Deferred.await(locked), Fiber.join(holder))
     return yield* Effect.ensuring(effect, Fiber.interrupt(holder))
@@ -100,7 +100,7 @@ describePostgres("limits that the program sets, PostgreSQL", () => {
         yield* eventually(watch, (rows) => rows.length === 0)
         yield* Deferred.succeed(gone, undefined)
         yield* run("SELECT 1")
-      }).pipe(Db.transaction(), Effect.flip, Effect.provide(Db.layer(options(url, far))))
+      }).pipe(Db.transaction, Effect.flip, Effect.provide(Db.layer(options(url, far))))
       isUnknown(error, "IdleInTransaction")
     }))
 })

@@ -67,7 +67,7 @@ describe("limits", () => {
       Effect.gen(function*() {
         const held = yield* holding
         yield* held.entered
-        for (const ask of [Db.query("SELECT 1"), Db.session(Effect.void), Effect.void.pipe(Db.transaction())]) {
+        for (const ask of [Db.query("SELECT 1"), Db.session(Effect.void), Effect.void.pipe(Db.transaction)]) {
           const error = yield* failsAt(3000, ask)
           isTimeout(error, { phase: "Acquire", limitMillis: 3000, outcome: "NotSent" })
           assert.lengthOf((error as TimeoutError).holders!, 1)
@@ -161,7 +161,7 @@ describe("limits", () => {
               Db.query("INSERT 1").pipe(
                 Effect.zipRight(Effect.sleep("6 seconds")),
                 Effect.zipRight(Db.query("INSERT 2")),
-                Db.transaction()
+                Db.transaction
               )
             )
             isTimeout(error, { phase: "IdleInTransaction", limitMillis: 5000, outcome: "RolledBack" })
@@ -176,7 +176,7 @@ describe("limits", () => {
       Effect.gen(function*() {
         const error = yield* failsAt(
           6000,
-          Db.query("INSERT 1").pipe(Effect.zipRight(Effect.sleep("6 seconds")), Db.transaction())
+          Db.query("INSERT 1").pipe(Effect.zipRight(Effect.sleep("6 seconds")), Db.transaction)
         )
         isTimeout(error, { phase: "IdleInTransaction", limitMillis: 5000, outcome: "RolledBack" })
       })))
@@ -192,7 +192,7 @@ describe("limits", () => {
               Effect.zipRight(Effect.sleep("4 seconds")),
               Effect.zipRight(Db.query("slow")),
               Effect.zipRight(Effect.sleep("4 seconds")),
-              Db.transaction()
+              Db.transaction
             )
           )
           for (let i = 0; i < 48; i++) {
@@ -211,7 +211,7 @@ describe("limits", () => {
         Effect.gen(function*() {
           const asleep = Db.query("INSERT 1").pipe(Effect.zipRight(Effect.never))
           isTimeout(
-            yield* failsAt(5000, asleep.pipe(Db.transaction())),
+            yield* failsAt(5000, asleep.pipe(Db.transaction)),
             { phase: "Transaction", limitMillis: 5000, outcome: "RolledBack" }
           )
           isTimeout(
@@ -220,11 +220,11 @@ describe("limits", () => {
           )
           control.execute.next("ok", "never")
           isTimeout(
-            yield* failsAt(5000, Db.query("INSERT slow").pipe(Db.transaction())),
+            yield* failsAt(5000, Db.query("INSERT slow").pipe(Db.transaction)),
             { phase: "Transaction", limitMillis: 5000, outcome: "RolledBack" }
           )
           control.execute.next("ok", "ok", "never")
-          const atCommit = yield* failsAt(5000, Db.query("INSERT last").pipe(Db.transaction()))
+          const atCommit = yield* failsAt(5000, Db.query("INSERT last").pipe(Db.transaction))
           isTimeout(atCommit, { phase: "Transaction", limitMillis: 5000, outcome: "RolledBack" })
         })
     ))
@@ -237,7 +237,7 @@ describe("limits", () => {
         control.execute.next("ok", "never")
         const error = yield* failsAt(
           5000,
-          Effect.ignore(Db.query("INSERT slow")).pipe(Effect.zipRight(Effect.never), Db.transaction())
+          Effect.ignore(Db.query("INSERT slow")).pipe(Effect.zipRight(Effect.never), Db.transaction)
         )
         isTimeout(error, { phase: "Transaction", limitMillis: 5000, outcome: "RolledBack" })
       })))
@@ -253,7 +253,7 @@ describe("limits", () => {
         const error = yield* failsAt(6000, Db.query("INSERT").pipe(Db.transaction({ timeout: "4 seconds" })))
         assert.deepInclude(error, { _tag: "QueryError", reason: "CommitUnknown", outcome: "Unknown" })
         hung()
-        const fiber = yield* Effect.fork(Db.query("INSERT").pipe(Db.transaction()))
+        const fiber = yield* Effect.fork(Db.query("INSERT").pipe(Db.transaction))
         yield* settle
         yield* TestClock.adjust("1 hour")
         assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
@@ -276,10 +276,10 @@ describe("limits", () => {
           const fiber = yield* Effect.fork(
             Db.query("INSERT").pipe(
               Effect.zipRight(Effect.fail("no")),
-              Db.transaction(),
+              Db.transaction,
               Effect.ensuring(Effect.sync(() => control.execute.always("ok"))),
               Effect.zipLeft(Db.query("INSERT")),
-              Db.transaction(),
+              Db.transaction,
               Effect.exit
             )
           )
@@ -324,7 +324,7 @@ describe("limits", () => {
       const closing = yield* Effect.fork(
         Effect.gen(function*() {
           const idle = yield* Effect.forkDaemon(
-            Effect.flip(Db.query("INSERT").pipe(Effect.zipRight(Deferred.await(gate)), Db.transaction()))
+            Effect.flip(Db.query("INSERT").pipe(Effect.zipRight(Deferred.await(gate)), Db.transaction))
           )
           yield* settle
           return idle

@@ -22,7 +22,7 @@ describe("a deadlock with oneself", () => {
     Effect.gen(function*() {
       const { layer } = yield* fakeDb({ pool: { size: 1 } })
       yield* Effect.gen(function*() {
-        const error = yield* Effect.flip(Db.session(Effect.scoped(Db.scoped)))
+        const error = yield* Effect.flip(Db.session(Effect.scoped(Db.reserve)))
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Acquire", outcome: "NotSent" })
         assert.include(error.message, "every connection is held by a fiber that itself waits for one")
         yield* isWhole
@@ -40,16 +40,16 @@ describe("a deadlock with oneself", () => {
       }).pipe(Effect.provide(layer))
     })
 
-  const inHands = Effect.tap(Db.scoped, (session) => session.begin())
+  const inHands = Effect.tap(Db.reserve, (session) => session.begin())
 
   it.effect("fails at once when the fiber holds all of them in its hands", () =>
     Effect.gen(function*() {
-      yield* hopeless(1, Effect.zipRight(inHands, Db.scoped))
-      yield* hopeless(2, Effect.zipRight(inHands, Effect.scoped(Effect.zipRight(inHands, Db.scoped))))
+      yield* hopeless(1, Effect.zipRight(inHands, Db.reserve))
+      yield* hopeless(2, Effect.zipRight(inHands, Effect.scoped(Effect.zipRight(inHands, Db.reserve))))
       yield* hopeless(1, Effect.zipRight(inHands, Db.query("SELECT 1")))
-      yield* hopeless(1, Effect.zipRight(inHands, Db.query("SELECT 1").pipe(Db.transaction())))
-      yield* hopeless(2, Db.session(Effect.zipRight(inHands, Db.scoped)))
-      yield* hopeless(3, Effect.zipRight(inHands, Db.transaction()(Effect.zipRight(inHands, Db.scoped))))
+      yield* hopeless(1, Effect.zipRight(inHands, Db.query("SELECT 1").pipe(Db.transaction)))
+      yield* hopeless(2, Db.session(Effect.zipRight(inHands, Db.reserve)))
+      yield* hopeless(3, Effect.zipRight(inHands, Db.transaction(Effect.zipRight(inHands, Db.reserve))))
     }))
 
   it.effect("is none where somebody else has the session in his hands too", () =>
@@ -57,7 +57,7 @@ describe("a deadlock with oneself", () => {
       const { layer } = yield* fakeDb({ pool: { size: 1 } })
       yield* Effect.gen(function*() {
         const scope = yield* Scope.make()
-        const session = yield* Scope.extend(Db.scoped, scope)
+        const session = yield* Scope.extend(Db.reserve, scope)
         const other = yield* Effect.fork(
           session.use(Db.query("SELECT 1")).pipe(Effect.ensuring(Scope.close(scope, Exit.void)))
         )
@@ -73,7 +73,7 @@ describe("a deadlock with oneself", () => {
       yield* Effect.gen(function*() {
         const other = yield* holding
         yield* other.entered
-        const greedy = yield* Effect.fork(Db.session(Effect.scoped(Db.scoped)))
+        const greedy = yield* Effect.fork(Db.session(Effect.scoped(Db.reserve)))
         yield* settle
         assert.strictEqual((yield* Db.pool).waiting, 1)
         yield* other.leave
@@ -91,10 +91,10 @@ describe("a deadlock with oneself", () => {
       yield* Effect.gen(function*() {
         yield* Db.query("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)")
         const beside = Effect.scoped(
-          Effect.flatMap(Db.scoped, (session) => session.use(Db.query("INSERT INTO t (body) VALUES ('beside')")))
+          Effect.flatMap(Db.reserve, (session) => session.use(Db.query("INSERT INTO t (body) VALUES ('beside')")))
         )
         const error = yield* Effect.flip(
-          Db.query("INSERT INTO t (body) VALUES ('inside')").pipe(Effect.zipRight(beside), Db.transaction())
+          Db.query("INSERT INTO t (body) VALUES ('inside')").pipe(Effect.zipRight(beside), Db.transaction)
         )
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Lock", outcome: "NotSent" })
         assert.include(error.message, "can never become free")
@@ -105,7 +105,7 @@ describe("a deadlock with oneself", () => {
           Db.query("INSERT INTO t (body) VALUES ('other')").pipe(
             Effect.zipRight(Deferred.succeed(written, undefined)),
             Effect.zipRight(Deferred.await(gate)),
-            Db.transaction()
+            Db.transaction
           )
         )
         yield* Deferred.await(written)

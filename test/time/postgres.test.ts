@@ -109,7 +109,7 @@ describePostgres("limits on PostgreSQL", () => {
           const left = millis(yield* of(show.pipe(Db.withTimeout("5 seconds"))))
           assert.isTrue(left > 4000 && left <= 5000, `${left}`)
           assert.strictEqual(yield* of(show), "10s")
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
         assert.strictEqual(yield* of(show), "10s")
       })))
 
@@ -119,7 +119,7 @@ describePostgres("limits on PostgreSQL", () => {
         const text = "SELECT current_setting('statement_timeout') AS v"
         for (const [timeout, v] of [[0, "0"], [40, "50ms"], [95, "0"], [200, "200ms"]] as const) {
           assert.deepStrictEqual(yield* Db.query(text, [], { timeout }), [{ v }])
-          assert.deepStrictEqual(yield* Db.query(text, [], { timeout }).pipe(Db.transaction()), [{ v }])
+          assert.deepStrictEqual(yield* Db.query(text, [], { timeout }).pipe(Db.transaction), [{ v }])
         }
       })))
 
@@ -134,7 +134,7 @@ describePostgres("limits on PostgreSQL", () => {
           Db.query("UPDATE t SET n = n + 1").pipe(
             Effect.zipRight(Deferred.succeed(locked, undefined)),
             Effect.zipRight(Deferred.await(gate)),
-            Db.transaction()
+            Db.transaction
           )
         )
         yield* Deferred.await(locked)
@@ -169,14 +169,14 @@ describePostgres("limits on PostgreSQL", () => {
           const waits = insert.pipe(
             Effect.zipRight(Effect.sleep("400 millis")),
             Effect.zipRight(insert),
-            Db.transaction()
+            Db.transaction
           )
           assert.deepInclude(yield* Effect.flip(waits), idle)
           // The event loop stands still: only the server can keep the limit, and ends the connection.
           const blocked = insert.pipe(
             Effect.zipRight(Effect.sync(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_800))),
             Effect.zipRight(insert),
-            Db.transaction()
+            Db.transaction
           )
           assert.deepInclude(yield* Effect.flip(blocked), idle)
           assert.deepStrictEqual(yield* Db.query("SELECT * FROM t"), [])
@@ -188,8 +188,8 @@ describePostgres("limits on PostgreSQL", () => {
     onPostgres({ limits: { transactionTimeout: "300 millis" } }, (server) =>
       Effect.gen(function*() {
         const cases = [
-          [300, Db.query(endless).pipe(Db.transaction())],
-          [300, Db.query("SELECT 1").pipe(Effect.zipRight(Effect.never), Db.transaction())],
+          [300, Db.query(endless).pipe(Db.transaction)],
+          [300, Db.query("SELECT 1").pipe(Effect.zipRight(Effect.never), Db.transaction)],
           [100, Db.query(endless).pipe(Db.transaction({ timeout: "100 millis" }))]
         ] as const
         for (const [limit, effect] of cases) {
@@ -221,7 +221,7 @@ describePostgres("limits on PostgreSQL", () => {
               Effect.zipRight(Deferred.await(closing)),
               Effect.zipRight(Effect.sleep("500 millis")),
               Effect.zipRight(Db.query("SELECT 2")),
-              Db.transaction()
+              Db.transaction
             )
           )
         )

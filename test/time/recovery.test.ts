@@ -30,7 +30,7 @@ const burst = (count: number) =>
         ? Db.query("SELECT 1 AS one")
         : i % 3 === 1
         ? Db.session(Db.query("SELECT 1 AS one"))
-        : Db.query("SELECT 1 AS one").pipe(Db.transaction()),
+        : Db.query("SELECT 1 AS one").pipe(Db.transaction),
     { concurrency: "unbounded" }
   )
 

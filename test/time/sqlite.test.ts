@@ -171,11 +171,11 @@ describe("sqlite in this process", () => {
             Effect.zipRight(Deferred.succeed(written, undefined)),
             Effect.zipRight(Effect.never),
             Effect.withSpan("the writer"),
-            Db.transaction()
+            Db.transaction
           )
         )
         yield* Deferred.await(written)
-        for (const write of [insert, Db.session(insert), insert.pipe(Db.transaction())]) {
+        for (const write of [insert, Db.session(insert), insert.pipe(Db.transaction)]) {
           const [millis, error] = yield* took(Effect.flip(write))
           assert.deepInclude(error, { _tag: "TimeoutError", phase: "Lock", limitMillis: 200, outcome: "NotSent" })
           assert.isTrue(millis > 190 && millis < 1000, `${millis}`)
@@ -200,7 +200,7 @@ describe("sqlite in this process", () => {
             insert.pipe(
               Effect.zipRight(Deferred.succeed(written, undefined)),
               Effect.zipRight(Effect.sleep("1 minute")),
-              Db.transaction()
+              Db.transaction
             )
           )
           yield* Deferred.await(written)

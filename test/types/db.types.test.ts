@@ -2,12 +2,15 @@
  * What the members of a tag need (`R`) and how they can fail (`E`), and what must not compile. Checked by the compiler
  * (`npm run check`), which fails on an expectation that is not met; that this file runs shows that it is not forgotten.
  */
+import type { HttpServerResponse } from "@effect/platform"
 import { SqlClient, type SqlError } from "@effect/sql"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
 import type { Config, ConfigError, Effect, Layer, Redacted, Scope } from "effect"
 import { Effect as Program } from "effect"
+import type { Typed } from "../../src/Db.js"
+import * as DbHttp from "../../src/DbHttp.js"
 import * as Mssql from "../../src/driver/Mssql.js"
 import * as Mysql from "../../src/driver/Mysql.js"
 import * as Pg from "../../src/driver/Pg.js"
@@ -50,12 +53,12 @@ export const faces = () => {
   // The client is provided, the database is needed, SqlError becomes one of the three; what else there is stays.
   exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.session))
   exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.session))
-  exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.transaction()))
+  exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.transaction))
   exactly<ReadonlyArray<string>, DbError.DbError, SurveyHub>()(
     statement.pipe(SurveyHub.transaction({ readOnly: true }))
   )
   exactly<number, DbError.DbError, Db | SurveyHub>()(
-    statement.pipe(SurveyHub.session, Program.as(1), Db.transaction())
+    statement.pipe(SurveyHub.session, Program.as(1), Db.transaction)
   )
 
   exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1"))
@@ -63,7 +66,7 @@ export const faces = () => {
     Db.query<{ readonly n: number }>("SELECT 1 AS n")
   )
   exactly<ReadonlyArray<ReadonlyArray<Row>>, DbError.DbError, Db>()(Db.batch([["SELECT 1"]]))
-  exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.transaction(), Db.retry()))
+  exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.transaction, Db.retry))
   exactly<"done", "wrong", Db>()(
     Program.if(true, { onTrue: () => Program.succeed("done" as const), onFalse: () => Program.fail("wrong" as const) })
       .pipe(Db.retry({ idempotent: true }))
@@ -77,7 +80,7 @@ export const faces = () => {
   exactly<DbMetrics.Snapshot, never, Db>()(Db.metrics)
 
   const manual = Program.gen(function*() {
-    const session = yield* Db.scoped
+    const session = yield* Db.reserve
     yield* session.begin({ isolation: "serializable" })
     yield* session.use(business)
     yield* session.commit
@@ -90,7 +93,7 @@ export const faces = () => {
     Db.layer({ url: "sqlite://:memory:" })
   )
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics, LayerError, never>()(Db.layerConfig({ url }))
-  exactLayer<SurveyHub | DbMetrics.DbMetrics, LayerError, never>()(SurveyHub.live)
+  exactLayer<SurveyHub | DbMetrics.DbMetrics, LayerError, never>()(SurveyHub.layerEnv)
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | PgClient, LayerError, never>()(DbLive.pipe(Pg.withClient))
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | SqliteClient, LayerError, never>()(
     DbLive.pipe(Sqlite.withClient)
@@ -106,15 +109,125 @@ export const faces = () => {
   exactLayer<SurveyHub | DbMetrics.DbMetrics, LayerError, never>()(SurveyHub.layerDriver({}, given[0] ?? Pg.make))
 }
 
+const options: Db.TransactionOptions = { readOnly: true }
+const limits = { statementTimeout: "1 minute" } as const
+
+/** Each form of what takes an effect and options: in a pipe and with the effect first, without options where none are needed. */
+export const forms = () => {
+  type Business = "no money" | DbError.DbError
+  exactly<number, Business, Db | Scope.Scope>()(business.pipe(Db.session))
+  exactly<number, Business, Db | Scope.Scope>()(Db.session(business))
+
+  exactly<number, Business, Db | Scope.Scope>()(business.pipe(Db.transaction))
+  exactly<number, Business, Db | Scope.Scope>()(Db.transaction(business))
+  exactly<number, Business, Db | Scope.Scope>()(Db.transaction({ isolation: "serializable" })(business))
+  exactly<number, Business, Db | Scope.Scope>()(business.pipe(Db.transaction({ retry: DbRetry.conflicts })))
+  exactly<number, Business, Db | Scope.Scope>()(Db.transaction(business, { isolation: "serializable" }))
+  exactly<number, Business, Db | Scope.Scope>()(Db.transaction(business, options))
+  exactly<number, Business, Db | Scope.Scope>()(business.pipe(Db.transaction(options)))
+  exactly<number, Business, SurveyHub | Scope.Scope>()(business.pipe(SurveyHub.transaction))
+  exactly<number, Business, SurveyHub | Scope.Scope>()(SurveyHub.transaction(business, options))
+
+  const whole = Db.transaction(business)
+  exactly<number, Business, Db | Scope.Scope>()(whole.pipe(Db.retry))
+  exactly<number, Business, Db | Scope.Scope>()(Db.retry(whole))
+  exactly<number, Business, Db | Scope.Scope>()(Db.retry(DbRetry.conflicts)(whole))
+  exactly<number, Business, Db | Scope.Scope>()(Db.retry(whole, DbRetry.conflicts))
+  exactly<number, Business, Db | Scope.Scope>()(whole.pipe(Db.retry(DbRetry.conflicts), Db.retry, Db.retry))
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.retry({ idempotent: true })(Db.query("SELECT 1")))
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.retry(Db.query("SELECT 1"), { idempotent: true }))
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db | SurveyHub>()(
+    Db.query("SELECT 1").pipe(SurveyHub.retry({ idempotent: true, schedule: DbRetry.transient }))
+  )
+
+  exactly<number, "no money" | SqlError.SqlError, SqlClient.SqlClient | Scope.Scope>()(
+    Db.withTimeout(business, "1 second")
+  )
+  exactly<number, "no money" | SqlError.SqlError, SqlClient.SqlClient | Scope.Scope>()(
+    Db.withTimeout("1 second")(business)
+  )
+  exactly<number, "no money" | SqlError.SqlError, SqlClient.SqlClient | Scope.Scope>()(
+    Db.withLimits(business, limits)
+  )
+  exactly<number, "no money" | SqlError.SqlError, SqlClient.SqlClient | Scope.Scope>()(
+    Db.withLimits(limits)(business)
+  )
+
+  const count = Db.query<{ readonly n: number }>("SELECT 1 AS n")
+  exactly<ReadonlyArray<{ readonly n: number }>, DbRegistry.OpenError, DbRegistry.DbRegistry>()(
+    count.pipe(DbRegistry.use("north"))
+  )
+  exactly<ReadonlyArray<{ readonly n: number }>, DbRegistry.OpenError, DbRegistry.DbRegistry>()(
+    DbRegistry.use(count, "north")
+  )
+
+  type Answered = HttpServerResponse.HttpServerResponse
+  exactly<Answered, "wrong", SurveyHub | Scope.Scope>()(handler.pipe(DbHttp.withTransaction(SurveyHub)))
+  exactly<Answered, "wrong", Db | Scope.Scope>()(handler.pipe(DbHttp.withTransaction(Db, options)))
+  exactly<Answered, "wrong", SurveyHub | Scope.Scope>()(DbHttp.withTransaction(handler, SurveyHub))
+  exactly<Answered, "wrong", Db | Scope.Scope>()(DbHttp.withTransaction(handler, Db, { maxStream: 1 }))
+  exactly<Answered, "wrong", SurveyHub | Scope.Scope>()(handler.pipe(DbHttp.withSession(SurveyHub)))
+  exactly<Answered, "wrong", Db | Scope.Scope>()(DbHttp.withSession(handler, Db))
+}
+
+declare const handler: Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  "wrong" | SqlError.SqlError,
+  SqlClient.SqlClient | Scope.Scope
+>
+
+/** Around an effect of any type, and of any database. */
+export const generic = {
+  piped: <A, E, R>(effect: Effect.Effect<A, E, R>): Db.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Db> =>
+    effect.pipe(Db.transaction, Db.retry),
+  first: <A, E, R>(effect: Effect.Effect<A, E, R>): Db.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Db> =>
+    Db.retry(Db.transaction(effect, options), DbRetry.conflicts),
+  of: <Self, A, E, R>(
+    tag: Db.Tag<Self>,
+    effect: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self> => effect.pipe(tag.transaction, tag.retry)
+}
+
+export const refusedForms = () => {
+  // @ts-expect-error neither an effect nor options
+  Db.transaction
+  // @ts-expect-error no option of a transaction
+  Db.transaction({ isolatoin: "serializable" })
+  // @ts-expect-error nor beside an effect
+  Db.transaction(business, { isolatoin: "serializable" })
+  // @ts-expect-error no isolation level, beside an effect
+  Db.transaction(business, { isolation: "very high" })
+  // @ts-expect-error neither an effect nor a schedule
+  Db.retry
+  // @ts-expect-error a statement may have been applied although its answer was lost
+  Db.retry(business, DbRetry.conflicts)
+  // @ts-expect-error the same without a schedule
+  Db.retry(business)
+  // @ts-expect-error to be declared it has to be true
+  Db.retry(business, { idempotent: false })
+  // @ts-expect-error no option of a retry
+  Db.retry(business, { idempotent: true, shedule: DbRetry.conflicts })
+  // @ts-expect-error nor in a pipe
+  business.pipe(Db.retry({ idempotent: true, shedule: DbRetry.conflicts }))
+  // @ts-expect-error a length of time has a unit
+  Db.withTimeout(business, "5")
+  // @ts-expect-error no limit of a statement
+  Db.withLimits(business, { acquireTimeout: 0 })
+  // @ts-expect-error an effect that is no handler
+  DbHttp.withTransaction(business, Db)
+  // @ts-expect-error no database
+  DbHttp.withSession(handler, business)
+}
+
 /** What users can write down: the types of members under `Db`, without another import. */
 export const named = {
   options: { isolation: "serializable", retry: DbRetry.conflicts, timeout: "1 second" } satisfies Db.TransactionOptions,
   isolation: "snapshot" satisfies Db.IsolationLevel,
   manual: (session: Db.Session) => Program.zipRight(session.begin({ isolation: "serializable" }), session.commit),
-  handle: (): Program.Effect<Db.Session, DbError.DbError, Db | Scope.Scope> => Db.scoped,
+  handle: (): Program.Effect<Db.Session, DbError.DbError, Db | Scope.Scope> => Db.reserve,
   ask: (text: string, params?: Db.Params, options?: Db.QueryOptions) => Db.query(text, params, options),
-  whole: (): Db.Atomic<ReadonlyArray<Row>, DbError.DbError, Db> => Db.query("SELECT 1").pipe(Db.transaction()),
-  again: (effect: Db.Atomic<number, "wrong", Db>) => effect.pipe(Db.retry()),
+  whole: (): Db.Atomic<ReadonlyArray<Row>, DbError.DbError, Db> => Db.query("SELECT 1").pipe(Db.transaction),
+  again: (effect: Db.Atomic<number, "wrong", Db>) => effect.pipe(Db.retry),
   sql: (database: Db.Database) => database.sql,
   count: <Self>(tag: Db.Tag<Self>): Program.Effect<ReadonlyArray<{ readonly n: number }>, DbError.DbError, Self> =>
     tag.query<{ readonly n: number }>("SELECT count(*) AS n FROM note")
@@ -125,7 +238,7 @@ export const namedOf = () => {
   exactly<ReadonlyArray<{ readonly n: number }>, DbError.DbError, Db>()(named.count(Db))
   named.sql(null as unknown as Effect.Effect.Success<typeof Db>)
   // @ts-expect-error a session takes no retry: it cannot run again what its user did
-  named.manual(null as unknown as Db.Session).pipe(Db.retry())
+  named.manual(null as unknown as Db.Session).pipe(Db.retry)
   // @ts-expect-error no option of a statement
   named.ask("SELECT 1", [], { retry: DbRetry.conflicts })
 }
@@ -135,7 +248,7 @@ declare const run: <A, E>(effect: Effect.Effect<A, E>) => void
 
 export const refused = () => {
   run(Db.query("SELECT 1").pipe(Program.provide(DbLive)))
-  run(SurveyHub.query("SELECT 1").pipe(Program.provide(SurveyHub.live)))
+  run(SurveyHub.query("SELECT 1").pipe(Program.provide(SurveyHub.layerEnv)))
 
   // @ts-expect-error nothing provides the database
   run(Db.query("SELECT 1"))
@@ -144,9 +257,9 @@ export const refused = () => {
   // @ts-expect-error one of two is provided
   run(statement.pipe(SurveyHub.session, Program.zipRight(Db.query("SELECT 1")), Program.provide(DbLive)))
   // @ts-expect-error a named database gives no SqlClient: the statement would not know which database is meant
-  run(statement.pipe(Program.provide(SurveyHub.live)))
+  run(statement.pipe(Program.provide(SurveyHub.layerEnv)))
   // @ts-expect-error a session in hand ends with a scope
-  run(Db.scoped.pipe(Program.provide(DbLive)))
+  run(Db.reserve.pipe(Program.provide(DbLive)))
   // @ts-expect-error no isolation level of any database
   statement.pipe(Db.transaction({ isolation: "very high" }))
   // @ts-expect-error a length of time has a unit
@@ -190,7 +303,7 @@ export const refused = () => {
   // @ts-expect-error a row is an object
   Db.query<number>("SELECT 1")
   // @ts-expect-error the registry stands for Db, not for a tag of another name
-  run(SurveyHub.query("SELECT 1").pipe(DbRegistry.use("survey_hub"), Program.provide(DbRegistry.live)))
+  run(SurveyHub.query("SELECT 1").pipe(DbRegistry.use("survey_hub"), Program.provide(DbRegistry.layerEnv)))
   // @ts-expect-error a failure of the database is not handled by catching SqlError: there is none left
   Db.query("SELECT 1").pipe(Program.catchTag("SqlError", () => Program.void))
 }
@@ -198,7 +311,9 @@ export const refused = () => {
 describe("the types of the public face", () => {
   it("are checked by the compiler", () => {
     assert.isFunction(faces)
+    assert.isFunction(forms)
     assert.isFunction(refused)
+    assert.isFunction(refusedForms)
     assert.isFunction(SqlClient.make)
   })
 })

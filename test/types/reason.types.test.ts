@@ -146,7 +146,7 @@ export const exact = () => {
   exactly<number, DbError.DbError>()(written)
   // So does the next boundary.
   exactly<number, DbError.DbError>()(
-    statement.pipe(Db.session, DbError.catchReason("UniqueViolation", zero), Db.transaction(), Effect.map((n) => n + 1))
+    statement.pipe(Db.session, DbError.catchReason("UniqueViolation", zero), Db.transaction, Effect.map((n) => n + 1))
       .pipe(
         Effect.mapError((error): DbError.DbError => error)
       )
@@ -180,7 +180,7 @@ export const exact = () => {
       return Effect.succeed(only.length + (constraint ?? "").length)
     }))
   )
-  exactly<number, DbError.DbError>()(statement.pipe(DbError.catchReason("UniqueViolation", zero), Db.transaction()))
+  exactly<number, DbError.DbError>()(statement.pipe(DbError.catchReason("UniqueViolation", zero), Db.transaction))
 
   // Over a wire it is the same class.
   const schema: Schema.Schema<DbError.QueryError, any> = DbError.QueryError

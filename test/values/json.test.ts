@@ -194,7 +194,7 @@ for (const place of places) {
               yield* Effect.flip(Stream.runDrain(inner`SELECT j FROM t ORDER BY id`.stream))
               yield* Effect.flip(inner`SELECT j FROM t ORDER BY id`)
               assert.deepStrictEqual(yield* inner`SELECT 7 AS n`, [{ n: 7 }])
-            }).pipe(Db.transaction())
+            }).pipe(Db.transaction)
           }).pipe(open(place, { jsonNumbers: "refuse" })),
         60_000
       )

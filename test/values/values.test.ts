@@ -22,7 +22,7 @@ const roundTrip = (type: string, values: ReadonlyArray<unknown>) =>
       values,
       (value, n) => sql`INSERT INTO ${sql(table)} (n, value) VALUES (${n}, ${value})`
     ).pipe(
-      Db.transaction()
+      Db.transaction
     )
     const rows = yield* sql<{ value: unknown }>`SELECT value FROM ${sql(table)} ORDER BY n`
     return rows.map((row) => row.value)

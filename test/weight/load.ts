@@ -24,7 +24,7 @@ const repeat = (
 const kinds = {
   selects: repeat(64, 15_000, select),
   sessions: repeat(64, 8_000, (i) => Db.session(select(i))),
-  transactions: repeat(16, 3_000, (i) => Db.transaction()(Effect.zipRight(select(i), select(i + 1)))),
+  transactions: repeat(16, 3_000, (i) => Db.transaction(Effect.zipRight(select(i), select(i + 1)))),
   stream: Effect.flatMap(SqlClient.SqlClient, (sql) =>
     Stream.runDrain(
       sql`SELECT id, 'name of the row' AS name FROM generate_series(1, 500000) AS made(id)`.stream

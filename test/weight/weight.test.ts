@@ -61,7 +61,7 @@ const transaction = Effect.gen(function*() {
   yield* sql`SELECT n FROM t WHERE n = ${1}`
   yield* sql`UPDATE t SET n = n WHERE n = ${1}`
   yield* sql`INSERT INTO t (n) VALUES (${2})`
-}).pipe(Db.transaction())
+}).pipe(Db.transaction)
 
 const proxied = <A, E>(
   pool: DbConfig.Options["pool"],
@@ -131,7 +131,7 @@ describe("on the wire", () => {
         yield* select
         const nothing = { writes: 0, roundTrips: 0, statements: [], parsed: 0 }
         assert.deepStrictEqual(yield* onTheWire(server, Db.session(Effect.void)), nothing)
-        assert.deepStrictEqual(yield* onTheWire(server, Db.transaction()(Effect.void)), nothing)
+        assert.deepStrictEqual(yield* onTheWire(server, Db.transaction(Effect.void)), nothing)
       }))))
 })
 

@@ -47,7 +47,7 @@ export const openPostgres = (
           yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
           yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
           return account.length
-        }).pipe(Db.transaction()),
+        }).pipe(Db.transaction),
       bulk: (rows) =>
         Effect.flatMap(SqlClient.SqlClient, (sql) =>
           // the answer carries no count: the rows are counted in the table afterwards

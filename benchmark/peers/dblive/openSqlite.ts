@@ -44,7 +44,7 @@ export const openSqlite = (
             yield* sql`INSERT INTO entry (account_id, amount) VALUES (${i}, ${amount})`
           }
           return count
-        }).pipe(Db.transaction()),
+        }).pipe(Db.transaction),
       list: (count, amount) =>
         Effect.as(
           Db.batch(Array.from({ length: count }, (_, i) =>
@@ -72,6 +72,6 @@ export const openSqlite = (
             yield* Effect.sleep(5)
           }
           return 0
-        }).pipe(Db.transaction())
+        }).pipe(Db.transaction)
     }
   })

@@ -5,8 +5,10 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
 import { threadId } from "node:worker_threads"
 import type * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
@@ -27,8 +29,28 @@ import * as Session from "./Session.js"
 import * as Transaction from "./Transaction.js"
 import { classify, type Typed, typed } from "./Typed.js"
 
+/** Any effect: what tells it from options. */
+type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+/** When an effect is repeated. */
+type RetrySchedule = Schedule.Schedule<unknown, DbError>
+
+/** The declaration that an effect may be applied more than once. */
+interface Idempotent {
+  readonly idempotent: true
+  /** Defaults to `DbRetry.transient`. */
+  readonly schedule?: RetrySchedule | undefined
+}
+
+/** Limits of the statements and transactions of an effect. */
+type Limits = Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
+
 /**
  * What can be done with a database, as members of its tag.
+ *
+ * What takes an effect and options is written in a pipe (`effect.pipe(Db.withTimeout("1 second"))`) or with the effect
+ * first (`Db.withTimeout(effect, "1 second")`). `transaction` and `retry` need no options: `effect.pipe(Db.transaction)`.
+ * Their one signature tells an effect from options by a conditional type, because `pipe` loses the types of an overload.
  *
  * @since 0.1.0
  * @category models
@@ -46,18 +68,27 @@ export interface Members<Self> {
   ) => Effect.Effect<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
 
   /** A session as a scoped resource, for manual control. It is another one than the session the fiber is in. */
-  readonly scoped: Effect.Effect<Session.Session, DbError, Scope.Scope | Self>
+  readonly reserve: Effect.Effect<Session.Session, DbError, Scope.Scope | Self>
 
   /**
    * Runs the effect in a transaction: committed when it succeeds (success means that the database said so), rolled
    * back when it fails, dies or is interrupted; then the first error is the one you see. Inside a transaction of the
    * same database it is a savepoint; siblings run one after the other.
+   *
+   *     effect.pipe(Db.transaction)
+   *     effect.pipe(Db.transaction({ readOnly: true }))
+   *     Db.transaction(effect, { readOnly: true })
    */
-  readonly transaction: (
+  readonly transaction: <
+    Arg extends AnyEffect | Types.NoExcessProperties<Transaction.TransactionOptions, Arg>
+  >(
+    effectOrOptions: Arg,
     options?: Transaction.TransactionOptions
-  ) => <A, E, R>(
-    effect: Effect.Effect<A, E, R>
-  ) => Transaction.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
+  ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
+    ? Transaction.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
+    : <A, E, R>(
+      effect: Effect.Effect<A, E, R>
+    ) => Transaction.Atomic<A, Typed<E>, Exclude<R, SqlClient.SqlClient> | Self>
 
   /**
    * Runs SQL with `:name` parameters and gives its rows; those of the last statement, where the text has several. An array of
@@ -93,34 +124,41 @@ export interface Members<Self> {
   /**
    * Repeats an effect while it fails with what may be repeated. It takes a transaction; anything else has to be
    * declared idempotent, and is then repeated after any transient failure, an unknown outcome included. Inside an open
-   * transaction nothing is repeated.
+   * transaction nothing is repeated. The schedule defaults to `DbRetry.transient`.
+   *
+   *     transaction.pipe(Db.retry)
+   *     transaction.pipe(Db.retry(DbRetry.conflicts))
+   *     Db.retry(effect, { idempotent: true })
    */
-  readonly retry: {
-    (schedule?: Schedule.Schedule<unknown, DbError>): <A, E, R>(
-      effect: Transaction.Atomic<A, E, R>
-    ) => Transaction.Atomic<A, E, R | Self>
-    (options: { readonly idempotent: true; readonly schedule?: Schedule.Schedule<unknown, DbError> | undefined }): <
-      A,
-      E,
-      R
-    >(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
-  }
+  readonly retry: <
+    Arg extends [Options] extends [Idempotent] ? AnyEffect
+      : Transaction.Atomic<unknown, unknown, unknown> | RetrySchedule | Types.NoExcessProperties<Idempotent, Arg>,
+    Options extends RetrySchedule | Types.NoExcessProperties<Idempotent, Options> = RetrySchedule
+  >(
+    effectOrOptions: Arg,
+    options?: Options
+  ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
+    ? [Options] extends [Idempotent] ? Effect.Effect<A, E, R | Self> : Transaction.Atomic<A, E, R | Self>
+    : [Arg] extends [Idempotent] ? <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
+    : <A, E, R>(effect: Transaction.Atomic<A, E, R>) => Transaction.Atomic<A, E, R | Self>
 
   /**
    * Bounds everything the effect does with a database by one moment: waits for connections, statements, transactions
    * and retries. What reaches it fails with a `TimeoutError` that names its phase.
    */
-  readonly withTimeout: (
-    duration: Duration.DurationInput
-  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly withTimeout: {
+    (duration: Duration.DurationInput): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    <A, E, R>(effect: Effect.Effect<A, E, R>, duration: Duration.DurationInput): Effect.Effect<A, E, R>
+  }
 
   /**
    * Other limits than the configured ones for the statements and transactions of the effect; 0 lifts one. For the few that
    * are known to take long, such as migrations and reports.
    */
-  readonly withLimits: (
-    limits: Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
-  ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly withLimits: {
+    (limits: Limits): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    <A, E, R>(effect: Effect.Effect<A, E, R>, limits: Limits): Effect.Effect<A, E, R>
+  }
 
   /** The `SqlClient` of this database. */
   readonly sql: Effect.Effect<SqlClient.SqlClient, never, Self>
@@ -174,6 +212,8 @@ export interface Members<Self> {
   ) => Effect.Effect<void, never, Self>
 }
 
+const noOptions: Transaction.TransactionOptions = {}
+
 const infoOf = (engine: Engine): DbHealth.Info => {
   const { connectionFailures, engineCreations, pool, sessions } = engine.snapshot
   return {
@@ -202,9 +242,23 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     Context.unsafeGet(fiber.currentContext as Context.Context<Self>, tag)[TypeId]
   const withEngine = <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self> =>
     Effect.withFiberRuntime<A, E, R | Self>((fiber) => f(engineOf(fiber)))
-  const transaction: Members<Self>["transaction"] = (options = {}) => (effect) =>
-    // Whole or not at all; and `SqlClient` is provided to the effect by its level.
-    withEngine((engine) => Transaction.run(engine, effect, options)) as never
+  const inTransaction = (
+    effect: AnyEffect,
+    options: Transaction.TransactionOptions = noOptions
+  ): Effect.Effect<unknown, unknown, unknown> => withEngine((engine) => Transaction.run(engine, effect, options))
+  const repeated = (effect: AnyEffect, options: RetrySchedule | Idempotent | undefined): AnyEffect => {
+    const isIdempotent = options !== undefined && "idempotent" in options
+    const schedule = (isIdempotent ? options.schedule : options) ?? DbRetry.transient
+    return withEngine((engine) =>
+      Effect.withFiberRuntime<unknown, unknown, unknown>((fiber) => {
+        const level = levelOf(engine, fiber)
+        // Inside a transaction only the whole of it could be run again.
+        return level !== undefined && level.kind !== "session"
+          ? effect
+          : withRetry(engine, effect, schedule, classify(engine.name), { isIdempotent })
+      })
+    )
+  }
   const query: Members<Self>["query"] = (text, params, options = {}) =>
     // The rows' type is the caller's word.
     withEngine((engine) => Query.run(engine, text, params, options)) as never
@@ -212,60 +266,60 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     session: (effect) =>
       // At run time the context holds what `R` says.
       withSession(engineOf, effect, (error, { name }) => typed(name)(error)) as never,
-    scoped: withEngine(Session.make),
-    transaction,
+    reserve: withEngine(Session.make),
+    transaction: ((
+      effectOrOptions: AnyEffect | Transaction.TransactionOptions,
+      options?: Transaction.TransactionOptions
+    ) =>
+      Effect.isEffect(effectOrOptions)
+        ? inTransaction(effectOrOptions, options)
+        // Whole or not at all; and `SqlClient` is provided to the effect by its level.
+        : (effect: AnyEffect) => inTransaction(effect, effectOrOptions)) as Members<Self>["transaction"],
     query,
     script: (text, params, options = {}) =>
       // Rows are objects in this mode.
       withEngine((engine) => Query.script(engine, text, params, options)) as never,
     batch: (statements, options) =>
-      transaction(options)(
+      inTransaction(
         withEngine((engine) =>
           Effect.withFiberRuntime<unknown, DbError, Self>((fiber) =>
             Query.batched(engine, fiber, statements) ??
               Effect.forEach(statements, ([text, params]) => query(text, params))
           )
-        )
+        ),
+        options
       ) as never,
-    retry: ((
-      input?: Schedule.Schedule<unknown, DbError> | {
-        readonly idempotent: true
-        readonly schedule?: Schedule.Schedule<unknown, DbError>
-      }
-    ) => {
-      const isOptions = input !== undefined && "idempotent" in input
-      const schedule = (isOptions ? input.schedule : input) ?? DbRetry.transient
-      return (effect: Effect.Effect<unknown, unknown, unknown>) =>
-        withEngine((engine) =>
-          Effect.withFiberRuntime<unknown, unknown, unknown>((fiber) => {
-            const level = levelOf(engine, fiber)
-            // Inside a transaction only the whole of it could be run again.
-            return level !== undefined && level.kind !== "session"
+    retry:
+      ((effectOrOptions: AnyEffect | RetrySchedule | Idempotent, options?: RetrySchedule | Idempotent) =>
+        Effect.isEffect(effectOrOptions)
+          ? repeated(effectOrOptions, options)
+          : (effect: AnyEffect) => repeated(effect, effectOrOptions)) as Members<Self>["retry"],
+    withTimeout: dual(
+      2,
+      <A, E, R>(effect: Effect.Effect<A, E, R>, duration: Duration.DurationInput) =>
+        Effect.flatMap(Effect.clock, (clock) =>
+          Effect.withFiberRuntime<A, E, R>((fiber) => {
+            const limit = Duration.toMillis(duration)
+            const at = clock.unsafeCurrentTimeMillis() + limit
+            const around = fiber.getFiberRef(currentDeadline)
+            return around !== undefined && around.at <= at
               ? effect
-              : withRetry(engine, effect, schedule, classify(engine.name), { isIdempotent: isOptions })
-          })
-        )
-    }) as Members<Self>["retry"],
-    withTimeout: (duration) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      Effect.flatMap(Effect.clock, (clock) =>
-        Effect.withFiberRuntime<A, E, R>((fiber) => {
-          const limit = Duration.toMillis(duration)
-          const at = clock.unsafeCurrentTimeMillis() + limit
-          const around = fiber.getFiberRef(currentDeadline)
-          return around !== undefined && around.at <= at
-            ? effect
-            : Effect.locally(effect, currentDeadline, { at, limit })
-        })),
-    withLimits: (limits) => (effect) =>
-      Effect.locallyWith(effect, currentLimits, (around) => ({
-        ...around,
-        ...(limits.statementTimeout === undefined
-          ? {}
-          : { statementTimeout: Duration.toMillis(limits.statementTimeout) }),
-        ...(limits.transactionTimeout === undefined
-          ? {}
-          : { transactionTimeout: Duration.toMillis(limits.transactionTimeout) })
-      })),
+              : Effect.locally(effect, currentDeadline, { at, limit })
+          }))
+    ),
+    withLimits: dual(
+      2,
+      <A, E, R>(effect: Effect.Effect<A, E, R>, limits: Limits) =>
+        Effect.locallyWith(effect, currentLimits, (around) => ({
+          ...around,
+          ...(limits.statementTimeout === undefined
+            ? {}
+            : { statementTimeout: Duration.toMillis(limits.statementTimeout) }),
+          ...(limits.transactionTimeout === undefined
+            ? {}
+            : { transactionTimeout: Duration.toMillis(limits.transactionTimeout) })
+        }))
+    ),
     sql: withEngine((engine) => Effect.succeed(engine.client)),
     health: Effect.flatMap(tag, (database) => database.health),
     ping: withEngine((engine) => engine.ping),

@@ -79,7 +79,7 @@ export const inSession = <Self, E, R>(
     const request = yield* Effect.scope
     // Closed with the request at the latest; a body that is not streamed must not keep the connection while it is sent.
     const scope = yield* Scope.fork(request, ExecutionStrategy.sequential)
-    const session = yield* Scope.extend(database.scoped, scope)
+    const session = yield* Scope.extend(database.reserve, scope)
     const streaming = Effect.flatMap(app, (response) =>
       isStream(response)
         ? Effect.map(Effect.context<never>(), (inside) => {

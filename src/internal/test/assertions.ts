@@ -55,7 +55,7 @@ export const statementsOf = <Self>(
  * import * as DbTest from "dblive/test"
  *
  * const texts = Effect.gen(function*() {
- *   yield* Db.query("SELECT :x", { x: 1 }).pipe(Db.transaction())
+ *   yield* Db.query("SELECT :x", { x: 1 }).pipe(Db.transaction)
  *   return (yield* DbTest.statements).map(({ text }) => text) // BEGIN, SELECT ?, COMMIT
  * }).pipe(Effect.provide(DbTest.sqlite()))
  *

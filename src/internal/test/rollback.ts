@@ -200,7 +200,7 @@ const atTheEnd = (violation: DbError): DbError =>
  * Code under test sees a database as ever: its transactions become savepoints, with COMMIT's checks of deferred
  * constraints, and all fibers share the one connection. Sessions and transactions beside each other take turns. A
  * second connection is refused: `ConnectionError`, reason `Unsupported`; at once where it is asked for inside a session
- * (`Db.scoped` in a transaction), and after `patience` where one that nobody uses stands in the way.
+ * (`Db.reserve` in a transaction), and after `patience` where one that nobody uses stands in the way.
  * When the test ends well, deferred constraints are checked as COMMIT would, and a violation fails it.
  *
  * The layer opens a connection of its own. Where a suite shares an open database, {@link sandboxOf} is faster.
@@ -212,7 +212,7 @@ const atTheEnd = (violation: DbError): DbError =>
  *
  * const database = Db.layer({ url: "postgresql://localhost/app_test" })
  *
- * const test = Db.query("DELETE FROM note").pipe(Db.transaction(), Effect.provide(DbTest.rollback(database)))
+ * const test = Db.query("DELETE FROM note").pipe(Db.transaction, Effect.provide(DbTest.rollback(database)))
  *
  * @since 0.1.0
  * @category layers

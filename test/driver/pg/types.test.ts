@@ -95,7 +95,7 @@ describePostgres("types of PostgreSQL that are made by programs", () => {
         yield* make("one")
         assert.deepStrictEqual(yield* all("one"), expected)
         yield* make("two")
-        assert.deepStrictEqual(yield* all("two").pipe(Db.transaction()), expected)
+        assert.deepStrictEqual(yield* all("two").pipe(Db.transaction), expected)
         yield* make("three")
         yield* make("four")
         const [a, b] = (yield* sql.unsafe(`${rows("three")}; ${rows("four")}`)) as unknown as ReadonlyArray<unknown>
@@ -162,7 +162,7 @@ describePostgres("types of PostgreSQL that are made by programs", () => {
           outcome: "RolledBack",
           isTransient: true
         })
-        yield* Effect.zipRight(sql`SELECT 1`, insert("a")).pipe(Db.transaction())
+        yield* Effect.zipRight(sql`SELECT 1`, insert("a")).pipe(Db.transaction)
         assert.lengthOf(yield* sql`SELECT s FROM t`, 4)
       })
     ))

@@ -21,7 +21,7 @@ describe.each(places)("a list of statements, %s", (_, threads) => {
           const swallowed = yield* Effect.gen(function*() {
             yield* Effect.ignore(Db.batch(list))
             yield* Effect.ignore(Db.query("INSERT INTO log VALUES (3)"))
-          }).pipe(Db.transaction(), Effect.flip)
+          }).pipe(Db.transaction, Effect.flip)
           assert.deepInclude(swallowed, { reason: "TransactionAborted", outcome: "RolledBack" })
           assert.include(swallowed.message, `ended it (${culprit})`)
         }

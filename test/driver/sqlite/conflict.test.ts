@@ -30,7 +30,7 @@ describe("a statement that fails", () => {
         yield* Db.query("INSERT INTO t VALUES (7)")
         assert.strictEqual(yield* outcomeOf(Db.query("INSERT INTO t VALUES (1), (2), (3)")), "RolledBack")
       })
-      yield* Db.transaction()(inside)
+      yield* Db.transaction(inside)
       assert.strictEqual(yield* count, 2)
     }).pipe(Effect.provide(live)))
 
@@ -39,7 +39,7 @@ describe("a statement that fails", () => {
       yield* tables
       assert.strictEqual(yield* outcomeOf(Db.query("INSERT OR FAIL INTO t VALUES (1), (2), (3)")), "Unknown")
       assert.strictEqual(yield* count, 3)
-      yield* Db.transaction()(Effect.gen(function*() {
+      yield* Db.transaction(Effect.gen(function*() {
         assert.strictEqual(yield* outcomeOf(Db.query("INSERT OR FAIL INTO t VALUES (4), (5), (3)")), "Unknown")
       }))
       assert.strictEqual(yield* count, 5)
@@ -95,7 +95,7 @@ describe("a statement that fails", () => {
     Effect.gen(function*() {
       yield* tables
       const error = yield* Effect.flip(
-        Db.transaction()(Effect.gen(function*() {
+        Db.transaction(Effect.gen(function*() {
           yield* Db.query("INSERT INTO t VALUES (7)")
           assert.strictEqual(yield* outcomeOf(Db.query("INSERT OR ROLLBACK INTO t VALUES (8), (3)")), "RolledBack")
           return "swallowed"

@@ -37,7 +37,7 @@ const suite = (threads: number) =>
         const rows = yield* sql<{ body: Uint8Array }>`SELECT CAST(body AS BLOB) AS body FROM t WHERE id = 4`
         assert.deepStrictEqual([...rows[0]!.body], [0x61, 0xff, 0x62])
         // The session goes on, and so does its transaction.
-        const count = yield* Db.transaction()(Effect.zipRight(Effect.ignore(select), sql`SELECT count(*) AS n FROM t`))
+        const count = yield* Db.transaction(Effect.zipRight(Effect.ignore(select), sql`SELECT count(*) AS n FROM t`))
         assert.deepStrictEqual(count, [{ n: 4 }])
       }).pipe(
         Effect.provide(Db.layer({ type: "sqlite", filename: `${folder}/test.db`, environment: "test", threads }))

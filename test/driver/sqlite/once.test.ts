@@ -33,7 +33,7 @@ describe.each(places)("a lock of another program, %s", (_, threads) => {
     Effect.gen(function*() {
       yield* holding(filename, "IMMEDIATE")
       yield* Effect.zipRight(Db.query("INSERT INTO t VALUES (1)"), Db.query("INSERT INTO t VALUES (2)")).pipe(
-        Db.transaction()
+        Db.transaction
       )
       yield* holding(filename, "IMMEDIATE")
       yield* Db.batch([["INSERT INTO t VALUES (3)"], ["INSERT INTO t VALUES (4)"]])
@@ -66,7 +66,7 @@ describe.each(places)("a lock of another program, %s", (_, threads) => {
       yield* holding(filename, "IMMEDIATE")
       const insert = Effect.asVoid(Db.query("INSERT INTO t VALUES (1)"))
       const batch = Db.batch([["INSERT INTO t VALUES (1)"]])
-      for (const effect of [insert, Db.transaction()(insert), Effect.asVoid(batch)]) {
+      for (const effect of [insert, Db.transaction(insert), Effect.asVoid(batch)]) {
         const fiber = yield* Effect.fork(effect)
         yield* Effect.yieldNow()
         assert.isTrue((yield* Fiber.interrupt(fiber))._tag === "Failure")
