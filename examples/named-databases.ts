@@ -81,7 +81,7 @@ const perRegion = Effect.gen(function*() {
   yield* Console.log(message)
 
   const health = yield* DbRegistry.health
-  yield* Console.log("health:", Object.values(health).map((_) => `${_.database_name} ${_.status}`).join(", "))
+  yield* Console.log("health:", Object.values(health).map((_) => `${_.databaseName} ${_.status}`).join(", "))
 })
 // #endregion
 

@@ -32,6 +32,10 @@ export const Status = Schema.Literal("healthy", "degraded", "unhealthy")
  */
 export type Status = typeof Status.Type
 
+/** A field that has another name in JSON. */
+const named = <const Key extends string, A, I>(key: Key, schema: Schema.Schema<A, I>) =>
+  Schema.propertySignature(schema).pipe(Schema.fromKey(key))
+
 /**
  * The pool's figures in a report.
  *
@@ -45,7 +49,7 @@ export const PoolReport = Schema.Struct({
   capacity: Schema.Number,
   open: Schema.Number,
   idle: Schema.Number,
-  in_use: Schema.Number,
+  inUse: named("in_use", Schema.Number),
   opening: Schema.Number,
   waiting: Schema.Number,
   /** Open ones beyond `size`. */
@@ -55,7 +59,7 @@ export const PoolReport = Schema.Struct({
   /** Waits for a connection that reached their limit, since the start. */
   timeouts: Schema.Number,
   /** How long the first in line has waited. */
-  longest_wait_ms: Schema.Number
+  longestWaitMillis: named("longest_wait_ms", Schema.Number)
 })
 
 /**
@@ -64,7 +68,11 @@ export const PoolReport = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export const MigrationStatus = Schema.Literal("up_to_date", "pending", "failed")
+export const MigrationStatus = Schema.transformLiterals(
+  ["up_to_date", "upToDate"],
+  ["pending", "pending"],
+  ["failed", "failed"]
+)
 
 /**
  * @since 0.1.0
@@ -73,23 +81,24 @@ export const MigrationStatus = Schema.Literal("up_to_date", "pending", "failed")
 export type MigrationStatus = typeof MigrationStatus.Type
 
 /**
- * A health report. It encodes to the JSON of the same names.
+ * A health report. It encodes to the JSON that `dblive/http`, `dblive health --json` and {@link log} write, whose names are in
+ * snake case: `database_name`, `response_time_ms`, `pool.in_use`.
  *
  * @since 0.1.0
  * @category models
  */
 export const Report = Schema.Struct({
-  database_name: Schema.String,
-  database_type: Schema.String,
+  databaseName: named("database_name", Schema.String),
+  databaseType: named("database_type", Schema.String),
   status: Status,
   /** Whether a connection could be had. */
   connection: Schema.Boolean,
   /** Whether the database answered on it. */
-  query_test: Schema.Boolean,
-  response_time_ms: Schema.Number,
+  queryTest: named("query_test", Schema.Boolean),
+  responseTimeMillis: named("response_time_ms", Schema.Number),
   pool: PoolReport,
   /** null when nobody has told: see `DbMigrator.layer`. */
-  migration_status: Schema.NullOr(MigrationStatus),
+  migrationStatus: named("migration_status", Schema.NullOr(MigrationStatus)),
   /** Why it is not healthy; null when it is. Holds no secret. */
   error: Schema.NullOr(Schema.String),
   timestamp: Schema.DateFromString
@@ -218,26 +227,26 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
       options
     )
     return {
-      database_name: subject.name,
-      database_type: subject.type,
+      databaseName: subject.name,
+      databaseType: subject.type,
       status,
       connection: Either.isLeft(answer) ? hasConnection(answer.left) : answered || pool.open > 0,
-      query_test: answered,
-      response_time_ms: responseTime,
+      queryTest: answered,
+      responseTimeMillis: responseTime,
       pool: {
         size: pool.size,
         capacity: pool.capacity,
         open: pool.open,
         idle: pool.idle,
-        in_use: pool.inUse,
+        inUse: pool.inUse,
         opening: pool.opening,
         waiting: pool.waiting,
         overflow: pool.overflow,
         invalidated: pool.invalidated,
         timeouts: pool.timeouts,
-        longest_wait_ms: pool.longestWaitMillis
+        longestWaitMillis: pool.longestWaitMillis
       },
-      migration_status: migrations,
+      migrationStatus: migrations,
       error: Either.isLeft(answer)
         ? answer.left.message
         : answered

@@ -185,14 +185,14 @@ export interface Target<Self> {
 /**
  * The state of a database's migrations in a word, for its health report.
  *
- * - `up_to_date`: all are applied and unchanged.
+ * - `upToDate`: all are applied and unchanged.
  * - `pending`: some wait to be applied.
  * - `failed`: `run` would refuse: one failed and was not repaired, was edited, is missing, late or cannot be read.
  *
  * @since 0.1.0
  * @category models
  */
-export type HealthStatus = "up_to_date" | "pending" | "failed"
+export type HealthStatus = "upToDate" | "pending" | "failed"
 
 /** All that can go wrong. */
 type Failure = MigrationError | DbError
@@ -350,7 +350,7 @@ export const healthStatus = <Self, R>(
 ): Effect.Effect<HealthStatus, DbError, Self | Exclude<R, SqlClient.SqlClient>> =>
   status(database, options).pipe(
     Effect.map(({ pending, problems }): HealthStatus =>
-      problems.length > 0 ? "failed" : pending.length > 0 ? "pending" : "up_to_date"
+      problems.length > 0 ? "failed" : pending.length > 0 ? "pending" : "upToDate"
     ),
     Effect.catchTag("MigrationError", () => Effect.succeed<HealthStatus>("failed"))
   )
@@ -420,9 +420,9 @@ export const layer = <Self, R>(
 ): Layer.Layer<never, Failure, Self | Exclude<R, SqlClient.SqlClient>> => {
   switch (options.onStart ?? "run") {
     case "run":
-      return Layer.effectDiscard(Effect.zipRight(run(database, options), watch(database, options, "up_to_date")))
+      return Layer.effectDiscard(Effect.zipRight(run(database, options), watch(database, options, "upToDate")))
     case "validate":
-      return Layer.effectDiscard(Effect.zipRight(validate(database, options), watch(database, options, "up_to_date")))
+      return Layer.effectDiscard(Effect.zipRight(validate(database, options), watch(database, options, "upToDate")))
     case "off":
       return Layer.effectDiscard(watch(database, options, null))
   }

@@ -280,26 +280,26 @@ class Keeper {
 
 /** The report of a database that could not be opened. */
 const unopened = (name: string, type: string, error: string, millis: number, now: number): DbHealth.Report => ({
-  database_name: name,
-  database_type: type,
+  databaseName: name,
+  databaseType: type,
   status: "unhealthy",
   connection: false,
-  query_test: false,
-  response_time_ms: millis,
+  queryTest: false,
+  responseTimeMillis: millis,
   pool: {
     size: 0,
     capacity: 0,
     open: 0,
     idle: 0,
-    in_use: 0,
+    inUse: 0,
     opening: 0,
     waiting: 0,
     overflow: 0,
     invalidated: 0,
     timeouts: 0,
-    longest_wait_ms: 0
+    longestWaitMillis: 0
   },
-  migration_status: null,
+  migrationStatus: null,
   error,
   timestamp: new Date(now)
 })

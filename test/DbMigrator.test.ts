@@ -582,9 +582,9 @@ describeBoth("DbMigrator", (kind) => {
         yield* layer("off")
         expect(yield* told).toBe("pending")
         yield* layer("run")
-        expect(yield* told).toBe("up_to_date")
+        expect(yield* told).toBe("upToDate")
         write({ "V1__a.sql": "CREATE TABLE a (x BIGINT)" })
-        expect(yield* told).toBe("up_to_date")
+        expect(yield* told).toBe("upToDate")
         yield* later
         expect(yield* told).toBe("failed")
         expect(yield* DbMigrator.healthStatus(Db, { migrations: source })).toBe("failed")
@@ -600,7 +600,7 @@ describeBoth("DbMigrator", (kind) => {
         }).pipe(Effect.scoped)
         expect(asking).toBe("failed")
         yield* later
-        expect(yield* told).toBe("up_to_date")
+        expect(yield* told).toBe("upToDate")
       })))
 
   it.scoped("events tell what happens", () =>

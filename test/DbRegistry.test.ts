@@ -165,9 +165,9 @@ describe("DbRegistry", () => {
       Fs.writeFileSync(Path.join(path, "broken.db"), "no database, but long enough to be taken for one".repeat(20))
       yield* Effect.gen(function*() {
         const { broken, north } = yield* DbRegistry.health
-        assert.deepStrictEqual([north!.status, north!.database_name, north!.connection], ["healthy", "north", true])
+        assert.deepStrictEqual([north!.status, north!.databaseName, north!.connection], ["healthy", "north", true])
         assert.deepStrictEqual(
-          [broken!.status, broken!.database_name, broken!.database_type, broken!.connection],
+          [broken!.status, broken!.databaseName, broken!.databaseType, broken!.connection],
           ["unhealthy", "broken", "sqlite", false]
         )
         assert.include(broken!.error, "file is not a database")

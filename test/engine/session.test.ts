@@ -96,7 +96,7 @@ describe("the only connection there can be", () => {
         yield* Effect.fork(Effect.zipRight(Db.query("SELECT 1"), Db.query("SELECT 2")).pipe(Db.transaction))
         yield* settle
         assert.isTrue(yield* Db.ping)
-        assert.deepInclude(yield* passing(yield* Effect.fork(Db.health)), { status: "degraded", query_test: true })
+        assert.deepInclude(yield* passing(yield* Effect.fork(Db.health)), { status: "degraded", queryTest: true })
         control.loseAll()
         control.open.always({ fail: fakeErrors.refused })
         yield* settle

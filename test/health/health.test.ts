@@ -44,46 +44,75 @@ describePrivatePostgres("on a server that is stopped and started", () => {
       const server = yield* PrivatePostgres.make()
       yield* Effect.gen(function*() {
         const before = yield* Db.health
-        const { pool, response_time_ms, timestamp, ...rest } = before
+        const { pool, responseTimeMillis, timestamp, ...rest } = before
         assert.deepStrictEqual(rest, {
-          database_name: "default",
-          database_type: "postgresql",
+          databaseName: "default",
+          databaseType: "postgresql",
           status: "healthy",
           connection: true,
-          query_test: true,
-          migration_status: null,
+          queryTest: true,
+          migrationStatus: null,
           error: null
         })
-        assert.isAbove(response_time_ms, 0)
+        assert.isAbove(responseTimeMillis, 0)
         assert.isBelow(Math.abs(Date.now() - timestamp.getTime()), 10_000)
         assert.deepStrictEqual(pool, {
           size: 2,
           capacity: 3,
           open: 1,
           idle: 1,
-          in_use: 0,
+          inUse: 0,
           opening: 0,
           waiting: 0,
           overflow: 0,
           invalidated: 0,
           timeouts: 0,
-          longest_wait_ms: 0
+          longestWaitMillis: 0
         })
-        // It encodes to JSON of the same names, and comes back.
-        const json = JSON.parse(JSON.stringify(Schema.encodeSync(DbHealth.Report)(before))) as object
-        assert.deepStrictEqual(Object.keys(json), Object.keys(before))
+        // It encodes to JSON in snake case, and comes back.
+        const json = JSON.parse(JSON.stringify(Schema.encodeSync(DbHealth.Report)(before))) as { readonly pool: object }
+        assert.hasAllKeys(json.pool, [
+          "size",
+          "capacity",
+          "open",
+          "idle",
+          "in_use",
+          "opening",
+          "waiting",
+          "overflow",
+          "invalidated",
+          "timeouts",
+          "longest_wait_ms"
+        ])
+        assert.hasAllKeys(json, [
+          "database_name",
+          "database_type",
+          "status",
+          "connection",
+          "query_test",
+          "response_time_ms",
+          "pool",
+          "migration_status",
+          "error",
+          "timestamp"
+        ])
+        for (
+          const [status, word] of [["upToDate", "up_to_date"], ["pending", "pending"], ["failed", "failed"]] as const
+        ) {
+          assert.strictEqual(Schema.encodeSync(DbHealth.MigrationStatus)(status), word)
+        }
         assert.deepStrictEqual(yield* Schema.decodeUnknown(DbHealth.Report)(json), before)
 
         yield* server.stop("immediate")
         const [millis, down] = yield* took(Db.health)
         assert.isBelow(millis, 2_000)
-        assert.deepInclude(down, { status: "unhealthy", connection: false, query_test: false, migration_status: null })
+        assert.deepInclude(down, { status: "unhealthy", connection: false, queryTest: false, migrationStatus: null })
         assert.isString(down.error)
         assert.isFalse(yield* Db.ping)
 
         yield* server.start
         const again = yield* eventually(Db.health, ({ status }) => status !== "unhealthy")
-        assert.deepInclude(again, { status: "healthy", connection: true, query_test: true, error: null })
+        assert.deepInclude(again, { status: "healthy", connection: true, queryTest: true, error: null })
         assert.isTrue(yield* Db.ping)
         const info = yield* Db.info
         assert.isAtLeast(info.connectionFailures, 1)
@@ -109,11 +138,11 @@ describePrivatePostgres("on a server that is stopped and started", () => {
         assert.isFalse((yield* Db.info).opened)
         const [millis, report] = yield* took(Db.health)
         assert.isBelow(millis, 1_000)
-        assert.deepInclude(report, { status: "unhealthy", connection: false, query_test: false })
+        assert.deepInclude(report, { status: "unhealthy", connection: false, queryTest: false })
         assert.match(report.error ?? "", /refused|ECONNREFUSED/i)
         assert.notInclude(report.error, server.password)
         yield* server.start
-        assert.deepInclude(yield* eventually(Db.health, ({ status }) => status === "healthy"), { query_test: true })
+        assert.deepInclude(yield* eventually(Db.health, ({ status }) => status === "healthy"), { queryTest: true })
         assert.isTrue((yield* Db.info).opened)
       }).pipe(
         Effect.provide(
@@ -134,18 +163,18 @@ describePostgres("on PostgreSQL", () => {
           assert.deepInclude(full, {
             status: "degraded",
             connection: true,
-            query_test: true,
+            queryTest: true,
             error: "all 3 connections are in use"
           })
-          assert.deepInclude(full.pool, { in_use: 3, open: 3, idle: 0 })
+          assert.deepInclude(full.pool, { inUse: 3, open: 3, idle: 0 })
           const waiting = yield* Effect.fork(Effect.flip(Db.session(Effect.void)))
-          const long = yield* eventually(Db.health, ({ pool }) => pool.longest_wait_ms > 50)
+          const long = yield* eventually(Db.health, ({ pool }) => pool.longestWaitMillis > 50)
           assert.strictEqual(long.status, "degraded")
           assert.match(long.error ?? "", /1 wait for a connection, the first for \d+ ms/)
           assert.deepInclude(yield* Fiber.join(waiting), { _tag: "TimeoutError", phase: "Acquire" })
           yield* release
           const recent = yield* Db.health
-          assert.deepInclude(recent, { status: "degraded", query_test: true })
+          assert.deepInclude(recent, { status: "degraded", queryTest: true })
           assert.match(recent.error ?? "", /^a wait for a connection reached its limit \d+ ms ago$/)
           assert.strictEqual(recent.pool.timeouts, 1)
           yield* eventually(Db.health, ({ status }) => status === "healthy")
@@ -166,7 +195,7 @@ describePostgres("on PostgreSQL", () => {
         assert.isBelow(millis, 2_000)
         assert.deepInclude(none, {
           status: "unhealthy",
-          query_test: false,
+          queryTest: false,
           error: "the database did not answer within 700 ms"
         })
         server.proxy.heal()
@@ -178,7 +207,7 @@ describePostgres("on PostgreSQL", () => {
 describe("the state of migrations", () => {
   for (
     const [status, expected] of [
-      ["up_to_date", "healthy"],
+      ["upToDate", "healthy"],
       ["pending", "degraded"],
       ["failed", "degraded"]
     ] as const
@@ -188,7 +217,7 @@ describe("the state of migrations", () => {
         yield* Db.watchMigrations(Effect.succeed(status))
         assert.deepInclude(yield* Db.health, {
           status: expected,
-          migration_status: status,
+          migrationStatus: status,
           error: expected === "healthy" ? null : `migrations: ${status}`
         })
       }).pipe(Effect.provide(DbTest.sqlite({ options: { health: fresh } }))))
@@ -197,7 +226,7 @@ describe("the state of migrations", () => {
   it.live("one that never answers keeps nobody waiting", () =>
     Effect.gen(function*() {
       yield* Db.watchMigrations(Effect.never)
-      assert.deepInclude(yield* Db.health, { status: "healthy", migration_status: null })
+      assert.deepInclude(yield* Db.health, { status: "healthy", migrationStatus: null })
     }).pipe(Effect.provide(DbTest.sqlite({ options: { health: { ...fresh, timeout: "100 millis" } } }))))
 })
 
@@ -236,7 +265,7 @@ describe("the probe", () => {
       assert.deepInclude(yield* Effect.provide(Db.health, layer), {
         status: "unhealthy",
         connection: true,
-        query_test: false,
+        queryTest: false,
         error: fakeErrors.unique.message
       })
     }))

@@ -59,7 +59,7 @@ describe("health", () => {
       assert.strictEqual(all.headers.get("cache-control"), "no-store")
       const health = yield* Schema.decodeUnknown(DbHttp.Health)(all.json())
       assert.strictEqual(health.status, "unhealthy")
-      assert.deepStrictEqual(health.databases.map((_) => [_.database_name, _.status]), [
+      assert.deepStrictEqual(health.databases.map((_) => [_.databaseName, _.status]), [
         ["default", "healthy"],
         ["dead", "unhealthy"]
       ])
@@ -269,7 +269,7 @@ describe("an HttpApi", () => {
       const client = yield* HttpApiClient.make(Api, { baseUrl: url }).pipe(Effect.provide(NodeHttpClient.layer))
       const report = yield* client.databases.health({ urlParams: { name: "survey_hub" } })
       assert.strictEqual(report.status, "healthy")
-      assert.deepStrictEqual(report.databases.map((_) => _.database_name), ["survey_hub"])
+      assert.deepStrictEqual(report.databases.map((_) => _.databaseName), ["survey_hub"])
       assert.deepStrictEqual(yield* client.databases.ready(), { status: "ready" })
       const unknown = yield* Effect.flip(client.databases.health({ urlParams: { name: "default" } }))
       assert.deepInclude(unknown, { status: 404, known: ["survey_hub"] })

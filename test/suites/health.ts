@@ -14,15 +14,15 @@ export const health = (target: Target): void => {
       Effect.gen(function*() {
         const report = yield* Db.health
         assert.deepInclude(report, {
-          database_name: "default",
+          databaseName: "default",
           status: "healthy",
           connection: true,
-          query_test: true,
+          queryTest: true,
           error: null
         })
         assert.isTrue(yield* Db.ping)
         const { serverVersion, type } = yield* Db.info
-        assert.strictEqual(report.database_type, type)
+        assert.strictEqual(report.databaseType, type)
         assert.match(String(serverVersion), /\d+\.\d+/)
       })
     )
@@ -43,7 +43,7 @@ export const health = (target: Target): void => {
             return fiber
           }))
         const report = yield* Db.health
-        assert.deepInclude(report, { status: "degraded", connection: true, query_test: true })
+        assert.deepInclude(report, { status: "degraded", connection: true, queryTest: true })
         assert.include(String(report.error), `all ${capacity} connections are in use`)
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.joinAll(holders)

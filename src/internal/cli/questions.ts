@@ -9,6 +9,8 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as DbHealth from "../../DbHealth.js"
 import * as DbMigrator from "../../DbMigrator.js"
 import { begun, end, folderOf, migratorOptions, plural } from "./command.js"
 import type { Opened, Where } from "./database.js"
@@ -43,10 +45,10 @@ export const health = Command.make("health", options.target, (given) => {
     Effect.zipRight(
       Effect.gen(function*() {
         const report = yield* tag.health
-        return {
+        return Schema.encodeSync(DbHealth.Report)({
           ...report,
-          migration_status: report.migration_status ?? (report.query_test ? yield* migrationStatus(given, tag) : null)
-        }
+          migrationStatus: report.migrationStatus ?? (report.queryTest ? yield* migrationStatus(given, tag) : null)
+        })
       }).pipe(Effect.provide(layer))
     ),
     (work) =>

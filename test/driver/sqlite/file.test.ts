@@ -194,7 +194,7 @@ describe.each(places)("the health check, %s", (_, threads) => {
           assert.include(error, { _tag: "ConnectionError", reason: "Lost" })
         }).pipe(Db.session)
         // A slow machine makes it degraded: a process had to be started.
-        assert.isTrue((yield* Db.health).query_test)
+        assert.isTrue((yield* Db.health).queryTest)
         assert.strictEqual(yield* name, "b.db")
         // An idle connection that would be lent as it is.
         Fs.rmSync(path("a.db"))
