@@ -10,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type { DbError, Holder } from "./DbError.js"
 import * as keys from "./internal/observe/keys.js"
+import { open } from "./internal/observe/registry.js"
 
 /**
  * How long statements took, in seconds.
@@ -297,9 +298,6 @@ export interface DbMetrics {
  */
 export const DbMetrics: Context.Tag<DbMetrics, DbMetrics> = Context.GenericTag<DbMetrics>("dblive/DbMetrics")
 
-/** The databases open in this process: where {@link registry} and the recorders meet. */
-const open = new Set<{ readonly name: string; readonly snapshot: () => Snapshot }>()
-
 /**
  * The one `DbMetrics` of the process.
  *
@@ -317,19 +315,6 @@ export const registry: DbMetrics = {
     return found
   },
   snapshots: () => Array.from(open, (entry) => entry.snapshot())
-}
-
-/**
- * Registers a database while it is open; returns what takes it out.
- *
- * @internal
- */
-export const register = (name: string, snapshot: () => Snapshot): () => void => {
-  const entry = { name, snapshot }
-  open.add(entry)
-  return () => {
-    open.delete(entry)
-  }
 }
 
 /**

@@ -190,7 +190,7 @@ export const generic = {
 
 export const refusedForms = () => {
   // @ts-expect-error neither an effect nor options
-  Db.transaction
+  Db.transaction()
   // @ts-expect-error no option of a transaction
   Db.transaction({ isolatoin: "serializable" })
   // @ts-expect-error nor beside an effect
@@ -198,7 +198,7 @@ export const refusedForms = () => {
   // @ts-expect-error no isolation level, beside an effect
   Db.transaction(business, { isolation: "very high" })
   // @ts-expect-error neither an effect nor a schedule
-  Db.retry
+  Db.retry()
   // @ts-expect-error a statement may have been applied although its answer was lost
   Db.retry(business, DbRetry.conflicts)
   // @ts-expect-error the same without a schedule

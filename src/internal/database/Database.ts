@@ -7,9 +7,10 @@ import type * as DbHealth from "../../DbHealth.js"
 import type { Engine } from "../Engine.js"
 
 /**
+ * What marks an open database.
+ *
  * @since 0.1.0
  * @category type ids
- * @internal
  */
 export const TypeId: unique symbol = Symbol.for("dblive/Db")
 
@@ -26,7 +27,7 @@ export type TypeId = typeof TypeId
  * @category models
  */
 export interface Database {
-  readonly [TypeId]: Engine
+  readonly [TypeId]: TypeId
   /** The name of its tag. */
   readonly name: string
   /** Its client. */
@@ -36,3 +37,25 @@ export interface Database {
   /** How its migrations stand, asked by `health`; set by `watchMigrations`. */
   migrations: Effect.Effect<DbHealth.MigrationStatus | null>
 }
+
+/** Where a database keeps its engine. Registered, so that a tag of one copy of this package finds a database of another. */
+const engineKey: unique symbol = Symbol.for("dblive/internal/Engine")
+
+/** A database as `make` of `Opening.ts` builds it. */
+interface Opened extends Database {
+  readonly [engineKey]: Engine
+}
+
+/** A database over an engine. */
+export const make = (engine: Engine, parts: Omit<Database, TypeId>): Database => {
+  const database: Opened = { [TypeId]: TypeId, [engineKey]: engine, ...parts }
+  return database
+}
+
+/** The engine of a database. */
+export const engineOf = (database: Database): Engine =>
+  // There is no other way to a database than `make`.
+  (database as Opened)[engineKey]
+
+/** Whether a value is an open database. */
+export const isDatabase = (u: unknown): u is Database => typeof u === "object" && u !== null && TypeId in u

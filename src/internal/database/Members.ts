@@ -23,7 +23,7 @@ import { levelOf } from "../fiber/FiberContext.js"
 import { workerId } from "../observe/Log.js"
 import { withRetry } from "../session/retry.js"
 import { withSession } from "../session/transaction.js"
-import { type Database, TypeId } from "./Database.js"
+import { type Database, engineOf as engineBehind } from "./Database.js"
 import * as Query from "./Query.js"
 import * as Session from "./Session.js"
 import * as Transaction from "./Transaction.js"
@@ -239,7 +239,7 @@ const infoOf = (engine: Engine): DbHealth.Info => {
 export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
   // What `R` says of an effect, its fiber's context holds.
   const engineOf = (fiber: AnyFiber): Engine =>
-    Context.unsafeGet(fiber.currentContext as Context.Context<Self>, tag)[TypeId]
+    engineBehind(Context.unsafeGet(fiber.currentContext as Context.Context<Self>, tag))
   const withEngine = <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self> =>
     Effect.withFiberRuntime<A, E, R | Self>((fiber) => f(engineOf(fiber)))
   const inTransaction = (

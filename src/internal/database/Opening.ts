@@ -13,17 +13,17 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError } from "../../DbError.js"
-import * as DbHealth from "../../DbHealth.js"
-import { register } from "../../DbMetrics.js"
 import * as DbRetry from "../../DbRetry.js"
 import type * as Driver from "../../driver/Driver.js"
 import { creating } from "../driver/Creation.js"
 import { notLoaded } from "../driver/Packages.js"
 import { Engine } from "../Engine.js"
 import * as Gauges from "../observe/PoolGauges.js"
+import { register } from "../observe/registry.js"
 import { reserveSession } from "../session/transaction.js"
 import * as Client from "../SqlClient.js"
-import { type Database, TypeId } from "./Database.js"
+import { type Database, make as makeDatabase } from "./Database.js"
+import * as Health from "./Health.js"
 
 /** A driver's module is loaded when its database is opened, so that nobody needs the packages of the others. */
 export const loadDriver = (
@@ -56,10 +56,6 @@ export const loadDriver = (
 
 /**
  * What a database is opened from.
- *
- * @since 0.1.0
- * @category models
- * @internal
  */
 export interface Opening {
   readonly config: DbConfig.DbConfig
@@ -69,10 +65,6 @@ export interface Opening {
 /**
  * Changes what every database is opened from, while its layer is built: how test layers put themselves between an
  * engine and its driver.
- *
- * @since 0.1.0
- * @category fiber refs
- * @internal
  */
 export const currentOpening: FiberRef.FiberRef<(opening: Opening) => Opening> = globalValue(
   "dblive/Db/currentOpening",
@@ -97,10 +89,6 @@ const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ??
 /**
  * Opens a database with a driver: everything behind the layers. It is closed with the scope: new sessions are refused,
  * running ones are waited for up to `closeTimeout`, then cut.
- *
- * @since 0.1.0
- * @category constructors
- * @internal
  */
 export const make = (
   given: DbConfig.DbConfig,
@@ -162,11 +150,10 @@ export const make = (
         Effect.mapError(toSql)
       )
     })
-    const database: Database = {
-      [TypeId]: engine,
+    const database: Database = makeDatabase(engine, {
       name: config.name,
       sql: engine.client,
-      health: DbHealth.make(
+      health: Health.make(
         {
           name: config.name,
           type: config.type,
@@ -180,16 +167,12 @@ export const make = (
         engine.fork
       ),
       migrations: Effect.succeed(null)
-    }
+    })
     return { database, services }
   })
 
 /**
  * Opens a database as its layers do, in a scope: with the driver of its type.
- *
- * @since 0.1.0
- * @category constructors
- * @internal
  */
 export const open = (config: DbConfig.DbConfig): ReturnType<typeof make> =>
   Effect.flatMap(loadDriver(config), (makeDriver) => make(config, makeDriver))

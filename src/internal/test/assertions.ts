@@ -4,7 +4,8 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { type Database, Db, TypeId } from "../../Db.js"
+import { type Database, Db } from "../../Db.js"
+import { engineOf } from "../database/Database.js"
 import { checked, lentNow, type RecordedStatement, watched, watchUnder } from "./watch.js"
 
 /**
@@ -154,7 +155,7 @@ export const noLeaks = <A, E, R, Self = Db>(
   options?: AssertionOptions<Self>
 ): Effect.Effect<A, E, R | Self> =>
   Effect.flatMap(tagOf(options), (database) => {
-    const engine = database[TypeId]
+    const engine = engineOf(database)
     const before = lentNow(engine)
     return Effect.tap(effect, () => checked(engine, before))
   })

@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Db from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { currentOpening, type Opening } from "../database/Opening.js"
 
 /** A connection that hands everything on. Decorations override what they change. */
 export class Delegate implements Driver.Connection {
@@ -113,9 +113,9 @@ interface Decoration {
 export const decorate = <A, E, R>(layer: Layer.Layer<A, E, R>, decoration: Decoration): Layer.Layer<A, E, R> =>
   Layer.locallyWith(
     Layer.fresh(layer),
-    Db.currentOpening,
+    currentOpening,
     // Decorations further out come later: they stand between the engine and this one.
-    (outer) => (opening: Db.Opening) =>
+    (outer) => (opening: Opening) =>
       outer({
         config: decoration.config?.(opening.config) ?? opening.config,
         makeDriver: decoration.driver(opening.makeDriver)

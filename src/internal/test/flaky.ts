@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
-import { type Database, Db, TypeId } from "../../Db.js"
+import { type Database, Db } from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { engineOf } from "../database/Database.js"
 import { ask, decorate, Delegate, failTransaction, isCommit, isControl, wrapConnections } from "./decorate.js"
 import { type Errors, errorsOf, type StatementFault } from "./faults.js"
 import { Course, type Injected, type Plan, type Strike } from "./plan.js"
@@ -332,7 +333,7 @@ export const flaky = <A, E, R>(layer: Layer.Layer<A, E, R>, plan: Plan): Layer.L
   )
 
 const courseOf = (database: Database): Course | undefined =>
-  (database[TypeId].driver as Driver.Driver & { readonly [CourseId]?: Course })[CourseId]
+  (engineOf(database).driver as Driver.Driver & { readonly [CourseId]?: Course })[CourseId]
 
 /**
  * The faults that have struck a database so far, in order.

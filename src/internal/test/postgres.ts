@@ -6,9 +6,10 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { type Db, TypeId } from "../../Db.js"
+import type { Db } from "../../Db.js"
 import * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError } from "../../DbError.js"
+import { engineOf } from "../database/Database.js"
 import { notLoaded } from "../driver/Packages.js"
 import { hashOf } from "./hash.js"
 import {
@@ -146,7 +147,7 @@ export const postgres = <Self = Db, Provided = Provides, E = never, R = never, E
       (isFailure) => keep === "always" || (keep === "on failure" && (isFailure || watch?.hasFailedTest === true))
     )
     const begun = Effect.map(target, (database) => {
-      watch = watchOf(database[TypeId])
+      watch = watchOf(engineOf(database))
     })
     return prepared(options, open(name), hash !== undefined, begun)
   })

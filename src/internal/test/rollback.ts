@@ -9,10 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Db from "../../Db.js"
+import type * as Db from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { engineOf } from "../database/Database.js"
+import { make } from "../database/Opening.js"
 import { failure } from "../driver/Failure.js"
 import { withFields } from "../error/classes.js"
 import { reserveSession } from "../session/transaction.js"
@@ -258,17 +260,17 @@ export const sandboxOf = <Self>(
 ): Layer.Layer<Self, DbError, Self> =>
   Layer.scopedContext(Effect.gen(function*() {
     yield* load
-    const outer = (yield* tag)[Db.TypeId]
+    const outer = engineOf(yield* tag)
     const session = yield* reserveSession(outer)
     const { connection } = session
     const onLost = connection.onLost
     yield* Effect.addFinalizer(() => Effect.sync(() => void (connection.onLost = onLost)))
     const driver = yield* sandbox(outer.driver, connection, outer.name, options)
-    const { database, services } = yield* Db.make(
+    const { database, services } = yield* make(
       { ...outer.config, pool: pool(outer.config.pool), connectOnStart: true },
       () => Effect.succeed(watchDriver(driver))
     )
-    yield* attendEngine(database[Db.TypeId])
+    yield* attendEngine(engineOf(database))
     // The default database's client stands in the context beside its tag.
     return outer.name === "default"
       ? Context.mergeAll(Context.make(tag, database), Context.make(SqlClient.SqlClient, database.sql), services)

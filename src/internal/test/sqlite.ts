@@ -7,11 +7,12 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { type Database, type Db, TypeId } from "../../Db.js"
+import type { Database, Db } from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import * as Sqlite from "../../driver/Sqlite.js"
+import { engineOf } from "../database/Database.js"
 import { reserveSession } from "../session/transaction.js"
 import { hashOf } from "./hash.js"
 import {
@@ -53,9 +54,9 @@ const temporaryFolder = Effect.acquireRelease(
 const images = new Map<string, Uint8Array>()
 
 /** The bytes of an open database. */
-const imageOf = ({ [TypeId]: engine }: Database): Effect.Effect<Uint8Array, DbError> =>
+const imageOf = (database: Database): Effect.Effect<Uint8Array, DbError> =>
   Effect.scoped(
-    Effect.flatMap(reserveSession(engine), ({ connection }) =>
+    Effect.flatMap(reserveSession(engineOf(database)), ({ connection }) =>
       Effect.async<Uint8Array, DbError>((resume) =>
         // Nothing stands between the engine and the driver's own connection, which knows how.
         (connection as unknown as Exporting).export((error, bytes) =>

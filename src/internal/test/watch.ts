@@ -4,9 +4,10 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Db from "../../Db.js"
+import type { Database } from "../../Db.js"
 import type { Holder } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { engineOf, isDatabase } from "../database/Database.js"
 import type { Engine } from "../Engine.js"
 import { decorate, Delegate, isControl, wrapConnections } from "./decorate.js"
 import { currentTest, load, type Test } from "./vitest.js"
@@ -211,10 +212,8 @@ export const watchOf = (engine: Engine): Watch | undefined =>
   (engine.driver as Driver.Driver & { readonly [WatchId]?: Watch })[WatchId]
 
 /** The databases that a layer gave, whatever their tags. */
-export const databasesOf = (context: Context.Context<never>): ReadonlyArray<Db.Database> =>
-  [...context.unsafeMap.values()].filter((service): service is Db.Database =>
-    typeof service === "object" && service !== null && Db.TypeId in service
-  )
+export const databasesOf = (context: Context.Context<never>): ReadonlyArray<Database> =>
+  [...context.unsafeMap.values()].filter(isDatabase)
 
 /** Where sessions wait and nothing moves for so many seconds of real time, it is said: before a test's time is over. */
 const stall = 3
@@ -286,7 +285,7 @@ export const watched = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E,
         Effect.as(
           Effect.zipRight(
             load,
-            Effect.forEach(databasesOf(context), (database) => attendEngine(database[Db.TypeId]), { discard: true })
+            Effect.forEach(databasesOf(context), (database) => attendEngine(engineOf(database)), { discard: true })
           ),
           context
         )
@@ -299,8 +298,8 @@ const unrecorded = (name: string): string =>
   "its layer"
 
 /** What was recorded of the database under a tag. */
-export const watchUnder = <Self>(tag: Context.Tag<Self, Db.Database>): Effect.Effect<Watch, never, Self> =>
+export const watchUnder = <Self>(tag: Context.Tag<Self, Database>): Effect.Effect<Watch, never, Self> =>
   Effect.flatMap(tag, (database) => {
-    const watch = watchOf(database[Db.TypeId])
+    const watch = watchOf(engineOf(database))
     return watch === undefined ? Effect.dieMessage(unrecorded(database.name)) : Effect.succeed(watch)
   })
