@@ -3,7 +3,7 @@
  *
  *     npx tsx examples/timeouts.ts
  *
- * SQLite runs in a process of its own (`threads: 1`), because within this one a statement cannot be stopped. Set
+ * SQLite runs in a process of its own (`workers: 1`), because within this one a statement cannot be stopped. Set
  * `DATABASE_URL` to see the same over PostgreSQL.
  */
 import { FileSystem } from "@effect/platform"
@@ -65,7 +65,7 @@ const live = Layer.unwrapScoped(Effect.gen(function*() {
   }
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectoryScoped()
-  return Db.layer({ type: "sqlite", filename: `${folder}/timeouts.db`, threads: 1 })
+  return Db.layer({ type: "sqlite", filename: `${folder}/timeouts.db`, workers: 1 })
 })).pipe(Layer.provide(NodeContext.layer))
 
 program.pipe(Effect.provide(live), NodeRuntime.runMain)

@@ -22,7 +22,7 @@ const said = (make: Make<DbConfig.DbConfig>, options: DbConfig.Options): Promise
 
 const databases: ReadonlyArray<readonly [string, Capabilities]> = [
   ["SQLite", await said(sqlite, { url: "sqlite:///app.db" })],
-  ["SQLite, `threads: n`", await said(sqlite, { url: "sqlite:///app.db", threads: 2 })],
+  ["SQLite, `workers: n`", await said(sqlite, { url: "sqlite:///app.db", workers: 2 })],
   ["PostgreSQL", await said(pg, { url: "postgres://localhost/app" })],
   ["MySQL, MariaDB", await said(mysql, { url: "mysql://localhost/app" })],
   ["SQL Server", await said(mssql, { url: "mssql://localhost/app" })]
@@ -68,7 +68,7 @@ ${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can)
 
 - SQLite has one isolation level, which is as strict as each it is asked for; its writers queue inside the process, and wait for other
   processes up to \`lockTimeout\`.
-- \`threads\` cannot stop statements of a \`:memory:\` database: it would be lost with its process.
+- \`workers\` cannot stop statements of a \`:memory:\` database: it would be lost with its process.
 - SQLite is opened by \`better-sqlite3\`, or by Node's own \`node:sqlite\` where that is not installed (setting \`sqliteModule\`): the same driver, the
   same suites. \`node:sqlite\` is used from Node 24.16 on, and of 26 from 26.1 on; earlier ones cannot give the bytes of a database
   (\`serialize\`), which \`export\` and the test layers need, and are refused with \`ConnectionError\` \`Unsupported\`. It is compiled

@@ -178,11 +178,11 @@ describe("DbRegistry", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(Effect.scoped(Layer.build(DbRegistry.layer({
         north: { ...memory, pool: { size: 0 } },
-        south: { ...memory, threads: -1 }
+        south: { ...memory, workers: -1 }
       }))))
       assert.deepStrictEqual(messages(error).map((message) => message.split(";")[0]), [
         "north.pool.size: holds 0",
-        "south.threads: holds -1"
+        "south.workers: holds -1"
       ])
     }))
 

@@ -5,7 +5,7 @@
  * 24.16 on (of 26 from 26.1 on). Where the package is installed without a binary, a warning says so once. The setting `sqliteModule` asks for one of them, and `Db.info` tells which is open. On Node 24.19
  * and later `better-sqlite3` has to be 13, before Node 22 it has to be 12: another one is refused before it is loaded.
  *
- * **Where statements run.** In this process, on the event loop, as fast as SQLite is; or, with `threads`, in processes
+ * **Where statements run.** In this process, on the event loop, as fast as SQLite is; or, with `workers`, in processes
  * of their own, where a statement that runs too long can be stopped.
  *
  * **Values.**
@@ -251,7 +251,7 @@ const unsupported = (spec: Spec, what: string, advice: string) =>
 /**
  * Opens the SQLite driver.
  *
- * With `threads: 0` statements run in this process. With `threads: n` each connection has a process of its own, and at
+ * With `workers: 0` statements run in this process. With `workers: n` each connection has a process of its own, and at
  * most `n` of them: processes, because a thread inside SQLite cannot be stopped, and a process can.
  *
  * Fails with a `ConnectionError` of reason `Unsupported` when a statement limit is configured that could not be kept
@@ -276,12 +276,12 @@ export const makeFrom = (
   Effect.fnUntraced(function*(config: DbConfig) {
     const spec = specOf(config, image)
     const inMemory = spec.filename === ":memory:"
-    const elsewhere = config.threads > 0
+    const elsewhere = config.workers > 0
     if (config.limits.statementTimeout > 0 && !elsewhere) {
       return yield* unsupported(
         spec,
         "a statement limit cannot be kept while SQLite runs in this process",
-        "set threads to 1 or more, or limits.statementTimeout to 0"
+        "set workers to 1 or more, or limits.statementTimeout to 0"
       )
     }
     if (config.limits.statementTimeout > 0 && inMemory) {
@@ -289,7 +289,7 @@ export const makeFrom = (
         spec,
         `the statement limit of ${config.limits.statementTimeout} ms cannot be kept for an in-memory database: to ` +
           "stop a statement is to end its process, and the database would be lost with it",
-        "use a file, set threads to 0, or set limits.statementTimeout to 0"
+        "use a file, set workers to 0, or set limits.statementTimeout to 0"
       )
     }
     const file = new DatabaseFile(spec.database, spec.filename)
@@ -332,7 +332,7 @@ export const makeFrom = (
         // The check of a file makes no other error.
         return fault && toOpenError(fault)
       },
-      maxConnections: inMemory ? 1 : elsewhere ? config.threads : undefined,
+      maxConnections: inMemory ? 1 : elsewhere ? config.workers : undefined,
       transactionId: undefined,
       commitStatus: undefined,
       services: services(config, spec)

@@ -42,5 +42,5 @@ describe("sqlite in worker processes", () =>
     ...sqlite,
     name: "sqlite in worker processes",
     outsideWaits: true,
-    fresh: Effect.map(sqlite.fresh, (options) => ({ ...options, threads: 2 }))
+    fresh: Effect.map(sqlite.fresh, (options) => ({ ...options, workers: 2 }))
   }, 50))

@@ -99,7 +99,7 @@ const readOnly = (
 
 readOnly(describe, "sqlite", Effect.map(folder, (folder) => ({ filename: `${folder}/a.db` })))
 
-readOnly(describe, "sqlite in processes", Effect.map(folder, (folder) => ({ filename: `${folder}/a.db`, threads: 1 })))
+readOnly(describe, "sqlite in processes", Effect.map(folder, (folder) => ({ filename: `${folder}/a.db`, workers: 1 })))
 
 readOnly(describePostgres, "postgresql", Effect.map(freshDatabase, ({ url }) => ({ url })))
 

@@ -62,7 +62,7 @@ describe("sqlite", () => {
       ).toEqual([])
     }).pipe(Effect.scoped))
 
-  for (const options of [{}, { file: true }, { options: { threads: 1 } }, { file: true, options: { threads: 1 } }]) {
+  for (const options of [{}, { file: true }, { options: { workers: 1 } }, { file: true, options: { workers: 1 } }]) {
     it.live(`runs the migrations once, and copies what they made: ${JSON.stringify(options)}`, () =>
       Effect.gen(function*() {
         let [runs, seeds] = [0, 0]

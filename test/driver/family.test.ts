@@ -41,10 +41,10 @@ describe("errors of drivers", () => {
     }))
 })
 
-describe("an in-memory database with threads", () => {
+describe("an in-memory database with workers", () => {
   it.effect("opens, for it has a limit only where somebody sets one; then it says why it cannot", () =>
     Effect.gen(function*() {
-      const memory = { url: "sqlite://:memory:", threads: 1 }
+      const memory = { url: "sqlite://:memory:", workers: 1 }
       const rows = yield* Effect.provide(
         Db.query("SELECT 1 AS one"),
         Db.layer({ ...memory, environment: "production" })

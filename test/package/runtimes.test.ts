@@ -43,7 +43,7 @@ const opening = (layer: string) => `
 
 const layers = [
   ["in this process", `Db.layer({ type: "sqlite", filename: "a.db" })`],
-  ["in a process of its own", `Db.layer({ type: "sqlite", filename: "a.db", threads: 1 })`],
+  ["in a process of its own", `Db.layer({ type: "sqlite", filename: "a.db", workers: 1 })`],
   ["of the tests", "DbTest.sqlite()"],
   ["of the tests, in a file", "DbTest.sqlite({ file: true })"]
 ] as const

@@ -93,7 +93,7 @@ const elsewhere: Target = {
   fresh: Effect.map(folder, (folder) => ({
     type: "sqlite" as const,
     filename: `${folder}/test.db`,
-    threads: 3
+    workers: 3
   })),
   sql: {
     id: "INTEGER PRIMARY KEY",
@@ -112,7 +112,7 @@ describe(elsewhere.name, () => {
 
   it.scopedLive("the event loop stays responsive while a heavy query runs", () =>
     onFile(
-      { threads: 1 },
+      { workers: 1 },
       Effect.gen(function*() {
         yield* Db.query("SELECT 1 AS one")
         const heavy = yield* Effect.fork(Effect.flip(Db.query(endless, [], { timeout: "500 millis" })))
@@ -128,7 +128,7 @@ describe(elsewhere.name, () => {
 
   it.scopedLive("a configured limit is kept, and readers beside a stopped one are not disturbed", () =>
     onFile(
-      { threads: 3, limits: { statementTimeout: "400 millis" } },
+      { workers: 3, limits: { statementTimeout: "400 millis" } },
       Effect.gen(function*() {
         yield* Db.query("CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT)")
         const [runaway, answers] = yield* Effect.all([
@@ -155,7 +155,7 @@ describe("sqlite in this process", () => {
           )
         )
         assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
-        assert.include(String(error), "threads")
+        assert.include(String(error), "workers")
       }))
   }
 

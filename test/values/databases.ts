@@ -50,7 +50,7 @@ export const subjects: ReadonlyArray<Subject> = [
   {
     name: "sqlite, in processes",
     describe: (name, body) => void describe(name, body),
-    fresh: Effect.map(temporary, (url) => ({ url, threads: 1 })),
+    fresh: Effect.map(temporary, (url) => ({ url, workers: 1 })),
     integer: "INTEGER",
     text: "TEXT",
     mostParameters: 32_766,

@@ -12,9 +12,9 @@ import { type Item, sqliteStatements, sumOf } from "../../Workload.js"
 /** What the layer of the default database provides. */
 type Provided = Layer.Layer.Success<ReturnType<typeof Db.layer>>
 
-/** Opens `dblive`; `threads`: the workers that run the statements, 0 for none; `sqliteModule`: what opens the file. */
+/** Opens `dblive`; `workers`: the workers that run the statements, 0 for none; `sqliteModule`: what opens the file. */
 export const openSqlite = (
-  threads: number,
+  workers: number,
   sqliteModule: "better-sqlite3" | "node:sqlite" = "better-sqlite3"
 ): Open<Effect.Effect<number, unknown, Provided>> =>
 (target) =>
@@ -24,7 +24,7 @@ export const openSqlite = (
       filename: target.file,
       environment: "production",
       settings: { synchronous: "NORMAL" },
-      threads,
+      workers,
       sqliteModule
     }),
     operations: {

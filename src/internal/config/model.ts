@@ -126,7 +126,7 @@ export interface DbConfig {
   readonly prepareCacheSize: number
   /** PostgreSQL: `false` behind a pooler in transaction mode. Defaults to `true`. */
   readonly prepare?: boolean | undefined
-  readonly threads: number
+  readonly workers: number
   /** PostgreSQL only. Defaults to none. */
   readonly types?: TypeParsers | undefined
   readonly transformQueryNames: ((name: string) => string) | undefined

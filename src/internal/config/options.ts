@@ -245,7 +245,7 @@ export interface Options {
   /**
    * SQLite: run statements in this many worker processes, so that they can be stopped. Defaults to 0: in this process.
    */
-  readonly threads?: number | undefined
+  readonly workers?: number | undefined
   /**
    * PostgreSQL: parsers of one's own for values of some types. `SafeIntegers` wins for `int8`. Defaults to none.
    *

@@ -216,7 +216,7 @@ const result = (values: Values, parts: Parts, merged: Options, context: Context)
   const { applicationName, pool } = values
   // SQLite in this process, and in memory, cannot stop a statement: it refuses a limit that was given, so it must not have
   // one by default.
-  const isUnstoppable = type === "sqlite" && (values.threads === 0 || filename === undefined || filename === ":memory:")
+  const isUnstoppable = type === "sqlite" && (values.workers === 0 || filename === undefined || filename === ":memory:")
   return {
     name,
     environment,
@@ -235,7 +235,7 @@ const result = (values: Values, parts: Parts, merged: Options, context: Context)
     settings: values.settings ?? {},
     prepare: values.prepare,
     prepareCacheSize: values.prepare ? values.prepareCacheSize : 0,
-    threads: values.threads,
+    workers: values.workers,
     types: values.types,
     sqliteModule: values.sqliteModule,
     transformQueryNames: values.transformQueryNames,

@@ -207,7 +207,7 @@ export const settings = named(
       meaning: "statements prepared per connection; 0: none",
       example: "256"
     }),
-    threads: tuned(["THREADS"], {
+    workers: tuned(["WORKERS"], {
       kind: integer(0, 1024),
       defaults: 0,
       meaning: "SQLite: worker processes that run the statements; 0: this process",

@@ -106,7 +106,7 @@ export const unstoppable = (database: string): ConnectionError =>
   new ConnectionError({
     database,
     what: "a statement cannot be stopped in this process, so its timeout could not be kept",
-    advice: "open the database with `threads`",
+    advice: "open the database with `workers`",
     reason: "Unsupported",
     outcome: "NotSent"
   })

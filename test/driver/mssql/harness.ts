@@ -33,7 +33,7 @@ export const configFor = (database: MssqlDatabase, changes: Partial<DbConfig> = 
   applicationName: "dblive",
   settings: {},
   prepareCacheSize: 256,
-  threads: 0,
+  workers: 0,
   transformQueryNames: undefined,
   transformResultNames: undefined,
   transformJson: false,

@@ -28,7 +28,7 @@ export const configFor = (database: MysqlDatabase, changes: Partial<DbConfig> = 
   applicationName: "dblive",
   settings: {},
   prepareCacheSize: 256,
-  threads: 0,
+  workers: 0,
   transformQueryNames: undefined,
   transformResultNames: undefined,
   transformJson: false,

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { Db } from "../../../src/Db.js"
 import { file, places } from "./harness.js"
 
-describe.each(places)("a list of statements, %s", (_, threads) => {
+describe.each(places)("a list of statements, %s", (_, workers) => {
   it.scopedLive("whose transaction SQLite ends in the middle keeps nothing, and says which one it was", () =>
     Effect.gen(function*() {
       const filename = yield* file
@@ -26,6 +26,6 @@ describe.each(places)("a list of statements, %s", (_, threads) => {
           assert.include(swallowed.message, `ended it (${culprit})`)
         }
         assert.deepStrictEqual(yield* Db.query("SELECT * FROM log"), [])
-      }).pipe(Effect.provide(Db.layer({ type: "sqlite", filename, threads })))
+      }).pipe(Effect.provide(Db.layer({ type: "sqlite", filename, workers })))
     }))
 })

@@ -68,8 +68,8 @@ describe("a statement that fails", () => {
       assert.lengthOf(yield* Db.query("SELECT * FROM l"), 3)
     }).pipe(Effect.provide(live)))
 
-  for (const threads of [0, 1]) {
-    it.live(`by a foreign key keeps nothing, also with OR FAIL and at its commit${threads > 0 ? ", in a process" : ""}`, () =>
+  for (const workers of [0, 1]) {
+    it.live(`by a foreign key keeps nothing, also with OR FAIL and at its commit${workers > 0 ? ", in a process" : ""}`, () =>
       Effect.scoped(Effect.gen(function*() {
         yield* Db.query("CREATE TABLE p (id INTEGER PRIMARY KEY)")
         yield* Db.query("CREATE TABLE t (a INTEGER REFERENCES p DEFERRABLE INITIALLY DEFERRED)")
@@ -88,7 +88,7 @@ describe("a statement that fails", () => {
           assert.strictEqual(yield* count, 0)
           assert.deepStrictEqual(yield* Db.query("SELECT * FROM l"), [])
         }
-      })).pipe(Effect.provide(Db.layer({ url: "sqlite://:memory:", environment: "production", threads }))))
+      })).pipe(Effect.provide(Db.layer({ url: "sqlite://:memory:", environment: "production", workers }))))
   }
 
   it.scoped("of OR ROLLBACK ends the transaction, which is told so", () =>

@@ -9,12 +9,12 @@ import { transactions } from "../../suites/transactions.js"
 import { file } from "./harness.js"
 
 const target: Target = {
-  name: "sqlite with threads",
+  name: "sqlite with workers",
   describe,
   fresh: Effect.map(file, (filename) => ({
     type: "sqlite" as const,
     filename,
-    threads: 4,
+    workers: 4,
     // Each connection starts a process, which takes its time where much else runs.
     pool: { acquireTimeout: "25 seconds", connectTimeout: "20 seconds" }
   })),

@@ -9,10 +9,10 @@ const numbers = (n: number) => Array.from({ length: n }, (_, i) => ({ n: i + 1 }
 
 const count = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < ?) SELECT n FROM r"
 
-describe.each(places)("cursors, %s", (_, threads) => {
+describe.each(places)("cursors, %s", (_, workers) => {
   it.scoped("give every row once, in order, in batches of the size asked for", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const cursor = yield* openCursor(connection, count, [10])
       strictEqual(cursor.interleaves, true)
       deepStrictEqual(yield* fetch(cursor, 4), { rows: numbers(10).slice(0, 4), done: false })
@@ -27,14 +27,14 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("as arrays, and with bigints", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       deepStrictEqual(yield* drain(yield* openCursor(connection, count, [2], { mode: "values" })), [[1], [2]])
       deepStrictEqual(yield* drain(yield* openCursor(connection, count, [1], { safeIntegers: true })), [{ n: 1n }])
     }))
 
   it.scoped("statements run beside an open one, which does not see what they write", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       yield* execute(connection, "CREATE TABLE t(n)")
       yield* execute(connection, `INSERT INTO t ${count}`, [5])
       const text = "SELECT n FROM t"
@@ -51,7 +51,7 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("outlive the transaction they began in", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       yield* execute(connection, "CREATE TABLE t(n)")
       yield* execute(connection, `INSERT INTO t ${count}`, [3], { begin: "BEGIN IMMEDIATE" })
       const cursor = yield* openCursor(connection, "SELECT n FROM t")
@@ -61,7 +61,7 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("one that is closed early holds nothing", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads })
+      const driver = yield* make({ filename: yield* file, workers })
       const [one, two] = [yield* connect(driver), yield* connect(driver)]
       yield* execute(one, "CREATE TABLE t(n)")
       yield* execute(one, `INSERT INTO t ${count}`, [100])
@@ -74,14 +74,14 @@ describe.each(places)("cursors, %s", (_, threads) => {
       // Its snapshot is given up: the next statement sees what was written since.
       yield* execute(two, "DELETE FROM t")
       deepStrictEqual(yield* execute(one, "SELECT n FROM t"), [])
-      if (threads === 0) {
+      if (workers === 0) {
         assertTrue(!one.dirty)
       }
     }))
 
   it.scoped("reset closes what is open", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       const cursor = yield* openCursor(connection, count, [100])
       yield* fetch(cursor, 1)
       yield* reset(connection)
@@ -91,7 +91,7 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("a fault in the middle comes after the rows before it", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const cursor = yield* openCursor(
         connection,
         `SELECT abs(CASE WHEN n = 3 THEN -9223372036854775808 ELSE n END) AS n FROM (${count})`,
@@ -106,7 +106,7 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("a fault at the start is told at once", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       strictEqual((yield* Effect.flip(openCursor(connection, "SELECT * FROM nowhere"))).reason, "UndefinedObject")
       strictEqual((yield* Effect.flip(openCursor(connection, "SELECT ?", [undefined]))).reason, "Parameter")
       strictEqual((yield* Effect.flip(openCursor(connection, "SELECT 1; SELECT 2"))).reason, "SqlSyntax")
@@ -114,7 +114,7 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("of a write: done at once, and once", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE t(n)")
       deepStrictEqual(
         yield* drain(yield* openCursor(connection, "INSERT INTO t VALUES (1), (2) RETURNING n")),
@@ -126,7 +126,7 @@ describe.each(places)("cursors, %s", (_, threads) => {
 
   it.scoped("with BEGIN ahead", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const cursor = yield* openCursor(connection, count, [2], { begin: "BEGIN" })
       strictEqual(connection.transaction, "open")
       deepStrictEqual(yield* drain(cursor), numbers(2))
@@ -167,7 +167,7 @@ describe("a cursor that is alone, in a process", () => {
   const alone = (filename: string, text: string, params: ReadonlyArray<unknown>) =>
     Effect.gen(function*() {
       yield* noTimePasses
-      const connection = yield* single({ filename, threads: 1 })
+      const connection = yield* single({ filename, workers: 1 })
       const cursor = yield* openCursor(connection, text, params)
       cursor.alone!()
       return { connection, cursor }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Db } from "../../../src/Db.js"
 
-const suite = (threads: number) =>
+const suite = (workers: number) =>
   it.scopedLive("is refused by its column, in statements, values and streams", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
@@ -40,7 +40,7 @@ const suite = (threads: number) =>
         const count = yield* Db.transaction(Effect.zipRight(Effect.ignore(select), sql`SELECT count(*) AS n FROM t`))
         assert.deepStrictEqual(count, [{ n: 4 }])
       }).pipe(
-        Effect.provide(Db.layer({ type: "sqlite", filename: `${folder}/test.db`, environment: "test", threads }))
+        Effect.provide(Db.layer({ type: "sqlite", filename: `${folder}/test.db`, environment: "test", workers }))
       )
     }).pipe(Effect.provide(NodeContext.layer)))
 

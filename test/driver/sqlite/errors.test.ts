@@ -138,10 +138,10 @@ const cases: ReadonlyArray<readonly [text: string, expected: Expected]> = [
   ["COMMIT", { reason: "Unknown", outcome: "RolledBack" }]
 ]
 
-describe.each(places)("errors, %s", (_, threads) => {
+describe.each(places)("errors, %s", (_, workers) => {
   it.scoped("are classified", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       yield* execute(connection, schema)
       for (const [text, expected] of cases) {
         const error = yield* Effect.flip(execute(connection, text))
@@ -160,7 +160,7 @@ describe.each(places)("errors, %s", (_, threads) => {
 
   it.scoped("name the statement, without values", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, schema)
       const text = "INSERT INTO team VALUES (?, ?, ?)"
       const error = yield* Effect.flip(execute(connection, text, [7, "red", 777]))
@@ -172,7 +172,7 @@ describe.each(places)("errors, %s", (_, threads) => {
 
   it.scoped("an automatic rollback shows", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, schema)
       yield* execute(connection, "SELECT 1", [], { begin: "BEGIN IMMEDIATE" })
       strictEqual(connection.transaction, "open")
@@ -184,7 +184,7 @@ describe.each(places)("errors, %s", (_, threads) => {
 
   it.scoped("a full database", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads, settings: { max_page_count: "8" } })
+      const connection = yield* single({ filename: yield* file, workers, settings: { max_page_count: "8" } })
       yield* execute(connection, "CREATE TABLE t(x)")
       const error = yield* Effect.flip(execute(connection, "INSERT INTO t VALUES (zeroblob(1000000))"))
       strictEqual(error.reason, "DiskFull")

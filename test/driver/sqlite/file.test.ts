@@ -9,7 +9,7 @@ import type { Connection } from "../../../src/driver/Driver.js"
 import { connect, eventually, execute, folder, make, ping, places } from "./harness.js"
 
 /** Files whose table says which one it is. */
-const files = (threads: number) =>
+const files = (workers: number) =>
   Effect.gen(function*() {
     const at = yield* folder
     const path = (name: string) => Path.join(at, name)
@@ -18,7 +18,7 @@ const files = (threads: number) =>
         const connection = yield* connect(yield* make({ filename: path(name), settings: { journal_mode: "DELETE" } }))
         yield* execute(connection, `CREATE TABLE origin AS SELECT '${name}' AS name`)
       }))
-    const open = (name: string) => make({ filename: path(name), threads })
+    const open = (name: string) => make({ filename: path(name), workers })
     return { path, put, open }
   })
 
@@ -31,10 +31,10 @@ const told = (connection: Connection) => {
   return seen
 }
 
-describe.each(places)("a file that goes away, %s", (_, threads) => {
+describe.each(places)("a file that goes away, %s", (_, workers) => {
   it.scoped("one that is replaced: all of its connections are lost, and the new one is opened", () =>
     Effect.gen(function*() {
-      const { open, path, put } = yield* files(threads)
+      const { open, path, put } = yield* files(workers)
       yield* put("a.db")
       yield* put("b.db")
       const driver = yield* open("a.db")
@@ -59,7 +59,7 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("one that is removed is not created again, empty; one that is put back is opened", () =>
     Effect.gen(function*() {
-      const { open, path, put } = yield* files(threads)
+      const { open, path, put } = yield* files(workers)
       const driver = yield* open("a.db")
       const connection = yield* connect(driver)
       yield* execute(connection, "CREATE TABLE t(x)")
@@ -79,7 +79,7 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("a connection that finds another file says so to those before it", () =>
     Effect.gen(function*() {
-      const { open, path, put } = yield* files(threads)
+      const { open, path, put } = yield* files(workers)
       yield* put("a.db")
       yield* put("b.db")
       const driver = yield* open("a.db")
@@ -95,7 +95,7 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("a symbolic link that leads elsewhere now", () =>
     Effect.gen(function*() {
-      const { open, path, put } = yield* files(threads)
+      const { open, path, put } = yield* files(workers)
       yield* put("a.db")
       yield* put("b.db")
       Fs.symlinkSync(path("a.db"), path("link.db"))
@@ -111,7 +111,7 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("a write-ahead log that is removed: what was committed is in the file", () =>
     Effect.gen(function*() {
-      const { open, path } = yield* files(threads)
+      const { open, path } = yield* files(workers)
       const driver = yield* open("a.db")
       const connection = yield* connect(driver)
       yield* execute(connection, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
@@ -126,7 +126,7 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("a log that is removed before the first ping of a new file", () =>
     Effect.gen(function*() {
-      const { open, path } = yield* files(threads)
+      const { open, path } = yield* files(workers)
       const driver = yield* open("a.db")
       const connection = yield* connect(driver)
       yield* execute(connection, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
@@ -138,11 +138,11 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("a file whose content is cut off", () =>
     Effect.gen(function*() {
-      const { open, path } = yield* files(threads)
+      const { open, path } = yield* files(workers)
       for (
         const driver of [
           yield* open("a.db"),
-          yield* make({ filename: path("b.db"), threads, settings: { journal_mode: "DELETE" } })
+          yield* make({ filename: path("b.db"), workers, settings: { journal_mode: "DELETE" } })
         ]
       ) {
         const connection = yield* connect(driver)
@@ -158,7 +158,7 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
 
   it.scoped("a log that its own connection removes is none that was lost", () =>
     Effect.gen(function*() {
-      const { open } = yield* files(threads)
+      const { open } = yield* files(workers)
       const connection = yield* connect(yield* open("a.db"))
       yield* execute(connection, "CREATE TABLE t(x)")
       yield* ping(connection)
@@ -170,15 +170,15 @@ describe.each(places)("a file that goes away, %s", (_, threads) => {
     }))
 })
 
-describe.each(places)("the health check, %s", (_, threads) => {
+describe.each(places)("the health check, %s", (_, workers) => {
   it.scopedLive("finds a file that was replaced while all connections are busy", () =>
     Effect.gen(function*() {
-      const { path, put } = yield* files(threads)
+      const { path, put } = yield* files(workers)
       yield* put("a.db")
       yield* put("b.db")
       const layer = Db.layer({
         filename: path("a.db"),
-        threads,
+        workers,
         pool: { size: 1, overflow: 0, validateAfter: "1 hour" },
         health: { cache: 0 }
       })

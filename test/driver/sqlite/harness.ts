@@ -18,7 +18,7 @@ export interface Options {
   readonly access?: "read-write" | "read-only"
   readonly settings?: Readonly<Record<string, string>>
   readonly prepareCacheSize?: number
-  readonly threads?: number
+  readonly workers?: number
   readonly lockTimeout?: number
   readonly statementTimeout?: number
   readonly connectTimeout?: number
@@ -41,7 +41,7 @@ export const config = (options: Options): DbConfig => ({
   applicationName: "dblive",
   settings: options.settings ?? {},
   prepareCacheSize: options.prepareCacheSize ?? 256,
-  threads: options.threads ?? 0,
+  workers: options.workers ?? 0,
   transformQueryNames: undefined,
   transformResultNames: options.transformResultNames,
   transformJson: false,
@@ -253,7 +253,7 @@ export const eventually = (ask: () => boolean): Effect.Effect<void, Error> =>
   })
 
 /** The two ways in which statements run: here, and in a process of their own. */
-export const places: ReadonlyArray<readonly [name: string, threads: number]> = [
+export const places: ReadonlyArray<readonly [name: string, workers: number]> = [
   ["in this process", 0],
   ["in a process of its own", 1]
 ]

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import { execute, make } from "./harness.js"
 
 await Effect.gen(function*() {
-  const driver = yield* make({ filename: process.argv[2]!, threads: 2 })
+  const driver = yield* make({ filename: process.argv[2]!, workers: 2 })
   const idle = yield* driver.open
   const busy = yield* driver.open
   yield* Effect.fork(execute(busy, process.argv[3]!))

@@ -37,7 +37,7 @@ export const database = (
   Db.layerDriver({
     type: "sqlite",
     filename,
-    threads: 1,
+    workers: 1,
     environment: "production",
     // A process that was killed is found out before it is asked for anything.
     pool: { validateAfter: 0, connectTimeout: "30 seconds", acquireTimeout: "30 seconds" },

@@ -46,11 +46,11 @@ const folder = Effect.acquireRelease(
 )
 
 /** What `Db.info` says opened a file, or the error. */
-const opening = (sqliteModule: SqliteModule, threads: number) =>
+const opening = (sqliteModule: SqliteModule, workers: number) =>
   Effect.flatMap(folder, (path) =>
     Effect.zipRight(Db.query("SELECT 1 AS n"), Db.info).pipe(
       Effect.map((info) => info.sqliteModule),
-      Effect.provide(Db.layer({ type: "sqlite", filename: Path.join(path, "a.db"), threads, sqliteModule })),
+      Effect.provide(Db.layer({ type: "sqlite", filename: Path.join(path, "a.db"), workers, sqliteModule })),
       Effect.either
     ))
 
@@ -93,9 +93,9 @@ describe("a better-sqlite3 that ends the process", () => {
   const fits = pair === undefined ? ` (skipped: better-sqlite3 ${installed} runs on Node ${running})` : ""
 
   describe.skipIf(pair === undefined)(`is refused where it is the installed one${fits}`, () => {
-    it.scoped.each(places)("%s", ([, threads]) =>
+    it.scoped.each(places)("%s", ([, workers]) =>
       Effect.gen(function*() {
-        const error = yield* Effect.flatMap(opening("auto", threads), Either.flip)
+        const error = yield* Effect.flatMap(opening("auto", workers), Either.flip)
         assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })
         assert.include(error.message, pair!.what)
         assert.include(error.message, pair!.advice.slice("run ".length))
@@ -108,16 +108,16 @@ describe.skipIf(installed !== undefined && unfit(installed, running) !== undefin
   () => {
     it.scoped.each(places)(
       "is better-sqlite3 where it is installed, else node:sqlite, %s",
-      ([, threads]) =>
+      ([, workers]) =>
         Effect.gen(function*() {
           const expected = installed === undefined ? `node:sqlite@${running}` : `better-sqlite3@${installed}`
-          assert.deepStrictEqual(yield* opening("auto", threads), Either.right(expected))
+          assert.deepStrictEqual(yield* opening("auto", workers), Either.right(expected))
         })
     )
 
-    it.scoped.each(places)("can be asked for, %s", ([, threads]) =>
+    it.scoped.each(places)("can be asked for, %s", ([, workers]) =>
       Effect.gen(function*() {
-        const own = yield* opening("node:sqlite", threads)
+        const own = yield* opening("node:sqlite", workers)
         if (NodeSqlite.lacking() === undefined) {
           assert.deepStrictEqual(own, Either.right(`node:sqlite@${running}`))
         } else {
@@ -126,7 +126,7 @@ describe.skipIf(installed !== undefined && unfit(installed, running) !== undefin
           assert.include(error.message, `Node ${running}`)
           assert.include(error.message, "npm install better-sqlite3@1")
         }
-        const library = yield* opening("better-sqlite3", threads)
+        const library = yield* opening("better-sqlite3", workers)
         if (installed !== undefined) {
           assert.deepStrictEqual(library, Either.right(`better-sqlite3@${installed}`))
         } else {
@@ -344,7 +344,7 @@ describe.skipIf(lacking !== undefined)(
   () => {
     it.scoped.each(places)(
       "functions and clauses that it is compiled without, %s",
-      ([, threads]) =>
+      ([, workers]) =>
         Effect.gen(function*() {
           const filename = Path.join(yield* folder, "a.db")
           yield* Effect.gen(function*() {
@@ -359,7 +359,7 @@ describe.skipIf(lacking !== undefined)(
               assert.deepInclude(yield* Effect.flip(Db.query(text)), { _tag: "QueryError", reason }, text)
             }
             assert.deepStrictEqual(yield* Db.query("SELECT 1 AS n"), [{ n: 1 }])
-          }).pipe(Effect.provide(Db.layer({ type: "sqlite", filename, threads, sqliteModule: "node:sqlite" })))
+          }).pipe(Effect.provide(Db.layer({ type: "sqlite", filename, workers, sqliteModule: "node:sqlite" })))
         })
     )
 

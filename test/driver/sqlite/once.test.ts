@@ -19,13 +19,13 @@ const holding = (path: string, how: "IMMEDIATE" | "EXCLUSIVE") =>
 
 const kept = Effect.map(Db.query("SELECT x FROM t ORDER BY x"), (rows) => rows.map(({ x }) => x))
 
-describe.each(places)("a lock of another program, %s", (_, threads) => {
+describe.each(places)("a lock of another program, %s", (_, workers) => {
   const test = (name: string, effect: (filename: string) => Effect.Effect<void, unknown, Db>) =>
     it.scopedLive(name, () =>
       Effect.gen(function*() {
         const filename = yield* file
         yield* Effect.zipRight(Db.query("CREATE TABLE t (x)"), effect(filename)).pipe(
-          Effect.provide(Db.layer({ type: "sqlite", filename, threads }))
+          Effect.provide(Db.layer({ type: "sqlite", filename, workers }))
         )
       }))
 

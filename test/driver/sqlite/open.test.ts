@@ -29,18 +29,18 @@ const isConnectionError = (error: DbError, reason: string) => {
   strictEqual(error.outcome, "NotSent")
 }
 
-describe.each(places)("opening, %s", (_, threads) => {
+describe.each(places)("opening, %s", (_, workers) => {
   it.scoped("creates the file and its folders", () =>
     Effect.gen(function*() {
       const filename = Path.join(yield* folder, "a", "b", "db.sqlite")
-      const connection = yield* single({ filename, threads })
+      const connection = yield* single({ filename, workers })
       assertTrue(Fs.existsSync(filename))
       assertTrue(/^3\.\d+\.\d+$/.test(connection.serverVersion))
     }))
 
   it.scoped("sets the connection up", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads, settings: { temp_store: "MEMORY" } })
+      const connection = yield* single({ filename: yield* file, workers, settings: { temp_store: "MEMORY" } })
       const value = (name: string) =>
         Effect.map(execute(connection, `PRAGMA ${name}`), (rows) => Object.values(rows[0]!)[0])
       strictEqual(yield* value("journal_mode"), "wal")
@@ -53,20 +53,20 @@ describe.each(places)("opening, %s", (_, threads) => {
 
   it.scoped("a setting wins over the driver's own", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads, settings: { Journal_Mode: "DELETE" } })
+      const connection = yield* single({ filename: yield* file, workers, settings: { Journal_Mode: "DELETE" } })
       deepStrictEqual(yield* execute(connection, "PRAGMA journal_mode"), [{ journal_mode: "delete" }])
     }))
 
   it.scoped("refuses a pragma that SQLite does not have", () =>
     Effect.gen(function*() {
-      const error = yield* failure({ filename: yield* file, threads, settings: { "no_such; DROP TABLE x": "1" } })
+      const error = yield* failure({ filename: yield* file, workers, settings: { "no_such; DROP TABLE x": "1" } })
       isConnectionError(error, "Unsupported")
       assertInclude(error.message, "no_such")
     }))
 
   it.scoped("refuses SQLite's own waiting for locks", () =>
     Effect.gen(function*() {
-      const error = yield* failure({ filename: yield* file, threads, settings: { busy_timeout: "1000" } })
+      const error = yield* failure({ filename: yield* file, workers, settings: { busy_timeout: "1000" } })
       isConnectionError(error, "Unsupported")
       assertInclude(error.message, "lockTimeout")
     }))
@@ -74,11 +74,11 @@ describe.each(places)("opening, %s", (_, threads) => {
   it.scoped("a value of a setting cannot leave its quotes", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      yield* single({ filename, threads, settings: { cache_size: "1'; CREATE TABLE injected(x); --" } }).pipe(
+      yield* single({ filename, workers, settings: { cache_size: "1'; CREATE TABLE injected(x); --" } }).pipe(
         Effect.scoped,
         Effect.ignore
       )
-      const connection = yield* single({ filename, threads })
+      const connection = yield* single({ filename, workers })
       deepStrictEqual(yield* execute(connection, "SELECT name FROM sqlite_schema"), [])
     }))
 
@@ -86,12 +86,12 @@ describe.each(places)("opening, %s", (_, threads) => {
     Effect.gen(function*() {
       const filename = yield* file
       Fs.writeFileSync(filename, "this is no database, and longer than a header is: ".repeat(40))
-      isConnectionError(yield* failure({ filename, threads }), "NotADatabase")
+      isConnectionError(yield* failure({ filename, workers }), "NotADatabase")
     }))
 
   it.scoped("a folder", () =>
     Effect.gen(function*() {
-      const error = yield* failure({ filename: yield* folder, threads })
+      const error = yield* failure({ filename: yield* folder, workers })
       isConnectionError(error, "CannotOpen")
       assertInclude(error.message, "it is a folder")
     }))
@@ -100,30 +100,30 @@ describe.each(places)("opening, %s", (_, threads) => {
     Effect.gen(function*() {
       const path = yield* folder
       Fs.writeFileSync(Path.join(path, "plain"), "")
-      isConnectionError(yield* failure({ filename: Path.join(path, "plain", "x", "db.sqlite"), threads }), "CannotOpen")
+      isConnectionError(yield* failure({ filename: Path.join(path, "plain", "x", "db.sqlite"), workers }), "CannotOpen")
     }))
 
   it.scoped("a folder that cannot be written", () =>
     Effect.gen(function*() {
       // Read-only for every user, root among them.
-      isConnectionError(yield* failure({ filename: "/proc/self/db.sqlite", threads }), "CannotOpen")
+      isConnectionError(yield* failure({ filename: "/proc/self/db.sqlite", workers }), "CannotOpen")
     }))
 
   it.scoped("a name that would be another file's", () =>
     Effect.gen(function*() {
-      isConnectionError(yield* failure({ filename: `${yield* file} `, threads }), "CannotOpen")
+      isConnectionError(yield* failure({ filename: `${yield* file} `, workers }), "CannotOpen")
     }))
 
   it.scoped("read-only access creates nothing, and writes nothing", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      const error = yield* failure({ filename, threads, access: "read-only" })
+      const error = yield* failure({ filename, workers, access: "read-only" })
       isConnectionError(error, "CannotOpen")
       assertTrue(!Fs.existsSync(filename))
       yield* Effect.scoped(
-        Effect.flatMap(single({ filename, threads }), (connection) => execute(connection, "CREATE TABLE t(x)"))
+        Effect.flatMap(single({ filename, workers }), (connection) => execute(connection, "CREATE TABLE t(x)"))
       )
-      const connection = yield* single({ filename, threads, access: "read-only" })
+      const connection = yield* single({ filename, workers, access: "read-only" })
       const refused = yield* Effect.flip(execute(connection, "INSERT INTO t VALUES (1)"))
       strictEqual(refused.reason, "ReadOnly")
       deepStrictEqual(yield* execute(connection, "SELECT * FROM t"), [])
@@ -131,7 +131,7 @@ describe.each(places)("opening, %s", (_, threads) => {
 
   it.scoped("read-only access to memory", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads, access: "read-only" })
+      const connection = yield* single({ workers, access: "read-only" })
       strictEqual((yield* Effect.flip(execute(connection, "CREATE TABLE t(x)"))).reason, "ReadOnly")
     }))
 
@@ -139,12 +139,12 @@ describe.each(places)("opening, %s", (_, threads) => {
     Effect.gen(function*() {
       const filename = yield* file
       const held = yield* lock(filename, "CREATE TABLE t(x); BEGIN EXCLUSIVE", { journal: "DELETE" })
-      const [error, count] = yield* turns(failure({ filename, threads, connectTimeout: 300 }))
+      const [error, count] = yield* turns(failure({ filename, workers, connectTimeout: 300 }))
       strictEqual(error._tag, "TimeoutError")
       strictEqual(error.reason, "Connect")
       strictEqual(error.outcome, "NotSent")
       assertTrue(count > 20, `${count} turns`)
-      const driver = yield* make({ filename, threads })
+      const driver = yield* make({ filename, workers })
       const opening = yield* Effect.fork(connect(driver))
       yield* Effect.yieldNow()
       yield* held.release
@@ -156,7 +156,7 @@ describe.each(places)("opening, %s", (_, threads) => {
     Effect.gen(function*() {
       const filename = yield* file
       yield* lock(filename, "CREATE TABLE t(x); BEGIN EXCLUSIVE", { journal: "DELETE" })
-      const opening = yield* Effect.fork(failure({ filename, threads, connectTimeout: 0 }))
+      const opening = yield* Effect.fork(failure({ filename, workers, connectTimeout: 0 }))
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(opening)
     }))
@@ -164,7 +164,7 @@ describe.each(places)("opening, %s", (_, threads) => {
   it.scoped("notices that the file was removed or replaced", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      const connection = yield* single({ filename, threads })
+      const connection = yield* single({ filename, workers })
       yield* ping(connection)
       Fs.renameSync(filename, `${filename}.old`)
       let told: DbError | undefined
@@ -180,7 +180,7 @@ describe.each(places)("opening, %s", (_, threads) => {
 
   it.scoped("an in-memory database lives as long as its driver, whatever becomes of its connections", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ threads })
+      const driver = yield* make({ workers })
       const one = yield* driver.open
       yield* execute(one, "CREATE TABLE t(x); INSERT INTO t VALUES (1)")
       yield* execute(one, "CREATE TEMP TABLE own(x)")
@@ -206,7 +206,7 @@ describe.each(places)("opening, %s", (_, threads) => {
 
   it.scoped("an in-memory database has one connection", () =>
     Effect.gen(function*() {
-      strictEqual((yield* make({ threads })).maxConnections, 1)
+      strictEqual((yield* make({ workers })).maxConnections, 1)
       strictEqual((yield* make({ filename: yield* file })).maxConnections, undefined)
     }))
 })
@@ -216,10 +216,10 @@ describe("limits of statements", () => {
     Effect.gen(function*() {
       const here = yield* Effect.flip(make({ filename: yield* file, statementTimeout: 1000 }))
       isConnectionError(here, "Unsupported")
-      assertInclude(here.message, "threads")
-      isConnectionError(yield* Effect.flip(make({ threads: 1, statementTimeout: 1000 })), "Unsupported")
+      assertInclude(here.message, "workers")
+      isConnectionError(yield* Effect.flip(make({ workers: 1, statementTimeout: 1000 })), "Unsupported")
       strictEqual(
-        (yield* make({ filename: yield* file, threads: 1, statementTimeout: 1000 })).capabilities.cancel,
+        (yield* make({ filename: yield* file, workers: 1, statementTimeout: 1000 })).capabilities.cancel,
         true
       )
     }))

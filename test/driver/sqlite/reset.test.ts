@@ -3,10 +3,10 @@ import { assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Effect from "effect/Effect"
 import { connect, execute, file, make, places, reset, single } from "./harness.js"
 
-describe.each(places)("reset, %s", (_, threads) => {
+describe.each(places)("reset, %s", (_, workers) => {
   it.scoped("rolls back, or commits, what is open", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE t(x)")
       yield* execute(connection, "INSERT INTO t VALUES (1)", [], { begin: "BEGIN IMMEDIATE" })
       assertTrue(connection.dirty)
@@ -20,7 +20,7 @@ describe.each(places)("reset, %s", (_, threads) => {
 
   it.scoped("reads and plain writes leave nothing behind", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       for (
         const text of [
           "CREATE TABLE t(x)",
@@ -39,7 +39,7 @@ describe.each(places)("reset, %s", (_, threads) => {
 
   it.scoped("temporary objects are gone", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       yield* execute(connection, "CREATE TABLE main.t(x)")
       yield* execute(
         connection,
@@ -57,7 +57,7 @@ describe.each(places)("reset, %s", (_, threads) => {
 
   it.scoped("pragmas have their values again", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       const names = ["foreign_keys", "cache_size", "synchronous", "query_only", "recursive_triggers", "busy_timeout"]
       const values = Effect.forEach(names, (name) => execute(connection, `PRAGMA ${name}`))
       const before = yield* values
@@ -73,7 +73,7 @@ describe.each(places)("reset, %s", (_, threads) => {
 
   it.scoped("attached databases are detached", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       yield* execute(connection, "ATTACH ':memory:' AS \"o \"\"1\"")
       assertTrue(connection.dirty)
       yield* reset(connection)
@@ -82,7 +82,7 @@ describe.each(places)("reset, %s", (_, threads) => {
 
   it.scoped("what cannot be put back is told, so that the connection is closed", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       yield* execute(connection, "PRAGMA case_sensitive_like = ON")
       const error = yield* Effect.flip(reset(connection))
       assertTrue(error.message.includes("case_sensitive_like"))
@@ -90,7 +90,7 @@ describe.each(places)("reset, %s", (_, threads) => {
 
   it.scoped("an in-memory database is never given up for it", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE t(x)")
       yield* execute(
         connection,

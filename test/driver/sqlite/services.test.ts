@@ -38,7 +38,7 @@ const extension = (() => {
   }
 })()
 
-describe.each(places)("SqliteClient, %s", (_, threads) => {
+describe.each(places)("SqliteClient, %s", (_, workers) => {
   const alone = moduleName.startsWith("node:")
     ? " (@effect/sql-sqlite-node loads better-sqlite3, which is not installed)"
     : ""
@@ -46,7 +46,7 @@ describe.each(places)("SqliteClient, %s", (_, threads) => {
   it.scoped.skipIf(alone !== "")(`is the published service${alone}`, () =>
     Effect.gen(function*() {
       const filename = yield* file
-      const { client } = yield* open({ filename, threads })
+      const { client } = yield* open({ filename, workers })
       const published = yield* Effect.promise(() => import("@effect/sql-sqlite-node"))
       strictEqual(Sqlite.SqliteClient.key, published.SqliteClient.SqliteClient.key)
       strictEqual(client[published.SqliteClient.TypeId], published.SqliteClient.TypeId)
@@ -55,7 +55,7 @@ describe.each(places)("SqliteClient, %s", (_, threads) => {
 
   it.scoped("export gives the bytes of a file", () =>
     Effect.gen(function*() {
-      const { client, connection } = yield* open({ threads })
+      const { client, connection } = yield* open({ workers })
       yield* execute(connection, "CREATE TABLE t(x); INSERT INTO t VALUES (42)")
       const bytes = yield* client.export
       const copy = new Database(Buffer.from(bytes))
@@ -67,7 +67,7 @@ describe.each(places)("SqliteClient, %s", (_, threads) => {
     Effect.gen(function*() {
       const path = yield* folder
       const filename = Path.join(path, "db.sqlite")
-      const { client, connection, driver } = yield* open({ filename, threads })
+      const { client, connection, driver } = yield* open({ filename, workers })
       yield* execute(
         connection,
         "CREATE TABLE t(x); INSERT INTO t WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 2000) SELECT zeroblob(2000) FROM r"
@@ -90,7 +90,7 @@ describe.each(places)("SqliteClient, %s", (_, threads) => {
   it.scoped("backup to a place that cannot be written, and to a locked file", () =>
     Effect.gen(function*() {
       const path = yield* folder
-      const { client, connection } = yield* open({ filename: Path.join(path, "db.sqlite"), threads, lockTimeout: 100 })
+      const { client, connection } = yield* open({ filename: Path.join(path, "db.sqlite"), workers, lockTimeout: 100 })
       yield* execute(connection, "CREATE TABLE t(x)")
       const missing = yield* Effect.flip(client.backup(Path.join(path, "missing", "copy.sqlite")))
       strictEqual(missing._tag, "SqlError")
@@ -109,7 +109,7 @@ describe.each(places)("SqliteClient, %s", (_, threads) => {
     `an extension is loaded by every connection, also by later ones${missing}`,
     () =>
       Effect.gen(function*() {
-        const { client, connection, driver } = yield* open({ filename: yield* file, threads })
+        const { client, connection, driver } = yield* open({ filename: yield* file, workers })
         const before = yield* connect(driver)
         const text = "SELECT testExtensionFunction(NULL, 123, 99, 2) AS n"
         yield* Effect.flip(execute(before, text))
@@ -124,11 +124,11 @@ describe.each(places)("SqliteClient, %s", (_, threads) => {
   it.scoped("an extension that is not there, and one for a read-only database", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      const { client, connection } = yield* open({ filename, threads })
+      const { client, connection } = yield* open({ filename, workers })
       const error = yield* Effect.flip(client.loadExtension("/nowhere/extension"))
       strictEqual(error._tag, "SqlError")
       deepStrictEqual(yield* execute(connection, "SELECT 1 AS n"), [{ n: 1 }])
-      const readOnly = yield* open({ filename, threads, access: "read-only" })
+      const readOnly = yield* open({ filename, workers, access: "read-only" })
       const refused = fromSqlError(yield* Effect.flip(readOnly.client.loadExtension(extension)), "default")
       strictEqual(refused.reason, "ReadOnly")
     }))

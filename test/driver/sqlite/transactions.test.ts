@@ -4,10 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { cancel, connect, execute, file, lock, make, once, places, request, single, turns } from "./harness.js"
 
-describe.each(places)("transactions, %s", (_, threads) => {
+describe.each(places)("transactions, %s", (_, workers) => {
   it.scoped("BEGIN travels with the first statement", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE t(x)")
       yield* execute(connection, "INSERT INTO t VALUES (1)", [], { begin: "BEGIN IMMEDIATE" })
       strictEqual(connection.transaction, "open")
@@ -18,7 +18,7 @@ describe.each(places)("transactions, %s", (_, threads) => {
 
   it.scoped("where BEGIN fails, the statement does not run", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE t(x)")
       const error = yield* Effect.flip(execute(connection, "INSERT INTO t VALUES (1)", [], { begin: "BEGIN NOW" }))
       strictEqual(error.reason, "SqlSyntax")
@@ -29,7 +29,7 @@ describe.each(places)("transactions, %s", (_, threads) => {
 
   it.scoped("where the statement behind BEGIN is refused, the transaction is open", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       for (const [text, params] of [["SELECT ?", [undefined]], ["SELEC", []]] as const) {
         yield* Effect.flip(execute(connection, text, params, { begin: "BEGIN IMMEDIATE" }))
         strictEqual(connection.transaction, "open")
@@ -39,7 +39,7 @@ describe.each(places)("transactions, %s", (_, threads) => {
 
   it.scoped("a text of several statements is one transaction, and gives the rows of each", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const answers = yield* execute(
         connection,
         "CREATE TABLE t(x PRIMARY KEY); INSERT INTO t VALUES (1); SELECT x FROM t;"
@@ -56,7 +56,7 @@ describe.each(places)("transactions, %s", (_, threads) => {
 
   it.scoped("what cannot be one transaction says when a part was applied", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads })
+      const connection = yield* single({ filename: yield* file, workers })
       const error = yield* Effect.flip(execute(connection, "PRAGMA user_version = 3; CREATE TABLE t(x); SELEC"))
       strictEqual(error.reason, "SqlSyntax")
       strictEqual(error.outcome, "Unknown")
@@ -67,28 +67,28 @@ describe.each(places)("transactions, %s", (_, threads) => {
 
   it.scoped("several statements take no parameters, and an empty text is no fault", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       strictEqual((yield* Effect.flip(execute(connection, "SELECT ?; SELECT 1", [1]))).reason, "SqlSyntax")
       deepStrictEqual(yield* execute(connection, " -- nothing\n ; /* at all */"), [])
     }))
 
   it.scoped("ten thousand statements in one text", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE t(x)")
       yield* execute(connection, "INSERT INTO t VALUES (1);".repeat(10_000))
       deepStrictEqual(yield* execute(connection, "SELECT count(*) AS n FROM t"), [{ n: 10_000 }])
     }))
 })
 
-describe.each(places)("another process's lock, %s", (_, threads) => {
+describe.each(places)("another process's lock, %s", (_, workers) => {
   it.scoped("is waited for, the event loop goes on, and the limit is kept", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const held = yield* lock(filename, "CREATE TABLE t(x); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)", {
         atEnd: "COMMIT"
       })
-      const connection = yield* single({ filename, threads, lockTimeout: 20_000 })
+      const connection = yield* single({ filename, workers, lockTimeout: 20_000 })
       const insert = "INSERT INTO t VALUES (2)"
       const [error, count] = yield* turns(Effect.flip(execute(connection, insert, [], { lockTimeout: 200 })))
       strictEqual(error._tag, "TimeoutError")
@@ -117,7 +117,7 @@ describe.each(places)("another process's lock, %s", (_, threads) => {
       const filename = yield* file
       // Without WAL a reader stands in the way of a commit.
       const settings = { journal_mode: "DELETE" }
-      const connection = yield* single({ filename, threads, settings })
+      const connection = yield* single({ filename, workers, settings })
       yield* execute(connection, "CREATE TABLE t(x)")
       const held = yield* lock(filename, "BEGIN; SELECT * FROM t", { journal: "DELETE" })
       yield* execute(connection, "INSERT INTO t VALUES (1)", [], { begin: "BEGIN IMMEDIATE" })
@@ -132,7 +132,7 @@ describe.each(places)("another process's lock, %s", (_, threads) => {
 
   it.scoped("an outdated snapshot is a serialization failure at once", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads })
+      const driver = yield* make({ filename: yield* file, workers })
       const [one, two] = [yield* connect(driver), yield* connect(driver)]
       yield* execute(one, "CREATE TABLE t(x)")
       yield* execute(one, "SELECT * FROM t", [], { begin: "BEGIN" })
@@ -145,7 +145,7 @@ describe.each(places)("another process's lock, %s", (_, threads) => {
 
   it.scoped("a transaction that reads already does not wait for a writer", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads })
+      const driver = yield* make({ filename: yield* file, workers })
       const [one, two] = [yield* connect(driver), yield* connect(driver)]
       yield* execute(one, "CREATE TABLE t(x)")
       yield* execute(one, "SELECT * FROM t", [], { begin: "BEGIN" })

@@ -31,10 +31,10 @@ const equal = (actual: unknown, expected: unknown) =>
 
 const table = (connection: Connection) => execute(connection, "CREATE TABLE v(id INTEGER PRIMARY KEY, x)")
 
-describe.each(places)("values, %s", (_, threads) => {
+describe.each(places)("values, %s", (_, workers) => {
   it.scoped("what is written is read back equal", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* table(connection)
       const runtime = yield* Effect.runtime<never>()
       const run = <A, E>(effect: Effect.Effect<A, E>) => Effect.runPromise(Effect.provide(effect, runtime))
@@ -64,7 +64,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("an integer beyond 2^53 is a bigint, a smaller one a number, next to each other", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const text = "SELECT ? AS big, ? AS small, 1e300 AS real"
       const expected = { big: 2n ** 53n + 1n, small: 7, real: 1e300 }
       const params = [2n ** 53n + 1n, 7n]
@@ -76,7 +76,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("bigints on request do not stick to the statement", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const text = "SELECT 1 AS n"
       for (let i = 0; i < 2; i++) {
         deepStrictEqual(yield* execute(connection, text, [], { safeIntegers: true }), [{ n: 1n }])
@@ -87,7 +87,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("the raw answer of a write", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* table(connection)
       const insert = (id: bigint, safeIntegers: boolean) =>
         execute(connection, "INSERT INTO v(id) VALUES (?)", [id], { mode: "raw", safeIntegers })
@@ -100,7 +100,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("a write that gives rows runs once, however big its numbers", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* table(connection)
       const big = 2n ** 60n
       deepStrictEqual(yield* execute(connection, "INSERT INTO v(x) VALUES (?) RETURNING x", [big]), [{ x: big }])
@@ -109,7 +109,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("what SQLite does not have is refused by its place, and the connection goes on", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* table(connection)
       const secret = "S3cret"
       const refused: ReadonlyArray<unknown> = [
@@ -144,7 +144,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("the caller's parameters are left alone", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const params = [true, new Date(0), new ArrayBuffer(2)]
       const before = [...params]
       const rows = yield* execute(connection, "SELECT ? AS a, ? AS b, ? AS c", params)
@@ -154,7 +154,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("whole numbers are integers, whatever the column makes of them", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       yield* execute(connection, "CREATE TABLE a(i INTEGER, r REAL, t VARCHAR(9), n NUMERIC, b BLOB)")
       const insert =
         "INSERT INTO a VALUES (?, ?, ?, ?, ?) RETURNING typeof(i) AS i, typeof(r) AS r, t, typeof(n) AS n, typeof(b) AS b"
@@ -185,7 +185,7 @@ describe.each(places)("values, %s", (_, threads) => {
 
   it.scoped("REGEXP", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ threads })
+      const connection = yield* single({ workers })
       const matches = (value: unknown, pattern: unknown) =>
         Effect.map(execute(connection, "SELECT ? REGEXP ? AS m", [value, pattern]), (rows) => rows[0]!["m"])
       strictEqual(yield* matches("abc", "^a.c$"), 1)

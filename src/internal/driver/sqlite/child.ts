@@ -1,5 +1,5 @@
 /**
- * The process that runs statements for a database with `threads`: one connection, one request at a time, read with
+ * The process that runs statements for a database with `workers`: one connection, one request at a time, read with
  * blocking calls, which answer sooner than an event loop does.
  *
  * It loads nothing of Effect, so that it starts fast: it is stopped, and begun anew, whenever a statement has to be.

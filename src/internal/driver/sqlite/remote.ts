@@ -1,7 +1,7 @@
 /**
  * One SQLite connection in a process of its own, where a running statement can be stopped.
  *
- * `threads` promises that, and threads cannot keep it: a worker thread inside `sqlite3_step` ends only when the
+ * `workers` promises that, and threads cannot keep it: a worker thread inside `sqlite3_step` ends only when the
  * statement does (`Worker.terminate` waits for it), and better-sqlite3 gives no way to interrupt it. A process can be
  * killed at any moment. SQLite is made for that: in WAL mode a transaction counts only with the checksummed commit
  * record at its end, so what a killed process had written is not seen by anybody; its locks are the kernel's, which

@@ -41,10 +41,10 @@ const isBusy = (connection: Connection): boolean => {
   return pending !== undefined
 }
 
-describe("with threads", () => {
+describe("with workers", () => {
   it.scoped("a running statement is stopped, and its process is gone when the cancel is settled", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads: 1 })
+      const connection = yield* single({ filename: yield* file, workers: 1 })
       const pid = connection.id
       const running = yield* Effect.fork(Effect.flip(execute(connection, endless)))
       yield* eventually(() => isBusy(connection))
@@ -62,7 +62,7 @@ describe("with threads", () => {
 
   it.scoped("the event loop goes on while a heavy statement runs", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads: 1 })
+      const connection = yield* single({ filename: yield* file, workers: 1 })
       const heavy =
         "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3000000) SELECT max(n) AS m FROM r"
       const [rows, count] = yield* turns(execute(connection, heavy))
@@ -72,7 +72,7 @@ describe("with threads", () => {
 
   it.scoped("what was stopped is undone, and the file is whole", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads: 2 })
+      const driver = yield* make({ filename: yield* file, workers: 2 })
       const one = yield* connect(driver)
       yield* execute(one, "CREATE TABLE t(n PRIMARY KEY, filler)")
       yield* execute(one, "INSERT INTO t VALUES (0, 'kept')")
@@ -93,7 +93,7 @@ describe("with threads", () => {
 
   it.scoped("a write that commits itself, and a COMMIT, may have been applied", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads: 1 })
+      const driver = yield* make({ filename: yield* file, workers: 1 })
       const connection = yield* connect(driver)
       yield* execute(connection, "CREATE TABLE t(n)")
       const running = yield* Effect.fork(Effect.flip(execute(connection, `INSERT INTO t ${endless}`)))
@@ -111,14 +111,14 @@ describe("with threads", () => {
 
   it.scoped("cancel with nothing running does nothing", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads: 1 })
+      const connection = yield* single({ filename: yield* file, workers: 1 })
       yield* cancel(connection)
       deepStrictEqual(yield* execute(connection, "SELECT 1 AS n"), [{ n: 1 }])
     }))
 
   it.scoped("a wait for a lock is stopped as well", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads: 2 })
+      const driver = yield* make({ filename: yield* file, workers: 2 })
       const [one, two] = [yield* connect(driver), yield* connect(driver)]
       yield* execute(one, "CREATE TABLE t(x)")
       yield* execute(one, "INSERT INTO t VALUES (1)", [], { begin: "BEGIN IMMEDIATE" })
@@ -134,7 +134,7 @@ describe("with threads", () => {
 
   it.scoped("an in-memory database is not given up: its statement is waited for", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ threads: 4 })
+      const driver = yield* make({ workers: 4 })
       strictEqual(driver.maxConnections, 1)
       strictEqual(driver.capabilities.cancel, false)
       const connection = yield* connect(driver)
@@ -150,7 +150,7 @@ describe("with threads", () => {
 
   it.scoped("a process that dies is told", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, threads: 2 })
+      const driver = yield* make({ filename: yield* file, workers: 2 })
       const idle = yield* connect(driver)
       let told: DbError | undefined
       idle.onLost = (error) => {
@@ -176,7 +176,7 @@ describe("with threads", () => {
           process.execPath = execPath
         })
       )
-      const driver = yield* make({ filename: yield* file, threads: 1 })
+      const driver = yield* make({ filename: yield* file, workers: 1 })
       process.execPath = "/nowhere/node"
       const error = yield* Effect.flip(driver.open)
       strictEqual(error._tag, "ConnectionError")
@@ -186,7 +186,7 @@ describe("with threads", () => {
 
   it.scoped("a cursor is stopped by cancel, and its rows are those of the snapshot", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads: 1 })
+      const connection = yield* single({ filename: yield* file, workers: 1 })
       const cursor = yield* openCursor(
         connection,
         "SELECT 1 AS n UNION ALL SELECT * FROM (SELECT 2 UNION ALL SELECT 3)"
@@ -203,7 +203,7 @@ describe("with threads", () => {
   it.scoped("closing ends the process, and writes the WAL back", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      const driver = yield* make({ filename, threads: 1 })
+      const driver = yield* make({ filename, workers: 1 })
       const connection = yield* driver.open
       yield* execute(connection, "CREATE TABLE t(x)")
       assertTrue(Fs.existsSync(`${filename}-wal`))
@@ -217,7 +217,7 @@ describe("with threads", () => {
   it.scoped("nothing outlives the driver", () =>
     Effect.gen(function*() {
       const filename = yield* file
-      const connection = yield* Effect.scoped(Effect.flatMap(make({ filename, threads: 1 }), (driver) => driver.open))
+      const connection = yield* Effect.scoped(Effect.flatMap(make({ filename, workers: 1 }), (driver) => driver.open))
       yield* eventually(() => !isAlive(connection.id))
     }))
 
@@ -234,7 +234,7 @@ describe("with threads", () => {
           delete process.env["NODE_OPTIONS"]
         })
       )
-      const connection = yield* single({ filename: yield* file, threads: 1 })
+      const connection = yield* single({ filename: yield* file, workers: 1 })
       const environ = Fs.readFileSync(`/proc/${connection.id}/environ`, "utf8")
       assertTrue(environ.includes("PATH="))
       assertTrue(!environ.includes("S3cret") && !environ.includes("NODE_OPTIONS"))
@@ -242,7 +242,7 @@ describe("with threads", () => {
 
   it.scoped("an interrupt signal to all processes leaves it to this one to close", () =>
     Effect.gen(function*() {
-      const connection = yield* single({ filename: yield* file, threads: 1 })
+      const connection = yield* single({ filename: yield* file, workers: 1 })
       for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
         process.kill(connection.id, signal)
       }
