@@ -42,7 +42,8 @@ export default {
     },
     {
       name: "databases-by-their-public-module",
-      comment: "database/ implements Db.ts, which exports what users may use of it; a registry and test layers open databases, too",
+      comment:
+        "database/ implements Db.ts, which exports what users may use of it; a registry and test layers open databases, too",
       severity: "error",
       from: { pathNot: "^src/(Db\\.ts$|DbRegistry\\.ts$|internal/(database|test)/)" },
       to: { path: "^src/internal/database/" }
