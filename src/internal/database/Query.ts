@@ -13,6 +13,7 @@ import { type AnyFiber, statementLimit } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/FiberContext.js"
 import * as Batch from "../request/batch.js"
 import * as Sending from "../request/execute.js"
+import { classify } from "../sql/classify.js"
 import * as NamedParams from "../sql/NamedParams.js"
 
 /**
@@ -120,7 +121,7 @@ export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArr
     if (Either.isLeft(compiled)) {
       return undefined
     }
-    if (mayBeSeveral(text)) {
+    if (mayBeSeveral(engine, text)) {
       return undefined
     }
     list.push(compiled.right)
@@ -148,7 +149,8 @@ const setsOf = (answer: unknown): Sets => {
 }
 
 /** Whether there may be several statements in a text, or sets of rows in the answer of one. */
-const mayBeSeveral = (text: string): boolean => (text.includes(";") && /;\s*\S/.test(text)) || isCall(text)
+const mayBeSeveral = (engine: Engine, text: string): boolean =>
+  (text.includes(";") && classify(text, engine.driver.dialect).several) || isCall(text)
 
 const isCall = (text: string): boolean => {
   let at = 0
@@ -170,7 +172,7 @@ export const run = (
   params: Params | undefined,
   options: QueryOptions
 ): Effect.Effect<unknown, DbError> =>
-  mayBeSeveral(text)
+  mayBeSeveral(engine, text)
     ? Effect.map(send(engine, text, params, options, "sets"), lastOf(text))
     : send(engine, text, params, options, "rows")
 

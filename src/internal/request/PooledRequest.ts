@@ -9,7 +9,7 @@ import { excerpt } from "../error/message.js"
 import { type AnyFiber, callerOf } from "../fiber/Caller.js"
 import { type Acquirer, AcquireRequest } from "../pool/AcquireRequest.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
-import { beginsFirst, isControl } from "../session/TransactionControl.js"
+import { classify, isControl } from "../sql/classify.js"
 import type { Deadline } from "./Deadline.js"
 import { type EngineContext, recycle, Request } from "./Request.js"
 
@@ -99,7 +99,11 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
     ) {
       return undefined
     }
-    const error = openOutside(name, this.text, beginsFirst(this.text, driver.dialect) ? "RolledBack" : "Unknown")
+    const error = openOutside(
+      name,
+      this.text,
+      classify(this.text, driver.dialect).beginsFirst ? "RolledBack" : "Unknown"
+    )
     this.engine.failed(error, this.fiber)
     return error
   }

@@ -9,7 +9,7 @@ import type { Engine } from "../Engine.js"
 import { type AnyFiber, deadlineOf, isTraced } from "../fiber/Caller.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
 import type { SessionLevel } from "../session/Session.js"
-import { transactionEndOf } from "../session/TransactionControl.js"
+import { classify } from "../sql/classify.js"
 import { answer, asRows, makeRequest } from "./execute.js"
 import { SessionRequest } from "./SessionRequest.js"
 
@@ -20,7 +20,7 @@ export type Listed = readonly [text: string, params: ReadonlyArray<unknown>]
 const together = (engine: Engine, fiber: AnyFiber, level: SessionLevel, list: ReadonlyArray<Listed>): boolean =>
   level.session.connection.executeSome !== undefined && level.session.queue.onText === undefined && !engine.isWatched &&
   !isTraced(fiber) &&
-  level.options.readOnly !== true && list.every(([text]) => transactionEndOf(text, engine.driver.dialect) === undefined)
+  level.options.readOnly !== true && list.every(([text]) => classify(text, engine.driver.dialect).end === undefined)
 
 /**
  * Runs the statements of a list in this level, each when the one before it has succeeded. `undefined` where they have to be

@@ -7,8 +7,8 @@ import { aborted, lostInside, outlived, readOnlyWrite } from "../error/engine.js
 import { excerpt } from "../error/message.js"
 import type { EngineContext } from "../request/Request.js"
 import type { SessionRequest } from "../request/SessionRequest.js"
+import { classify } from "../sql/classify.js"
 import { committed, transactionOf } from "./ImplicitCommit.js"
-import { transactionEndOf } from "./TransactionControl.js"
 import { TransactionLevel } from "./TransactionLevel.js"
 
 const noOptions: Driver.BeginOptions = {}
@@ -207,7 +207,7 @@ export class TransactionState<S = unknown> {
     ) {
       return undefined
     }
-    const transactionEnd = text === undefined ? undefined : transactionEndOf(text, this.engine.driver.dialect)
+    const transactionEnd = text === undefined ? undefined : classify(text, this.engine.driver.dialect).end
     const isIdle = this.connection.transaction === "idle"
     if (!isIdle && (transactionEnd === undefined || (error !== undefined && !transactionEnd.beside))) {
       return undefined

@@ -368,13 +368,3 @@ export class Lexer {
     this.at = isFinal ? text.length : Math.min(at, text.length)
   }
 }
-
-/** The text with its strings, quoted names and comments blanked: what is left is code. */
-export const codeOf = (text: string, syntax: Syntax): string => {
-  const lexer = new Lexer(syntax, text)
-  let code = ""
-  while (lexer.next()) {
-    code += lexer.kind === "comment" || lexer.kind === "string" || lexer.kind === "name" ? " " : lexer.token
-  }
-  return code
-}
