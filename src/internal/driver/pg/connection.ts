@@ -4,6 +4,7 @@
  */
 import type { ConnectionError, DbError } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
+import { head, wordSet } from "../../sql/classify.js"
 import { Cancel } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal } from "./codes.js"
@@ -29,6 +30,9 @@ const statuses: Readonly<Record<string, TransactionStatus>> = { I: "idle", T: "o
 /** The pieces of DISCARD ALL, which cannot stand in one text with others, without what was prepared. */
 const discard = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; " +
   "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+
+/** Statements that may set the encoding back. */
+const setting = wordSet("set reset discard")
 
 const mostParams = 65535
 const syncMessage = Buffer.from([83, 0, 0, 0, 4])
@@ -413,7 +417,9 @@ export class PgConnection implements Connection, Channel {
   /** The encoding that somebody has set in place of ours, unless the statement may be what sets it back. */
   private foreignEncoding(statement: string, text: Text): string | undefined {
     const encoding = this.parameters.get("client_encoding") ?? "UTF8"
-    return encoding === "UTF8" || text.controls || /^\s*(?:set|reset|discard)\b/i.test(statement) ? undefined : encoding
+    return encoding === "UTF8" || text.controls || setting.has(head(statement, "pg", 1)[0] ?? "")
+      ? undefined
+      : encoding
   }
 
   private encode({ params, text }: Request): Params | DbError {

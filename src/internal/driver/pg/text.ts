@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Lexer } from "../../sql/Lexer.js"
+import { type Control, controlOf, isWord, type Statement, statementsOf, wordSet } from "../../sql/classify.js"
 import { syntaxes } from "../../sql/Syntax.js"
 
 /**
@@ -58,57 +58,58 @@ export interface Text {
   readonly limits: boolean
 }
 
-const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
-
-const plain = words("select insert update delete merge values table with")
-
-const controls = words("begin start commit end rollback abort savepoint release")
+const plain = wordSet("select insert update delete merge values table with")
+const partial = wordSet("call do vacuum cluster reindex")
+const shapeless = wordSet("fetch execute call move")
+const forgetting = wordSet("prepare deallocate discard")
 
 /** Statements after which a prepared one may take other parameters, or give other columns. */
-const reshaping = words("create alter drop import reassign do call set reset")
+const reshaping = wordSet("create alter drop import reassign do call set reset")
 
 /** Statements of which all that they do is done to the session. */
-const ofSession: Readonly<Record<string, string>> = {
-  listen: "LISTEN",
-  unlisten: "UNLISTEN",
-  load: "LOAD",
-  discard: "DISCARD",
-  deallocate: "DEALLOCATE",
-  reset: "RESET"
-}
+const ofSession = wordSet("listen unlisten load discard deallocate reset")
+
+/** A SET of these ends with its transaction. */
+const ofTransaction = wordSet("local transaction constraints")
+
+/** After these a temporary table, view or sequence is meant. */
+const making = wordSet("create into local global replace")
+
+/** Statements that go back to the beginning of the transaction, or to a savepoint. */
+const goingBack = wordSet("rollback abort")
 
 /** What a CREATE or DROP makes or removes outside of any transaction. */
-const ofServer = words("database tablespace subscription")
+const ofServer = wordSet("database tablespace subscription")
 
-const advisoryLock = /^(?:pg_catalog\.)?pg_(?:try_)?advisory_(?:lock|unlock)/
-const takesLock = /^(?:pg_catalog\.)?pg_(?:try_)?advisory_lock/
-const releasesLocks = /^(?:pg_catalog\.)?pg_advisory_unlock_all$/
+/** What a REINDEX does outside of any transaction. */
+const reindexed = wordSet("database schema system")
+
+const advisoryLock = /^(?:PG_CATALOG\.)?PG_(?:TRY_)?ADVISORY_(?:LOCK|UNLOCK)/
+const takesLock = /^(?:PG_CATALOG\.)?PG_(?:TRY_)?ADVISORY_LOCK/
+const releasesLocks = /^(?:PG_CATALOG\.)?PG_ADVISORY_UNLOCK_ALL$/
 
 /** Whether a call of `set_config`, from behind its parenthesis on, holds for the transaction only: its last argument is `true`. */
-const isLocal = (text: string, from: number): boolean => {
+const isLocal = (tokens: ReadonlyArray<string>, from: number): boolean => {
   let argument = from
   let depth = 1
   let at = from
-  for (; at < text.length && depth > 0; at++) {
-    const code = text.charCodeAt(at)
-    if (code === 39) {
-      // A doubled quote begins the next piece of the same string.
-      while (++at < text.length && text.charCodeAt(at) !== 39);
-    } else if (code === 40) depth++
-    else if (code === 41) depth--
-    else if (code === 44 && depth === 1) argument = at + 1
+  for (; at < tokens.length && depth > 0; at++) {
+    const token = tokens[at]
+    if (token === "(") depth++
+    else if (token === ")") depth--
+    else if (token === "," && depth === 1) argument = at + 1
   }
-  return depth === 0 && /^\s*(?:is_local\s*=>\s*)?true\s*$/i.test(text.slice(argument, at - 1))
+  return depth === 0 && /^(?:IS_LOCAL = > )?TRUE$/.test(tokens.slice(argument, at - 1).join(" "))
 }
 
 /** Statements that leave nothing behind in the session by themselves. */
-const clean = words(`
+const clean = wordSet(`
   select insert update delete merge values table with explain begin start commit end rollback abort savepoint release
   show truncate comment grant revoke analyze vacuum lock refresh cluster reindex checkpoint notify create alter drop
 `)
 
 /** Words before which, or after which, a parenthesis is no call. */
-const keywords = words(`
+const keywords = wordSet(`
   all and any array as asc between by case check coalesce collate conflict constraint cube default desc distinct do else
   end except analyze explain vacuum reindex cluster exists extract filter for foreign from full group grouping having if ilike in include inner intersect into
   is isnull join key lateral left like limit materialized not notnull null nullif of offset on only or order outer over
@@ -120,10 +121,10 @@ const keywords = words(`
 `)
 
 /** Words after which a name with a parenthesis is a table, an alias or a list of columns. */
-const naming = words("into as with recursive table view references exists")
+const naming = wordSet("into as with recursive table view references exists")
 
 /** Functions of PostgreSQL's own that change nothing in the session. */
-const harmless = words(`
+const harmless = wordSet(`
   abs acos acosh age array_agg array_append array_cat array_dims array_fill array_length array_lower array_ndims
   array_position array_positions array_prepend array_remove array_replace array_reverse array_sort array_to_json
   array_to_string array_to_tsvector array_upper ascii asin asinh atan atan2 atanh avg bit_and bit_count bit_length
@@ -175,6 +176,113 @@ const limitSettings = /\b(?:statement|lock|idle_in_transaction_session|transacti
 // `isWellFormed` is in Node 20, not yet in the ES2023 library types.
 const isWellFormed = (text: string): boolean => (text as unknown as { isWellFormed(): boolean }).isWellFormed()
 
+/** What a statement does to the session, by itself or by a call in it. */
+class Look {
+  /** What it is sure to leave behind, in words. */
+  leaves: string | undefined = undefined
+  holding: Text["holding"] = undefined
+  dirty = false
+  isConcurrent = false
+  private makesTemporary = false
+  /** The words before the token that is looked at. */
+  private before = ""
+  private name = ""
+  private isQualified = false
+
+  constructor(private readonly tokens: ReadonlyArray<string>, readonly first: string, readonly second: string) {
+    this.verb()
+    for (let at = 0; at < tokens.length; at++) this.token(tokens[at]!, at)
+    if (this.makesTemporary) this.leave("a temporary table, view or sequence")
+  }
+
+  private leave(what: string): void {
+    this.leaves ??= what
+  }
+
+  private verb(): void {
+    const { first, second } = this
+    this.dirty = !clean.has(first) || (first === "CREATE" && second === "EXTENSION")
+    if (ofSession.has(first)) this.leave(first)
+    if (first === "LISTEN") this.holding = "takes"
+    if ((first === "UNLISTEN" && this.tokens[1] === "*") || (first === "DISCARD" && second === "ALL")) {
+      this.holding = "releases"
+    }
+    if (first === "PREPARE" && second !== "TRANSACTION" && second !== "") this.leave("PREPARE")
+    if (first === "SET") {
+      this.dirty = second !== "" && !ofTransaction.has(second)
+      if (this.dirty) this.leave("SET")
+    }
+  }
+
+  private token(token: string, at: number): void {
+    const isQuoted = token.charCodeAt(0) === 34
+    if (isQuoted || isWord(token)) {
+      if (!isQuoted || token.startsWith("\"pg_temp")) this.word(token)
+      if (this.isQualified) {
+        this.name = `${this.name}.${token}`
+      } else {
+        this.before = this.name
+        this.name = token
+      }
+      this.isQualified = false
+    } else if (token === "." && this.name !== "") {
+      this.isQualified = true
+    } else {
+      if (token === "(") this.call(at + 1)
+      this.before = ""
+      this.name = ""
+      this.isQualified = false
+    }
+  }
+
+  private word(word: string): void {
+    const { first, name } = this
+    const isTemporary = (word === "TEMP" || word === "TEMPORARY") && making.has(name)
+    const isOfSchema = word.startsWith("PG_TEMP") || word.startsWith("\"pg_temp")
+    if (isTemporary || (first === "CREATE" && isOfSchema)) this.makesTemporary = true
+    if (word === "CONCURRENTLY") this.isConcurrent = true
+    if (word === "DROP" && name === "COMMIT") this.makesTemporary = false
+    if (word === "HOLD" && name === "WITH" && first === "DECLARE") this.leave("a cursor WITH HOLD")
+    this.dirty ||= isTemporary || isOfSchema || (first === "EXPLAIN" && (word === "EXECUTE" || word === "DECLARE"))
+  }
+
+  /** A parenthesis behind a name. */
+  private call(from: number): void {
+    const { before, first, name, second, tokens } = this
+    if (advisoryLock.test(name)) {
+      this.leave("an advisory lock of the session")
+      this.holding = takesLock.test(name) ? "takes" : releasesLocks.test(name) ? "releases" : this.holding
+    }
+    if (/^(?:PG_CATALOG\.)?SET_CONFIG$/.test(name) && !isLocal(tokens, from)) this.leave("set_config for the session")
+    this.dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
+      !(first === "CREATE" && (second === "INDEX" || second === "UNIQUE") && before === "ON")
+  }
+}
+
+const isName = (token: string): boolean => token.charCodeAt(0) === 34 || isWord(token)
+
+const lookAt = ({ tokens }: Statement): Look => {
+  const [first = ""] = tokens
+  // `(SELECT ...) UNION ...`: as plain as what stands inside, which is looked at word by word.
+  return new Look(tokens, isName(first) ? first : "SELECT", tokens.find((token, at) => at > 0 && isName(token)) ?? "")
+}
+
+/** A statement that runs in no transaction. */
+const isAlone = ({ first, isConcurrent, second }: Look): boolean =>
+  first === "VACUUM" || (ofServer.has(second) && (first === "CREATE" || first === "DROP")) ||
+  (first === "ALTER" && second === "SYSTEM") || (first === "REINDEX" && reindexed.has(second)) ||
+  (isConcurrent && first !== "REFRESH")
+
+const ends = (kind: Control | undefined): boolean =>
+  kind === "commit" || kind === "rollback" || kind === "prepare" || kind === "prepared"
+
+const faultOf = (text: string): string | undefined =>
+  text.includes("\0")
+    ? "the statement contains a NUL character"
+    : isWellFormed(text)
+    ? undefined
+    : "the statement contains a lone surrogate, which UTF-8 cannot express"
+
 /**
  * Reads a text. Linear in its length; the caller remembers the answer.
  *
@@ -182,195 +290,30 @@ const isWellFormed = (text: string): boolean => (text as unknown as { isWellForm
  * @category constructors
  */
 export const scan = (text: string): Text => {
-  const lexer = new Lexer(syntaxes.pg, text)
-  let statements = 0
-  let isPlain = false
-  let shapeless = false
-  let commits = false
-  let rollsBack = false
-  let isControl = false
-  let partial = false
-  let dirty = false
-  let forgets = false
-  let reshapes = false
-  let ends = false
-  let alone = false
-  let lasting: string | undefined
-  // What the statement being read leaves behind, and what the last one did.
-  let leaves: string | undefined
-  let left: string | undefined
-  let holding: Text["holding"]
-  // Of the statement being read: a temporary table is made that COMMIT does not drop.
-  let makesTemporary = false
-  // Of the statement being read: its first two words, and the words before the place where we are.
-  let first = ""
-  let second = ""
-  let before = ""
-  let name = ""
-  let qualified = false
-
-  const leave = (what: string | undefined): void => {
-    lasting ??= what
-    leaves ??= what
-  }
-
-  const word = (value: string, isQuoted: boolean): void => {
-    if (first === "") {
-      first = value
-      begin(value)
-    } else if (second === "") {
-      second = value
-      follow(value)
-    }
-    if (!isQuoted || value.startsWith("\"pg_temp")) inspect(value)
-    if (qualified) {
-      name = `${name}.${value}`
-    } else {
-      before = name
-      name = value
-    }
-    qualified = false
-  }
-
-  const begin = (value: string): void => {
-    statements++
-    if (statements === 1) {
-      isPlain = plain.has(value)
-      rollsBack = value === "rollback" || value === "abort"
-      isControl = controls.has(value)
-    }
-    commits ||= value === "commit" || value === "end"
-    ends ||= value === "commit" || value === "end" || value === "rollback" || value === "abort"
-    alone ||= value === "vacuum"
-    if (Object.hasOwn(ofSession, value)) leave(ofSession[value])
-    if (value === "listen") holding = "takes"
-    if (value === "unlisten" && /^\s*\*/.test(text.slice(lexer.at))) holding = "releases"
-    partial ||= value === "call" || value === "do" || value === "vacuum" || value === "cluster" || value === "reindex"
-    shapeless ||= value === "fetch" || value === "execute" || value === "call" || value === "move"
-    forgets ||= value === "prepare" || value === "deallocate" || value === "discard"
-    reshapes ||= reshaping.has(value)
-    dirty ||= !clean.has(value) && value !== "set"
-  }
-
-  const follow = (value: string): void => {
-    commits ||= first === "prepare" && value === "transaction"
-    ends ||= first === "prepare" && value === "transaction"
-    alone ||= (ofServer.has(value) && (first === "create" || first === "drop")) ||
-      (first === "alter" && value === "system") ||
-      (first === "reindex" && (value === "database" || value === "schema" || value === "system"))
-    if (first === "prepare" && value !== "transaction") leave("PREPARE")
-    if (first === "discard" && value === "all") holding = "releases"
-    if (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") leave("SET")
-    dirty ||= (first === "set" && value !== "local" && value !== "transaction" && value !== "constraints") ||
-      (first === "create" && value === "extension")
-  }
-
-  const inspect = (value: string): void => {
-    partial ||= value === "concurrently"
-    alone ||= value === "concurrently" && first !== "refresh"
-    const isTemporary = (value === "temp" || value === "temporary") &&
-      (name === "create" || name === "into" || name === "local" || name === "global" || name === "replace")
-    makesTemporary ||= isTemporary || (first === "create" && value.replace("\"", "").startsWith("pg_temp"))
-    if (value === "drop" && name === "commit") makesTemporary = false
-    if (value === "hold" && name === "with" && first === "declare") leave("a cursor WITH HOLD")
-    dirty ||= value.startsWith("pg_temp") || value.startsWith("\"pg_temp") || isTemporary ||
-      (first === "explain" && (value === "execute" || value === "declare"))
-  }
-
-  const endStatement = (): void => {
-    if (makesTemporary) leave("a temporary table, view or sequence")
-    makesTemporary = false
-    if (first !== "") left = leaves
-    leaves = undefined
-  }
-
-  const parenthesis = (): void => {
-    if (advisoryLock.test(name)) {
-      leave("an advisory lock of the session")
-      holding = takesLock.test(name) ? "takes" : releasesLocks.test(name) ? "releases" : holding
-    }
-    if (/^(?:pg_catalog\.)?set_config$/.test(name) && !isLocal(text, lexer.at)) {
-      leave("set_config for the session")
-    }
-    dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
-      !(first === "create" && (second === "index" || second === "unique") && before === "on")
-  }
-
-  const other = (): void => {
-    if (first === "") {
-      first = "("
-      // `(SELECT ...) UNION ...`: as plain as what stands inside, which is looked at word by word.
-      statements++
-      if (statements === 1) isPlain = true
-    }
-    before = ""
-    name = ""
-    qualified = false
-  }
-
-  const sign = (): void => {
-    const code = text.charCodeAt(lexer.start)
-    if (code === 46 && name !== "") {
-      qualified = true
-      return
-    }
-    if (code === 40) parenthesis()
-    other()
-  }
-
-  while (lexer.nextCode()) {
-    switch (lexer.kind) {
-      case "word":
-        word(lexer.token.toLowerCase(), false)
-        break
-      case "name":
-        // With its quotes, so that it is no keyword and no function of the list.
-        word(lexer.token, true)
-        break
-      case "string":
-        // With standard_conforming_strings off the string would end elsewhere: be on the safe side.
-        dirty ||= lexer.hasBackslash
-        other()
-        break
-      case "delimiter":
-        endStatement()
-        first =
-          second =
-          before =
-          name =
-            ""
-        qualified = false
-        break
-      case "sign":
-        sign()
-        break
-      default:
-        other()
-    }
-  }
-
-  endStatement()
+  const statements = statementsOf(text, syntaxes.pg)
+  const looks = statements.map(lookAt)
+  const kinds = statements.map(({ tokens }) => controlOf(tokens))
+  const only = looks.length === 1 ? looks[0] : undefined
+  const begins = (table: ReadonlySet<string>): boolean => looks.some(({ first }) => table.has(first))
   return {
-    fault: text.includes("\0")
-      ? "the statement contains a NUL character"
-      : isWellFormed(text)
-      ? undefined
-      : "the statement contains a lone surrogate, which UTF-8 cannot express",
-    several: statements > 1,
-    plain: isPlain && statements === 1,
-    shapeless,
-    commits,
-    rollsBack,
-    controls: isControl && statements === 1,
-    partial,
-    dirty,
-    ends,
-    alone: alone && statements === 1,
-    lasting,
-    left,
-    holding,
-    forgets,
-    reshapes,
+    fault: faultOf(text),
+    several: looks.length > 1,
+    plain: only !== undefined && plain.has(only.first),
+    shapeless: begins(shapeless),
+    commits: kinds.some((kind, index) => ends(kind) && !goingBack.has(looks[index]!.first)),
+    rollsBack: goingBack.has(looks[0]?.first ?? ""),
+    controls: only !== undefined && kinds[0] !== undefined && only.first !== "PREPARE" && only.first !== "SET",
+    partial: begins(partial) || looks.some(({ isConcurrent }) => isConcurrent),
+    // With standard_conforming_strings off a string with a backslash would end elsewhere: be on the safe side.
+    dirty: looks.some(({ dirty }) => dirty) || statements.some(({ hasBackslash }) => hasBackslash),
+    ends: kinds.some(ends),
+    alone: only !== undefined && isAlone(only),
+    lasting: looks.find(({ leaves }) => leaves !== undefined)?.leaves,
+    left: looks.at(-1)?.leaves,
+    holding: looks.findLast(({ holding }) => holding !== undefined)?.holding,
+    forgets: begins(forgetting),
+    reshapes: begins(reshaping),
+    // In the raw text: set_config has its name in a string.
     limits: limitSettings.test(text)
   }
 }
