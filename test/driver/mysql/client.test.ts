@@ -44,6 +44,7 @@ describe("The MySQL driver", () => {
     expect(traitsOf("  ((SELECT 1) UNION (SELECT 2))")).toMatchObject(kept)
     expect(traitsOf("WITH x AS (SELECT 1) SELECT * FROM x;  ")).toMatchObject(kept)
     expect(traitsOf("-- why\n# and\n/* how; */ insert into t values (1)")).toMatchObject(kept)
+    expect(traitsOf("SELECT ';x' AS a; -- ;b")).toMatchObject(kept)
     expect(traitsOf("/*! SET @a = 1 */")).toMatchObject({ dirties: true, transactional: false })
     expect(traitsOf("CREATE TABLE t (a INT)")).toMatchObject({ dirties: false, transactional: false })
     expect(traitsOf("CREATE TEMPORARY TABLE t (a INT)")).toMatchObject({ dirties: true })

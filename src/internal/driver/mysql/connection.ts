@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
+import { head } from "../../sql/classify.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
 import { stop } from "./cancel.js"
 import { lookup, type RawError } from "./codes.js"
@@ -18,7 +19,7 @@ import { type Fields, isHeader, isSeveral, type Results, shape, textOptions } fr
 import { read, readUnder, type Script } from "./script.js"
 import { type Facts, factsOf, type Limits, limitText, sameLimits, setupText } from "./settings.js"
 import { Statements } from "./statements.js"
-import { releasesLocks, takesLock, traitsOf } from "./texts.js"
+import { traitsOf } from "./texts.js"
 import { encode, exceeds, Refused, RowDecoder } from "./values.js"
 import * as Verdicts from "./verdicts.js"
 
@@ -165,7 +166,7 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
 
   protected admit(job: Job, request: Request, next: (params: Array<unknown>) => void): void {
     const { traits } = job
-    if (!this.#charset.startsWith("utf8") && !traits.control && !/^\s*set\b/i.test(request.text)) {
+    if (!this.#charset.startsWith("utf8") && !traits.control && head(request.text, "mysql", 1)[0] !== "SET") {
       return this.finish(job, Verdicts.characterSet(this.#endpoint, job, this.#charset))
     }
     const params = encode(request.params, this.#link.mariadb)
@@ -281,8 +282,8 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
       job.phase = "run"
       // Read by mysql2 when a command begins, and one runs at a time.
       this.#raw.config.rowsAsArray = request.mode === "values"
-      if (job.traits.dirties) this.holds ||= takesLock(request.text)
-      else if (this.holds && releasesLocks(request.text)) this.holds = false
+      if (job.traits.takesLock) this.holds = true
+      else if (job.traits.releasesLocks) this.holds = false
       this.sending(job)
       run(start)
     }

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { executable, memoized } from "../../sql/classify.js"
 import { Lexer } from "../../sql/Lexer.js"
 import { syntaxes } from "../../sql/Syntax.js"
 import { commitsImplicitly, lastingOf, type Traits, traitsOf } from "./texts.js"
@@ -46,14 +47,14 @@ export interface Script {
 }
 
 /** What the server takes for code, as it does what is in such a comment, must not hide an end or a placeholder from us. */
-const executable = /^\/\*M?!/
 const hides = /[;?'"`]/
 /** A stored program, or a compound statement of MariaDB: its semicolons are its own, to the end of the text. */
 const program =
   /(?:create\s+(?:or\s+replace\s+)?(?:definer\s*=\s*\S+(?:\s*@\s*\S+)?\s+)?(?:aggregate\s+)?(?:procedure|function|trigger|event|package)|(?:\w+\s*:\s*)?(?:begin\s+not\s+atomic|if|case|loop|while|repeat|for|declare)|delimiter)\b/iy
 
 /**
- * The statements of a text under one reading; `undefined` where a comment that the server may run hides their ends.
+ * The statements of a text under one reading, apart from `statementsOf`: it counts placeholders, keeps programs whole, and reads
+ * as the server's mode has it. `undefined` where a comment that the server may run hides their ends.
  *
  * @since 0.1.0
  * @category reading
@@ -102,6 +103,8 @@ const together = (parts: ReadonlyArray<Part>): Traits => {
     control: false,
     commit: false,
     boundary: each.some((traits) => traits.boundary),
+    takesLock: each.some((traits) => traits.takesLock),
+    releasesLocks: each.some((traits) => traits.releasesLocks),
     several: true,
     transactional: each.every((traits) => traits.transactional),
     dirties: each.some((traits) => traits.dirties),
@@ -126,11 +129,6 @@ const sameParts = (a: ReadonlyArray<Part> | undefined, b: ReadonlyArray<Part> | 
   a === b || (a !== undefined && b !== undefined && a.length === b.length &&
     a.every((part, i) => part.text === b[i]!.text && part.placeholders === b[i]!.placeholders))
 
-/** Texts are few in a program; one that makes them up as it goes must not fill the memory, nor may long ones. */
-const remembered = 500
-const longest = 20_000
-const known = new Map<string, Script | undefined | "by mode">()
-
 /**
  * The statements of a text: `undefined` where they cannot be told apart, `"by mode"` where that depends on the `sql_mode` in
  * force, as only a backslash in quotes makes it.
@@ -138,17 +136,11 @@ const known = new Map<string, Script | undefined | "by mode">()
  * @since 0.1.0
  * @category reading
  */
-export const read = (text: string): Script | undefined | "by mode" => {
-  if (known.has(text)) return known.get(text)
+export const read: (text: string) => Script | undefined | "by mode" = memoized((text) => {
   const [usual, ...others] = text.includes("\\") ? readings : readings.slice(0, 1)
   const parts = partsOf(text, usual!)
-  const found = others.every((reading) => sameParts(parts, partsOf(text, reading))) ? scriptOf(parts) : "by mode"
-  if (text.length <= longest) {
-    if (known.size >= remembered) known.clear()
-    known.set(text, found)
-  }
-  return found
-}
+  return others.every((reading) => sameParts(parts, partsOf(text, reading))) ? scriptOf(parts) : "by mode"
+}, 20_000)
 
 /**
  * The statements of a text under the server's `sql_mode`. One that changes the mode on its way cannot be read.

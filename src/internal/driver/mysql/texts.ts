@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 
+import { classify, codeOf, controlOf, memoized, statementsOf } from "../../sql/classify.js"
+import { syntaxes } from "../../sql/Syntax.js"
+
 /**
  * @since 0.1.0
  * @category models
@@ -20,32 +23,39 @@ export interface Traits {
   readonly transactional: boolean
   /** May leave something on the connection that outlives its transaction: a setting, a table, a lock, a variable. */
   readonly dirties: boolean
+  /** Takes a lock by name, which its session holds until it releases it. */
+  readonly takesLock: boolean
+  /** Releases all such locks. */
+  readonly releasesLocks: boolean
   /** Names a setting that limits statements or waits for locks, and so may set it. */
   readonly limits: boolean
 }
 
-/** Whitespace, comments and opening parentheses. What is in `/*!` and `/*M!` is no comment: MySQL runs it. */
-const leading = /^(?:\s+|--(?:[ \t][^\n]*)?(?:\n|$)|#[^\n]*(?:\n|$)|\/\*(?!M?!)[\s\S]*?\*\/|\()*/
-
-const dml = "select|insert|update|delete|replace|with|values|table|do|show|explain|describe|desc"
-const transactional = new RegExp(`^(?:${dml}|savepoint|release|rollback|begin|start|set)\\b`, "i")
+const reading = "SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES|TABLE|DO|SHOW|EXPLAIN|DESCRIBE|DESC"
+const temporary = /^CREATE(?: OR REPLACE)? TEMPORARY\b/
+const transactional = new RegExp(`^(?:${reading}|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START|SET)\\b`)
 const leavesNothing = new RegExp(
-  `^(?:${dml}|savepoint|release|rollback|begin|start|commit|analyze|optimize|check|truncate|alter|drop|rename|grant` +
-    "|revoke|create(?!\\s+(?:or\\s+replace\\s+)?temporary))\\b",
-  "i"
+  `^(?:${reading}|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START|COMMIT|ANALYZE|OPTIMIZE|CHECK|TRUNCATE|ALTER|DROP|RENAME|GRANT` +
+    "|REVOKE|CREATE(?! (?:OR REPLACE )?TEMPORARY))\\b"
 )
-const leavesSomething = /:=|\binto\s+@|\bget_lock\s*\(/i
+const setsVariable = /:\s*=|\bINTO\s*@/
+const takesLock = /\bGET_LOCK\s*\(/
+/** A setting may be named in a string that is prepared, too. */
 const limits = /\b(?:max_statement_time|max_execution_time|(?:innodb_)?lock_wait_timeout)\b/i
-const control = /^(?:commit|rollback|begin|start\s+transaction|savepoint|release\s+savepoint|set\s+transaction)\b/i
-const boundary = /^(?:commit|rollback(?!(?:\s+work)?\s+to\b)|begin|start\s+transaction|set\s+transaction)\b/i
 /** DDL and what else commits the open transaction before it runs. Temporary tables do not. */
 const committing = new RegExp(
-  "^(?:alter|rename|truncate|grant|revoke|analyze|optimize|repair|check|checksum|flush|reset|lock|unlock|install|uninstall" +
-    "|cache\\s+index|load\\s+index|set\\s+password|(?:create(?:\\s+or\\s+replace)?|drop)(?!(?:\\s+or\\s+replace)?\\s+temporary))\\b",
-  "i"
+  "^(?:ALTER|RENAME|TRUNCATE|GRANT|REVOKE|ANALYZE|OPTIMIZE|REPAIR|CHECK|CHECKSUM|FLUSH|RESET|LOCK|UNLOCK|INSTALL|UNINSTALL" +
+    "|CACHE INDEX|LOAD INDEX|SET PASSWORD|(?:CREATE(?: OR REPLACE)?|DROP)(?!(?: OR REPLACE)? TEMPORARY))\\b"
 )
-/** A BEGIN with an isolation level: MySQL takes that in a statement of its own. */
-const beginning = /^set\s+transaction\s[^;]*;\s*start\s+transaction\b[^;]*$/i
+
+/** Without one of these only the beginning of a text tells something. */
+const within = /:\s*=|\binto\W+@|get_lock|release_all_locks/i
+const beginning = 12
+
+const codesOf = (text: string, most?: number): ReadonlyArray<string> =>
+  statementsOf(text, syntaxes.mysql, undefined, most).map(({ tokens }) =>
+    codeOf(tokens.slice(tokens.findIndex((token) => token !== "(")))
+  )
 
 /**
  * Looks at a text. Cautious where it cannot know: what it does not recognise is taken to leave something behind and to
@@ -54,35 +64,28 @@ const beginning = /^set\s+transaction\s[^;]*;\s*start\s+transaction\b[^;]*$/i
  * @since 0.1.0
  * @category getters
  */
-export const traitsOf = (text: string): Traits => {
-  const body = text.slice(leading.exec(text)![0].length)
-  const several = /;\s*[^;\s]/.test(body) && !beginning.test(body)
+export const traitsOf: (text: string) => Traits = memoized((text) => {
+  const codes = codesOf(text, within.test(text) ? undefined : beginning)
+  const code = codes[0] ?? ""
+  // Whether a backslash escapes depends on the server's mode: what stands in quotes is taken for code, too.
+  const all = codes.join("; ") + (text.includes("\\") ? text.toUpperCase() : "")
+  const { control, several: isSeveral } = classify(text, "mysql")
+  // A BEGIN with an isolation level: MySQL takes that in a statement of its own.
+  const begins = control === "begin"
+  const several = isSeveral && !begins
+  const kind = controlOf(code.split(" "))
   return {
-    control: !several && control.test(body),
-    commit: !several && /^commit\b/i.test(body),
-    boundary: boundary.test(body),
+    control: !several && kind !== undefined,
+    commit: !several && kind === "commit",
+    boundary: kind !== undefined && kind !== "savepoint",
     several,
-    transactional: !several && transactional.test(body),
-    dirties: several || !(leavesNothing.test(body) || beginning.test(body)) || leavesSomething.test(body),
+    transactional: !several && transactional.test(code),
+    dirties: several || !(leavesNothing.test(code) || begins) || setsVariable.test(all) || takesLock.test(all),
+    takesLock: takesLock.test(all),
+    releasesLocks: /\bRELEASE_ALL_LOCKS\s*\(/.test(all),
     limits: limits.test(text)
   }
-}
-
-/**
- * Whether a text takes a lock by name, which its session holds until it releases it.
- *
- * @since 0.1.0
- * @category getters
- */
-export const takesLock = (text: string): boolean => /\bget_lock\s*\(/i.test(text)
-
-/**
- * Whether a text releases all such locks.
- *
- * @since 0.1.0
- * @category getters
- */
-export const releasesLocks = (text: string): boolean => /\brelease_all_locks\s*\(/i.test(text)
+})
 
 /**
  * Whether a statement commits by itself what stands before it: DDL above all.
@@ -90,32 +93,30 @@ export const releasesLocks = (text: string): boolean => /\brelease_all_locks\s*\
  * @since 0.1.0
  * @category getters
  */
-export const commitsImplicitly = (text: string): boolean => committing.test(text.slice(leading.exec(text)![0].length))
+export const commitsImplicitly = (text: string): boolean => committing.test(codesOf(text, beginning)[0] ?? "")
 
-const global =
-  /^set\s+(?:global|persist|persist_only|password|default\s+role|resource|transaction|@@\s*(?:global|persist|persist_only)\s*\.)/i
-const temporary = /^create(?:\s+or\s+replace)?\s+temporary\b/i
-const words: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^set\s+@(?!@)/i, "a user variable"],
-  [/^set\b/i, "SET"],
-  [/^use\b/i, "USE"],
+const lastsNot =
+  /^SET (?:GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD|DEFAULT ROLE|RESOURCE|TRANSACTION|@ @ (?:GLOBAL|PERSIST|PERSIST_ONLY) \.)|^CREATE(?!(?: OR REPLACE)? TEMPORARY\b)/
+const lasting: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^SET @(?! @)/, "a user variable"],
+  [/^SET\b/, "SET"],
+  [/^USE\b/, "USE"],
   [temporary, "a temporary table"],
-  [/^prepare\b/i, "PREPARE"],
-  [/^lock\s+(?:tables?|instance)\b/i, "LOCK TABLES"],
-  [/^flush\s+tables?\b.*\b(?:read\s+lock|for\s+export)\b/is, "a lock of the session"],
-  [/^handler\s+\S+\s+open\b/i, "HANDLER"],
-  [/\bget_lock\s*\(/i, "a lock by name"],
-  [/:=|\binto\s+@/i, "a user variable"]
+  [/^PREPARE\b/, "PREPARE"],
+  [/^LOCK (?:TABLES?|INSTANCE)\b/, "LOCK TABLES"],
+  [/^FLUSH TABLES?\b.*\b(?:READ LOCK|FOR EXPORT)\b/, "a lock of the session"],
+  [/^HANDLER \S+ OPEN\b/, "HANDLER"],
+  [takesLock, "a lock by name"],
+  [setsVariable, "a user variable"]
 ]
 
 /**
- * What one statement is sure to leave in its session for statements to come, in words. Read without its strings.
+ * What one statement is sure to leave in its session for statements to come, in words.
  *
  * @since 0.1.0
  * @category getters
  */
 export const lastingOf = (statement: string): string | undefined => {
-  const body = statement.slice(leading.exec(statement)![0].length).replace(/'(?:[^'\\]|\\[^]|'')*'/g, "''")
-  if (global.test(body) || /^create(?!(?:\s+or\s+replace)?\s+temporary\b)/i.test(body)) return undefined
-  return words.find(([pattern]) => pattern.test(body))?.[1]
+  const code = codesOf(statement)[0] ?? ""
+  return lastsNot.test(code) ? undefined : lasting.find(([pattern]) => pattern.test(code))?.[1]
 }
