@@ -195,6 +195,7 @@ describe("the look at a text", () => {
       "INSERT INTO t VALUES ('SET x; EXEC y')",
       "UPDATE t SET a = 1, b = 2 WHERE c = 'DECLARE'",
       "WITH x AS (SELECT 1) DELETE FROM t",
+      ";WITH x AS (SELECT 1) DELETE FROM t",
       "MERGE t USING s ON 1 = 1 WHEN MATCHED THEN UPDATE SET a = 1;",
       "CREATE TABLE t (a INT)",
       "BEGIN TRANSACTION",

@@ -14,7 +14,7 @@ import { Job } from "./job.js"
 import type { Link } from "./link.js"
 import { factsText, lockText, setupText } from "./settings.js"
 import { type Prepared, Statements } from "./statements.js"
-import { takesLock, traitsOf } from "./texts.js"
+import { traitsOf } from "./texts.js"
 import { readOnlyMark } from "./transaction.js"
 import {
   binaryNull,
@@ -79,7 +79,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       where,
       socket: link.socket,
       Job,
-      traitsOf: (text) => statements.traitsOf(text),
+      traitsOf,
       ownTraits,
       rollbackTraits: ownTraits
     })
@@ -226,7 +226,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   #dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
     if (!this.sendable(job)) return
     job.sent = true
-    if (job.traits.dirties) this.holds ||= takesLock(request.text)
+    if (job.traits.takesLock) this.holds = true
     this.sending(job)
     if (parameters.length === 0) return this.#batch(job, request.text, receiver)
     this.#call(job, request, this.#typed(request.text, parameters), receiver)

@@ -1,10 +1,8 @@
 /**
- * What is remembered of the texts that run on one connection: their traits, and the handles of those that the server
- * has prepared.
+ * What is remembered of the texts that run on one connection: the handles of those that the server has prepared.
  *
  * @since 0.1.0
  */
-import { type Traits, traitsOf } from "./texts.js"
 
 /**
  * A text with one list of parameter types.
@@ -29,7 +27,6 @@ export interface Prepared {
  */
 export class Statements {
   private readonly prepared = new Map<string, Prepared>()
-  private readonly traits = new Map<string, Traits>()
   /** Names of parameters that the server takes for binary, by text: those for which a NULL was once refused. */
   readonly binaries = new Map<string, ReadonlySet<string>>()
   /** Handles of texts that had to go: to be given up on the server. */
@@ -40,16 +37,6 @@ export class Statements {
   learn(text: string, names: ReadonlySet<string>): void {
     if (this.binaries.size >= Math.max(16, this.limit)) this.binaries.delete(this.binaries.keys().next().value!)
     this.binaries.set(text, names)
-  }
-
-  traitsOf(text: string): Traits {
-    let traits = this.traits.get(text)
-    if (traits === undefined) {
-      traits = traitsOf(text)
-      if (this.traits.size >= Math.max(16, this.limit)) this.traits.delete(this.traits.keys().next().value!)
-      this.traits.set(text, traits)
-    }
-    return traits
   }
 
   /** The entry of a text and its declaration, now the most recently used; `undefined` where nothing is kept. */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Lexer } from "../../sql/Lexer.js"
+import { isWord, memoized, statementsOf, wordSet } from "../../sql/classify.js"
 import { syntaxes } from "../../sql/Syntax.js"
 
 /**
@@ -18,6 +18,8 @@ export interface Traits {
   readonly transactional: boolean
   /** May leave something on the connection that outlives its transaction: a setting, a table, a lock. */
   readonly dirties: boolean
+  /** Takes a lock by name, which its session holds until it releases it. */
+  readonly takesLock: boolean
   /** Names a setting that limits statements or waits for locks, and so may set it. */
   readonly limits: boolean
   /** Writes nothing, as far as the words say. */
@@ -30,148 +32,67 @@ export interface Traits {
  */
 const wordsOf = (text: string): ReadonlyArray<string> => {
   const words: Array<string> = []
-  const lexer = new Lexer(syntaxes.mssql, text)
-  while (lexer.nextCode()) {
-    const { kind, token } = lexer
-    if (kind === "delimiter") words.push(token)
-    // A temporary table keeps its sign within quotes.
-    else if (token[0] === "#" || (kind === "name" && token[1] === "#")) words.push("#")
-    else if (kind === "word") words.push(token.toUpperCase())
+  for (const { tokens } of statementsOf(text, syntaxes.mssql)) {
+    if (words.length > 0) words.push(";")
+    for (const token of tokens) {
+      // A temporary table keeps its sign within quotes.
+      if (token[0] === "#" || (token[1] === "#" && (token[0] === "[" || token[0] === "\""))) words.push("#")
+      else if (isWord(token)) words.push(token)
+    }
   }
-  while (words[words.length - 1] === ";") words.pop()
   return words
 }
 
-const plain = new Set([
-  "SELECT",
-  "INSERT",
-  "UPDATE",
-  "DELETE",
-  "MERGE",
-  "WITH",
-  "CREATE",
-  "ALTER",
-  "DROP",
-  "TRUNCATE",
-  "GRANT",
-  "DENY",
-  "REVOKE",
-  "BEGIN",
-  "COMMIT",
-  "ROLLBACK",
-  "SAVE",
-  "PRINT",
-  "WAITFOR",
-  "RAISERROR",
-  "THROW",
-  "IF",
-  "WHILE",
-  "KILL"
-])
+const plain = wordSet(`
+  select insert update delete merge with create alter drop truncate grant deny revoke begin commit rollback save print
+  waitfor raiserror throw if while kill
+`)
 
 /** Words that may change the session, wherever they stand. */
-const lasting = new Set([
-  "#",
-  "EXEC",
-  "EXECUTE",
-  "DECLARE",
-  "OPEN",
-  "CURSOR",
-  "USE",
-  "DBCC",
-  "REVERT",
-  "SETUSER",
-  "IDENTITY_INSERT",
-  "RECONFIGURE"
-])
+const lasting = wordSet("# exec execute declare open cursor use dbcc revert setuser identity_insert reconfigure")
 
-const writing = new Set([
-  "INSERT",
-  "UPDATE",
-  "DELETE",
-  "MERGE",
-  "INTO",
-  "CREATE",
-  "ALTER",
-  "DROP",
-  "TRUNCATE",
-  "GRANT",
-  "DENY",
-  "REVOKE",
-  "EXEC",
-  "EXECUTE",
-  "BULK",
-  "BACKUP",
-  "RESTORE",
-  "DBCC",
-  "KILL",
-  "SHUTDOWN",
-  "RECONFIGURE",
-  "WRITETEXT",
-  "UPDATETEXT",
-  "OPENROWSET",
-  "OPENQUERY",
-  "OPENDATASOURCE"
-])
+const writing = wordSet(`
+  insert update delete merge into create alter drop truncate grant deny revoke exec execute bulk backup restore dbcc
+  kill shutdown reconfigure writetext updatetext openrowset openquery opendatasource
+`)
 
 /** How a text without writes may begin. Anything else at the start of a batch is the name of a procedure. */
-const readers = new Set([
-  "SELECT",
-  "WITH",
-  "SET",
-  "DECLARE",
-  "BEGIN",
-  "COMMIT",
-  "ROLLBACK",
-  "SAVE",
-  "IF",
-  "WHILE",
-  "PRINT",
-  "WAITFOR",
-  "RAISERROR",
-  "THROW",
-  "USE"
-])
+const readers = wordSet("select with set declare begin commit rollback save if while print waitfor raiserror throw use")
 
 const count = (words: ReadonlyArray<string>, word: string): number => words.filter((one) => one === word).length
 
-/**
- * Whether a text takes a lock by name, which its session holds until it releases it.
- *
- * @since 0.1.0
- * @category getters
- */
-export const takesLock = (text: string): boolean => /\bsp_getapplock\b[^;]*'session'/i.test(text)
+/** The owner of the lock stands in a string. */
+const takesLock = /\bsp_getapplock\b[^;]*'session'/i
 
 /**
  * Looks at a text. Cautious where it cannot know: what it does not recognise is taken to write and to leave something
- * behind. What a procedure or trigger does is not in the text.
+ * behind. What a procedure or trigger does is not in the text. Statements need no semicolon between them here, so that it is the
+ * words that tell, and not how a statement ends as it does in `controlOf`.
  *
  * @since 0.1.0
  * @category getters
  */
-export const traitsOf = (text: string): Traits => {
+export const traitsOf: (text: string) => Traits = memoized((text) => {
   const words = wordsOf(text)
-  const first = words[0] ?? ""
-  const second = words[1] ?? ""
+  const [first = "", second = "", third] = words
   const transaction = second === "TRAN" || second === "TRANSACTION"
   // An isolation level in front of a BEGIN is ours.
-  const begins = first === "SET" && words[1] === "TRANSACTION" && words[2] === "ISOLATION" && words.includes("BEGIN") &&
+  const begins = first === "SET" && second === "TRANSACTION" && third === "ISOLATION" && words.includes("BEGIN") &&
     words.includes(";")
-  const control = begins || first === "COMMIT" || first === "ROLLBACK" ||
-    ((first === "BEGIN" || first === "SAVE") && transaction)
   // The SET of an UPDATE belongs to it; any other is a setting.
   const settings = count(words, "SET") > count(words, "UPDATE")
   return {
-    control,
+    control: begins || first === "COMMIT" || first === "ROLLBACK" ||
+      ((first === "BEGIN" || first === "SAVE") && transaction),
     commit: first === "COMMIT" && !words.includes(";"),
     transactional: (plain.has(first) || readers.has(first)) &&
       !words.some((word) => word === "COMMIT" || word === "EXEC" || word === "EXECUTE"),
     dirties: !plain.has(first) || settings || words.some((word) => lasting.has(word)),
+    takesLock: takesLock.test(text),
     limits: words.includes("LOCK_TIMEOUT"),
     reads: (readers.has(first) || first === "") && !words.some((word) => writing.has(word))
   }
-}
+}, 16_384)
 
 /** What a word that begins a statement leaves behind, in words. */
 const left: Readonly<Record<string, string>> = { SET: "SET", USE: "USE", SETUSER: "SETUSER" }
@@ -198,7 +119,7 @@ export const leftBehind = (text: string): string | undefined => {
   }
   if ((first === "EXEC" || first === "EXECUTE") && second === "AS") return "EXECUTE AS"
   if (last.some((word) => word === "SP_SET_SESSION_CONTEXT")) return "a value of the session"
-  if (takesLock(text) && last.some((word) => word === "SP_GETAPPLOCK")) return "a lock by name"
+  if (takesLock.test(text) && last.some((word) => word === "SP_GETAPPLOCK")) return "a lock by name"
   // `SET @x` is of its text, in which the variable was declared.
   if (first === "SET" && (declared || second.startsWith("@"))) return undefined
   return Object.hasOwn(left, first) ? left[first] : undefined
