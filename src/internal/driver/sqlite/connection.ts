@@ -27,6 +27,7 @@ interface Task<E, A> {
 /** How long requests that came together are run one after the other, in milliseconds: their borrower may have a limit. */
 const longestRun = 10
 
+/** By the first word of what is prepared already: it is asked for each statement, and a RELEASE may end the transaction, too. */
 const endings = new Set(["COMMIT", "END", "ROLLBACK", "RELEASE"])
 
 const plain = (text: string): Request => ({

@@ -151,7 +151,8 @@ export class RemoteConnection implements Connection, Holder {
     }
     const open = wasOpen || request.begin !== undefined
     const keyword = head(request.text, 1)[0] ?? ""
-    // Nobody can commit what a killed process had begun; but the killed statement may have been the commit itself.
+    // Nothing can commit what a killed process had begun; but the killed statement may have been the commit itself, as a RELEASE is
+    // of the outermost savepoint. The text does not tell which one that is, so it is the first word that counts.
     return (open ? /^(COMMIT|END|RELEASE)$/.test(keyword) || request.text.includes(";") : mayWrite(request.text))
       ? "Unknown"
       : "RolledBack"

@@ -2,6 +2,7 @@
  * What the driver has to know about a statement's text without SQLite's help: where one statement ends and the next
  * begins, and whether it leaves something behind on the connection.
  */
+import { head as headOf, memoized, statementsOf, wordSet } from "../../sql/classify.js"
 import { endingOf } from "../../sql/Ending.js"
 import { Lexer } from "../../sql/Lexer.js"
 import { syntaxes } from "../../sql/Syntax.js"
@@ -12,100 +13,32 @@ export type Change =
   | { readonly _tag: "Attach" }
   | { readonly _tag: "Pragma"; readonly schema: string | undefined; readonly name: string }
 
-const lexerOf = (text: string): Lexer => new Lexer(syntaxes.sqlite, text)
-
 /**
  * The statements of a text, in order, without the empty ones. A trigger's body belongs to its CREATE TRIGGER.
  */
-export const split = (text: string): ReadonlyArray<string> => {
-  const statements: Array<string> = []
-  const lexer = lexerOf(text)
-  let ending = endingOf("sqlite")
-  let first = -1
-  let last = 0
-  const end = () => {
-    if (first >= 0) {
-      statements.push(text.slice(first, last))
-    }
-    first = -1
-    ending = endingOf("sqlite")
-  }
-  while (lexer.nextCode()) {
-    if (lexer.kind === "delimiter" && ending.semicolon()) {
-      end()
-      continue
-    }
-    if (first < 0) {
-      first = lexer.start
-    }
-    last = lexer.at
-    if (lexer.kind === "word") {
-      ending.word(lexer.token.toUpperCase(), false)
-    } else if (lexer.kind !== "delimiter") {
-      ending.other(lexer.token)
-    }
-  }
-  end()
-  return statements
-}
+export const split = (text: string): ReadonlyArray<string> =>
+  statementsOf(text, syntaxes.sqlite, () => endingOf("sqlite")).map(({ end, start }) => text.slice(start, end))
 
 /** The first `count` words and signs of a text, in upper case, comments and leading semicolons left out. */
-export const head = (text: string, count: number): ReadonlyArray<string> => {
-  const words: Array<string> = []
-  const lexer = lexerOf(text)
-  while (words.length < count && lexer.nextCode()) {
-    if (lexer.kind !== "delimiter" || words.length > 0) {
-      words.push(lexer.token.toUpperCase())
-    }
-  }
-  return words
-}
+export const head = (text: string, count: number): ReadonlyArray<string> => headOf(text, "sqlite", count)
 
 /** Pragmas that only answer, although they take an argument. */
-const asking = new Set([
-  "TABLE_INFO",
-  "TABLE_XINFO",
-  "TABLE_LIST",
-  "INDEX_INFO",
-  "INDEX_LIST",
-  "INDEX_XINFO",
-  "FOREIGN_KEY_LIST",
-  "FOREIGN_KEY_CHECK",
-  "INTEGRITY_CHECK",
-  "QUICK_CHECK"
-])
+const asking = wordSet(`
+  table_info table_xinfo table_list index_info index_list index_xinfo foreign_key_list foreign_key_check
+  integrity_check quick_check
+`)
 
-/** Pragmas that change the file or nothing, but leave nothing behind on the connection. */
-const ofTheFile = new Set([
-  "APPLICATION_ID",
-  "USER_VERSION",
-  "WAL_CHECKPOINT",
-  "OPTIMIZE",
-  "INCREMENTAL_VACUUM",
-  "SHRINK_MEMORY",
-  "PAGE_SIZE",
-  "AUTO_VACUUM",
-  "ENCODING",
-  // Ends with its transaction.
-  "DEFER_FOREIGN_KEYS"
-])
+/** Pragmas that change the file, their transaction or nothing, but leave nothing behind on the connection. */
+const ofTheFile = wordSet(`
+  application_id user_version wal_checkpoint optimize incremental_vacuum shrink_memory page_size auto_vacuum encoding
+  defer_foreign_keys
+`)
 
 /** Pragmas that write to the file without an argument. */
-const acting = new Set(["WAL_CHECKPOINT", "OPTIMIZE", "INCREMENTAL_VACUUM"])
+const acting = wordSet("wal_checkpoint optimize incremental_vacuum")
 
 /** Statements that end, begin or forbid a transaction of several statements, or change the connection. */
-const apart = new Set([
-  "BEGIN",
-  "COMMIT",
-  "END",
-  "ROLLBACK",
-  "SAVEPOINT",
-  "RELEASE",
-  "PRAGMA",
-  "VACUUM",
-  "ATTACH",
-  "DETACH"
-])
+const apart = wordSet("begin commit end rollback savepoint release pragma vacuum attach detach")
 
 const unquote = (name: string): string => /^["'`[]/.test(name) ? name.slice(1, -1) : name
 
@@ -186,7 +119,7 @@ export const leftBehind = (text: string): string | undefined => {
 /** How many `?` a text has, each of which takes a value of its own; -1 where it has numbered or named parameters. */
 export const anonymousParameters = (text: string): number => {
   let count = 0
-  const lexer = lexerOf(text)
+  const lexer = new Lexer(syntaxes.sqlite, text)
   while (lexer.nextCode()) {
     const { kind, start } = lexer
     if (kind === "parameter") {
@@ -214,18 +147,7 @@ export const together = (statements: ReadonlyArray<string>): "BEGIN" | "BEGIN IM
   return reads ? "BEGIN" : "BEGIN IMMEDIATE"
 }
 
-const readers = new Set([
-  "SELECT",
-  "VALUES",
-  "EXPLAIN",
-  "COMMIT",
-  "END",
-  "ROLLBACK",
-  "SAVEPOINT",
-  "RELEASE",
-  "ATTACH",
-  "DETACH"
-])
+const readers = wordSet("select values explain commit end rollback savepoint release attach detach")
 
 /** By its first word; by another one where that does not tell. Rather yes than no. */
 const statementMayWrite = (text: string): boolean => {
@@ -244,23 +166,8 @@ const statementMayWrite = (text: string): boolean => {
   }
 }
 
-/** What has been said of texts: an engine asks about the same few again and again. */
-const known = new Map<string, boolean>()
-const maxKnown = 1024
-
 /**
  * Whether a text may need the write lock, where SQLite cannot be asked because it runs elsewhere. Where this says no and
  * SQLite yes, the statement waits for its lock in the file instead of in the queue.
  */
-export const mayWrite = (text: string): boolean => {
-  const found = known.get(text)
-  if (found !== undefined) {
-    return found
-  }
-  const writes = split(text).some(statementMayWrite)
-  if (known.size >= maxKnown) {
-    known.clear()
-  }
-  known.set(text, writes)
-  return writes
-}
+export const mayWrite = memoized((text) => split(text).some(statementMayWrite), Number.POSITIVE_INFINITY)
