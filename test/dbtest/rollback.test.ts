@@ -327,6 +327,21 @@ const suite = (
         expect(exit).toEqual(Exit.succeed(["kept"]))
       }))
 
+    it.effect("knows a transaction by hand behind a comment, too", () =>
+      Effect.gen(function*() {
+        const { exit } = yield* sandboxed(Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          yield* Effect.gen(function*() {
+            yield* sql.unsafe("/* a */ BEGIN")
+            yield* add("undone")
+            yield* sql.unsafe("-- b\n ROLLBACK")
+          }).pipe(Db.session)
+          yield* add("kept")
+          return yield* bodies
+        }))
+        expect(exit).toEqual(Exit.succeed(["kept"]))
+      }))
+
     it.effect("says that the sandbox is over when the code under test ends it", () =>
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(Effect.gen(function*() {

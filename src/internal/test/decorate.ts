@@ -7,6 +7,7 @@ import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { currentOpening, type Opening } from "../database/Opening.js"
+import { classify } from "../sql/classify.js"
 
 /** A connection that hands everything on. Decorations override what they change. */
 export class Delegate implements Driver.Connection {
@@ -122,18 +123,14 @@ export const decorate = <A, E, R>(layer: Layer.Layer<A, E, R>, decoration: Decor
       })
   )
 
-/** Words that move transactions, at the beginning of a text. */
-const control =
-  /^\s*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|save\s+tran\w*|set\s+transaction)\b/i
-
 /** Whether a text begins, ends or divides a transaction and does nothing else. */
 export const isControl = (driver: Driver.Driver, text: string): boolean =>
-  control.test(text) || text === driver.transaction.commit || text === driver.transaction.rollback ||
-  text === driver.transactionId
+  (classify(text, driver.dialect).control ?? "prepare") !== "prepare" || text === driver.transaction.commit ||
+  text === driver.transaction.rollback || text === driver.transactionId
 
 /** Whether a text is the one by which the engine commits. */
 export const isCommit = (driver: Driver.Driver, text: string): boolean =>
-  text === driver.transaction.commit || /^\s*(?:commit|end)\s*(?:work|transaction)?\s*;?\s*$/i.test(text)
+  text === driver.transaction.commit || classify(text, driver.dialect).control === "commit"
 
 /** Runs a text of a test layer's own on a connection. */
 export const ask = (

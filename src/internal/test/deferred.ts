@@ -1,11 +1,13 @@
 /**
  * What COMMIT would check, asked for without one.
  */
+import type { Dialect } from "@effect/sql/Statement"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { classify } from "../driver/sqlite/codes.js"
 import { toError } from "../driver/sqlite/errors.js"
 import { withFields } from "../error/classes.js"
+import { head, wordSet } from "../sql/classify.js"
 import { ask } from "./decorate.js"
 
 /** Makes PostgreSQL check what it would check at COMMIT. */
@@ -56,6 +58,8 @@ export const orphans = (
 export const asCommit = (error: DbError, statement: string): DbError =>
   error._tag === "QueryError" ? withFields(error, { outcome: "RolledBack", statement }) : error
 
-/** Reading leaves nothing to be checked. */
-export const mayWrite = (connection: Driver.Connection, text: string): boolean =>
-  connection.writes(text) && !/^\s*(?:select|values|show|explain)\b(?![^]*\()/i.test(text)
+const reading = wordSet("select values show explain")
+
+/** Reading leaves nothing to be checked, unless it calls a function. */
+export const mayWrite = (connection: Driver.Connection, text: string, dialect: Dialect): boolean =>
+  connection.writes(text) && (text.includes("(") || !reading.has(head(text, dialect, 1)[0] ?? ""))

@@ -22,6 +22,7 @@ import {
 import type * as Driver from "../../driver/Driver.js"
 import { failure } from "../driver/Failure.js"
 import { compiler as compilerPg } from "../driver/pg/compiler.js"
+import { classify, head, wordSet } from "../sql/classify.js"
 import { Delegate, FailTransaction, isControl } from "./decorate.js"
 import { pool, type Provides, type Target, targetOf } from "./prepare.js"
 import { watched } from "./watch.js"
@@ -182,6 +183,8 @@ class Script {
 
 let ids = 0
 
+const reading = wordSet("select values with explain show")
+
 class MockConnection implements Driver.Connection {
   readonly id = ++ids
   readonly serverVersion = "mock"
@@ -261,7 +264,7 @@ class MockConnection implements Driver.Connection {
   }
 
   writes(text: string): boolean {
-    return !/^\s*(?:select|values|with|explain|show)\b/i.test(text)
+    return !reading.has(head(text, this.driver().dialect, 1)[0] ?? "")
   }
 
   private answer(request: Driver.Request): MockAnswer | DbError {
@@ -305,18 +308,17 @@ class MockConnection implements Driver.Connection {
   }
 
   private control(text: string): MockAnswer | DbError {
-    const [first = "", second = ""] = text.trim().toLowerCase().split(/\s+/)
+    const { dialect } = this.driver()
+    const { control } = classify(text, dialect)
     const wasFailed = this.transaction === "failed"
-    if (first === "begin" || first === "start") {
+    if (control === "begin") {
       this.transaction = "open"
-    } else if (
-      first === "commit" || first === "end" || ((first === "rollback" || first === "abort") && second !== "to")
-    ) {
+    } else if (control === "commit" || control === "rollback") {
       this.transaction = "idle"
-      if (wasFailed && (first === "commit" || first === "end")) {
+      if (wasFailed && control === "commit") {
         return this.queryError(text, { reason: "TransactionAborted", what: "COMMIT was answered with ROLLBACK" })
       }
-    } else if (first === "rollback") {
+    } else if (head(text, dialect, 1)[0] === "ROLLBACK") {
       this.transaction = "open"
     }
     return {}

@@ -4,6 +4,7 @@
 import type { ConnectionError, DbError, QueryError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { failure } from "../driver/Failure.js"
+import { classify, type Control } from "../sql/classify.js"
 import { ask, Delegate } from "./decorate.js"
 import { asCommit, checkDeferred, checkNow, mayWrite } from "./deferred.js"
 
@@ -16,34 +17,7 @@ const aroundCheck = "dblive_check"
 const discard = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; " +
   "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
 
-type Kind = "begin" | "commit" | "rollback" | "savepoint" | "other"
-
-const kindOf = (text: string): Kind => {
-  const words = /^\s*([a-z]+)(?:\s+([a-z]+))?(?:\s+([a-z]+))?/i.exec(text)
-  const [first, second, third] = [words?.[1]?.toLowerCase(), words?.[2]?.toLowerCase(), words?.[3]?.toLowerCase()]
-  switch (first) {
-    case "begin":
-      return "begin"
-    case "start":
-      return second === "transaction" ? "begin" : "other"
-    case "commit":
-    case "end":
-      return "commit"
-    case "rollback":
-    case "abort":
-      return second === "to" || third === "to" ? "savepoint" : "rollback"
-    case "savepoint":
-    case "release":
-      return "savepoint"
-    default:
-      return "other"
-  }
-}
-
 const readOnly = /read\s+only/i
-
-/** One text, several of which an engine may send in one go. */
-const isSingle = (text: string): boolean => !/;\s*\S/.test(text)
 
 /** What a {@link SandboxConnection} has from its sandbox. */
 export interface Ground {
@@ -195,7 +169,7 @@ export class SandboxConnection extends Delegate {
   private perform(request: Driver.Request, end: Driver.Done<unknown>): void {
     if (request.begin !== undefined) {
       const first = { ...request, begin: undefined }
-      return this.isPipelined && kindOf(request.text) === "other" && !readOnly.test(request.begin)
+      return this.isPipelined && this.kindOf(request.text) === undefined && !readOnly.test(request.begin)
         ? this.behind(asTransaction, first, (error, value, isThere) => {
           this.isInside = isThere
           end(error, value)
@@ -206,7 +180,7 @@ export class SandboxConnection extends Delegate {
         )
     }
     const settled = (error: DbError | undefined) => end(error, [])
-    switch (isSingle(request.text) ? kindOf(request.text) : "other") {
+    switch (this.kindOf(request.text)) {
       case "begin":
         return this.isInside ? settled(undefined) : this.begin(request.text, settled)
       case "commit":
@@ -215,7 +189,7 @@ export class SandboxConnection extends Delegate {
         return this.isInside ? this.rollback(settled) : settled(undefined)
       case "savepoint":
         return this.send(request, end)
-      case "other": {
+      default: {
         const refused = this.checkReadOnly(request.text)
         if (refused !== undefined) {
           return end(refused, undefined)
@@ -223,6 +197,10 @@ export class SandboxConnection extends Delegate {
         return this.isInside ? this.send(request, end) : this.autocommit(request, end)
       }
     }
+  }
+
+  private kindOf(text: string): Control | undefined {
+    return classify(text, this.ground.driver.dialect).control
   }
 
   private send(request: Driver.Request, end: Driver.Done<unknown>): void {
@@ -262,7 +240,7 @@ export class SandboxConnection extends Delegate {
     this.behind(aroundStatement, request, (error, value, isThere) =>
       error !== undefined
         ? isThere ? this.undo(aroundStatement, () => end(error, undefined)) : end(error, undefined)
-        : mayWrite(this.inner, request.text)
+        : mayWrite(this.inner, request.text, this.ground.driver.dialect)
         ? this.commitSavepoint(aroundStatement, request.text, (violation) => end(violation, value))
         : this.release(aroundStatement, (left) => end(left, value)))
   }
