@@ -5,6 +5,7 @@
  * @since 0.1.1
  */
 import type { Dialect } from "@effect/sql/Statement"
+import { controlOf } from "../sql/classify.js"
 import { foreignKeysOf, runsBeforeBegin } from "./Pragma.js"
 import type { Statement } from "./Statement.js"
 import { SplitFault } from "./Statement.js"
@@ -18,31 +19,15 @@ import { SplitFault } from "./Statement.js"
  */
 export type Place = "inside" | "before" | "nowhere"
 
+/** A BEGIN and a COMMIT that ask for nothing but a transaction. */
+const bare =
+  /^(?:(?:BEGIN|COMMIT|END)(?: TRANSACTION| WORK)?|START TRANSACTION|BEGIN (?:IMMEDIATE|EXCLUSIVE|DEFERRED)\b.*)$/
+
 /** Statements that begin or end a transaction, other than savepoints. */
 const controls = ({ words }: Statement): "begin" | "commit" | "other" | undefined => {
-  const [first, second, third] = words
-  switch (first) {
-    case "BEGIN":
-      return words.length === 1 || ((second === "TRANSACTION" || second === "WORK") && third === undefined) ||
-          second === "IMMEDIATE" || second === "EXCLUSIVE" || second === "DEFERRED"
-        ? "begin"
-        : "other"
-    case "START":
-      return second === "TRANSACTION" ? third === undefined ? "begin" : "other" : undefined
-    case "COMMIT":
-    case "END":
-      return words.length === 1 || ((second === "TRANSACTION" || second === "WORK") && third === undefined)
-        ? "commit"
-        : "other"
-    case "ABORT":
-      return "other"
-    case "PREPARE":
-      return second === "TRANSACTION" ? "other" : undefined
-    case "ROLLBACK":
-      return words.slice(0, 3).includes("TO") ? undefined : "other"
-    default:
-      return undefined
-  }
+  const kind = controlOf(words)
+  if (kind === undefined || kind === "savepoint" || kind === "isolation") return undefined
+  return (kind === "begin" || kind === "commit") && bare.test(words.join(" ")) ? kind : "other"
 }
 
 /** MySQL's switch of transactions that begin by themselves, in a statement of its own. */

@@ -14,6 +14,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { head, isWord, wordSet } from "../sql/classify.js"
 import * as Checksum from "./Checksum.js"
 import type { Attempt, Lock } from "./LockContract.js"
 import * as Errors from "./MigrationError.js"
@@ -43,7 +44,7 @@ const postgres = (sql: SqlClient.SqlClient, quoted: string): Lock => {
         AND l.classid = ${family} AND l.objid = ${key}
         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
     (rows) =>
-      describe(rows[0], (row) => [
+      describe("pg", rows[0], (row) => [
         `backend ${String(row["pid"])}`,
         row["program"],
         row["login"] && `user ${String(row["login"])}`,
@@ -67,19 +68,23 @@ interface Holder {
 
 const notHeld = (holder: Holder): Attempt => ({ held: false, ...holder })
 
+const withObject = wordSet("create alter drop lock refresh truncate")
+
 /** What a statement is, by its first words: what follows them may be a secret. */
-const kindOf = (statement: string): string =>
-  /^(?:\s+|--[^\n]*\n|\/\*[^]*?\*\/)*((?:create|alter|drop|lock|refresh|truncate)\s+[a-z]+|[a-z]+)/i.exec(statement)
-    ?.[1]?.toUpperCase() ?? "a statement"
+const kindOf = (statement: string, dialect: Dialect): string => {
+  const [first = "", second = ""] = head(statement, dialect, 2)
+  return !isWord(first) ? "a statement" : withObject.has(first) && isWord(second) ? `${first} ${second}` : first
+}
 
 const describe = (
+  dialect: Dialect,
   row: Record<string, unknown> | undefined,
   parts: (row: Record<string, unknown>) => ReadonlyArray<unknown>
 ): Holder =>
   row === undefined ? { holder: unknownHolder, doing: undefined } : {
     holder: parts(row).filter((part) => part !== null && part !== undefined && part !== "").join(", "),
     doing: typeof row["statement"] === "string"
-      ? `it runs ${kindOf(row["statement"])} since ${String(row["began"])}`
+      ? `it runs ${kindOf(row["statement"], dialect)} since ${String(row["began"])}`
       : undefined
   }
 
@@ -92,7 +97,7 @@ const mysql = (sql: SqlClient.SqlClient, quoted: string): Lock => {
       CAST(NOW() - INTERVAL time SECOND AS CHAR) AS began
       FROM information_schema.processlist WHERE id = IS_USED_LOCK(${name})`,
     (rows) =>
-      describe(rows[0], (row) => [
+      describe("mysql", rows[0], (row) => [
         `connection ${String(row["id"])}`,
         `user ${String(row["login"])}`,
         `from ${String(row["address"])}`
@@ -119,7 +124,7 @@ const mssql = (sql: SqlClient.SqlClient, quoted: string): Lock => {
         WHERE l.resource_type = 'APPLICATION' AND l.request_status = 'GRANT' AND l.resource_database_id = DB_ID()
           AND l.resource_description LIKE ${`%[[]${name}]%`}`,
       (rows) =>
-        describe(rows[0], (row) => [
+        describe("mssql", rows[0], (row) => [
           `session ${String(row["id"])}`,
           row["program"],
           row["login"] && `user ${String(row["login"])}`,

@@ -32,7 +32,11 @@ export interface Difference {
 export interface Watch {
   /** Looks at the session as it is now, and gives what differs from what it was at first, in the order of putting back. */
   readonly differences: Effect.Effect<ReadonlyArray<Difference>, SqlError>
-  /** What no question would tell: statements that undo what these texts may have done. Their failure says nothing. */
+  /**
+   * What no question would tell: statements that undo what these texts may have done. Their failure says nothing. They are found by
+   * patterns in the text as it is written, apart from `sql/classify.ts`: names and strings are what is looked for, and a text that is in
+   * a string may be run by it.
+   */
   readonly undo?: ((texts: ReadonlyArray<string>) => ReadonlyArray<string>) | undefined
   /** Sent in a migration's transaction before its row is written, so that nothing of the session keeps the row away. */
   readonly beforeRow?: ((texts: ReadonlyArray<string>) => Effect.Effect<void, SqlError>) | undefined
