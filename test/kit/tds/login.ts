@@ -1,8 +1,4 @@
-/**
- * PRELOGIN (MS-TDS 2.2.6.5) and LOGIN7 (2.2.6.4).
- *
- * Exports: `encryption`, `parsePrelogin`, `preloginResponse`, `parseLogin7`, `obfuscatePassword`.
- */
+/** PRELOGIN (MS-TDS 2.2.6.5) and LOGIN7 (2.2.6.4). */
 import { ProtocolError, Reader, Writer } from "./wire.js"
 
 /** The ENCRYPTION option's values. */
@@ -44,13 +40,12 @@ export const parsePrelogin = (data: Buffer): Prelogin => {
 /** The server's PRELOGIN. */
 export const preloginResponse = (
   version: readonly [number, number, number],
-  answer: number,
-  instanceMatches: boolean
+  answer: number
 ): Buffer => {
   const values: ReadonlyArray<readonly [number, Buffer]> = [
     [option.version, Buffer.from([version[0], version[1], version[2] >> 8, version[2] & 0xff, 0, 0])],
     [option.encryption, Buffer.from([answer])],
-    [option.instance, Buffer.from([instanceMatches ? 0 : 1])],
+    [option.instance, Buffer.from([0])],
     [option.threadId, Buffer.alloc(0)],
     [option.mars, Buffer.from([0])]
   ]
@@ -79,12 +74,6 @@ export interface Login7 {
   readonly language: string
   readonly database: string
   readonly readOnlyIntent: boolean
-  /** Integrated (SSPI) authentication is asked for. */
-  readonly integrated: boolean
-  /** A database that cannot be opened ends the login, rather than leaving it in the default one. */
-  readonly databaseFatal: boolean
-  /** Ids of the features asked for, with their data. */
-  readonly features: ReadonlyMap<number, Buffer>
 }
 
 const passwordMask = 0xa5
@@ -110,41 +99,27 @@ export const parseLogin7 = (data: Buffer): Login7 => {
   reader.u32() // ClientProgVer
   const clientPid = reader.u32()
   reader.u32() // ConnectionID
-  reader.u8() // OptionFlags1
-  const flags2 = reader.u8()
+  reader.u16() // OptionFlags1 and 2
   const typeFlags = reader.u8()
-  const flags3 = reader.u8()
+  reader.u8() // OptionFlags3
   reader.i32() // ClientTimeZone
   reader.u32() // ClientLCID
-  const slice = (): { readonly offset: number; readonly chars: number } => ({
-    offset: reader.u16(),
-    chars: reader.u16()
-  })
-  const raw = (at: { readonly offset: number; readonly chars: number }): Buffer => {
-    const end = at.offset + at.chars * 2
+  const raw = (): Buffer => {
+    const offset = reader.u16()
+    const end = offset + reader.u16() * 2
     if (end > data.length) throw new ProtocolError("LOGIN7 field lies outside the message")
-    return data.subarray(at.offset, end)
+    return data.subarray(offset, end)
   }
-  const text = (at: { readonly offset: number; readonly chars: number }): string => raw(at).toString("utf16le")
-  const hostname = text(slice())
-  const username = text(slice())
-  const password = revealPassword(raw(slice()))
-  const application = text(slice())
-  const server = text(slice())
-  const extension = slice()
-  const library = text(slice())
-  const language = text(slice())
-  const database = text(slice())
-  const features = new Map<number, Buffer>()
-  if ((flags3 & 0x10) !== 0) {
-    // The field holds where the features begin.
-    const feature = new Reader(data, new Reader(data, extension.offset).u32())
-    for (;;) {
-      const id = feature.u8()
-      if (id === 0xff) break
-      features.set(id, feature.bytes(feature.u32()))
-    }
-  }
+  const text = (): string => raw().toString("utf16le")
+  const hostname = text()
+  const username = text()
+  const password = revealPassword(raw())
+  const application = text()
+  const server = text()
+  reader.u32() // where extensions are
+  const library = text()
+  const language = text()
+  const database = text()
   return {
     tdsVersion,
     packetSize,
@@ -157,9 +132,6 @@ export const parseLogin7 = (data: Buffer): Login7 => {
     library,
     language,
     database,
-    readOnlyIntent: (typeFlags & 0x20) !== 0,
-    integrated: (flags2 & 0x80) !== 0,
-    databaseFatal: (data.readUInt8(24) & 0x40) !== 0,
-    features
+    readOnlyIntent: (typeFlags & 0x20) !== 0
   }
 }

@@ -1,147 +1,105 @@
-/**
- * The answer to one request: tokens, cut into packets as they come.
- *
- * Exports: `Response`.
- */
-import type { QueryColumn } from "./sql/query.js"
-import type { Sink } from "./sql/session.js"
+/** The answer to one request: tokens, cut into packets as they come. */
+import type { Column } from "./sql/scope.js"
+import type { Session } from "./sql/session.js"
 import * as Tokens from "./tokens.js"
 import { type DoneKind, doneStatus } from "./tokens.js"
 import type { Transport } from "./transport.js"
 import type { SqlType, TsqlError, Value } from "./types.js"
-import { frame, packetStatus, packetType } from "./wire.js"
+import { frame, packetSize, packetStatus, packetType } from "./wire.js"
 
-export class Response implements Sink {
-  private pending: Array<Buffer> = []
-  private length = 0
-  private packetId = 1
+export class Response {
+  #pending: Array<Buffer> = []
+  #length = 0
+  #packetId = 1
   /** A DONE says whether more follows: it waits until that is known. */
-  private held:
+  #held:
     | { readonly kind: DoneKind; readonly status: number; readonly command: number; readonly count: bigint }
     | undefined
-  private ended = false
 
   constructor(
     private readonly transport: Transport,
-    private readonly spid: number,
-    private readonly packetSize: () => number,
-    private readonly server: string,
+    private readonly session: Session,
     /** DONE for a batch, DONEINPROC for a procedure. */
-    private readonly kind: "DONE" | "DONEINPROC",
-    private readonly inTransaction: () => boolean
+    private readonly kind: "DONE" | "DONEINPROC"
   ) {}
 
   /** Adds a token. True when the client has to catch up first. */
-  private push(token: Buffer): boolean {
-    this.flushHeld(true)
-    return this.add(token)
+  #push(token: Buffer): boolean {
+    this.#flushHeld(true)
+    return this.#add(token)
   }
 
-  private add(token: Buffer): boolean {
-    this.pending.push(token)
-    this.length += token.length
-    const size = this.packetSize() - 8
-    if (this.length <= size) return false
-    let bytes = Buffer.concat(this.pending)
+  #add(token: Buffer): boolean {
+    this.#pending.push(token)
+    this.#length += token.length
+    const size = packetSize - 8
+    if (this.#length <= size) return false
+    let bytes = Buffer.concat(this.#pending)
     let full = false
-    while (bytes.length > size) {
-      full = !this.transport.write(
-        frame(packetType.tabularResult, 0, this.spid, this.packetId++, bytes.subarray(0, size))
-      ) || full
-      bytes = bytes.subarray(size)
+    for (; bytes.length > size; bytes = bytes.subarray(size)) {
+      const packet = frame(packetType.tabularResult, 0, this.session.spid, this.#packetId++, bytes.subarray(0, size))
+      full = !this.transport.write(packet) || full
     }
-    this.pending = [bytes]
-    this.length = bytes.length
+    this.#pending = [bytes]
+    this.#length = bytes.length
     return full
   }
 
-  private flushHeld(more: boolean): void {
-    if (this.held === undefined) return
-    const { command, count, kind, status } = this.held
-    this.held = undefined
-    const flags = status | (more ? doneStatus.more : 0) | (this.inTransaction() ? doneStatus.inTransaction : 0)
-    this.add(Tokens.done(kind, flags, command, count))
+  #flushHeld(more: boolean): void {
+    if (this.#held === undefined) return
+    const { command, count, kind, status } = this.#held
+    this.#held = undefined
+    const flags = (more ? doneStatus.more : 0) | (this.session.transactionCount > 0 ? doneStatus.inTransaction : 0)
+    this.#add(Tokens.done(kind, status | flags, command, count))
   }
 
-  columns = (columns: ReadonlyArray<QueryColumn>): void => {
-    this.push(Tokens.columnMetadata(columns))
+  #hold(kind: DoneKind, failed: boolean, command: number, count?: bigint): void {
+    this.#flushHeld(true)
+    const status = (failed ? doneStatus.error : 0) | (count === undefined ? 0 : doneStatus.count)
+    this.#held = { kind, status, command, count: count ?? 0n }
   }
 
-  row = (columns: ReadonlyArray<QueryColumn>, values: ReadonlyArray<Value>): Promise<void> | undefined =>
-    this.push(Tokens.row(columns, values)) ? this.transport.drain() : undefined
+  columns = (columns: ReadonlyArray<Column>): void => void this.#push(Tokens.columnMetadata(columns))
 
-  done = (command: number, count: bigint | undefined, failed: boolean): void => {
-    this.flushHeld(true)
-    this.held = {
-      kind: this.kind,
-      status: (failed ? doneStatus.error : 0) | (count === undefined ? 0 : doneStatus.count),
-      command,
-      count: count ?? 0n
-    }
-  }
+  /** Resolves when the client keeps up. */
+  row = (columns: ReadonlyArray<Column>, values: ReadonlyArray<Value>): Promise<void> | undefined =>
+    this.#push(Tokens.row(columns, values)) ? this.transport.drain() : undefined
 
-  error = (error: TsqlError): void => {
-    this.push(Tokens.error({
-      number: error.number,
-      state: error.state,
-      severity: error.severity,
-      message: error.message,
-      server: this.server,
-      procedure: "",
-      line: error.line
-    }))
-  }
+  /** The end of a statement. `count`: undefined where it counts nothing. */
+  done = (command: number, count: bigint | undefined, failed: boolean): void =>
+    this.#hold(this.kind, failed, command, count)
 
-  info = (number: number, message: string, severity: number): void => {
-    this.push(Tokens.info({ number, state: 1, severity, message, server: this.server, procedure: "", line: 1 }))
-  }
+  error = ({ message, number, severity, state, ...rest }: TsqlError, line = rest.line): void =>
+    void this.#push(Tokens.error({ number, state, severity, message, line, server: this.session.host.name }))
 
-  environment = (token: Buffer): void => {
-    this.push(token)
-  }
+  info = (number: number, message: string, severity: number): void =>
+    void this.#push(Tokens.info({ number, state: 1, severity, message, line: 1, server: this.session.host.name }))
 
-  token = (token: Buffer): void => {
-    this.push(token)
-  }
+  environment = (token: Buffer): void => void this.#push(token)
 
-  returnValue = (ordinal: number, name: string, type: SqlType, value: Value): void => {
-    this.push(Tokens.returnValue(ordinal, name, type, value))
+  returnValue(name: string, type: SqlType, value: Value): void {
+    this.#push(Tokens.returnValue(0, name, type, value))
   }
 
   /** The end of a procedure, after its statements. */
-  endProcedure(status: number | undefined, failed: boolean, outputs: () => void): void {
-    if (status !== undefined) this.push(Tokens.returnStatus(status))
+  endProcedure(status: number, failed: boolean, outputs: () => void): void {
+    this.#push(Tokens.returnStatus(status))
     outputs()
-    this.flushHeld(true)
-    this.held = {
-      kind: "DONEPROC",
-      status: failed ? doneStatus.error : 0,
-      command: Tokens.command.exec,
-      count: 0n
-    }
+    this.#hold("DONEPROC", failed, Tokens.command.exec)
   }
 
   /** The request was stopped, or failed as a whole: its last token is a DONE with an error. */
   failed(): void {
-    this.flushHeld(true)
-    this.held = { kind: "DONE", status: doneStatus.error, command: 0, count: 0n }
+    this.#hold("DONE", true, 0)
   }
 
   /** Ends the message. */
   end(): void {
-    if (this.ended) return
-    this.ended = true
-    this.held ??= { kind: "DONE", status: 0, command: 0, count: 0n }
-    this.flushHeld(false)
+    if (this.#held === undefined) this.#hold("DONE", false, 0)
+    this.#flushHeld(false)
+    const { spid } = this.session
     this.transport.write(
-      frame(
-        packetType.tabularResult,
-        packetStatus.endOfMessage,
-        this.spid,
-        this.packetId,
-        Buffer.concat(this.pending)
-      )
+      frame(packetType.tabularResult, packetStatus.endOfMessage, spid, this.#packetId, Buffer.concat(this.#pending))
     )
-    this.pending = []
   }
 }

@@ -1,11 +1,6 @@
 /**
- * A server that stands in for SQL Server: TDS 7.4 over a real socket, a list of T-SQL run by SQLite.
- *
- * What it shows: what a client sends and when, the life of a connection, cancellation, pool hygiene, error mapping, a
- * commit in doubt, TLS, fragmentation. What it does not: the optimiser, row locks, escalation, collations, real error
- * texts, T-SQL beyond its list, NTLM or Entra, performance. What it does not know it refuses with error 49000.
- *
- * Exports: `startTdsServer(options)`, `TdsServer`, `Fault`.
+ * A server that stands in for SQL Server: TDS 7.4 over a real socket, and a little T-SQL run by SQLite. README.md says what
+ * its parts are for, and what it is not.
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -28,20 +23,10 @@ export type EncryptionPolicy =
 export interface ServerOptions {
   /** Users and their passwords. Defaults to `sa` with `Str0ng!Passw0rd`. */
   readonly users?: Readonly<Record<string, string>> | undefined
-  /** Defaults to `master` and `test`. */
-  readonly databases?: ReadonlyArray<string> | undefined
-  /** Databases in which nothing can be written. */
-  readonly readOnlyDatabases?: ReadonlyArray<string> | undefined
   readonly encryption?: EncryptionPolicy | undefined
   readonly tls?: TlsOptions | undefined
-  /** The largest packet size the server agrees to. Defaults to 4096. */
-  readonly packetSize?: number | undefined
   /** Sessions at most; further logins get error 17809. Defaults to none. */
   readonly maxSessions?: number | undefined
-  /** Defaults to a free one. */
-  readonly port?: number | undefined
-  /** Splits what is sent into pieces of this many bytes. */
-  readonly fragment?: number | undefined
 }
 
 /** Something that goes wrong once, at the next request whose text (or kind, such as `COMMIT`) contains `when`. */
@@ -62,7 +47,6 @@ export interface LoggedRequest {
   readonly kind:
     | "batch"
     | "rpc"
-    | "transaction"
     | "attention"
     /** A message that its client gave up half way. */
     | "ignored"
@@ -70,11 +54,23 @@ export interface LoggedRequest {
   readonly text: string
   /** For `rpc`: the procedure. */
   readonly procedure: string | undefined
-  /** For `rpc`: the declaration of the parameters. */
-  readonly declaration: string | undefined
   /** The header asked for `sp_reset_connection`. */
   readonly reset: boolean
 }
+
+/** What tests see of a session. */
+const view = ({ database, login, prepared, rowsSent, running, spid }: Session) => ({
+  spid,
+  user: login.username,
+  application: login.application,
+  database: database.name,
+  running: running?.text,
+  readOnlyIntent: login.readOnlyIntent,
+  encrypted: login.encrypted,
+  preparedStatements: prepared.size,
+  /** Rows of queries that were handed to the socket. */
+  rowsSent
+})
 
 export interface TdsServer {
   readonly host: "127.0.0.1"
@@ -83,23 +79,7 @@ export interface TdsServer {
   readonly password: string
   readonly database: string
   /** The sessions that are logged in. */
-  readonly sessions: () => ReadonlyArray<{
-    readonly spid: number
-    readonly user: string
-    readonly application: string
-    readonly database: string
-    readonly running: string | undefined
-    readonly openTransactions: number
-    readonly isolation: string
-    readonly lockTimeout: number
-    readonly readOnlyIntent: boolean
-    readonly encrypted: boolean
-    readonly waitingFor: string | undefined
-    readonly temporaryTables: number
-    readonly preparedStatements: number
-    /** Rows of queries that were handed to the socket. */
-    readonly rowsSent: number
-  }>
+  readonly sessions: () => ReadonlyArray<ReturnType<typeof view>>
   /** Sockets that are open, logged in or not. */
   readonly connections: () => number
   /** What was asked of it, oldest first (the last 10,000). */
@@ -113,11 +93,7 @@ export interface TdsServer {
   /** Breaks a session's link. */
   readonly kill: (spid: number) => boolean
   readonly setReadOnly: (database: string, readOnly: boolean) => void
-  /** Breaks all links and stops listening; the databases stay. */
-  readonly stop: () => Promise<void>
-  /** Listens again on the same port. */
-  readonly start: () => Promise<void>
-  /** Stops, and deletes the databases. */
+  /** Breaks all links, stops listening, and deletes the databases. */
   readonly close: () => Promise<void>
 }
 
@@ -127,15 +103,14 @@ export const startTdsServer = async (options: ServerOptions = {}): Promise<TdsSe
     Object.entries(options.users ?? { sa: "Str0ng!Passw0rd" }).map(([name, password]) => [name.toLowerCase(), password])
   )
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "dblive-tds-"))
-  const names = options.databases ?? ["master", "test"]
-  const readOnly = new Set(options.readOnlyDatabases ?? [])
   let databases: ReadonlyArray<DatabaseFile> = []
   let nextDatabase = 1
   const createDatabase = (name: string): void => {
     const id = nextDatabase++
-    databases = [...databases, new DatabaseFile(name, id, path.join(folder, `${id}.db`), readOnly.has(name))]
+    databases = [...databases, new DatabaseFile(name, id, path.join(folder, `${id}.db`))]
   }
-  names.forEach(createDatabase)
+  createDatabase("master")
+  createDatabase("test")
   const connections = new Set<Connection>()
   let nextSpid = 51
   let descriptor = 0n
@@ -151,24 +126,8 @@ export const startTdsServer = async (options: ServerOptions = {}): Promise<TdsSe
     port: 0,
     user: [...users.keys()][0]!,
     password: [...users.values()][0]!,
-    database: names[names.length - 1]!,
-    sessions: () =>
-      sessions().map((one) => ({
-        spid: one.spid,
-        user: one.login.user,
-        application: one.login.application,
-        database: one.database.name,
-        running: one.running?.text,
-        openTransactions: one.transactionCount,
-        isolation: one.isolation,
-        lockTimeout: one.options.lockTimeout,
-        readOnlyIntent: one.login.readOnlyIntent,
-        encrypted: one.login.encrypted,
-        waitingFor: one.waitingFor?.name,
-        temporaryTables: one.temporaryTables,
-        preparedStatements: one.prepared.size,
-        rowsSent: one.rowsSent
-      })),
+    database: "test",
+    sessions: () => sessions().map(view),
     connections: () => connections.size,
     log: [],
     faults: [],
@@ -176,36 +135,23 @@ export const startTdsServer = async (options: ServerOptions = {}): Promise<TdsSe
     loginError: undefined,
     kill,
     setReadOnly: (name, value) => {
-      const found = databases.find((one) => one.name === name)
-      if (found === undefined) throw new Error(`no database ${name}`)
-      found.readOnly = value
+      databases.find((one) => one.name === name)!.readOnly = value
     },
-    stop: async () => {
-      const closed = new Promise<void>((resolve) => listener.close(() => resolve()))
-      await Promise.all([...connections].map((one) => {
-        one.destroy()
-        return one.gone
-      }))
-      await closed
-    },
-    start: () => listen(server.port),
     close: async () => {
-      if (listener.listening) await server.stop()
+      const closed = new Promise((resolve) => listener.close(resolve))
+      const all = [...connections]
+      for (const one of all) one.destroy()
+      await Promise.all([closed, ...all.map(({ gone }) => gone)])
       fs.rmSync(folder, { recursive: true, force: true })
     }
   }
   const state: ServerState = {
     server,
     users,
-    encryption: options.encryption ?? "on",
-    tls: options.tls,
-    packetSize: options.packetSize ?? 4096,
-    maxSessions: options.maxSessions,
-    fragment: options.fragment,
+    options,
     nextSpid: () => nextSpid++,
     host: {
       name: "TESTSERVER",
-      version: "Microsoft SQL Server stand-in of dblive's tests",
       database: (name) => databases.find((one) => one.name.toLowerCase() === name.toLowerCase()),
       databases: () => databases,
       createDatabase,
@@ -221,15 +167,10 @@ export const startTdsServer = async (options: ServerOptions = {}): Promise<TdsSe
   const listener = net.createServer({ noDelay: true }, (socket) => {
     connections.add(new Connection(state, socket))
   })
-  const listen = (port: number): Promise<void> =>
-    new Promise((resolve, reject) => {
-      listener.once("error", reject)
-      listener.listen(port, "127.0.0.1", () => {
-        listener.removeListener("error", reject)
-        resolve()
-      })
-    })
-  await listen(options.port ?? 0)
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", reject)
+    listener.listen(0, "127.0.0.1", resolve)
+  })
   // A TCP server's address is never a string.
   Object.defineProperty(server, "port", { value: (listener.address() as net.AddressInfo).port })
   return server

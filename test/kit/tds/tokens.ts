@@ -1,9 +1,6 @@
-/**
- * The tokens of a server's answer (MS-TDS 2.2.7), as bytes.
- *
- * Exports one function per token, `doneStatus`, `command`, `environment`.
- */
+/** The tokens of a server's answer (MS-TDS 2.2.7), as bytes. */
 import { encodeValue, writeTypeInfo } from "./codec.js"
+import type { Column } from "./sql/scope.js"
 import type { SqlType, Value } from "./types.js"
 import { Writer } from "./wire.js"
 
@@ -57,15 +54,12 @@ export interface ServerMessage {
   readonly severity: number
   readonly message: string
   readonly server: string
-  readonly procedure: string
   readonly line: number
 }
 
 const message = (token: number, _: ServerMessage): Buffer =>
   new Writer().u8(token).sized16((writer) =>
-    writer.i32(_.number).u8(_.state).u8(_.severity).usVarchar(_.message).bVarchar(_.server).bVarchar(_.procedure).i32(
-      _.line
-    )
+    writer.i32(_.number).u8(_.state).u8(_.severity).usVarchar(_.message).bVarchar(_.server).bVarchar("").i32(_.line)
   ).done()
 
 export const error = (_: ServerMessage): Buffer => message(0xaa, _)
@@ -76,20 +70,6 @@ export const loginAck = (tdsVersion: number, program: string, version: readonly 
   new Writer().u8(0xad).sized16((_) =>
     _.u8(1).u32be(tdsVersion).bVarchar(program).u8(version[0]).u8(version[1]).u16be(version[2])
   ).done()
-
-/** FEATUREEXTACK with nothing but its end. */
-export const featureExtAck = (features: ReadonlyArray<readonly [id: number, data: Uint8Array]>): Buffer => {
-  const writer = new Writer().u8(0xae)
-  for (const [id, data] of features) writer.u8(id).u32(data.length).bytes(data)
-  return writer.u8(0xff).done()
-}
-
-export interface Column {
-  readonly name: string
-  readonly type: SqlType
-  readonly nullable: boolean
-  readonly identity: boolean
-}
 
 export const columnMetadata = (columns: ReadonlyArray<Column>): Buffer => {
   const writer = new Writer().u8(0x81).u16(columns.length)
@@ -123,12 +103,6 @@ export const row = (columns: ReadonlyArray<Column>, values: ReadonlyArray<Value>
   }
   return writer.done()
 }
-
-/** ORDER: the numbers, from 1, of the columns that ORDER BY names. */
-export const order = (columns: ReadonlyArray<number>): Buffer =>
-  new Writer().u8(0xa9).sized16((_) => {
-    for (const column of columns) _.u16(column)
-  }).done()
 
 export const returnStatus = (status: number): Buffer => new Writer().u8(0x79).i32(status).done()
 

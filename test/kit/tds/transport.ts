@@ -1,8 +1,6 @@
 /**
  * A client's socket with TLS on top of it: inside PRELOGIN messages at first (at most TLS 1.2), bare afterwards, and for
- * clients that encrypt their login only, gone again after it. TDS 8 ("strict") begins with TLS.
- *
- * Exports: `Transport`.
+ * clients that encrypt their login only, gone again after it.
  */
 import type * as net from "node:net"
 import { Duplex } from "node:stream"
@@ -23,10 +21,8 @@ export class Transport {
   private readonly handshake = new MessageReader()
   private outgoing: Array<Buffer> = []
   private flushing = false
-  private first = true
   private drained: Array<() => void> = []
   encrypted = false
-  strict = false
 
   constructor(
     readonly socket: net.Socket,
@@ -44,14 +40,6 @@ export class Transport {
 
   private receive(chunk: Buffer): void {
     try {
-      if (this.first) {
-        this.first = false
-        // A TLS record where a PRELOGIN packet is due: TDS 8.
-        if (chunk[0] === 0x16 && this.options !== undefined) {
-          this.strict = true
-          this.startTls(false)
-        }
-      }
       if (this.pipe === undefined) this.onData(chunk)
       else if (this.wrapping) {
         for (const message of this.handshake.feed(chunk)) {
@@ -66,10 +54,10 @@ export class Transport {
     }
   }
 
-  /** Begins TLS as the server. `wrapped`: the handshake travels in PRELOGIN messages. */
-  startTls(wrapped: boolean): void {
+  /** Begins TLS as the server. */
+  startTls(): void {
     if (this.options === undefined) throw new Error("no certificate")
-    this.wrapping = wrapped
+    this.wrapping = true
     this.pipe = new Duplex({
       read: () => undefined,
       write: (chunk: Buffer, _encoding, callback) => {
@@ -82,9 +70,8 @@ export class Transport {
       secureContext: tls.createSecureContext({
         cert: this.options.cert,
         key: this.options.key,
-        ...(wrapped ? { maxVersion: "TLSv1.2" as const } : {})
-      }),
-      ...(wrapped ? {} : { ALPNProtocols: ["tds/8.0"] })
+        maxVersion: "TLSv1.2"
+      })
     })
     this.secure.on("secure", () => {
       this.handshakeDone = true

@@ -1,7 +1,5 @@
 /**
  * The bytes of TDS: reading and writing numbers and strings, and the packets that messages travel in (MS-TDS 2.2.3).
- *
- * Exports: `Reader`, `Writer`, `ProtocolError`, `MessageReader`, `frame`, `packetType`, `packetStatus`.
  */
 
 /** The peer broke the protocol. A server answers it by dropping the link. */
@@ -37,7 +35,6 @@ export class Reader {
   u32 = (): number => this.buffer.readUInt32LE(this.take(4))
   i32 = (): number => this.buffer.readInt32LE(this.take(4))
   u64 = (): bigint => this.buffer.readBigUInt64LE(this.take(8))
-  i64 = (): bigint => this.buffer.readBigInt64LE(this.take(8))
   f32 = (): number => this.buffer.readFloatLE(this.take(4))
   f64 = (): number => this.buffer.readDoubleLE(this.take(8))
 
@@ -62,10 +59,6 @@ export class Reader {
   bVarchar(): string {
     return this.ucs2(this.u8())
   }
-
-  usVarchar(): string {
-    return this.ucs2(this.u16())
-  }
 }
 
 /** Writes little-endian values into a buffer that grows. */
@@ -73,7 +66,7 @@ export class Writer {
   private buffer = Buffer.allocUnsafe(1024)
   length = 0
 
-  private room(size: number): number {
+  #put(size: number, write: (at: number) => void): this {
     const start = this.length
     this.length += size
     if (this.length > this.buffer.length) {
@@ -81,70 +74,21 @@ export class Writer {
       this.buffer.copy(larger, 0, 0, start)
       this.buffer = larger
     }
-    return start
-  }
-
-  u8(value: number): this {
-    const at = this.room(1)
-    this.buffer.writeUInt8(value, at)
-    return this
-  }
-  u16(value: number): this {
-    const at = this.room(2)
-    this.buffer.writeUInt16LE(value, at)
-    return this
-  }
-  u16be(value: number): this {
-    const at = this.room(2)
-    this.buffer.writeUInt16BE(value, at)
-    return this
-  }
-  i16(value: number): this {
-    const at = this.room(2)
-    this.buffer.writeInt16LE(value, at)
-    return this
-  }
-  u32(value: number): this {
-    const at = this.room(4)
-    this.buffer.writeUInt32LE(value, at)
-    return this
-  }
-  u32be(value: number): this {
-    const at = this.room(4)
-    this.buffer.writeUInt32BE(value, at)
-    return this
-  }
-  i32(value: number): this {
-    const at = this.room(4)
-    this.buffer.writeInt32LE(value, at)
-    return this
-  }
-  u64(value: bigint): this {
-    const at = this.room(8)
-    this.buffer.writeBigUInt64LE(value, at)
-    return this
-  }
-  i64(value: bigint): this {
-    const at = this.room(8)
-    this.buffer.writeBigInt64LE(value, at)
-    return this
-  }
-  f32(value: number): this {
-    const at = this.room(4)
-    this.buffer.writeFloatLE(value, at)
-    return this
-  }
-  f64(value: number): this {
-    const at = this.room(8)
-    this.buffer.writeDoubleLE(value, at)
+    write(start)
     return this
   }
 
-  bytes(value: Uint8Array): this {
-    const at = this.room(value.length)
-    this.buffer.set(value, at)
-    return this
-  }
+  u8 = (value: number): this => this.#put(1, (at) => this.buffer.writeUInt8(value, at))
+  u16 = (value: number): this => this.#put(2, (at) => this.buffer.writeUInt16LE(value, at))
+  u16be = (value: number): this => this.#put(2, (at) => this.buffer.writeUInt16BE(value, at))
+  i16 = (value: number): this => this.#put(2, (at) => this.buffer.writeInt16LE(value, at))
+  u32 = (value: number): this => this.#put(4, (at) => this.buffer.writeUInt32LE(value, at))
+  u32be = (value: number): this => this.#put(4, (at) => this.buffer.writeUInt32BE(value, at))
+  i32 = (value: number): this => this.#put(4, (at) => this.buffer.writeInt32LE(value, at))
+  u64 = (value: bigint): this => this.#put(8, (at) => this.buffer.writeBigUInt64LE(value, at))
+  f32 = (value: number): this => this.#put(4, (at) => this.buffer.writeFloatLE(value, at))
+  f64 = (value: number): this => this.#put(8, (at) => this.buffer.writeDoubleLE(value, at))
+  bytes = (value: Uint8Array): this => this.#put(value.length, (at) => this.buffer.set(value, at))
 
   /** The low `length` bytes of an unsigned number. */
   uint(value: bigint, length: number): this {
@@ -179,17 +123,16 @@ export class Writer {
   }
 }
 
+/** The bytes of a packet at most, its header among them. */
+export const packetSize = 4096
+
 /** What a message is (2.2.3.1.1). */
 export const packetType = {
   sqlBatch: 0x01,
   rpc: 0x03,
   tabularResult: 0x04,
   attention: 0x06,
-  bulkLoad: 0x07,
-  fedAuthToken: 0x08,
-  transactionManager: 0x0e,
   login7: 0x10,
-  sspi: 0x11,
   prelogin: 0x12
 } as const
 
@@ -197,8 +140,7 @@ export const packetType = {
 export const packetStatus = {
   endOfMessage: 0x01,
   ignore: 0x02,
-  resetConnection: 0x08,
-  resetConnectionSkipTransaction: 0x10
+  resetConnection: 0x08
 } as const
 
 /** A message, put together from its packets. */
@@ -227,13 +169,6 @@ export class MessageReader {
       if (message === undefined) return messages
       messages.push(message)
     }
-  }
-
-  /** The bytes that belong to no complete packet yet. */
-  rest(): Buffer {
-    const rest = this.pending
-    this.pending = Buffer.alloc(0)
-    return rest
   }
 
   private next(): Message | undefined {

@@ -1,383 +1,278 @@
-/**
- * Queries as SQLite's SQL.
- *
- * Exports: `compileQuery`, `compileSources`, `compileItems`, `QueryColumn`.
- */
+/** Queries: parsed once, compiled to SQLite's SQL. */
 import * as Types from "../types.js"
-import { type SqlType, TsqlError, unsupported } from "../types.js"
-import type { Expression, Query, Select, SelectItem, SetOperation, Source } from "./ast.js"
-import { quote } from "./catalog.js"
-import { compileExpression, compilePredicate, renamed, sortKey, unify } from "./compile.js"
+import { unsupported } from "../types.js"
 import { commonType } from "./convert.js"
+import type { Cursor } from "./cursor.js"
+import { type Expression, parseExpression, parsePredicate, type Predicate, sortKey, unify } from "./expression.js"
 import {
-  coerce,
+  type Column,
   type Compiled,
   type Context,
-  makeScope,
   objectMissing,
+  quote,
+  same,
   type Scope,
-  type ScopeColumn,
-  type ScopeSource
+  type ScopeSource,
+  tableSource
 } from "./scope.js"
-
-/** A column of an answer. */
-export interface QueryColumn {
-  readonly name: string
-  readonly type: SqlType
-  readonly nullable: boolean
-  readonly identity: boolean
-}
+import { systemTable } from "./system.js"
 
 export interface CompiledQuery {
   readonly sql: string
-  readonly columns: ReadonlyArray<QueryColumn>
-  /** Where every item sets a variable: their names, in order. */
-  readonly assigns: ReadonlyArray<string> | undefined
+  readonly columns: ReadonlyArray<Column>
 }
 
-const lockingHints = new Set(["UPDLOCK", "XLOCK", "TABLOCKX"])
+/** `parent`: the scope around a subquery. */
+export type Query = (context: Context, parent: Scope | undefined) => CompiledQuery
 
-/** A table's columns under an alias. */
-export const tableSource = (
-  columns: ReadonlyArray<
-    { readonly name: string; readonly type: SqlType; readonly nullable?: boolean; readonly identity?: unknown }
-  >,
-  alias: string
-): ScopeSource => ({
-  alias,
-  columns: columns.map((column) => ({
-    name: column.name,
-    type: column.type,
-    nullable: column.nullable ?? true,
-    identity: column.identity !== undefined,
-    sql: `${quote(alias)}.${quote(column.name)}`
-  }))
-})
-
-/** A FROM clause in SQLite's SQL, with what its names mean. */
-export const compileSources = (
+type Source = (
   context: Context,
-  source: Source,
   parent: Scope | undefined
-): { readonly sql: string; readonly sources: ReadonlyArray<ScopeSource> } => {
-  switch (source.tag) {
-    case "table": {
-      const alias = source.alias ?? source.name.name
-      const cte = source.name.schema === undefined ? context.ctes.get(source.name.name.toLowerCase()) : undefined
+) => { readonly sql: string; readonly sources: ReadonlyArray<ScopeSource> }
+
+/** A query whose columns have these names. */
+const withNames = (sql: string, names: ReadonlyArray<string>): string =>
+  `WITH "q"(${names.map(quote).join(", ")}) AS (${sql}) SELECT * FROM "q"`
+
+// --- FROM
+
+const alias = (c: Cursor): string | undefined => {
+  const as = c.words("AS")
+  if (as && c.token.kind === "string") return c.next().text
+  return as || c.isName ? c.name() : undefined
+}
+
+const parseOneSource = (c: Cursor): Source => {
+  if (!c.isSymbol("(")) {
+    const name = c.objectName()
+    if (c.isSymbol("(")) throw unsupported(`the table function ${name.name}`)
+    const as = alias(c) ?? name.name
+    return (context) => {
+      const cte = name.schema === undefined ? context.ctes.get(name.name.toLowerCase()) : undefined
       if (cte !== undefined) {
-        return { sql: `${quote(source.name.name)} AS ${quote(alias)}`, sources: [tableSource(cte, alias)] }
+        return { sql: `${quote(name.name)} AS ${quote(as)}`, sources: [tableSource(cte, as)] }
       }
-      const system = context.systemTable(source.name)
+      const system = systemTable(context.session, name)
       if (system !== undefined) {
-        return { sql: `${quote(system.name)} AS ${quote(alias)}`, sources: [tableSource(system.columns, alias)] }
+        return { sql: `${quote(system.name)} AS ${quote(as)}`, sources: [tableSource(system.columns, as)] }
       }
-      const info = context.table(source.name)
-      if (info === undefined) throw objectMissing(source.name)
-      context.checkPermission("SELECT", info)
-      if (!info.temporary) context.reads = true
-      if (source.hints.some((hint) => lockingHints.has(hint))) context.locking = true
-      return {
-        sql: `${info.temporary ? "temp." : "main."}${quote(info.sqlite)} AS ${quote(alias)}`,
-        sources: [tableSource(info.columns, alias)]
-      }
+      const info = context.session.catalog.find(name)
+      if (info === undefined) throw objectMissing(name)
+      context.reads ||= !info.temporary
+      return { sql: `${info.place} AS ${quote(as)}`, sources: [tableSource(info.columns, as)] }
     }
-    case "derived": {
-      const query = compileQuery(context, source.query, undefined)
-      const names = source.columns ?? query.columns.map((_) => _.name)
-      if (names.length !== query.columns.length) {
-        throw new TsqlError(8158, `'${source.alias}' has more columns than were specified in the column list.`)
-      }
-      if (names.some((name) => name === "")) {
-        throw new TsqlError(
-          8155,
-          `No column name was specified for column ${names.indexOf("") + 1} of '${source.alias}'.`
-        )
-      }
-      return {
-        sql: `(${namedColumns(query.sql, names)}) AS ${quote(source.alias)}`,
-        sources: [
-          tableSource(
-            query.columns.map((column, i) => ({ ...column, identity: undefined, name: names[i]! })),
-            source.alias
-          )
-        ]
-      }
-    }
-    case "values": {
-      const rows = source.rows.map((row) => row.map((e) => compileExpression(context, parent, e)))
-      const width = source.columns.length
-      if (rows.some((row) => row.length !== width)) {
-        throw new TsqlError(8158, `'${source.alias}' has a different number of columns than its column list.`)
-      }
-      const columns = source.columns.map((name, i) => ({ name, ...unify(rows.map((row) => row[i]!)) }))
-      const lines = rows.map((_, r) => `(${columns.map((column) => column.sql[r]).join(", ")})`)
-      return {
-        sql: `(${namedColumns(`VALUES ${lines.join(", ")}`, source.columns)}) AS ${quote(source.alias)}`,
-        sources: [tableSource(columns.map(({ name, type }) => ({ name, type })), source.alias)]
-      }
-    }
-    case "join": {
-      const left = compileSources(context, source.left, parent)
-      const right = compileSources(context, source.right, parent)
-      const outer = source.kind === "LEFT"
-        ? right.sources.map((one) => ({
-          ...one,
-          columns: one.columns.map((column) => ({ ...column, nullable: true }))
-        }))
-        : right.sources
-      const sources = [...left.sources, ...outer]
-      const on = source.on === undefined
-        ? ""
-        : ` ON ${compilePredicate(context, makeScope(sources, parent), source.on)}`
-      return { sql: `${left.sql} ${source.kind} JOIN ${right.sql}${on}`, sources }
+  }
+  const inner = c.inside(() => c.words("VALUES") ? parseValues(c) : parseQuery(c))
+  c.words("AS")
+  const as = c.name()
+  const names = c.isSymbol("(") ? c.nameList() : undefined
+  return (context, parent) => {
+    const query = inner(context, parent)
+    const columns = query.columns.map((column, i) => ({ ...column, name: names?.[i] ?? column.name }))
+    return {
+      sql: `(${withNames(query.sql, columns.map(({ name }) => name))}) AS ${quote(as)}`,
+      sources: [tableSource(columns, as)]
     }
   }
 }
 
-const namedColumns = (sql: string, names: ReadonlyArray<string>): string =>
-  `WITH "q"(${names.map(quote).join(", ")}) AS (${sql}) SELECT * FROM "q"`
+/** The rows of VALUES as a query without names. */
+const parseValues = (c: Cursor): Query => {
+  const rows = c.list(() => c.inside(() => c.list(() => parseExpression(c))))
+  return (context, parent) => {
+    const compiled = rows.map((row) => row.map((one) => one.compile({ context, sources: [], parent })))
+    const columns = rows[0]!.map((_, i) => unify(compiled.map((row) => row[i]!)))
+    const lines = rows.map((_, r) => `(${columns.map(({ sql }) => sql[r]).join(", ")})`)
+    return {
+      sql: `VALUES ${lines.join(", ")}`,
+      columns: columns.map(({ nullable, type }) => ({ name: "", type, nullable, identity: false }))
+    }
+  }
+}
+
+/** What stands after FROM. */
+export const parseSource = (c: Cursor): Source => {
+  let left = parseOneSource(c)
+  for (;;) {
+    const kind = c.words("LEFT", "JOIN")
+      ? "LEFT"
+      : c.words("INNER", "JOIN") || c.words("JOIN")
+      ? "INNER"
+      : undefined
+    if (kind === undefined) return left
+    const [first, second] = [left, parseOneSource(c)]
+    c.expect("ON")
+    const on = parsePredicate(c)
+    left = (context, parent) => {
+      const [a, b] = [first(context, parent), second(context, parent)]
+      const outer = (source: ScopeSource): ScopeSource => ({
+        ...source,
+        columns: source.columns.map((column) => ({ ...column, nullable: true }))
+      })
+      const sources = [...a.sources, ...(kind === "LEFT" ? b.sources.map(outer) : b.sources)]
+      return { sql: `${a.sql} ${kind} JOIN ${b.sql} ON ${on({ context, sources, parent })}`, sources }
+    }
+  }
+}
+
+// --- SELECT
 
 interface Item extends Compiled {
   readonly name: string
   readonly identity: boolean
 }
 
-/** A select list (or OUTPUT list) with its stars written out. */
-export const compileItems = (context: Context, scope: Scope, items: ReadonlyArray<SelectItem>): ReadonlyArray<Item> =>
-  items.flatMap((item): ReadonlyArray<Item> => {
-    if (item.tag === "star") {
-      const sources = item.table === undefined
-        ? scope.sources
-        : scope.sources.filter((source) => source.alias.toLowerCase() === item.table!.toLowerCase())
-      if (sources.length === 0) {
-        throw item.table === undefined
-          ? new TsqlError(263, "Must specify table to select from.")
-          : new TsqlError(
-            107,
-            `The column prefix '${item.table}' does not match with a table name or alias name used in the query.`
-          )
-      }
-      return sources.flatMap((source) =>
-        source.columns.map((column) => {
-          if (!scope.insideAggregate) scope.seen.columns.push({ sql: column.sql, name: column.name })
-          return { ...column }
-        })
-      )
+/** What stands between SELECT (or OUTPUT) and the next clause. */
+export const parseItems = (c: Cursor): (scope: Scope) => ReadonlyArray<Item> => {
+  const parts = c.list((): (scope: Scope) => ReadonlyArray<Item> => {
+    if (c.symbol("*")) return ({ sources }) => sources.flatMap(({ columns }) => columns)
+    if (c.isName && c.peek().text === "." && c.peek(2).text === "*") {
+      const table = c.name()
+      c.next()
+      c.next()
+      return ({ sources }) => sources.filter((one) => same(one.alias, table)).flatMap(({ columns }) => columns)
     }
-    const compiled = compileExpression(context, scope, item.expression)
-    const column = item.tag === "expression" && item.expression.tag === "column"
-      ? scope.sources.flatMap((_) => _.columns).find((_) => _.sql === compiled.sql)
-      : undefined
-    return [{
-      ...compiled,
-      name: item.tag === "assign" ? "" : item.alias ?? column?.name ?? "",
-      identity: column?.identity ?? false
-    }]
+    if (c.isName && c.peek().text === "=") {
+      const name = c.name()
+      c.next()
+      return item(parseExpression(c), name)
+    }
+    const expression = parseExpression(c)
+    return item(expression, alias(c))
   })
-
-const rowCount = (context: Context, scope: Scope | undefined, e: Expression): string => {
-  const compiled = compileExpression(context, scope, e)
-  if (compiled.type === undefined || !Types.isInteger(compiled.type)) {
-    throw new TsqlError(
-      1060,
-      "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
-      15
-    )
-  }
-  return compiled.sql
+  return (scope) => parts.flatMap((part) => part(scope))
 }
 
-const toColumn = (item: Item): QueryColumn => ({
-  name: item.name,
-  type: item.type ?? Types.int,
-  nullable: item.nullable,
-  identity: item.identity
+const item = (expression: Expression, name: string | undefined) => (scope: Scope): ReadonlyArray<Item> => {
+  // A column brings its own name and whether it is an identity.
+  const column: Compiled & { readonly name?: string; readonly identity?: boolean } = expression.compile(scope)
+  return [{ ...column, name: name ?? column.name ?? "", identity: column.identity ?? false }]
+}
+
+export const toColumn = ({ identity, name, nullable, type }: Item): Column => ({
+  name,
+  type: type ?? Types.int,
+  nullable,
+  identity
 })
 
-/** One SELECT, with the ORDER BY and row limits that belong to it. */
-const compileSelect = (
-  context: Context,
-  select: Select,
-  parent: Scope | undefined,
-  outer: Pick<Query, "order" | "offset" | "fetch"> | undefined
-): CompiledQuery => {
-  if (select.into !== undefined) throw unsupported("SELECT INTO here", select.line)
-  const from = select.from === undefined ? undefined : compileSources(context, select.from, parent)
-  const scope = makeScope(from?.sources ?? [], parent)
-  const where = select.where === undefined ? undefined : compilePredicate(context, scope, select.where)
-  const groups = select.groupBy.map((e) => {
-    if (e.tag !== "column") throw unsupported("GROUP BY of an expression", select.line)
-    return compileExpression(context, scope, e).sql
+interface Tail {
+  readonly order: ReadonlyArray<{ readonly expression: Expression; readonly descending: boolean }>
+  readonly offset?: Expression | undefined
+  readonly fetch?: Expression | undefined
+}
+const noTail: Tail = { order: [] }
+
+type Body = (context: Context, parent: Scope | undefined, tail: Tail) => CompiledQuery
+
+const limits = (context: Context, { fetch, offset }: Tail): string => {
+  if (offset === undefined) return ""
+  const scope: Scope = { context, sources: [] }
+  return ` LIMIT ${fetch === undefined ? "-1" : fetch.compile(scope).sql} OFFSET ${offset.compile(scope).sql}`
+}
+
+/** ORDER BY takes a name of the select list, or an expression. */
+const orderBy = (scope: Scope, items: ReadonlyArray<Item>, { order }: Tail): string => {
+  const keys = order.map(({ descending, expression }) => {
+    const found = items.find(({ name }) => expression.column !== undefined && same(name, expression.column))
+    return sortKey(found ?? expression.compile(scope)) + (descending ? " DESC" : "")
   })
-  scope.seen.columns.length = 0
-  const items = compileItems(context, scope, select.items)
-  const having = select.having === undefined ? undefined : compilePredicate(context, scope, select.having)
-  const order = (outer?.order ?? []).map(({ descending, expression }) => {
-    const key = orderKey(context, scope, items, expression)
-    return key + (descending ? " DESC" : "")
+  return keys.length === 0 ? "" : ` ORDER BY ${keys.join(", ")}`
+}
+
+const parseSelect = (c: Cursor): Body => {
+  c.expect("SELECT")
+  const distinct = c.words("DISTINCT") ? "DISTINCT " : ""
+  const top = !c.words("TOP")
+    ? undefined
+    : c.isSymbol("(")
+    ? c.inside(() => parseExpression(c))
+    : parseExpression(c)
+  const items = parseItems(c)
+  const from = c.words("FROM") ? parseSource(c) : undefined
+  const where: Predicate | undefined = c.words("WHERE") ? parsePredicate(c) : undefined
+  return (context, parent, tail) => {
+    const source = from?.(context, parent)
+    const scope: Scope = { context, sources: source?.sources ?? [], parent }
+    const compiled = items(scope)
+    const list = compiled.map(({ name, sql }, i) => `${sql} AS ${quote(name === "" ? `c${i}` : name)}`)
+    const sql = [
+      `SELECT ${distinct}${list.join(", ")}`,
+      ...(source === undefined ? [] : [`FROM ${source.sql}`]),
+      ...(where === undefined ? [] : [`WHERE ${where(scope)}`])
+    ].join(" ") + orderBy(scope, compiled, tail)
+    const cut = top === undefined ? limits(context, tail) : ` LIMIT ${top.compile({ context, sources: [] }).sql}`
+    return { sql: sql + cut, columns: compiled.map(toColumn) }
+  }
+}
+
+const unionAll = (left: Body, right: Body): Body => (context, parent, tail) => {
+  if (tail.order.length > 0) throw unsupported("ORDER BY after UNION")
+  const [a, b] = [left(context, parent, noTail), right(context, parent, noTail)]
+  const columns = a.columns.map((column, i): Column => {
+    const { nullable, type } = b.columns[i] ?? column
+    if (type.kind !== column.type.kind) throw unsupported("UNION of different types")
+    return { ...column, type: commonType(column.type, type), nullable: column.nullable || nullable, identity: false }
   })
-  if (scope.seen.aggregate || groups.length > 0) {
-    const bare = scope.seen.columns.find((column) => !groups.includes(column.sql))
-    if (bare !== undefined) {
-      throw new TsqlError(
-        8120,
-        `Column '${bare.name}' is invalid in the select list because it is not contained in either an aggregate function or the GROUP BY clause.`,
-        16,
-        1,
-        select.line
-      )
-    }
-  }
-  const assigns = select.items.filter((item) => item.tag === "assign").map((item) => item.variable)
-  if (assigns.length > 0 && assigns.length !== select.items.length) {
-    throw new TsqlError(
-      141,
-      "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.",
-      15
-    )
-  }
-  let sql = `SELECT ${select.distinct ? "DISTINCT " : ""}${
-    items.map((item, i) => `${item.sql} AS ${quote(item.name === "" ? `c${i}` : item.name)}`).join(", ")
-  }`
-  if (from !== undefined) sql += ` FROM ${from.sql}`
-  if (where !== undefined) sql += ` WHERE ${where}`
-  if (groups.length > 0) sql += ` GROUP BY ${groups.join(", ")}`
-  if (having !== undefined) sql += ` HAVING ${having}`
-  if (order.length > 0) sql += ` ORDER BY ${order.join(", ")}`
-  if (select.top !== undefined) {
-    if (outer?.offset !== undefined) {
-      throw new TsqlError(10741, "A TOP can not be used in the same query or sub-query as a OFFSET.", 15)
-    }
-    sql = `SELECT * FROM (${sql} LIMIT ${rowCount(context, undefined, select.top)})`
-  } else sql += rowLimits(context, outer)
-  return { sql, columns: items.map(toColumn), assigns: assigns.length === 0 ? undefined : assigns }
+  return { sql: `${a.sql} UNION ALL ${b.sql}`, columns }
 }
 
-const rowLimits = (context: Context, outer: Pick<Query, "offset" | "fetch"> | undefined): string => {
-  if (outer?.offset === undefined) return ""
-  const fetch = outer.fetch === undefined ? "-1" : rowCount(context, undefined, outer.fetch)
-  return ` LIMIT ${fetch} OFFSET ${rowCount(context, undefined, outer.offset)}`
+/** The halves of UNION ALL, from left to right. */
+const parseHalves = (c: Cursor): ReadonlyArray<Body> => {
+  const halves = [parseSelect(c)]
+  while (c.words("UNION", "ALL")) halves.push(parseSelect(c))
+  return halves
 }
 
-/** ORDER BY takes a column's number, an alias of the select list, or an expression. */
-const orderKey = (context: Context, scope: Scope, items: ReadonlyArray<Item>, e: Expression): string => {
-  if (e.tag === "number") {
-    const item = items[Number(e.text) - 1]
-    if (item === undefined) {
-      throw new TsqlError(
-        108,
-        `The ORDER BY position number ${e.text} is out of range of the number of items in the select list.`,
-        15
-      )
-    }
-    return sortKey(item.sql, item.type ?? Types.int)
+/** One of WITH: compiled, it is in view by its name. One that refers to itself stays a plain UNION ALL for SQLite. */
+const parseCte = (c: Cursor): (context: Context) => { readonly name: string; readonly sql: string } => {
+  const written = c.name()
+  const name = written.toLowerCase()
+  const names = c.isSymbol("(") ? c.nameList() : undefined
+  c.expect("AS")
+  const halves = c.inside(() => parseHalves(c))
+  return (context) => {
+    const sql = halves.map((half) => {
+      const { columns, sql } = half(context, undefined, noTail)
+      const own = columns.map((column, i) => ({ ...column, identity: false, name: names?.[i] ?? column.name }))
+      context.ctes.set(name, context.ctes.get(name) ?? own)
+      return sql
+    })
+    const columns = context.ctes.get(name)!.map((column) => quote(column.name))
+    return { name, sql: `${quote(written)}(${columns.join(", ")}) AS (${sql.join(" UNION ALL ")})` }
   }
-  if (e.tag === "column" && e.table === undefined) {
-    const item = items.find((one) => one.name.toLowerCase() === e.name.toLowerCase())
-    if (item !== undefined) return sortKey(item.sql, item.type ?? Types.int)
-  }
-  const compiled = compileExpression(context, scope, e)
-  return sortKey(compiled.sql, compiled.type ?? Types.int)
 }
 
-const compileUnion = (context: Context, body: Select | SetOperation, parent: Scope | undefined): CompiledQuery => {
-  if (body.tag === "select") return compileSelect(context, body, parent, undefined)
-  const left = compileUnion(context, body.left, parent)
-  const right = compileUnion(context, body.right, parent)
-  if (left.columns.length !== right.columns.length) {
-    throw new TsqlError(
-      205,
-      "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists."
-    )
-  }
-  const columns = left.columns.map((column, i): QueryColumn => ({
-    name: column.name,
-    type: commonType(column.type, right.columns[i]!.type),
-    nullable: column.nullable || right.columns[i]!.nullable,
-    identity: false
-  }))
-  const side = (query: CompiledQuery): string =>
-    `SELECT ${
-      query.columns.map((column, i) =>
-        coerce({ sql: `"c${i}"`, type: column.type, nullable: true }, columns[i]!.type, "implicit").sql
-      ).join(", ")
-    } FROM (${renamed(query.sql, columns.length)})`
-  return { sql: `${side(left)} ${body.operator} ${side(right)}`, columns, assigns: undefined }
-}
-
-/** A whole query. `parent`: the scope around a subquery. */
-export const compileQuery = (context: Context, query: Query, parent: Scope | undefined): CompiledQuery => {
-  const ctes: Array<string> = []
-  const added: Array<string> = []
-  for (const cte of query.with) {
-    // A recursive one refers to itself in the second half: its columns are those of the first.
-    const body = cte.query.body
-    const name = cte.name.toLowerCase()
-    const first = body.tag === "union" ? compileUnion(context, body.left, undefined) : undefined
-    const describe = (columns: ReadonlyArray<QueryColumn>): ReadonlyArray<ScopeColumn> =>
-      columns.map((column, i) => ({
-        ...column,
-        identity: false,
-        name: cte.columns?.[i] ?? column.name,
-        sql: ""
-      }))
-    if (first !== undefined) context.ctes.set(name, describe(first.columns))
-    const compiled = recursive(context, cte.query, cte.name) ?? compileQuery(context, cte.query, undefined)
-    const columns = describe(compiled.columns)
-    context.ctes.set(name, columns)
-    added.push(name)
-    ctes.push(`${quote(cte.name)}(${columns.map((column) => quote(column.name)).join(", ")}) AS (${compiled.sql})`)
-  }
-  const compiled = query.body.tag === "select"
-    ? compileSelect(context, query.body, parent, query)
-    : orderUnion(context, compileUnion(context, query.body, parent), query)
-  for (const name of added) context.ctes.delete(name)
-  return ctes.length === 0 ? compiled : { ...compiled, sql: `WITH RECURSIVE ${ctes.join(", ")} ${compiled.sql}` }
-}
-
-/** A recursive expression must stay a plain UNION ALL for SQLite. */
-const recursive = (context: Context, query: Query, name: string): CompiledQuery | undefined => {
-  const { body } = query
-  if (body.tag !== "union" || body.operator !== "UNION ALL" || body.right.tag !== "select") return undefined
-  if (!mentions(body.right.from, name)) return undefined
-  const left = compileUnion(context, body.left, undefined)
-  const right = compileSelect(context, body.right, undefined, undefined)
-  left.columns.forEach((column, i) => {
-    const other = right.columns[i]
-    if (other === undefined || Types.typeText(other.type) !== Types.typeText(column.type)) {
-      throw new TsqlError(
-        240,
-        `Types don't match between the anchor and the recursive part in column "${column.name}" of recursive query "${name}".`
-      )
-    }
+/** A query, with what may stand before and after it. */
+export const parseQuery = (c: Cursor): Query => {
+  const ctes = c.words("WITH") ? c.list(() => parseCte(c)) : []
+  const body = parseHalves(c).reduce(unionAll)
+  const order = !c.words("ORDER", "BY") ? [] : c.list(() => {
+    const expression = parseExpression(c)
+    const descending = c.words("DESC")
+    if (!descending) c.words("ASC")
+    return { expression, descending }
   })
-  return { ...left, sql: `${left.sql} UNION ALL ${right.sql}` }
-}
-
-const mentions = (source: Source | undefined, name: string): boolean =>
-  source !== undefined && (source.tag === "table"
-    ? source.name.name.toLowerCase() === name.toLowerCase()
-    : source.tag === "join" && (mentions(source.left, name) || mentions(source.right, name)))
-
-const orderUnion = (context: Context, union: CompiledQuery, query: Query): CompiledQuery => {
-  if (query.order.length === 0) return union
-  const keys = query.order.map(({ descending, expression }) => {
-    const index = expression.tag === "number"
-      ? Number(expression.text) - 1
-      : expression.tag === "column"
-      ? union.columns.findIndex((column) => column.name.toLowerCase() === expression.name.toLowerCase())
-      : -1
-    const column = union.columns[index]
-    if (column === undefined) {
-      throw new TsqlError(
-        104,
-        "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator."
-      )
-    }
-    return sortKey(`"c${index}"`, column.type) + (descending ? " DESC" : "")
-  })
-  return {
-    ...union,
-    sql: `${renamed(union.sql, union.columns.length)} ORDER BY ${keys.join(", ")}${rowLimits(context, query)}`
+  const rows = (): Expression => {
+    const count = parseExpression(c)
+    c.expect("ROWS")
+    return count
+  }
+  const offset = order.length > 0 && c.words("OFFSET") ? rows() : undefined
+  const fetch = offset !== undefined && c.words("FETCH", "NEXT") ? rows() : undefined
+  if (fetch !== undefined) c.expect("ONLY")
+  if (c.words("OPTION")) {
+    c.inside(() => {
+      c.expect("MAXRECURSION")
+      return c.integer()
+    })
+  }
+  return (context, parent) => {
+    const parts = ctes.map((cte) => cte(context))
+    const query = body(context, parent, { order, offset, fetch })
+    for (const { name } of parts) context.ctes.delete(name)
+    return parts.length === 0
+      ? query
+      : { ...query, sql: `WITH RECURSIVE ${parts.map(({ sql }) => sql).join(", ")} ${query.sql}` }
   }
 }

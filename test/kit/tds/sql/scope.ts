@@ -1,13 +1,11 @@
-/**
- * What names mean while a statement is compiled to SQLite's SQL.
- *
- * Exports: `Context`, `Scope`, `Compiled`, `coerce`, `value`.
- */
-import { type SqlType, TsqlError, typeText, type Value } from "../types.js"
+/** What names mean while a statement is compiled to SQLite's SQL. */
 import * as Types from "../types.js"
-import type { ObjectName } from "./ast.js"
-import type { TableInfo } from "./catalog.js"
+import { type SqlType, TsqlError, typeText, type Value } from "../types.js"
 import { allowed, convert, type Mode } from "./convert.js"
+import type { ObjectName } from "./cursor.js"
+import type { Session } from "./session.js"
+
+export type Variables = Map<string, { readonly type: SqlType; value: Value }>
 
 /** A value expression in SQLite's SQL. `type` is undefined for a bare NULL. */
 export interface Compiled {
@@ -16,76 +14,80 @@ export interface Compiled {
   readonly nullable: boolean
 }
 
-/** A column that a name can mean. */
-export interface ScopeColumn {
+/** A column of an answer, or one that a name can mean. */
+export interface Column {
   readonly name: string
   readonly type: SqlType
   readonly nullable: boolean
   readonly identity: boolean
-  /** How SQLite names it. */
-  readonly sql: string
 }
 
 export interface ScopeSource {
   readonly alias: string
-  readonly columns: ReadonlyArray<ScopeColumn>
+  /** `sql`: how SQLite names it. */
+  readonly columns: ReadonlyArray<Column & { readonly sql: string }>
 }
 
 /** The sources of one SELECT. */
 export interface Scope {
+  readonly context: Context
   readonly sources: ReadonlyArray<ScopeSource>
-  readonly parent: Scope | undefined
-  /** Columns seen outside an aggregate, and whether an aggregate was seen. */
-  readonly seen: { readonly columns: Array<{ readonly sql: string; readonly name: string }>; aggregate: boolean }
-  insideAggregate: boolean
+  readonly parent?: Scope | undefined
 }
 
-export const makeScope = (sources: ReadonlyArray<ScopeSource>, parent: Scope | undefined): Scope => ({
-  sources,
-  parent,
-  seen: { columns: [], aggregate: false },
-  insideAggregate: false
-})
-
-/** A table that the server makes up from its own state. */
-export interface SystemTable {
-  readonly name: string
-  readonly columns: ReadonlyArray<{ readonly name: string; readonly type: SqlType }>
-}
-
-/** What the compiler asks of the session. */
-export interface Context {
-  readonly variable: (name: string, line: number) => { readonly type: SqlType; readonly value: Value }
-  readonly table: (name: ObjectName) => TableInfo | undefined
-  readonly systemTable: (name: ObjectName) => SystemTable | undefined
-  readonly checkPermission: (action: string, table: TableInfo) => void
-  /** The value of a function of the session's state, such as `@@SPID`; undefined where there is none of that name. */
-  readonly session: (
-    name: string,
-    args: ReadonlyArray<Value>
-  ) => { readonly type: SqlType; readonly value: Value } | undefined
-  /** Evaluates an expression that has no columns. */
-  readonly evaluate: (compiled: Compiled) => Value
+/** What one statement is compiled with. */
+export class Context {
   /** Values bound to the statement, by name. */
-  readonly parameters: Record<string, Value>
+  readonly parameters: Record<string, Value> = {}
   /** Common table expressions in view. */
-  readonly ctes: Map<string, ReadonlyArray<ScopeColumn>>
-  /** Whether a table was read with a lock that writers take. */
-  locking: boolean
+  readonly ctes = new Map<string, ReadonlyArray<Column>>()
   /** Whether stored tables were read. */
-  reads: boolean
+  reads = false
+  /** The types of undeclared variables, where the statement is only looked at. */
+  described: Map<string, SqlType> | undefined
+  #bound = 0
+
+  constructor(readonly session: Session, readonly variables: Variables) {}
+
+  /** A value bound to the statement. */
+  value(bound: Value, type: SqlType): Compiled {
+    if (bound === null) return { sql: "NULL", type, nullable: true }
+    if (typeof bound === "bigint" && bound >= 0n && bound <= 2147483647n) {
+      return { sql: bound.toString(), type, nullable: false }
+    }
+    const name = `p${this.#bound++}`
+    this.parameters[name] = bound
+    return { sql: `:${name}`, type, nullable: false }
+  }
+
+  /** The value of an expression that has no columns. */
+  evaluate(compiled: Compiled): Value {
+    // A row of one column, of the types that SQLite has.
+    return this.session.db.prepare(`SELECT ${compiled.sql}`).pluck().safeIntegers(true).get(this.parameters) as Value
+  }
 }
 
-/** A value bound to the statement. */
-export const value = (context: Context, bound: Value, type: SqlType): Compiled => {
-  if (bound === null) return { sql: "NULL", type, nullable: true }
-  if (typeof bound === "bigint" && bound >= -2147483648n && bound <= 2147483647n) {
-    return { sql: bound < 0n ? `(${bound})` : bound.toString(), type, nullable: false }
-  }
-  const name = `p${Object.keys(context.parameters).length}`
-  context.parameters[name] = bound
-  return { sql: `:${name}`, type, nullable: false }
-}
+export const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
+
+/** A text as SQLite's SQL writes it. */
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+export const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
+
+/** A table's columns under an alias. */
+export const tableSource = (
+  columns: ReadonlyArray<{ readonly name: string; readonly type: SqlType; readonly nullable?: boolean }>,
+  alias: string
+): ScopeSource => ({
+  alias,
+  columns: columns.map((column) => ({
+    name: column.name,
+    type: column.type,
+    nullable: column.nullable ?? true,
+    identity: "identity" in column && column.identity !== undefined && column.identity !== false,
+    sql: `${quote(alias)}.${quote(column.name)}`
+  }))
+})
 
 /** Whether every value of one type is one of the other as it stands. */
 const isSame = (from: SqlType, to: SqlType): boolean => {
@@ -95,9 +97,7 @@ const isSame = (from: SqlType, to: SqlType): boolean => {
     return to.kind !== "bit" && sizes.indexOf(from.kind) <= sizes.indexOf(to.kind)
   }
   const fits = to.length === -1 || (from.length !== -1 && from.length <= to.length)
-  if (to.kind === "nvarchar" && Types.isString(from)) return fits
-  if (to.kind === from.kind && (to.kind === "varchar" || to.kind === "varbinary")) return fits
-  return to.kind === "varchar" && from.kind === "char" && fits
+  return fits && (to.kind === "nvarchar" ? Types.isString(from) : from.kind === to.kind && to.kind.startsWith("var"))
 }
 
 /** The expression as a value of another type. */
@@ -113,38 +113,16 @@ export const coerce = (from: Compiled, to: SqlType, mode: Mode): Compiled => {
   }
 }
 
-const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase()
-
 /** What a column's name means, looking outwards from a scope. */
-export const resolveColumn = (
-  scope: Scope | undefined,
-  table: string | undefined,
-  name: string,
-  line: number
-): { readonly column: ScopeColumn; readonly scope: Scope } => {
-  for (let at = scope; at !== undefined; at = at.parent) {
+export const resolveColumn = (scope: Scope, table: string | undefined, name: string): Column & Compiled => {
+  for (let at: Scope | undefined = scope; at !== undefined; at = at.parent) {
     const sources = table === undefined ? at.sources : at.sources.filter((source) => same(source.alias, table))
     const found = sources.flatMap((source) => source.columns.filter((column) => same(column.name, name)))
-    if (found.length > 1) throw new TsqlError(209, `Ambiguous column name '${name}'.`, 16, 1, line)
-    if (found.length === 1) return { column: found[0]!, scope: at }
+    if (found.length > 1) throw new TsqlError(209, `Ambiguous column name '${name}'.`)
+    if (found.length === 1) return found[0]!
   }
-  if (table !== undefined) {
-    let known = false
-    for (let at = scope; at !== undefined; at = at.parent) {
-      known ||= at.sources.some((source) => same(source.alias, table))
-    }
-    if (!known) {
-      throw new TsqlError(4104, `The multi-part identifier "${table}.${name}" could not be bound.`, 16, 1, line)
-    }
-  }
-  throw new TsqlError(207, `Invalid column name '${name}'.`, 16, 1, line)
+  throw new TsqlError(207, `Invalid column name '${name}'.`)
 }
 
-export const objectMissing = (name: ObjectName): TsqlError =>
-  new TsqlError(
-    208,
-    `Invalid object name '${name.schema === undefined ? "" : `${name.schema}.`}${name.name}'.`,
-    16,
-    1,
-    name.line
-  )
+export const objectMissing = ({ name, schema }: ObjectName): TsqlError =>
+  new TsqlError(208, `Invalid object name '${schema === undefined ? "" : `${schema}.`}${name}'.`)
