@@ -225,12 +225,12 @@ import * as Sqlite from "dblive/sqlite"
 import * as DbTest from "dblive/test"
 import { Inferred, SurveyHub } from "./tags.js"
 
-export const { batch, health, info, layer, layerConfig, layerDriver, live, metrics, ping, pool } = SurveyHub
-export const { query, retry, scoped, session, sql, transaction, watchMigrations, withLimits, withTimeout } = SurveyHub
+export const { batch, health, info, layer, layerConfig, layerDriver, layerEnv, metrics, ping, pool } = SurveyHub
+export const { query, reserve, retry, session, sql, transaction, watchMigrations, withLimits, withTimeout } = SurveyHub
 export const inferred = Inferred.query("SELECT 1").pipe(Inferred.transaction({ isolation: "serializable" }))
 export const makers = [Pg.make, Sqlite.make, Sqlite.makeFrom] as const
 export const routes = [DbHttp.layer([SurveyHub]), DbHttp.session(SurveyHub), DbHttp.transaction(SurveyHub)] as const
-export const tested = [DbTest.sqlite(), DbTest.postgres(), DbTest.mock([]), DbTest.rollback(live)] as const
+export const tested = [DbTest.sqlite(), DbTest.postgres(), DbTest.mock([]), DbTest.rollback(layerEnv)] as const
 export const { countQueries, flaky, noLeaks, pglite, record, recorded, sandboxOf } = DbTest
 `
 
