@@ -18,8 +18,6 @@ export interface Acquirer {
 export interface AcquireRequestOptions {
   /** It takes the write lock first, where the database has one. */
   readonly writes: boolean
-  /** How long it may wait for the lock, in milliseconds; the configured limit where it is not given. */
-  readonly lockTimeout?: number | undefined
   /** The session in which it is asked for. */
   readonly inside?: { readonly isOn: (entry: PoolEntry<Driver.Connection>) => boolean } | undefined
   /** For a question of the engine's own, which may have the reserved connection. */
@@ -75,7 +73,7 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
       return this.acquire()
     }
     this.state = "lock"
-    limitLock(this, engine, options.lockTimeout ?? engine.config.limits.lockTimeout, this.deadline)
+    limitLock(this, engine, engine.config.limits.lockTimeout, this.deadline)
     engine.writeLock.acquire(this)
   }
 

@@ -7,13 +7,16 @@ import type * as Driver from "../../driver/Driver.js"
 import { controlOutside, openOutside } from "../error/engine.js"
 import { excerpt } from "../error/message.js"
 import { type AnyFiber, callerOf } from "../fiber/Caller.js"
-import { type Acquirer, AcquireRequest } from "../pool/AcquireRequest.js"
+import { type Acquirer, AcquireRequest, type AcquireRequestOptions } from "../pool/AcquireRequest.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { classify, isControl } from "../sql/classify.js"
 import type { Deadline } from "./Deadline.js"
 import { type EngineContext, recycle, Request } from "./Request.js"
 
 const nothing = () => {}
+
+const reading: AcquireRequestOptions = { writes: false }
+const writing: AcquireRequestOptions = { writes: true }
 
 export class PooledRequest extends Request implements Acquirer, Borrower {
   override readonly text: string
@@ -54,7 +57,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
     }
     this.wait = new AcquireRequest(
       engine,
-      { writes, lockTimeout: this.request.lockTimeout },
+      writes ? writing : reading,
       this.fiber,
       this.deadline,
       this
