@@ -23,7 +23,7 @@ import type * as Transaction from "./internal/database/Transaction.js"
 
 export type { Make } from "./driver/Driver.js"
 export { type Database, TypeId } from "./internal/database/Database.js"
-export type { Members } from "./internal/database/Members.js"
+export type { Members, RetryOptions } from "./internal/database/Members.js"
 export type { Param, ParamObject, Params, QueryOptions } from "./internal/database/Query.js"
 export type { Session } from "./internal/database/Session.js"
 export type { Atomic, TransactionOptions } from "./internal/database/Transaction.js"

@@ -35,8 +35,13 @@ type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 /** When an effect is repeated. */
 type RetrySchedule = Schedule.Schedule<unknown, DbError>
 
-/** The declaration that an effect may be applied more than once. */
-interface Idempotent {
+/**
+ * How an effect is repeated that is no transaction.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface RetryOptions {
   readonly idempotent: true
   /** Defaults to `DbRetry.transient`. */
   readonly schedule?: RetrySchedule | undefined
@@ -131,15 +136,15 @@ export interface Members<Self> {
    *     Db.retry(effect, { idempotent: true })
    */
   readonly retry: <
-    Arg extends [Options] extends [Idempotent] ? AnyEffect
-      : Transaction.Atomic<unknown, unknown, unknown> | RetrySchedule | Types.NoExcessProperties<Idempotent, Arg>,
-    Options extends RetrySchedule | Types.NoExcessProperties<Idempotent, Options> = RetrySchedule
+    Arg extends [Options] extends [RetryOptions] ? AnyEffect
+      : Transaction.Atomic<unknown, unknown, unknown> | RetrySchedule | Types.NoExcessProperties<RetryOptions, Arg>,
+    Options extends RetrySchedule | Types.NoExcessProperties<RetryOptions, Options> = RetrySchedule
   >(
     effectOrOptions: Arg,
     options?: Options
   ) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>]
-    ? [Options] extends [Idempotent] ? Effect.Effect<A, E, R | Self> : Transaction.Atomic<A, E, R | Self>
-    : [Arg] extends [Idempotent] ? <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
+    ? [Options] extends [RetryOptions] ? Effect.Effect<A, E, R | Self> : Transaction.Atomic<A, E, R | Self>
+    : [Arg] extends [RetryOptions] ? <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
     : <A, E, R>(effect: Transaction.Atomic<A, E, R>) => Transaction.Atomic<A, E, R | Self>
 
   /**
@@ -246,7 +251,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     effect: AnyEffect,
     options: Transaction.TransactionOptions = noOptions
   ): Effect.Effect<unknown, unknown, unknown> => withEngine((engine) => Transaction.run(engine, effect, options))
-  const repeated = (effect: AnyEffect, options: RetrySchedule | Idempotent | undefined): AnyEffect => {
+  const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect => {
     const isIdempotent = options !== undefined && "idempotent" in options
     const schedule = (isIdempotent ? options.schedule : options) ?? DbRetry.transient
     return withEngine((engine) =>
@@ -290,7 +295,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         options
       ) as never,
     retry:
-      ((effectOrOptions: AnyEffect | RetrySchedule | Idempotent, options?: RetrySchedule | Idempotent) =>
+      ((effectOrOptions: AnyEffect | RetrySchedule | RetryOptions, options?: RetrySchedule | RetryOptions) =>
         Effect.isEffect(effectOrOptions)
           ? repeated(effectOrOptions, options)
           : (effect: AnyEffect) => repeated(effect, effectOrOptions)) as Members<Self>["retry"],
