@@ -42,6 +42,7 @@ type RetrySchedule = Schedule.Schedule<unknown, DbError>
  * @category models
  */
 export interface RetryOptions {
+  /** The declaration that the effect may be applied more than once. */
   readonly idempotent: true
   /** Defaults to `DbRetry.transient`. */
   readonly schedule?: RetrySchedule | undefined
