@@ -8,7 +8,6 @@ import { type Deadline, settleLimit } from "../request/Deadline.js"
 import { partly } from "./ImplicitCommit.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
-import type { TransactionState } from "./TransactionState.js"
 
 export interface EndLevelOptions {
   /** Told the transaction's id before COMMIT is sent, so that its fate can be asked for when the answer is lost. */
@@ -22,8 +21,7 @@ const firstValue = (rows: unknown): string => String((rows as ReadonlyArray<Read
 
 class LevelEnd<S> {
   constructor(
-    private readonly queue: RequestQueue,
-    private readonly state: TransactionState<S>,
+    private readonly queue: RequestQueue<S>,
     private readonly level: TransactionLevel<S>,
     private readonly done: (error: DbError | undefined) => void,
     private readonly options: EndLevelOptions
@@ -31,8 +29,8 @@ class LevelEnd<S> {
 
   /** To be called when nothing runs. `limit` has ended the level already, and is why it cannot be committed. */
   run(how: "commit" | "rollback", limit: DbError | undefined): void {
-    const { level, queue, state } = this
-    const { connection } = queue
+    const { level, queue } = this
+    const { connection, state } = queue
     if (level.committedBy !== undefined && (level.kind === "savepoint" || connection.transaction === "idle")) {
       return this.leave(how === "commit" ? limit : undefined)
     }
@@ -144,7 +142,7 @@ class LevelEnd<S> {
     const { level, queue } = this
     const error = why === undefined || level.committedBy === undefined ? why : partly(why, level.committedBy)
     queue.endBy = undefined
-    this.state.leave(level)
+    queue.state.leave(level)
     queue.yieldLock()
     this.done(error)
     queue.pump()
@@ -153,13 +151,13 @@ class LevelEnd<S> {
 
 /** Ends a level: stops what runs in it, and commits or undoes it. */
 export const endLevel = <S>(
-  queue: RequestQueue,
-  state: TransactionState<S>,
+  queue: RequestQueue<S>,
   level: TransactionLevel<S>,
   how: "commit" | "rollback",
   done: (error: DbError | undefined) => void,
   options: EndLevelOptions
 ): void => {
+  const { state } = queue
   if (!state.isOpen(level)) {
     // The level around it ended first and took it along: a fiber outlived its transaction.
     return done(
@@ -170,6 +168,6 @@ export const endLevel = <S>(
   // What forked fibers of this level still have under way is over now.
   queue.closeLevel(level, "ended")
   queue.endBy = undefined
-  const end = new LevelEnd(queue, state, level, done, options)
+  const end = new LevelEnd(queue, level, done, options)
   queue.whenIdle(() => end.run(how, limit))
 }

@@ -36,7 +36,7 @@ interface ControlOptions {
 /** What every queue has that nothing waits in; never changed. */
 const noRequests: Array<SessionRequest> = []
 
-export class RequestQueue implements RequestOwner {
+export class RequestQueue<S = unknown> implements RequestOwner {
   private waiting = noRequests
   private current: SessionRequest | undefined = undefined
   private waitsForLock = false
@@ -55,7 +55,7 @@ export class RequestQueue implements RequestOwner {
   constructor(
     readonly engine: EngineContext,
     readonly entry: PoolEntry<Driver.Connection>,
-    readonly state: TransactionState,
+    readonly state: TransactionState<S>,
     private readonly session: QueueSession
   ) {}
 

@@ -28,8 +28,7 @@ let sessionNumber = 0
 
 export class Session implements Borrower {
   readonly number = ++sessionNumber
-  readonly state: TransactionState<Session>
-  readonly queue: RequestQueue
+  readonly queue: RequestQueue<Session>
   /** The fiber that holds it as a resource of its own, as long as no other one uses it. */
   reservedBy: AnyFiber | undefined = undefined
   readonly openedAt: number
@@ -47,8 +46,8 @@ export class Session implements Borrower {
     /** For a question of the engine's own, such as a probe. */
     readonly isOurs: boolean
   ) {
-    this.state = new TransactionState<Session>(this, this.number, engine, entry.connection)
-    this.queue = new RequestQueue(engine, entry, this.state, this)
+    const state = new TransactionState<Session>(this, this.number, engine, entry.connection)
+    this.queue = new RequestQueue<Session>(engine, entry, state, this)
     this.openedAt = entry.acquiredAt
     entry.borrower = this
   }
@@ -59,12 +58,12 @@ export class Session implements Borrower {
 
   /** The session's own level, outside of its transactions. */
   get root(): SessionLevel {
-    return this.state.root
+    return this.queue.state.root
   }
 
   /** The innermost level, for a handle that follows the session rather than a fiber's place in it. */
   get innermost(): SessionLevel {
-    return this.state.innermost
+    return this.queue.state.innermost
   }
 
   get name(): string {
@@ -113,7 +112,7 @@ export class Session implements Borrower {
     done: (error: DbError | undefined, level: SessionLevel | undefined) => void,
     options?: BeginLevelOptions
   ): SessionRequest | undefined {
-    return beginLevel(this.queue, this.state, parent, begin, done, options)
+    return beginLevel(this.queue, parent, begin, done, options)
   }
 
   /** Ends a level; see {@link endLevel}. */
@@ -123,7 +122,7 @@ export class Session implements Borrower {
     done: (error: DbError | undefined) => void,
     options: EndLevelOptions = {}
   ): void {
-    endLevel(this.queue, this.state, level, how, done, options)
+    endLevel(this.queue, level, how, done, options)
   }
 
   // ---------------------------------------------------------------------------
@@ -179,7 +178,7 @@ export class Session implements Borrower {
   release(done: () => void): void {
     this.queue.closeLevel(this.root, "ended")
     this.queue.whenIdle(() => {
-      this.state.leaveAll()
+      this.queue.state.leaveAll()
       recycle(this.engine, this.entry, () => {
         this.queue.lock?.release()
         done()

@@ -7,7 +7,6 @@ import type { Deadline } from "../request/Deadline.js"
 import type { SessionRequest } from "../request/SessionRequest.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
-import type { TransactionState } from "./TransactionState.js"
 
 export interface BeginLevelOptions {
   /** Send BEGIN at once instead of with the first statement. */
@@ -34,14 +33,13 @@ const savepointText = (
  * that begins it, where one has to be sent.
  */
 export const beginLevel = <S>(
-  queue: RequestQueue,
-  state: TransactionState<S>,
+  queue: RequestQueue<S>,
   parent: TransactionLevel<S>,
   begin: string,
   done: (error: DbError | undefined, level: TransactionLevel<S> | undefined) => void,
   options: BeginLevelOptions = {}
 ): SessionRequest | undefined => {
-  const { driver } = queue.engine
+  const { engine: { driver }, state } = queue
   const level = state.newLevel(parent, options.begin, options.followsCommits)
   const isOutermost = level.kind === "transaction"
   if (
