@@ -55,6 +55,14 @@ const isPlainObject = (value: object): boolean => {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
+/** Whether `for (key in ...)` finds more than an object's own keys. */
+const hasEnumerable = (prototype: object | null): boolean => {
+  for (const _ in prototype) {
+    return true
+  }
+  return false
+}
+
 /** What the row itself has: a column may be called `constructor`. */
 const valueOf = (row: Row, key: string): unknown => Object.hasOwn(row, key) ? row[key] : undefined
 
@@ -100,22 +108,29 @@ class Look {
 
   /** Whether the rows have the same keys in one order, and plain values: nearly always, and told in one pass. */
   private isUniform(rows: ReadonlyArray<Row>): boolean {
-    if (!rows.every((row) => typeof row === "object" && row !== null && !Array.isArray(row))) {
+    const first: unknown = rows[0]
+    if (typeof first !== "object" || first === null || Array.isArray(first)) {
       return false
     }
-    const keys = Object.keys(rows[0] ?? {})
-    if (keys.length === 0 || keys.some((key) => key in Object.prototype)) {
+    const keys = Object.keys(first)
+    const prototype: object | null = Object.getPrototypeOf(first)
+    if (keys.length === 0 || keys.some((key) => key in Object.prototype) || hasEnumerable(prototype)) {
       return false
     }
     for (const row of rows) {
-      const own = Object.keys(row)
-      if (own.length !== keys.length) {
+      if (typeof row !== "object" || row === null || Object.getPrototypeOf(row) !== prototype) {
         return false
       }
-      for (let i = 0; i < keys.length; i++) {
-        if (own[i] !== keys[i] || this.isSql(row[keys[i]!])) {
+      let i = 0
+      // No array of keys for each row: thousands of rows are usual. The prototype has no key that this would add.
+      for (const key in row) {
+        const value = row[key]
+        if (key !== keys[i++] || (typeof value === "object" && value !== null && this.isSql(value))) {
           return false
         }
+      }
+      if (i !== keys.length) {
+        return false
       }
     }
     this.count += rows.length * keys.length
