@@ -16,17 +16,15 @@ import type { DbError } from "../DbError.js"
 import { errorType, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { closed } from "./error/engine.js"
-import { type AnyFiber, callerOf, deadlineOf } from "./fiber/Caller.js"
-import type { Restore } from "./fiber/FiberContext.js"
-import { matchCause } from "./fiber/matchCause.js"
+import { type AnyFiber, callerOf } from "./fiber/Caller.js"
+import { deadlineOf, matchCause, type Restore } from "./fiber/FiberContext.js"
 import { Log } from "./observe/Log.js"
 import { MetricsRecorder } from "./observe/MetricsRecorder.js"
 import { type Acquirer, AcquireRequest } from "./pool/AcquireRequest.js"
 import { DeadlineTimer, type Fork } from "./pool/DeadlineTimer.js"
 import { Pool } from "./pool/Pool.js"
 import type { PoolEntry } from "./pool/PoolEntry.js"
-import type { EngineContext, Request } from "./request/Request.js"
-import { SessionRequest } from "./request/SessionRequest.js"
+import { type EngineContext, type Request, SessionRequest } from "./request/Request.js"
 import { Session, type SessionLevel } from "./session/Session.js"
 import { WriteLock } from "./session/WriteLock.js"
 
@@ -100,7 +98,7 @@ export class Engine implements EngineContext {
   readonly metrics: MetricsRecorder
   readonly log: Log
   /** From how many milliseconds on a statement is slow. */
-  private readonly slowAt: number
+  readonly slowAt: number
   /** Whether statements are audited or carry comments. */
   readonly isWatched: boolean
   /** What every span of this database says of it. */
@@ -196,27 +194,8 @@ export class Engine implements EngineContext {
     )
   }
 
-  onStatement(work: Request, error: DbError | undefined, millis: number): void {
-    // What dblive says on its own behalf fails with the transaction or the probe that it belongs to.
-    if (work.kind === "control") {
-      return
-    }
-    if (error !== undefined) {
-      this.failed(error, work.fiber)
-    }
-    if (work.kind !== "cursor") {
-      // Of statements that travelled together nobody knows more than how long all of them took.
-      const each = millis / work.statements
-      for (let i = 0; i < work.statements; i++) {
-        this.metrics.statement(each)
-      }
-      if (each >= this.slowAt) {
-        this.slow(work, error, each)
-      }
-    }
-  }
-
-  private slow({ fiber, session, text = "" }: Request, error: DbError | undefined, millis: number): void {
+  /** A statement took as long as the configuration calls slow. */
+  slow({ fiber, session, text = "" }: Request, error: DbError | undefined, millis: number): void {
     const origin = fiber === undefined ? undefined : callerOf(fiber)
     this.metrics.slowStatement({
       text: text.slice(0, longestText),

@@ -113,7 +113,7 @@ const noValue: ReadonlyArray<unknown> = [undefined]
 
 /** The values of the context, the last one first, each with the fiber that has set it; and this one on top. */
 const pushed = (stack: Stack | undefined, id: FiberId.Single, context: Context.Context<never>): Stack => {
-  // Copies that are filled, not literals, for the reason told in matchCause.ts. So the types do not see that both hold what they are to.
+  // Copies that are filled, not literals, for the reason told at `Handlers` of FiberContext.ts. So the types do not see that both hold what they are to.
   const entry = noEntry.slice()
   entry[0] = id
   entry[1] = context

@@ -1,20 +1,80 @@
 /**
- * Where a fiber runs: in which level of which session. It is the service `SqlClient.TransactionConnection` of the fiber's
+ * What the engine reads from a fiber and puts into it: its limits, and where it runs, in which level of which session. The level
+ * is the service `SqlClient.TransactionConnection` of the fiber's
  * context, as in every client of `@effect/sql`: forked fibers inherit it, request resolvers tell transactions apart by it, and
  * an effect without it runs outside of all transactions.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
+import type * as DbConfig from "../../DbConfig.js"
 import { ContextOverride, isStepping } from "../effect/FiberState.js"
 import { patched } from "../effect/PatchedMap.js"
+import type { Deadline } from "../request/Deadline.js"
 import type { SessionLevel } from "../session/Session.js"
 import type { AnyFiber } from "./Caller.js"
-import { matchCause } from "./matchCause.js"
+
+// -----------------------------------------------------------------------------
+// limits and tracing
+// -----------------------------------------------------------------------------
+
+/** The moment until which the work of this fiber has to be done. */
+export const currentDeadline: FiberRef.FiberRef<Deadline | undefined> = FiberRef.unsafeMake<Deadline | undefined>(
+  undefined
+)
+
+/** The limits of statements and transactions that hold for a fiber instead of the configured ones. */
+export const currentLimits: FiberRef.FiberRef<Partial<DbConfig.Limits>> = FiberRef.unsafeMake<
+  Partial<DbConfig.Limits>
+>({})
+
+/** The longest a statement of this fiber may run, in milliseconds; 0 for no limit. */
+export const statementLimit = (config: DbConfig.DbConfig, fiber: AnyFiber): number =>
+  fiber.getFiberRef(currentLimits).statementTimeout ?? config.limits.statementTimeout
+
+/** The longest a transaction of this fiber may take, in milliseconds; 0 for no limit. */
+export const transactionLimit = (config: DbConfig.DbConfig, fiber: AnyFiber): number =>
+  fiber.getFiberRef(currentLimits).transactionTimeout ?? config.limits.transactionTimeout
+
+export const deadlineOf = (fiber: AnyFiber): Deadline | undefined => fiber.getFiberRef(currentDeadline)
+
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether anybody would see a span: the tracer is not the default one, which keeps nothing. */
+export const isTraced = (fiber: AnyFiber): boolean =>
+  fiber.currentTracer !== undefined && fiber.currentTracer !== nativeTracer
+
+// -----------------------------------------------------------------------------
+// continuations
+// -----------------------------------------------------------------------------
+
+/**
+ * A class, because V8 soon makes the object literals of one place in its old space, where a dead one keeps what its functions
+ * have seen, a whole session, alive until the next full collection.
+ */
+class Handlers<A, E, B, E2, R2, C, E3, R3> {
+  constructor(
+    readonly onFailure: (cause: Cause.Cause<E>) => Effect.Effect<B, E2, R2>,
+    readonly onSuccess: (value: A) => Effect.Effect<C, E3, R3>
+  ) {}
+}
+
+/** `Effect.matchCauseEffect`, for where it is called for each session, transaction or statement. */
+export const matchCause = <A, E, R, B, E2, R2, C, E3, R3>(
+  effect: Effect.Effect<A, E, R>,
+  onFailure: (cause: Cause.Cause<E>) => Effect.Effect<B, E2, R2>,
+  onSuccess: (value: A) => Effect.Effect<C, E3, R3>
+): Effect.Effect<B | C, E2 | E3, R | R2 | R3> => Effect.matchCauseEffect(effect, new Handlers(onFailure, onSuccess))
+
+// -----------------------------------------------------------------------------
+// levels
+// -----------------------------------------------------------------------------
 
 /** The client of a database, and its connections of `@effect/sql`: what an engine has for a fiber's context. */
 interface ClientSource {
@@ -40,7 +100,7 @@ class LevelConnection implements SqlConnection.Connection {
     readonly level: SessionLevel,
     readonly around: LevelConnection | undefined
   ) {
-    // A copy that is filled, not a literal, for the reason told in matchCause.ts. So the types do not see what it holds.
+    // A copy that is filled, not a literal, for the reason told at Handlers. So the types do not see what it holds.
     const service = noService.slice()
     service[0] = this
     service[1] = level.depth

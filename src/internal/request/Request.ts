@@ -13,6 +13,7 @@ import type { MetricsRecorder } from "../observe/MetricsRecorder.js"
 import type { DeadlineTimer } from "../pool/DeadlineTimer.js"
 import type { Pool } from "../pool/Pool.js"
 import type { PoolEntry } from "../pool/PoolEntry.js"
+import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { WriteLock } from "../session/WriteLock.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
 
@@ -32,7 +33,9 @@ export interface EngineContext {
   readonly failed: (error: DbError, fiber: AnyFiber | undefined) => void
   /** A statement outside any session has changed the state of its connection, which is cleaned for it. */
   readonly leftBehind: (text: string, fiber: AnyFiber) => void
-  readonly onStatement: (work: Request, error: DbError | undefined, millis: number) => void
+  /** From how many milliseconds on a statement is slow. */
+  readonly slowAt: number
+  readonly slow: (request: Request, error: DbError | undefined, millis: number) => void
 }
 
 export abstract class Request {
@@ -234,9 +237,28 @@ export abstract class Request {
     // What an interrupt stopped did not fail.
     const failure = this.cancelled ? undefined : error
     this.phase = "done"
-    const millis = Number(this.engine.clock.unsafeCurrentTimeNanos() - this.startedAt) / 1e6
-    this.engine.onStatement(this, failure, millis)
+    // What dblive says on its own behalf fails with the transaction or the probe that it belongs to.
+    if (this.kind !== "control") {
+      this.report(failure, Number(this.engine.clock.unsafeCurrentTimeNanos() - this.startedAt) / 1e6)
+    }
     this.ended(error, value)
+  }
+
+  private report(error: DbError | undefined, millis: number): void {
+    const { engine } = this
+    if (error !== undefined) {
+      engine.failed(error, this.fiber)
+    }
+    if (this.kind !== "cursor") {
+      // Of statements that travelled together only the time of all of them is known.
+      const each = millis / this.statements
+      for (let i = 0; i < this.statements; i++) {
+        engine.metrics.statement(each)
+      }
+      if (each >= engine.slowAt) {
+        engine.slow(this, error, each)
+      }
+    }
   }
 
   private timeout(outcome: Outcome): TimeoutError {
@@ -252,6 +274,86 @@ const withOutcome = (reason: DbError, error: DbError): DbError => {
   return reason._tag === "QueryError"
     ? reason
     : withFields(reason, { outcome: error.outcome, cause: error.cause ?? error })
+}
+
+/** The queue of a session's requests. */
+export interface RequestOwner {
+  readonly engine: EngineContext
+  /** The session's number, for reports. */
+  readonly number: number
+  readonly submit: (request: SessionRequest) => void
+  readonly withdraw: (request: SessionRequest, settled: () => void) => void
+  /** It has run, and has left the connection. */
+  readonly requestEnded: (request: SessionRequest, error: DbError | undefined, value: unknown) => void
+}
+
+/** Sends what is not one statement that `Connection.execute` runs. */
+export type Send = (
+  connection: Driver.Connection,
+  begin: string | undefined,
+  done: Driver.Done<unknown>
+) => void
+
+/** A request on its way through a session: a statement, the next rows of a cursor, a COMMIT. */
+export class SessionRequest extends Request {
+  /** What `text` would be if it were known when the request is made. */
+  readonly text: string | undefined
+  fiber: AnyFiber | undefined = undefined
+  /** A BEGIN that travels with it. */
+  begin: string | undefined = undefined
+
+  // One after the other, and not in an object, because one is made for each statement.
+  constructor(
+    readonly session: RequestOwner,
+    readonly level: TransactionLevel,
+    readonly kind: Request["kind"],
+    readonly request: Driver.Request | undefined,
+    private readonly onEnd: (error: DbError | undefined, value: unknown) => void,
+    limit: number,
+    deadline: Deadline | undefined,
+    /** `undefined`: `request` is a statement to be executed. */
+    private readonly send?: Send,
+    /** Whether a BEGIN that is still to be sent goes ahead of it. */
+    readonly carriesBegin = kind !== "control"
+  ) {
+    super(session.engine, limit, deadline)
+    this.text = request?.text
+  }
+
+  start(): void {
+    this.session.submit(this)
+  }
+
+  withdraw(settled: () => void): void {
+    this.session.withdraw(this, settled)
+  }
+
+  protected launch(connection: Driver.Connection, done: Driver.Done<unknown>): void {
+    const { begin, request, send } = this
+    if (send !== undefined) {
+      send(connection, begin, done)
+    } else {
+      // Without `send` there is a statement.
+      connection.execute(begin === undefined ? request! : { ...request!, begin }, done)
+    }
+  }
+
+  protected ended(error: DbError | undefined, value: unknown): void {
+    this.session.requestEnded(this, error, value)
+  }
+
+  resolve(error: DbError | undefined, value: unknown): void {
+    this.onEnd(error, value)
+    this.settled()
+  }
+
+  /** It is not run at all. */
+  refuse(error: DbError): void {
+    if (this.kind !== "control") {
+      this.engine.failed(error, this.fiber)
+    }
+    this.onEnd(error, undefined)
+  }
 }
 
 /**

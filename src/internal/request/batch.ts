@@ -6,12 +6,13 @@ import { identity } from "effect/Function"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
-import { type AnyFiber, deadlineOf, isTraced } from "../fiber/Caller.js"
+import type { AnyFiber } from "../fiber/Caller.js"
+import { deadlineOf, isTraced } from "../fiber/FiberContext.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
 import type { SessionLevel } from "../session/Session.js"
 import { classify } from "../sql/classify.js"
 import { answer, asRows, makeRequest } from "./execute.js"
-import { SessionRequest } from "./SessionRequest.js"
+import { SessionRequest } from "./Request.js"
 
 /** A statement of a list: its text in the driver's dialect, and its parameters. */
 export type Listed = readonly [text: string, params: ReadonlyArray<unknown>]
@@ -43,7 +44,6 @@ export const run = (
   const journey = Effect.suspend(() => {
     const requests = list.slice(answers.length, answers.length + mostTogether)
       .map(([text, params]) => makeRequest(engine, fiber, text, params, ask))
-    session.usedBy(fiber)
     return answer(engine, fiber, (resume) => {
       const request: SessionRequest = new SessionRequest(
         session.queue,

@@ -13,15 +13,14 @@ import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { disableInterruption, enableInterruption } from "../effect/FiberState.js"
 import type { Engine } from "../Engine.js"
-import { type AnyFiber, deadlineOf, isTraced } from "../fiber/Caller.js"
-import { levelOf, type Restore } from "../fiber/FiberContext.js"
-import { matchCause } from "../fiber/matchCause.js"
+import type { AnyFiber } from "../fiber/Caller.js"
+import { deadlineOf, isTraced, levelOf, matchCause, type Restore } from "../fiber/FiberContext.js"
 import { audited } from "../observe/Audit.js"
 import { appendComment } from "../observe/sqlcommenter.js"
 import { describeStatement, inStatementSpan } from "../observe/tracing.js"
 import type { SessionLevel } from "../session/Session.js"
 import { PooledRequest } from "./PooledRequest.js"
-import { SessionRequest } from "./SessionRequest.js"
+import { SessionRequest } from "./Request.js"
 
 /** What a statement asks for beyond its text. */
 export interface ExecuteOptions {
@@ -96,7 +95,6 @@ const prepareRun = (
     return new PooledRequest(engine, request, limit, deadlineOf(fiber), fiber, resume)
   }
   const { session } = level
-  session.usedBy(fiber)
   const queued = new SessionRequest(session.queue, level, "statement", request, resume, limit, deadlineOf(fiber))
   queued.fiber = fiber
   return queued
@@ -217,7 +215,7 @@ class Answer<E> {
     if (exit !== undefined) {
       return exit
     }
-    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which matchCause.ts tells.
+    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which `Handlers` of FiberContext.ts tells.
     const wait = Effect.async<void>((resume) => {
       if (this.exit !== undefined) {
         resume(Exit.void)

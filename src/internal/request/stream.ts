@@ -11,13 +11,14 @@ import * as Stream from "effect/Stream"
 import { type DbError, toSqlError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
-import { type AnyFiber, deadlineOf } from "../fiber/Caller.js"
+import type { AnyFiber } from "../fiber/Caller.js"
+import { deadlineOf } from "../fiber/FiberContext.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
 import type { SessionLevel } from "../session/Session.js"
 import { SessionCursor } from "../session/SessionCursor.js"
 import { reserveSession } from "../session/transaction.js"
 import { answer } from "./execute.js"
-import { SessionRequest } from "./SessionRequest.js"
+import { SessionRequest } from "./Request.js"
 
 export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 

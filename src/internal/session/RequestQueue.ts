@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import type { DbError, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { cutWaiting, endedMeanwhile, turnTimeout } from "../error/engine.js"
+import type { AnyFiber } from "../fiber/Caller.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
-import type { EngineContext } from "../request/Request.js"
-import { type RequestOwner, SessionRequest } from "../request/SessionRequest.js"
+import { type EngineContext, type RequestOwner, SessionRequest } from "../request/Request.js"
 import type { SessionCursor } from "./SessionCursor.js"
 import { SessionLock } from "./SessionLock.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
@@ -45,6 +45,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   /** A cursor that must read its rest ahead before anything else can run. */
   private openCursor: SessionCursor | undefined = undefined
   lastStatement: string | undefined = undefined
+  /** The fiber that holds the session as a resource of its own, as long as no other one uses it: then either can give it back. */
+  reservedBy: AnyFiber | undefined = undefined
   /** Told the text of each of the program's statements just before it is sent. */
   onText: ((text: string) => void) | undefined = undefined
   /** Bounds what is still to be done to end a level. */
@@ -96,6 +98,9 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     const refused = this.state.refusal(request.level)
     if (refused !== undefined) {
       return request.refuse(refused)
+    }
+    if (this.reservedBy !== request.fiber && request.fiber !== undefined) {
+      this.reservedBy = undefined
     }
     this.add(request)
     this.pump()

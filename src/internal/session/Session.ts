@@ -11,8 +11,7 @@ import { excerpt } from "../error/message.js"
 import type { AnyFiber, Caller } from "../fiber/Caller.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { settleLimit } from "../request/Deadline.js"
-import { type EngineContext, recycle } from "../request/Request.js"
-import type { SessionRequest } from "../request/SessionRequest.js"
+import { type EngineContext, recycle, type SessionRequest } from "../request/Request.js"
 import { beginLevel, type BeginLevelOptions } from "./beginLevel.js"
 import { transactionOf } from "./ImplicitCommit.js"
 import { endLevel, type EndLevelOptions } from "./LevelEnd.js"
@@ -29,8 +28,6 @@ let sessionNumber = 0
 export class Session implements Borrower {
   readonly number = ++sessionNumber
   readonly queue: RequestQueue<Session>
-  /** The fiber that holds it as a resource of its own, as long as no other one uses it. */
-  reservedBy: AnyFiber | undefined = undefined
   readonly openedAt: number
   /** How many effects that run in it say that it is held for long on purpose. */
   keeping = 0
@@ -87,18 +84,11 @@ export class Session implements Borrower {
 
   /** Whether this fiber alone can give it back: no other one has used it, and the fiber has no child that could. */
   isHeldBy(fiber: AnyFiber): boolean {
-    return this.reservedBy === fiber && !hasChildren(fiber)
+    return this.queue.reservedBy === fiber && !hasChildren(fiber)
   }
 
   get isKept(): boolean {
     return this.keeping > 0
-  }
-
-  /** A fiber runs a statement in it. When it is not the one that reserved it, either of the two can give it back. */
-  usedBy(fiber: AnyFiber): void {
-    if (this.reservedBy !== fiber) {
-      this.reservedBy = undefined
-    }
   }
 
   // ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
-import { type RequestOwner, SessionRequest } from "../request/SessionRequest.js"
+import { type RequestOwner, SessionRequest } from "../request/Request.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
 /** How many rows are read at a time to make way for another statement. */

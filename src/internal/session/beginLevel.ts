@@ -4,7 +4,7 @@
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Deadline } from "../request/Deadline.js"
-import type { SessionRequest } from "../request/SessionRequest.js"
+import type { SessionRequest } from "../request/Request.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 

@@ -12,9 +12,17 @@ import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { AcquireOptions, Engine } from "../Engine.js"
 import { aborted, lostInside, transactionTimeout, unsupportedOption } from "../error/engine.js"
-import { type AnyFiber, deadlineOf, isTraced, transactionLimit } from "../fiber/Caller.js"
-import { inLevel, levelOf, type Restore, withLevel } from "../fiber/FiberContext.js"
-import { matchCause } from "../fiber/matchCause.js"
+import type { AnyFiber } from "../fiber/Caller.js"
+import {
+  deadlineOf,
+  inLevel,
+  isTraced,
+  levelOf,
+  matchCause,
+  type Restore,
+  transactionLimit,
+  withLevel
+} from "../fiber/FiberContext.js"
 import { auditEnd } from "../observe/Audit.js"
 import { describeError, describeTransaction } from "../observe/tracing.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
@@ -59,7 +67,7 @@ export const reserveSession = (engine: Engine) =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<Session, DbError, Scope.Scope>((fiber) =>
       engine.openSession(fiber, restore, { writes: false, inside: levelOf(engine, fiber) }, identity, (session) => {
-        session.reservedBy = fiber
+        session.queue.reservedBy = fiber
         return Effect.as(Effect.addFinalizer(() => engine.closeSession(session)), session)
       })
     )

@@ -7,9 +7,9 @@ import { emptyRows, fetched, noMore } from "../row.js"
 import type { ServerError } from "./codes.js"
 import type { Channel, Exchange } from "./exchange.js"
 import { Extended } from "./extended.js"
-import type { Params } from "./params.js"
 import type { Values } from "./shape.js"
 import type { Text } from "./text.js"
+import type { Params } from "./values.js"
 import { writer } from "./writer.js"
 
 /** Rows of the first fetch: as nothing is known of their size. */

@@ -9,7 +9,7 @@ import { excerpt } from "../../error/message.js"
 import { failure } from "../Failure.js"
 import type { ServerError } from "./codes.js"
 import { classify, classifyLink, poolerAdvice } from "./codes.js"
-import type { Fault } from "./params.js"
+import type { Fault } from "./values.js"
 import { Unsendable } from "./values.js"
 
 /**
