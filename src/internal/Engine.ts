@@ -17,15 +17,15 @@ import { errorType, type Snapshot } from "../DbMetrics.js"
 import type * as Driver from "../driver/Driver.js"
 import { closed } from "./error/engine.js"
 import { type AnyFiber, callerOf } from "./fiber/Caller.js"
-import { deadlineOf, matchCause, type Restore } from "./fiber/FiberContext.js"
+import { matchCause, type Restore } from "./fiber/FiberContext.js"
 import { Log } from "./observe/Log.js"
 import { MetricsRecorder } from "./observe/MetricsRecorder.js"
-import { type Acquirer, AcquireRequest } from "./pool/AcquireRequest.js"
 import { DeadlineTimer, type Fork } from "./pool/DeadlineTimer.js"
 import { Pool } from "./pool/Pool.js"
 import type { PoolEntry } from "./pool/PoolEntry.js"
 import { type EngineContext, type Request, SessionRequest } from "./request/Request.js"
 import { Session, type SessionLevel } from "./session/Session.js"
+import { type AcquireOptions, SessionWait } from "./session/SessionWait.js"
 import { WriteLock } from "./session/WriteLock.js"
 
 /** Statement texts whose kind is remembered, per engine; texts with literals in them must not fill the memory. */
@@ -44,50 +44,9 @@ const commitQuestions = 5
 const askLimit = 5_000
 
 export interface Options {
+  /** Uniform in [0, 1). */
+  readonly random: () => number
   readonly openSchedule: Schedule.Schedule<unknown, DbError>
-}
-
-/** What a session is asked for. */
-export interface AcquireOptions {
-  /** It is to begin with a writing transaction. */
-  readonly writes: boolean
-  /** The level in which the fiber is that asks for another session. */
-  readonly inside: SessionLevel | undefined
-  /** For a question of the engine's own, which may have the reserved connection. */
-  readonly reserved?: boolean
-  /** Fails with the first failing opening instead of outwaiting it. */
-  readonly failFast?: boolean
-}
-
-/** The wait of a fiber for a session's connection. */
-class SessionWait implements Acquirer {
-  entry: PoolEntry<Driver.Connection> | undefined = undefined
-  readonly request: AcquireRequest
-  private resume: (exit: Exit.Exit<void, DbError>) => void = () => {}
-
-  constructor(engine: EngineContext, { failFast, inside, reserved, writes }: AcquireOptions, fiber: AnyFiber) {
-    this.request = new AcquireRequest(
-      engine,
-      { writes, inside: inside?.session, reserved, failFast },
-      fiber,
-      deadlineOf(fiber),
-      this
-    )
-  }
-
-  start(resume: (exit: Exit.Exit<void, DbError>) => void): void {
-    this.resume = resume
-    this.request.start()
-  }
-
-  onAcquired(entry: PoolEntry<Driver.Connection>): void {
-    this.entry = entry
-    this.resume(Exit.void)
-  }
-
-  onAcquireFailed(error: DbError): void {
-    this.resume(Exit.fail(error))
-  }
 }
 
 export class Engine implements EngineContext {
@@ -119,7 +78,6 @@ export class Engine implements EngineContext {
     readonly driver: Driver.Driver,
     readonly clock: Clock.Clock,
     readonly fork: Fork,
-    random: () => number,
     options: Options
   ) {
     this.name = config.name
@@ -187,10 +145,7 @@ export class Engine implements EngineContext {
         onLeakReturned: (entry, heldForMillis) =>
           this.log.leakReturned(entry.borrower?.describe(clock.unsafeCurrentTimeMillis()), heldForMillis)
       },
-      clock,
-      this.timer,
-      fork,
-      random
+      { clock, timer: this.timer, fork, random: options.random }
     )
   }
 

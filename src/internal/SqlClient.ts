@@ -226,8 +226,11 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
         }
         const [text, params] = compiled
         const limit = statementLimit(core.engine.config, fiber)
-        const request = () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit })
-        const stream = makeStream(core.engine, fiber, core.level(fiber), request, limit, core.transformRows)
+        const stream = makeStream(core.engine, fiber, core.level(fiber), {
+          makeRequest: () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit }),
+          limit,
+          transformRows: core.transformRows
+        })
         if (!isTraced(fiber)) {
           return stream
         }
@@ -324,8 +327,11 @@ export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlCo
       Stream.unwrapScoped(
         Effect.withFiberRuntime((fiber) => {
           const limit = statementLimit(engine.config, fiber)
-          const request = () => makeRequest(engine, fiber, sql, params, { ...asRows, limit })
-          return makeStream(engine, fiber, place(), request, limit, transformRows)
+          return makeStream(engine, fiber, place(), {
+            makeRequest: () => makeRequest(engine, fiber, sql, params, { ...asRows, limit }),
+            limit,
+            transformRows
+          })
         })
       )
   }

@@ -291,10 +291,7 @@ class Real {
         onLeak: () => {},
         onLeakReturned: () => {}
       },
-      clock,
-      new DeadlineTimer(clock, fork, () => Infinity),
-      fork,
-      () => 0
+      { clock, timer: new DeadlineTimer(clock, fork, () => Infinity), fork, random: () => 0 }
     )
   }
 

@@ -113,8 +113,7 @@ export const make = (
       clock,
       // Layers are built where interruption is masked; what runs beside them must not inherit that.
       (effect) => runFork(Effect.interruptible(effect)),
-      () => Effect.runSync(random.next),
-      { openSchedule: DbRetry.connection }
+      { openSchedule: DbRetry.connection, random: () => Effect.runSync(random.next) }
     )
     engine.client = yield* Client.make(engine)
     engine.connect = (place) => Client.makeConnection(engine, place)

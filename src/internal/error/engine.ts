@@ -46,6 +46,20 @@ export const acquireTimeout = (
   })
 }
 
+/** Each connection is held by a fiber that waits for another one. */
+export const deadlock = (
+  pool: Parameters<typeof acquireTimeout>[0],
+  waiter: Parameters<typeof acquireTimeout>[1],
+  now: number
+): TimeoutError =>
+  acquireTimeout(
+    pool,
+    waiter,
+    now,
+    "every connection is held by a fiber that itself waits for one, so none can ever become free: " +
+      "use the session that is open already, or make the pool larger"
+  )
+
 /** The layer closed while a session was still running. */
 export const cut = (database: string, limitMillis: number): TimeoutError =>
   new TimeoutError({

@@ -234,6 +234,7 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
  * Runs an effect in a level, and then what ends the level. To be called by the fiber that runs it, where interruption is masked.
  * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
  */
+
 export const withLevel = <A, E, R, B, E2>(
   engine: ClientSource,
   fiber: AnyFiber,

@@ -8,8 +8,17 @@ export class Eviction {
   constructor(
     private readonly settings: DbConfig.Pool,
     /** How many connections are kept; those beyond are overflow. */
-    private readonly size: number
+    private readonly size: number,
+    /** Uniform in [0, 1). */
+    private readonly random: () => number
   ) {}
+
+  /** When a connection that is opened now has reached its longest life. */
+  expiryFrom(now: number): number {
+    const { maxLifetime } = this.settings
+    // Up to 10 % less, so that connections opened together are not replaced together.
+    return maxLifetime === 0 ? Infinity : now + maxLifetime * (1 - 0.1 * this.random())
+  }
 
   /** How long an idle connection may be left alone, in milliseconds, where so many are open. */
   rest(open: number): number {

@@ -6,21 +6,32 @@
  * nothing to lock; what takes time (opening, validating, closing) is detached from whoever asked for it and comes
  * back as a call. Each entry is in exactly one place at any time: idle, lent, or busy with itself.
  */
+
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError, DbError, Holder, TimeoutError } from "../../DbError.js"
 import type { PoolSnapshot } from "../../DbMetrics.js"
-import { acquireTimeout, closed, cut, overloaded } from "../error/engine.js"
+import { acquireTimeout, closed, cut, deadlock, overloaded } from "../error/engine.js"
 import { settleLimit } from "../request/Deadline.js"
 import { ClosingConnections } from "./ClosingConnections.js"
 import { CoDel } from "./CoDel.js"
 import { Connector } from "./Connector.js"
 import type { DeadlineTimer, Fork } from "./DeadlineTimer.js"
 import { Eviction } from "./Eviction.js"
+import { LeakDetection } from "./LeakDetection.js"
 import { type ConnectionFactory, PoolEntry, type Waiter } from "./PoolEntry.js"
 import { Shutdown } from "./Shutdown.js"
 import { WaitQueue } from "./WaitQueue.js"
+
+/** What a pool runs by. */
+export interface PoolRuntime {
+  readonly clock: Clock.Clock
+  readonly timer: DeadlineTimer
+  readonly fork: Fork
+  /** Uniform in [0, 1): for the jitter of lifetimes. */
+  readonly random: () => number
+}
 
 export class Pool<C> {
   readonly entries = new Set<PoolEntry<C>>()
@@ -43,23 +54,25 @@ export class Pool<C> {
   readonly capacity: number
   private readonly size: number
   private readonly reserved: number
+  private readonly clock: Clock.Clock
+  private readonly timer: DeadlineTimer
+  private readonly leaks: LeakDetection<C>
 
   constructor(
     readonly database: string,
     private readonly settings: DbConfig.Pool,
     capacity: { readonly size: number; readonly total: number; readonly reserved: number },
     private readonly factory: ConnectionFactory<C>,
-    private readonly clock: Clock.Clock,
-    private readonly timer: DeadlineTimer,
-    fork: Fork,
-    /** Uniform in [0, 1): for the jitter of lifetimes. */
-    private readonly random: () => number
+    { clock, fork, random, timer }: PoolRuntime
   ) {
+    this.clock = clock
+    this.timer = timer
     this.size = capacity.size
     this.capacity = capacity.total
     this.reserved = capacity.reserved
     this.waiters = new WaitQueue(database, settings.shedding === undefined ? undefined : new CoDel(settings.shedding))
-    this.eviction = new Eviction(settings, capacity.size)
+    this.eviction = new Eviction(settings, capacity.size, random)
+    this.leaks = new LeakDetection(settings.leakThreshold, factory)
     this.shutdown = new Shutdown({
       refuse: () => {
         this.waiters.drain((waiter) => waiter.onRefused(closed(database)))
@@ -269,9 +282,7 @@ export class Pool<C> {
   private returned(entry: PoolEntry<C>, now: number): void {
     if (entry.state === "inUse") {
       this.inUse--
-      if (entry.leakReported) {
-        this.factory.onLeakReturned(entry, now - entry.acquiredAt)
-      }
+      this.leaks.returned(entry, now)
     }
     entry.state = "busy"
     entry.borrower = undefined
@@ -390,15 +401,7 @@ export class Pool<C> {
 
   private opened(connection: C, millis: number): void {
     const now = this.clock.unsafeCurrentTimeMillis()
-    const life = this.settings.maxLifetime
-    const entry = new PoolEntry(
-      this.nextId++,
-      connection,
-      now,
-      // Up to 10 % less, so that connections opened together are not replaced together.
-      life === 0 ? Infinity : now + life * (1 - 0.1 * this.random()),
-      this.generation
-    )
+    const entry = new PoolEntry(this.nextId++, connection, now, this.eviction.expiryFrom(now), this.generation)
     this.entries.add(entry)
     this.factory.onOpened(entry, millis)
     this.reuse(entry, now)
@@ -454,23 +457,10 @@ export class Pool<C> {
   }
 
   private expireEntry(entry: PoolEntry<C>, now: number, soon: (time: number) => void): void {
-    const { leakThreshold } = this.settings
     switch (entry.state) {
-      case "inUse": {
+      case "inUse":
         entry.expire(now, soon)
-        if (leakThreshold > 0 && !entry.leakReported) {
-          if (now - entry.acquiredAt < leakThreshold || entry.borrower === undefined) {
-            soon(entry.acquiredAt + leakThreshold)
-          } else if (this.factory.isKept(entry)) {
-            // It may stay behind when what it was held for is given back.
-            soon(now + leakThreshold)
-          } else {
-            entry.leakReported = true
-            this.factory.onLeak(entry, entry.borrower.describe(now))
-          }
-        }
-        return
-      }
+        return this.leaks.look(entry, now, soon)
       case "busy": {
         if (entry.deadline > now) {
           return soon(entry.deadline)
@@ -508,13 +498,7 @@ export class Pool<C> {
     ) {
       this.timeouts++
       this.timedOutAt = now
-      return acquireTimeout(
-        this,
-        waiter,
-        now,
-        "every connection is held by a fiber that itself waits for one, so none can ever become free: " +
-          "use the session that is open already, or make the pool larger"
-      )
+      return deadlock(this, waiter, now)
     }
     return undefined
   }

@@ -302,7 +302,6 @@ export class SessionRequest extends Request {
   /** A BEGIN that travels with it. */
   begin: string | undefined = undefined
 
-  // One after the other, and not in an object, because one is made for each statement.
   constructor(
     readonly session: RequestOwner,
     readonly level: TransactionLevel,

@@ -1,6 +1,7 @@
 /**
  * How what a fiber asks for is run: in its level, or on a connection of its own.
  */
+
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

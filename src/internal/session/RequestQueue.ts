@@ -171,7 +171,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
     const next = waiting[index]!
     if (this.openCursor !== undefined && next.kind !== "cursor") {
-      return this.submitFirst(this.openCursor.fetchAhead())
+      waiting.unshift(this.openCursor.fetchAhead())
+      return this.pump()
     }
     if (state.pendingBegin !== undefined && next.kind === "open") {
       // A driver may send a cursor's statement with the first fetch only, and another statement may come before that.
@@ -186,11 +187,6 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       return this.waitForLock(next)
     }
     this.start(next)
-  }
-
-  private submitFirst(request: SessionRequest): void {
-    this.waiting.unshift(request)
-    this.pump()
   }
 
   private beginNow(): void {

@@ -25,6 +25,7 @@ export class TransactionLevel<S = unknown> {
    * and there is nothing left to commit or to undo.
    */
   committedBy: string | undefined = undefined
+
   constructor(
     readonly session: S,
     readonly parent: TransactionLevel<S> | undefined,

@@ -195,17 +195,20 @@ export class TransactionState<S = unknown> {
     return this.endedBy(request, error)
   }
 
+  private mayEnd({ kind }: SessionRequest): boolean {
+    return kind !== "control" && kind !== "cursor" && this.innermost !== this.root && this.isBegun &&
+      !this.connection.lost
+  }
+
   /**
    * A statement typed by hand may have ended the transaction, and perhaps begun another one in its place: what is done from
    * here on would be applied without what was done before. Nothing more is run in it, and it cannot be committed.
    */
-  private endedBy({ kind, text }: SessionRequest, error: DbError | undefined): Closing | undefined {
-    if (
-      kind === "control" || kind === "cursor" || this.innermost === this.root || !this.isBegun ||
-      this.connection.lost
-    ) {
+  private endedBy(request: SessionRequest, error: DbError | undefined): Closing | undefined {
+    if (!this.mayEnd(request)) {
       return undefined
     }
+    const { text } = request
     const transactionEnd = text === undefined ? undefined : classify(text, this.engine.driver.dialect).end
     const isIdle = this.connection.transaction === "idle"
     if (!isIdle && (transactionEnd === undefined || (error !== undefined && !transactionEnd.beside))) {

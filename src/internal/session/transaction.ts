@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import type { AcquireOptions, Engine } from "../Engine.js"
+import type { Engine } from "../Engine.js"
 import { aborted, lostInside, transactionTimeout, unsupportedOption } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import {
@@ -29,6 +29,7 @@ import { type Deadline, earlier } from "../request/Deadline.js"
 import { partlyCommitted } from "./ImplicitCommit.js"
 import { withRetry } from "./retry.js"
 import type { Session, SessionLevel } from "./Session.js"
+import type { AcquireOptions } from "./SessionWait.js"
 import { cannotNest } from "./TransactionLevel.js"
 
 /** How a transaction is to run. */
@@ -137,58 +138,51 @@ export const withTransaction = <A, E, R, E2>(
       if (span !== undefined) {
         describeTransaction(span, options)
       }
-      const once = attempt(engine, effect, begin, options, level, span, fail)
+      const once = attempt(new Call(engine, effect, begin, options, span, fail), level)
       return retry === undefined || (level !== undefined && level.kind !== "session")
         ? once
         : withRetry(engine, once, retry, classify, { span })
     })
   })
 
+/** What a transaction is called with. A class: one is made for each transaction, and V8 keeps literals of one place for long. */
+class Call<A, E, R, E2> {
+  constructor(
+    readonly engine: Engine,
+    readonly effect: Effect.Effect<A, E, R>,
+    readonly begin: string,
+    readonly options: Options,
+    readonly span: Tracer.Span | undefined,
+    readonly fail: (error: DbError) => E2
+  ) {}
+}
+
 const attempt = <A, E, R, E2>(
-  engine: Engine,
-  effect: Effect.Effect<A, E, R>,
-  begin: string,
-  options: Options,
-  outer: SessionLevel | undefined,
-  span: Tracer.Span | undefined,
-  fail: (error: DbError) => E2
+  call: Call<A, E, R, E2>,
+  outer: SessionLevel | undefined
 ): Effect.Effect<A, E | E2, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<A, E | E2, R>((fiber) => {
+      const { engine, fail, options } = call
       if (outer !== undefined) {
-        return within(engine, fiber, restore, effect, begin, options, outer, span, fail, identity)
+        return within(call, fiber, restore, outer, identity)
       }
       return engine.openSession(fiber, restore, options.readOnly === true ? forReading : forWriting, fail, (session) =>
-        within(
-          engine,
-          fiber,
-          restore,
-          effect,
-          begin,
-          options,
-          session.root,
-          span,
-          fail,
-          (exit) =>
-            after(engine, session, exit)
-        ))
+        within(call, fiber, restore, session.root, (exit) =>
+          after(engine, session, exit)))
     })
   )
 
 /** A transaction in a session; `last` is told how it has ended, and ends the session where it was opened for it. */
 const within = <A, E, R, E2>(
-  engine: Engine,
+  call: Call<A, E, R, E2>,
   fiber: AnyFiber,
   restore: Restore,
-  effect: Effect.Effect<A, E, R>,
-  begin: string,
-  options: Options,
   outer: SessionLevel,
-  span: Tracer.Span | undefined,
-  fail: (error: DbError) => E2,
   last: (exit: Exit.Exit<A, E | E2>) => Effect.Effect<A, E | E2>
 ): Effect.Effect<A, E | E2, R> => {
-  const session = outer.session
+  const { begin, effect, engine, fail, options, span } = call
+  const { session } = outer
   const around = deadlineOf(fiber)
   const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
   const limit = own > 0 ? earlier(engine.clock.unsafeCurrentTimeMillis(), own, around) : around
@@ -219,17 +213,17 @@ const within = <A, E, R, E2>(
       (exit) =>
         exit._tag === "Failure"
           ? matchCause(
-            leave(engine, restore, session, level, "rollback"),
+            leave(engine, restore, level, "rollback"),
             () => ended(outcomeOf(level), failureOf(engine, level, exit)),
             () => ended(outcomeOf(level), failureOf(engine, level, exit))
           )
           : matchCause(
-            committed(engine, restore, session, level, options, limit),
+            committed(engine, restore, level, options, limit),
             refused,
             () => ended("committed", exit)
           )
     )
-  const entered = enter(session, outer, begin, options, limit, restore)
+  const entered = enter(outer, begin, options, limit, restore)
   return "value" in entered
     ? use(entered.value)
     : matchCause(entered, refused, use)
@@ -247,13 +241,13 @@ const failureOf = <A, E>(engine: Engine, { committedBy }: SessionLevel, exit: Ex
  * is undone. What needs no wait is there at once.
  */
 const enter = (
-  session: Session,
   outer: SessionLevel,
   begin: string,
   options: Options & { readonly now?: boolean },
   deadline: Deadline | undefined,
   restore: Restore
 ): Exit.Success<SessionLevel, never> | Effect.Effect<SessionLevel, DbError> => {
+  const { session } = outer
   const isAlone = outer.kind === "session" || outer.committedBy !== undefined
   const problem = isAlone ? undefined : cannotNest(outer.options, options, session.engine.driver)
   if (problem !== undefined) {
@@ -295,7 +289,7 @@ const enter = (
 export const beginInnermost = (session: Session, begin: string, options: Options): Effect.Effect<void, DbError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.withFiberRuntime<void, DbError>((fiber) =>
-      Effect.asVoid(enter(session, session.innermost, begin, { ...options, now: true }, deadlineOf(fiber), restore))
+      Effect.asVoid(enter(session.innermost, begin, { ...options, now: true }, deadlineOf(fiber), restore))
     )
   )
 
@@ -312,7 +306,7 @@ export const endInnermost = (
         ? Effect.fail(
           aborted(engine.name, `${how} without a transaction`, { outcome: "NotSent", advice: "call begin first" })
         )
-        : leave(engine, restore, session, level, how, { deadline: deadlineOf(fiber) })
+        : leave(engine, restore, level, how, { deadline: deadlineOf(fiber) })
     })
   )
 
@@ -320,17 +314,16 @@ export const endInnermost = (
 const committed = (
   engine: Engine,
   restore: Restore,
-  session: Session,
   level: SessionLevel,
   options: Options,
   deadline: Deadline | undefined
 ): Effect.Effect<void, DbError> => {
   if (options.resolveCommit !== true || level.kind !== "transaction" || engine.driver.answersCommits === true) {
-    return leave(engine, restore, session, level, "commit", { deadline })
+    return leave(engine, restore, level, "commit", { deadline })
   }
   let id: string | undefined = undefined
   return Effect.catchIf(
-    leave(engine, restore, session, level, "commit", { deadline, onTransactionId: (_) => id = _ }),
+    leave(engine, restore, level, "commit", { deadline, onTransactionId: (_) => id = _ }),
     (error) => error.outcome === "Unknown",
     (error) =>
       Effect.flatMap(id === undefined ? Effect.succeed("unknown" as const) : engine.commitStatus(id), (status) => {
@@ -362,7 +355,6 @@ const committed = (
 const leave = (
   engine: Engine,
   restore: Restore,
-  session: Session,
   level: SessionLevel,
   how: "commit" | "rollback",
   options: {
@@ -370,6 +362,7 @@ const leave = (
     readonly deadline?: Deadline | undefined
   } = {}
 ): Effect.Effect<void, DbError> => {
+  const { session } = level
   let exit: Exit.Exit<void, DbError> | undefined = undefined
   let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
   session.end(level, how, (error) => {
