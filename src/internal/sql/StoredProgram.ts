@@ -5,8 +5,6 @@
  * @since 0.1.1
  */
 
-import type { Ending } from "./Ending.js"
-
 /** Words that begin a block where a statement can begin, and end it behind END. Elsewhere they are functions or clauses. */
 const blocks = new Set(["BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"])
 
@@ -58,7 +56,7 @@ const notRoutines = new Set([
  * @since 0.1.1
  * @category models
  */
-export class StoredProgram implements Ending {
+export class StoredProgram {
   private kind: Kind = "unknown"
   private part: "header" | "returns" | "start" | "body" = "header"
   private readonly stack: Array<"block" | "expression"> = []

@@ -11,7 +11,6 @@ import * as PgArray from "./array.js"
 import * as Interval from "./interval.js"
 import { Json } from "./json.js"
 import * as Timestamp from "./timestamp.js"
-import type { Types } from "./types.js"
 import type { Encoded } from "./writer.js"
 
 /**
@@ -169,6 +168,11 @@ export interface Fault {
   readonly at: number
 }
 
+/** What stands between the elements of an array of a type. */
+interface Delimiters {
+  readonly delimiter: (oid: number | undefined) => string
+}
+
 /**
  * The encoded parameters of a request. What an array becomes depends on the type that the server expects.
  *
@@ -188,7 +192,7 @@ export class Params {
   }
 
   /** Encodes the arrays for the types that are expected. Gives what stands in the way, and where. */
-  fit(types: ReadonlyArray<number> | undefined, known: Types): Fault | undefined {
+  fit(types: ReadonlyArray<number> | undefined, known: Delimiters): Fault | undefined {
     if (!this.hasArrays || types === undefined) return undefined
     for (let at = 0; at < this.given.length; at++) {
       const value = this.given[at]
