@@ -272,7 +272,7 @@ export class Engine implements EngineContext {
     return session
   }
 
-  /** When there is an idle connection that may be lent as it is. */
+  /** When there is an idle connection that may be used without validation. */
   private trySession(fiber: AnyFiber, asked: AcquireOptions): Session | undefined {
     if (asked.writes && this.writeLock !== undefined) {
       return undefined
@@ -311,14 +311,14 @@ export class Engine implements EngineContext {
 
   /** Whether the database answers, on a place of its own, so that a busy pool is not taken for a dead database. */
   readonly ping: Effect.Effect<boolean> = Effect.suspend(() => this.probe).pipe(
-    // Stopping it takes time where nobody answers; that goes on behind.
+    // Stopping it takes time where the server does not answer; that goes on in the background.
     Effect.disconnect,
     Effect.timeoutOption(pingLimit),
     Effect.map(Option.isSome),
     Effect.catchAll(() => Effect.succeed(false))
   )
 
-  /** The only connection there can be is lent and stands: whoever has it shows that the database lives. */
+  /** The only connection there can be is in use and not lost: that shows that the database is alive. */
   private get isBusyAlone(): boolean {
     if (this.driver.maxConnections !== 1 || this.pool.inUse === 0) {
       return false
@@ -343,7 +343,7 @@ export class Engine implements EngineContext {
   })
 
   /**
-   * What became of a transaction whose COMMIT got no answer, asked on another connection. `unknown` when nobody can say.
+   * What became of a transaction whose COMMIT got no answer, asked on another connection. `unknown` where that fails.
    * What broke the one connection may break the next one too, so it is asked for several times.
    */
   commitStatus(transactionId: string): Effect.Effect<Driver.CommitStatus> {

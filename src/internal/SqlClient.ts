@@ -269,7 +269,7 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
   }
 }
 
-/** A statement that a transformer gave: ours, or one made of segments by somebody else. */
+/** A statement that a transformer gave: ours, or one made of segments by other code. */
 const asClientStatement = <A>(core: Core, statement: Statement.Statement<unknown>): ClientStatement<A> => {
   if (statement instanceof ClientStatement) {
     return statement

@@ -1,9 +1,9 @@
 /**
  * A map that says what another one says, but for one key: made without copying the other one, which must not change any
- * more. It is copied when anybody asks for more than a key, or sets one.
+ * more. It is copied when more than one key is asked for, or one is set.
  *
- * A session puts its fiber into a context of its own, and nearly always nobody asks that context for more than a service:
- * so a session costs the same in a program of ten services and of a thousand.
+ * A session puts its fiber into a context of its own. Nearly always a single service is asked of that context, so a
+ * session costs the same in a program of ten services and of a thousand.
  */
 
 /** How many may stand on one another: each makes looking up slower, and keeps what it hides alive. */

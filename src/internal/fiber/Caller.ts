@@ -21,7 +21,7 @@ export const spanOf = (fiber: AnyFiber): Tracer.Span | undefined => {
   return span?._tag === "Span" ? span : undefined
 }
 
-/** Everybody who borrows has one, and nearly nobody ever asks: what it says is put into words when it is asked for. */
+/** Each borrower has one, and it is rarely read: its texts are made when they are asked for. */
 class FiberOrigin implements Caller {
   private readonly id: FiberId.Runtime
   private readonly within: Tracer.Span | undefined

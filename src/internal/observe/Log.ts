@@ -1,6 +1,6 @@
 /**
  * What an engine writes to Effect's log: each line with the database, and where it is known the worker, the session, the
- * operation and how long it took. Nothing is put together for a line that nobody wants, and no line holds a parameter's
+ * operation and how long it took. Nothing is built for a line below the log level, and no line holds a parameter's
  * value.
  */
 import type * as Clock from "effect/Clock"
@@ -59,7 +59,7 @@ export class Log {
     return Effect.annotateLogs(Effect.logWithLevel(level, message), { ...this.common, ...annotations })
   }
 
-  /** Writes a line for a fiber that is not to run it itself; for none, as whoever opened the engine would. */
+  /** Writes a line for a fiber that is not to run it itself; for none, as the fiber that opened the engine would. */
   private write(
     level: LogLevel.LogLevel,
     fiber: AnyFiber | undefined,
@@ -120,7 +120,7 @@ export class Log {
   /**
    * What the program may well expect (a violation, a conflict), or has asked for and is not supported, is written at debug: the error
    * that the caller gets says it. That a limit was reached, a connection
-   * could not be had, or nobody knows whether a transaction is applied, as a warning, but not thousands of times: in a
+   * could not be obtained, or the outcome of a transaction is unknown, as a warning, but not thousands of times: in a
    * second the first of its kind is, and the others at debug.
    */
   failure(error: DbError, fiber: AnyFiber | undefined): void {

@@ -1,5 +1,5 @@
 /**
- * The gauges of the open databases: read from their pools when somebody collects the metrics, so that they are exact at
+ * The gauges of the open databases: read from their pools when the metrics are collected, so that they are exact at
  * that moment and cost nothing between.
  */
 import { globalValue } from "effect/GlobalValue"

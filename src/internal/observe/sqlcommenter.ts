@@ -1,5 +1,5 @@
 /**
- * Comments on statements in the format of sqlcommenter, so that whoever looks at the server finds the request: the
+ * Comments on statements in the format of sqlcommenter, so that a statement on the server leads to its request: the
  * application, and `traceparent` where a tracer sees it.
  *
  * Source: https://google.github.io/sqlcommenter/spec/

@@ -1,5 +1,5 @@
 /**
- * Connections on their way out: each is given a while to say goodbye, and dropped when it is not answered.
+ * Connections that are being closed: each sends its close message, and is dropped when that is not answered in time.
  */
 import type * as Clock from "effect/Clock"
 import { settleLimit } from "../request/Deadline.js"
@@ -40,7 +40,7 @@ export class ClosingConnections<C> {
     }
   }
 
-  /** Drops those whose time is up. */
+  /** Drops connections whose time is up. */
   expire(now: number, soon: (time: number) => void): void {
     for (const entry of [...this.entries]) {
       if (entry.deadline <= now) {

@@ -1,6 +1,6 @@
 /**
  * Sheds load when waits do not go down: after CoDel, as Elixir's db_connection does it
- * (`DBConnection.ConnectionPool`). While even the shortest wait of an interval was above the target, those who have
+ * (`DBConnection.ConnectionPool`). While even the shortest wait of an interval was above the target, waiters that have
  * waited more than twice the target are refused, so that the rest is served in time.
  */
 export class CoDel {
@@ -11,7 +11,7 @@ export class CoDel {
   /** Both in milliseconds. */
   constructor(private readonly settings: { readonly target: number; readonly interval: number }) {}
 
-  /** Why somebody who waited so long is refused; `undefined` for those who are served. */
+  /** Why a waiter that waited so long is refused; `undefined` for one that is served. */
   judge(waited: number, now: number): string | undefined {
     const { interval, target } = this.settings
     if (now >= this.until) {

@@ -1,5 +1,5 @@
 /**
- * Opens connections for a pool, apart from whoever asked for them: an interrupted waiter's connection goes to the next.
+ * Opens connections for a pool, detached from the waiters: an interrupted waiter's connection goes to the next one.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -13,7 +13,7 @@ import type { ConnectionFactory } from "./PoolEntry.js"
 
 /** What the fiber asks of its pool, and tells it. */
 export interface ConnectorCallbacks<C> {
-  /** Whether anybody still waits for what is being opened. */
+  /** Whether a waiter is left for what is being opened. */
   readonly isWanted: () => boolean
   readonly opened: (connection: C, millis: number) => void
   /** One attempt has failed; others may follow. */
@@ -57,7 +57,7 @@ export class Connector<C> {
     )
   })
 
-  /** Opens one more, as often as the schedule says and somebody waits for it. */
+  /** Opens one more; tries again as the schedule says, as long as a fiber waits for it. */
   open(): void {
     this.count++
     let started = this.clock.unsafeCurrentTimeMillis()

@@ -2,8 +2,8 @@
  * One timer for many limits.
  *
  * A pool has thousands of limits running at once (every waiter, every statement), and nearly none of them is ever
- * reached. So no timer is started per limit: the alarm keeps the earliest moment at which anybody wants to be woken,
- * and whoever is woken looks through the limits. It sleeps by Effect's `Clock`, so `TestClock` rules it.
+ * reached. So no timer is started per limit: this one keeps the earliest deadline of all. When it is due, the owner
+ * looks through its limits. It sleeps by Effect's `Clock`, so `TestClock` rules it.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

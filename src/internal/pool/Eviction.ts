@@ -1,5 +1,5 @@
 /**
- * What becomes of a connection that nobody uses: how long it is kept, and when it is asked whether it still lives.
+ * The limits of an idle connection: how long it is kept, and when it is validated.
  */
 import type * as DbConfig from "../../DbConfig.js"
 import type { PoolEntry } from "./PoolEntry.js"

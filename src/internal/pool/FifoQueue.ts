@@ -56,7 +56,7 @@ export class FifoQueue<W extends FifoNode> {
     } else {
       place.next.links!.previous = place.previous
     }
-    // A place that is left leads nowhere: one that is collected late would keep alive those who stood beside it.
+    // A removed node has no links: one that is collected late would keep its neighbours alive.
     place.previous = undefined
     place.next = undefined
     waiter.links = undefined

@@ -1,10 +1,10 @@
 /**
- * Lends connections. Knows no SQL.
+ * The connections of an engine: acquires, releases, validates and evicts them. Knows no SQL.
  *
  * The state is plain data: a stack of idle entries (last in, first out: the warmest connection is used again and the
  * rest may go), a queue of waiters (first come, first served), and counts. Every change is synchronous, so there is
- * nothing to lock; what takes time (opening, validating, closing) is detached from whoever asked for it and comes
- * back as a call. Each entry is in exactly one place at any time: idle, lent, or busy with itself.
+ * nothing to lock; what takes time (opening, validating, closing) is detached from the fiber that needs it and comes
+ * back as a call. Each entry is in exactly one state at any time: idle, in use, or busy (validated or reset).
  */
 
 import type * as Clock from "effect/Clock"
@@ -39,13 +39,13 @@ export class Pool<C> {
   private readonly waiters: WaitQueue<C>
   private readonly connector: Connector<C>
   private nextId = 1
-  /** Rises with each loss: entries of an older generation are validated before they are lent. */
+  /** Rises with each loss: entries of an older generation are validated before they are used again. */
   private generation = 0
   private readonly shutdown: Shutdown
   private readonly closingConnections: ClosingConnections<C>
   private readonly eviction: Eviction
   inUse = 0
-  /** How often a connection was lent. */
+  /** How often a connection was acquired. */
   lends = 0
   invalidated = 0
   timeouts = 0
@@ -94,7 +94,7 @@ export class Pool<C> {
       },
       gaveUp: (error) => {
         if (error !== undefined) {
-          // Everybody would meet the same refusal; a transient one has exhausted its schedule.
+          // Every waiter would meet the same refusal; a transient one has exhausted its schedule.
           this.waiters.drain((waiter) => waiter.onRefused(error))
         }
         this.replace()
@@ -107,7 +107,7 @@ export class Pool<C> {
   // taking and giving
   // ---------------------------------------------------------------------------
 
-  /** An idle connection that may be lent as it is; `undefined` means: `take`. */
+  /** An idle connection that may be used without validation; `undefined` means: `acquire`. */
   tryAcquire(now: number): PoolEntry<C> | undefined {
     const entry = this.idle[this.idle.length - 1]
     if (
@@ -177,7 +177,7 @@ export class Pool<C> {
     this.timer.at(entry.deadline)
   }
 
-  /** Closes a connection that must not be lent again. */
+  /** Closes a connection that must not be used again. */
   evict(entry: PoolEntry<C>, graceful: boolean): void {
     if (entry.state === "gone") {
       return
@@ -196,10 +196,10 @@ export class Pool<C> {
     this.replace()
   }
 
-  /** A connection broke: whatever broke it may have broken the others, so they are validated before they are lent. */
+  /** A connection broke: whatever broke it may have broken the others, so they are validated before the next use. */
   lost(entry: PoolEntry<C>): void {
     this.generation++
-    // A lent or busy entry is discarded by whoever has it, when its request has failed.
+    // An entry that is in use or busy is evicted by its request, when that has failed.
     if (entry.state === "idle") {
       this.evict(entry, false)
     }
@@ -290,7 +290,7 @@ export class Pool<C> {
     entry.queueDeadline = Infinity
   }
 
-  /** A clean entry finds its place: the first waiter, the idle stack, or the door. */
+  /** A clean entry is handed to the first waiter, made idle, or closed. */
   private reuse(entry: PoolEntry<C>, now: number, idleSince = now): void {
     if (!this.shutdown.isOpen || this.factory.isLost(entry.connection) || now >= entry.expiresAt) {
       this.closeEntry(entry, true)
@@ -299,7 +299,7 @@ export class Pool<C> {
     }
     entry.generation = this.generation
     entry.idleSince = idleSince
-    // Shed first, so that a connection is not handed to somebody who is told to go.
+    // Shed first, so that a connection is not handed to a waiter that is refused.
     const waiter = this.waiters.next(now, this.entries.size > this.capacity)
     if (waiter !== undefined) {
       this.markInUse(entry, now)
@@ -307,7 +307,7 @@ export class Pool<C> {
       return
     }
     if (this.entries.size > this.capacity) {
-      // Opened on the reserved place; nobody else may use it.
+      // Opened on the reserved place; no other waiter may use it.
       this.closeEntry(entry, true)
       return
     }
@@ -317,7 +317,7 @@ export class Pool<C> {
     this.timer.at(now + this.eviction.rest(this.entries.size))
   }
 
-  /** Asks the connection whether it lives. It then goes to the first waiter, who need not be the one it was asked for. */
+  /** Validates the connection. It then goes to the first waiter, which need not be the one it was validated for. */
   private validate(entry: PoolEntry<C>, now: number, idleSince?: number): void {
     entry.state = "busy"
     entry.deadline = now + settleLimit
@@ -345,7 +345,7 @@ export class Pool<C> {
     this.serveWaiters(this.clock.unsafeCurrentTimeMillis())
   }
 
-  /** Looks for connections for those who wait: idle ones first (validated where they must be), then new ones. */
+  /** Looks for connections for the waiters: idle ones first (validated where they must be), then new ones. */
   private serveWaiters(now: number): void {
     // What is being opened is not counted: it may take long or never come, and an idle connection is here.
     while (this.idle.length > 0 && this.waiters.size > this.becoming()) {
@@ -364,7 +364,7 @@ export class Pool<C> {
     this.replace()
   }
 
-  /** Opens connections for those who wait and are not served by what is on its way. */
+  /** Opens connections for the waiters that are not served by connections being opened or validated. */
   private replace(): void {
     const used = this.entries.size + this.connector.count
     // A full pool is the common case under load, and then the line may be long: it is not walked in vain.
@@ -479,8 +479,8 @@ export class Pool<C> {
         }
         this.idle.splice(this.idle.indexOf(entry), 1)
         entry.state = "busy"
-        // Pinged, it stays as idle as it was, so that `idleTimeout` still finds it; if somebody comes meanwhile, the answer
-        // serves as validation.
+        // Pinged, it stays as idle as it was, so that `idleTimeout` still finds it. For a waiter that comes meanwhile,
+        // the answer serves as validation.
         return due === "close" ? this.closeEntry(entry, true) : this.validate(entry, now, entry.idleSince)
       }
       case "gone":

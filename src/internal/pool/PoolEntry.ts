@@ -1,5 +1,5 @@
 /**
- * What the pool lends, to whom, and what it must be told about connections.
+ * An entry of the pool, its borrower and its waiter, and what the pool must know about connections.
  */
 import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
@@ -10,12 +10,12 @@ import type { FifoNode } from "./FifoQueue.js"
 /** What the pool must be told about its connections. */
 export interface ConnectionFactory<C> {
   readonly open: Effect.Effect<C, ConnectionError | TimeoutError>
-  /** Back-off between attempts to open, while somebody waits. */
+  /** Back-off between attempts to open, as long as a fiber waits. */
   readonly openSchedule: Schedule.Schedule<unknown, ConnectionError | TimeoutError>
   readonly isLost: (connection: C) => boolean
   /** Answers whether the connection is alive. May answer at once. */
   readonly validate: (connection: C, answer: (alive: boolean) => void) => void
-  /** Closes: `graceful` says goodbye first. Calls `done` when the server can know of it. */
+  /** Closes: `graceful` sends the close message first. Calls `done` when the server can know of it. */
   readonly close: (connection: C, graceful: boolean, done: () => void) => void
   readonly onOpened: (entry: PoolEntry<C>, millis: number) => void
   readonly onOpenFailed: (error: ConnectionError | TimeoutError) => void
@@ -25,16 +25,16 @@ export interface ConnectionFactory<C> {
   readonly onLeakReturned: (entry: PoolEntry<C>, heldFor: number) => void
 }
 
-/** Who uses a lent entry. */
+/** The session or request that uses an entry. */
 export interface Borrower {
   readonly describe: (now: number) => Holder
   /** The limit that the entry's `deadline` stood for has run out. */
   readonly onDeadline: (now: number) => void
-  /** The same of the entry's `queueDeadline`; only who sets it has to answer for it. */
+  /** The same of the entry's `queueDeadline`. Only a borrower that sets it needs this. */
   readonly onQueueDeadline?: (now: number) => void
   /** Whether it says of itself that it holds the entry for as long as its program lasts. */
   readonly isKept?: boolean
-  /** Whether this fiber, and nobody else, can give it back. */
+  /** Whether this fiber, and no other, can give it back. */
   readonly isHeldBy?: (fiber: AnyFiber) => boolean
   /**
    * The pool is closing and does not wait any longer. `stop`: stop what runs on the server, and let go of the connection
@@ -45,15 +45,15 @@ export interface Borrower {
 
 /** One connection and where it stands. */
 export class PoolEntry<C> {
-  /** `busy`: validating, resetting or settling; not lent to anybody, and not to be lent. */
+  /** `busy`: validating, resetting or settling; not in use, and not available. */
   state: "idle" | "inUse" | "busy" | "gone" = "busy"
   borrower: Borrower | undefined = undefined
   acquiredAt = 0
   idleSince = 0
   pingedAt = 0
-  /** When `borrower.onDeadline` (lent) or giving up (busy) is due. */
+  /** When `borrower.onDeadline` (in use) or giving up (busy) is due. */
   deadline = Infinity
-  /** When `borrower.onQueueDeadline` is due: somebody's wait for the borrower's connection is over. */
+  /** When `borrower.onQueueDeadline` is due: a request's wait for its turn on the borrower's connection is over. */
   queueDeadline = Infinity
   leakReported = false
   constructor(
@@ -79,7 +79,7 @@ export class PoolEntry<C> {
   }
 }
 
-/** Somebody who wants a connection. */
+/** What waits for a connection. */
 export interface Waiter<C> extends FifoNode {
   waitingSince: number
   /** When waiting ends, in the clock's milliseconds. */

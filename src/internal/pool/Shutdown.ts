@@ -1,5 +1,5 @@
 /**
- * The end of a pool: nobody is let in, those who are in are waited for, and what does not end in time is cut.
+ * The end of a pool: new waiters are refused, connections in use are waited for, and what does not end in time is cut.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -11,11 +11,11 @@ export class Shutdown {
 
   constructor(
     private readonly pool: {
-      /** Refuses those who wait, and closes what nobody uses. */
+      /** Refuses the waiters, and closes the idle connections. */
       readonly refuse: () => void
       /** Whether nothing is open any more, or being opened. */
       readonly isDrained: () => boolean
-      /** Ends those who are in: `stop` what they run on the server, or `drop` their connections at once. */
+      /** Ends the borrowers: `stop` what they run on the server, or `drop` their connections at once. */
       readonly cut: (limit: number, how: "stop" | "drop") => void
     }
   ) {}
@@ -33,7 +33,7 @@ export class Shutdown {
     }
   }
 
-  /** Waits up to the limit, in milliseconds. True when nobody was cut. */
+  /** Waits up to the limit, in milliseconds. True when no borrower was cut. */
   run(limit: number): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       if (this.state === "closed") {
@@ -45,7 +45,7 @@ export class Shutdown {
         this.onDrained = () => resume(Effect.void)
         this.check()
       })
-      // Lent connections are waited for; then what is still out is cut and only its sockets are waited for.
+      // Connections in use are waited for; then those still in use are cut and only their sockets are waited for.
       // Finalizers run where interruption is masked, and a wait that cannot be interrupted cannot be limited.
       const wait = Effect.interruptible(drained)
       return wait.pipe(

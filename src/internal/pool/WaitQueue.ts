@@ -1,5 +1,5 @@
 /**
- * Those who wait for a connection of a pool: first come, first served; shed where that is set.
+ * The waiters for a connection of a pool: first come, first served; shed where that is set.
  */
 import type { DbError } from "../../DbError.js"
 import { overloaded } from "../error/engine.js"
@@ -34,7 +34,7 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     }
   }
 
-  /** The waiter whose turn it is; those who are shed are told so on the way. */
+  /** The waiter whose turn it is. Waiters before it that are shed are refused. */
   next(now: number, onReservedPlace: boolean): Waiter<C> | undefined {
     for (let waiter = this.head; waiter !== undefined;) {
       const following: Waiter<C> | undefined = this.after(waiter)
@@ -51,7 +51,7 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     return undefined
   }
 
-  /** Refuses those whom the predicate finds. */
+  /** Refuses the waiters that the predicate finds. */
   refuse(isRefused: (waiter: Waiter<C>) => boolean, why: (waiter: Waiter<C>) => DbError): void {
     for (let waiter = this.head; waiter !== undefined;) {
       const following: Waiter<C> | undefined = this.after(waiter)
@@ -63,7 +63,7 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     }
   }
 
-  /** Whom to go on with: somebody who was told that he is refused may have let go of what the following one waited for. */
+  /** The waiter to go on with: the head, where a refused waiter's callback has itself removed the following one. */
   private stillHere(following: Waiter<C> | undefined): Waiter<C> | undefined {
     return following === undefined || following.links !== undefined ? following : this.head
   }
@@ -75,7 +75,7 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
       holdsOne ||= entry.state === "inUse" && asking.holds(entry)
     }
     if (!holdsOne) {
-      // Nearly nobody who waits holds anything, and then the line is not walked.
+      // A waiter that holds a connection is rare. Without one, the queue is not walked.
       return false
     }
     for (const entry of entries) {

@@ -12,7 +12,7 @@ export interface Deadline {
 
 /**
  * How long what is to be settled may take before the connection is dropped: the cancel of a statement, a ROLLBACK, a
- * validation, a goodbye. A healthy server answers each within a few round trips.
+ * validation, a graceful close. A healthy server answers each within a few round trips.
  */
 export const settleLimit = 2_000
 

@@ -17,7 +17,7 @@ import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { WriteLock } from "../session/WriteLock.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
 
-/** What every room of the engine stands on. */
+/** The engine's services, as its parts use them. */
 export interface EngineContext {
   readonly name: string
   readonly config: DbConfig.DbConfig
@@ -42,7 +42,7 @@ export abstract class Request {
   private phase: "new" | "running" | "stopping" | "done" = "new"
   private reason: DbError | undefined = undefined
   private cancelPending = false
-  /** Stopped because nobody waits for it any more. */
+  /** Stopped because no fiber waits for it any more. */
   private cancelled = false
   private answered = false
   private error: DbError | undefined = undefined
@@ -128,7 +128,7 @@ export abstract class Request {
     }
   }
 
-  /** The server was given what was left of a limit when the statement began; people are told the limit that they set. */
+  /** The server was given what was left of a limit when the statement began. The error names the limit that was set. */
   private asSet(error: DbError): DbError {
     return error._tag === "TimeoutError" && error.phase === "Statement" && error.limitMillis !== undefined &&
         error.limitMillis < this.binding
@@ -162,7 +162,7 @@ export abstract class Request {
     }
   }
 
-  /** Bounds what runs now: nobody can wait for it any longer than it takes to settle it. */
+  /** Bounds what runs now: no wait for it lasts any longer than it takes to settle it. */
   hurry(): void {
     const until = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
     if (this.phase === "running" && until < this.entry!.deadline) {
@@ -207,7 +207,7 @@ export abstract class Request {
     }
     this.cancelPending = false
     this.entry?.connection.destroy()
-    // A driver answers a destroyed request; should it not, nobody may wait for ever.
+    // A driver answers a destroyed request. Should it not, no fiber may wait for ever.
     if (this.isRunning && !this.answered) {
       this.answered = true
       this.error = dropped(this.engine.name)

@@ -17,7 +17,7 @@ import { SessionRequest } from "./Request.js"
 /** A statement of a list: its text in the driver's dialect, and its parameters. */
 export type Listed = readonly [text: string, params: ReadonlyArray<unknown>]
 
-/** Whether these may travel together: nobody looks at each of them, and none of them can end the transaction. */
+/** Whether these may be sent together: no hook or tracer looks at each of them, and none can end the transaction. */
 const together = (engine: Engine, fiber: AnyFiber, level: SessionLevel, list: ReadonlyArray<Listed>): boolean =>
   level.session.connection.executeSome !== undefined && level.session.queue.onText === undefined && !engine.isWatched &&
   !isTraced(fiber) &&
@@ -75,7 +75,7 @@ export const run = (
   )
 }
 
-/** How many are looked at for one journey. */
+/** How many are looked at for one round trip. */
 const mostTogether = 256
 
 const begun = (requests: ReadonlyArray<Driver.Request>, begin: string | undefined): ReadonlyArray<Driver.Request> =>

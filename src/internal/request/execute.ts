@@ -169,8 +169,8 @@ export const answer = <E>(
     // It was there at once, and needs no suspension of the fiber.
     return exit
   }
-  // It has to wait after all, and a part of it may have been run: it must not begin again. Nobody would tell it of an interrupt
-  // that comes before the wait begins, so there must be none.
+  // It has to wait after all, and a part of it may have been run: it must not begin again. An interrupt that comes
+  // before the wait begins would go unnoticed, so there must be none.
   if (!disableInterruption(fiber)) {
     return answer.wait(identity)
   }
@@ -235,7 +235,7 @@ class Answer<E> {
   }
 }
 
-/** Runs a text of `Db.query`, in a span of its own where somebody traces. */
+/** Runs a text of `Db.query`, in a span of its own where a tracer is set. */
 export const executeQuery = (
   engine: Engine,
   fiber: AnyFiber,

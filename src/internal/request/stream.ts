@@ -1,5 +1,5 @@
 /**
- * The rows of a statement as a stream: a cursor on a session, read as far as somebody asks.
+ * The rows of a statement as a stream: a cursor on a session, read as far as rows are pulled.
  */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Chunk from "effect/Chunk"

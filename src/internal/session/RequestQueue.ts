@@ -123,7 +123,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
   }
 
-  /** Refuses those whose deadline came before their turn: the connection was busy with others of this session. */
+  /** Refuses requests whose deadline came before their turn: the connection was busy with others of this session. */
   onQueueDeadline(now: number): void {
     for (const request of this.waiting.splice(0)) {
       if (request.deadline === undefined || request.deadline.at > now) {

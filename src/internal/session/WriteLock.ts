@@ -9,14 +9,14 @@ import type { DeadlineTimer } from "../pool/DeadlineTimer.js"
 import { type FifoNode, FifoQueue } from "../pool/FifoQueue.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
 
-/** Somebody who wants to write. */
+/** What waits for the write lock, or has it. */
 export interface Writer extends FifoNode {
   /** When waiting ends, in the clock's milliseconds, and the limit that stands for. */
   lockDeadline: number
   lockLimit: number
   /** Whether it was started inside a transaction of that owner, which therefore cannot end before this one has written. */
   readonly isInside: (owner: Writer) => boolean
-  /** A short text for errors: who has the lock. */
+  /** A short text for errors: what has the lock. */
   readonly name: string
   readonly onLock: () => void
   readonly onLockRefused: (error: DbError) => void
@@ -44,7 +44,7 @@ export class WriteLock {
     private readonly timer: DeadlineTimer
   ) {}
 
-  /** Calls one of the writer's callbacks, exactly once, unless it leaves; at once when nobody writes. */
+  /** Calls one of the writer's callbacks, exactly once, unless it leaves; at once when the lock is free. */
   acquire(writer: Writer): void {
     if (this.owner === undefined) {
       this.owner = writer
@@ -77,7 +77,7 @@ export class WriteLock {
     }
   }
 
-  /** The lock goes over from one that had it to another, without anybody coming between. */
+  /** The lock goes from its owner to another writer, before any that waits. */
   transfer(from: Writer, to: Writer): void {
     if (this.owner === from) {
       this.owner = to
@@ -88,13 +88,13 @@ export class WriteLock {
     this.line.remove(writer)
   }
 
-  /** Refuses those who wait, and whoever comes. The one that has the lock gives it back as ever. */
+  /** Refuses the writers that wait, and all later ones. The owner releases the lock as ever. */
   close(why: DbError): void {
     this.closedWith = why
     this.line.drain((writer) => writer.onLockRefused(why))
   }
 
-  /** Refuses those whose time is up; returns the next moment at which one's is. */
+  /** Refuses the writers whose time is up; returns the next deadline of one. */
   expire(now: number): number {
     let next = Infinity
     for (let writer = this.line.head; writer !== undefined;) {

@@ -44,7 +44,7 @@ export interface Options extends Driver.BeginOptions {
   readonly followsCommits?: boolean | undefined
 }
 
-/** Wraps in a span where somebody traces. */
+/** Wraps in a span where a tracer is set. */
 const spanned = <A, E, R>(
   engine: Engine,
   fiber: AnyFiber,
@@ -349,8 +349,8 @@ const committed = (
 }
 
 /**
- * Ends a level, where interruption is masked. An interrupt does not undo a COMMIT that is under way, and nobody can say
- * then what became of it, but it bounds the wait for its answer.
+ * Ends a level, where interruption is masked. An interrupt does not stop a COMMIT that is under way: its outcome would
+ * be unknown then. It only bounds the wait for the answer.
  */
 const leave = (
   engine: Engine,
