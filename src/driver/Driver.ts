@@ -73,7 +73,7 @@ export interface Request {
 export type TransactionStatus = "idle" | "open" | "failed"
 
 /**
- * How far a connection is put back before it is lent again: what happens to an open transaction, and whether all of
+ * How far a connection is reset before it is used again: what happens to an open transaction, and whether all of
  * the connection's state is discarded or only what its statements may have changed.
  *
  * @since 0.1.0
@@ -139,9 +139,9 @@ export interface Connection {
   onLost: ((error: ConnectionError) => void) | undefined
   readonly execute: (request: Request, done: Done<unknown>) => void
   /**
-   * Runs requests one after the other, as many as it can within a few milliseconds, and at least one, in one journey; stops
-   * at the first that fails. Answers with those that have succeeded, also beside an error. `undefined` where each request
-   * takes a journey of its own.
+   * Runs requests one after the other in one round trip: at least one, and as many as it can within a few milliseconds.
+   * Stops at the first that fails. Answers with those that have succeeded, also beside an error. `undefined` where each
+   * request takes a round trip of its own.
    */
   readonly executeSome?:
     | ((
@@ -236,7 +236,7 @@ export interface Capabilities {
   /** DDL is part of a transaction. */
   readonly transactionalDdl: boolean
   readonly isolationLevels: ReadonlyArray<IsolationLevel>
-  /** Who refuses the writes of a read-only transaction: the database, or the driver, by the statement's text. */
+  /** What refuses the writes of a read-only transaction: the database, or the driver, by the statement's text. */
   readonly readOnlyTransactions: "database" | "driver"
   /** Transactions can wait for a moment in which they cannot conflict. */
   readonly deferrable: boolean
@@ -282,7 +282,7 @@ export type CommitStatus = "committed" | "rolled back" | "unknown"
 export interface ClientContext {
   readonly client: SqlClient
   readonly database: string
-  /** Lends a pooled connection; it goes back when the scope closes. */
+  /** Acquires a pooled connection; the scope releases it. */
   readonly connection: Effect.Effect<Connection, SqlError, Scope.Scope>
 }
 
@@ -313,8 +313,8 @@ export interface Driver {
    */
   readonly open: Effect.Effect<Connection, ConnectionError | TimeoutError>
   /**
-   * Creates the database that the configuration names, by way of one that the server always has. Succeeds when it can
-   * be opened, whoever created it. `undefined` where opening creates it, or nothing does.
+   * Creates the database that the configuration names, through one that the server always has. Succeeds when it can be
+   * opened, also where another client has created it. `undefined` where opening creates it, or nothing does.
    */
   readonly createDatabase?: Effect.Effect<void, DbError> | undefined
   /** The rows that a stream asks a cursor for at a time, at most. Defaults to 512. */

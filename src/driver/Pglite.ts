@@ -3,8 +3,8 @@
  *
  * PGlite speaks the protocol of a server, so the driver of PostgreSQL speaks to it, through a socket of this process:
  * values, errors, cursors and statements are those of a server. What differs: there is one session, hence one connection;
- * a statement blocks this process while it runs, and cannot be stopped; nobody else can connect, so there is nobody to
- * wait for, and no `listen`.
+ * a statement blocks this process while it runs, and cannot be stopped; no other client can connect, so there are no
+ * lock waits, and no `listen`.
  *
  * @since 0.1.0
  */
@@ -177,7 +177,7 @@ interface Host {
   readonly port: number
 }
 
-/** Where the driver finds the instance: a socket in a folder that is nobody else's. */
+/** Where the driver finds the instance: a socket in a folder of its own. */
 const listening = (instance: Instance): Effect.Effect<Host, never, Scope.Scope> =>
   Effect.suspend(() => {
     const { end, server } = serve(instance)

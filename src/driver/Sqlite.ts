@@ -165,7 +165,7 @@ const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContex
     ): Effect.Effect<A, SqlError> =>
       Effect.scoped(Effect.flatMap(context.connection, (connection) =>
         Effect.async<A, SqlError>((resume) => {
-          // The engine lends what `open` of this driver has made.
+          // The engine gives connections that `open` of this driver has made.
           const stop = f(
             connection as Own,
             (error, value) => resume(error === undefined ? Effect.succeed(value) : Effect.fail(toSqlError(error)))

@@ -213,7 +213,7 @@ const suite = (
         expect(exit).toMatchObject({
           value: { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }
         })
-        expect(JSON.stringify(exit)).toContain("while whoever has that did nothing for 60 ms")
+        expect(JSON.stringify(exit)).toContain("while its holder did nothing for 60 ms")
       }))
 
     it.effect("a session that waits for one that goes on is not refused", () =>

@@ -100,7 +100,7 @@ const failed = (config: DbConfig) => (error: DbError): ConnectionError | Timeout
 const isMissing = (error: ConnectionError | TimeoutError): boolean =>
   error._tag === "ConnectionError" && error.reason === "UnknownDatabase"
 
-/** SQL Server says that a database exists while another session still makes it, and lets nobody in until it is made. */
+/** SQL Server says that a database exists while another session still makes it, and refuses logins until it is made. */
 const untilThere = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(50))
 
 /**

@@ -7,7 +7,7 @@ import type { ConnectionReason } from "../../DbError.js"
 
 export const socketCodes = {
   ECONNREFUSED: { link: "Refused" },
-  // A unix socket: nobody has made it, or it may not be opened.
+  // A unix socket: it does not exist, or it may not be opened.
   ENOENT: { link: "Refused" },
   EACCES: { link: "Refused" },
   EPERM: { link: "Refused" },

@@ -24,7 +24,7 @@ import type { ReadyStatement } from "./Script.js"
 import * as Scripts from "./Script.js"
 import { describeProgress } from "./State.js"
 
-/** The wait for a lock in a transaction when nothing was chosen: a DDL that waits makes everybody behind it wait. */
+/** The wait for a lock in a transaction, by default: a DDL that waits makes every statement behind it wait. */
 const defaultLockTimeout = Duration.seconds(10)
 
 /**
@@ -76,7 +76,7 @@ const runBody = (
   const { body } = ready.migration
   if (body._tag === "Effect") {
     return Effect.catchAllCause(Effect.asVoid(body.effect), (cause) =>
-      // An interrupt is nobody's failure.
+      // An interrupt is not a failure of the migration.
       Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(Failures.failEffect(context, ready, cause)))
   }
   return Effect.flatMap(SqlClient.SqlClient, (sql) => {

@@ -6,7 +6,7 @@ import type * as Effect from "effect/Effect"
 import type { MigrationError } from "./MigrationError.js"
 
 /**
- * What one try to take the lock gave: it is ours, or who holds it.
+ * What one try to take the lock gave: the lock, or the name of its holder.
  *
  * @since 0.1.0
  * @category models

@@ -141,7 +141,7 @@ const textMigration = (script: string, name: Name.Name, text: string, options: L
 const isEffectMigration = (u: unknown): u is EffectMigration<unknown> =>
   typeof u === "object" && u !== null && "effect" in u && Effect.isEffect(u.effect)
 
-/** A value somebody gave for a migration, whatever it is. */
+/** A value that was given for a migration, whatever it is. */
 const fromValue = Effect.fnUntraced(function*(script: string, key: string, value: unknown, options: LoadOptions) {
   const name = yield* parseName(script, key, options.database)
   if (typeof value === "string") {

@@ -96,7 +96,7 @@ export const status = <R>(
     return (yield* look(situation, options)).state
   })
 
-/** Each of them, told to those who listen. */
+/** Runs each of them, with its events. */
 const runAll = Effect.fnUntraced(function*<R>(
   situation: Situation,
   options: Options<R>,
@@ -124,7 +124,7 @@ const runAll = Effect.fnUntraced(function*<R>(
       (error) =>
         Errors.extend(error, {
           applied: applied.map((done) => done.script),
-          // Of one whose COMMIT got no answer nobody can say that it is not applied.
+          // One whose COMMIT got no answer may be applied.
           notApplied: ready.slice(next.transactional && error.outcome === "Unknown" ? i + 1 : i)
             .map((waiting) => waiting.migration.script)
         })
@@ -442,7 +442,7 @@ export const undo = <R>(
         ledger.insert,
         (change) => situation.history.update(installedRank, change)
       )
-      // Where there is room for one row per version only, the row of what was undone goes.
+      // Where the table holds one row per version only, the row of what was undone goes.
       return shape.oneRowPerVersion
         ? {
           ...record,

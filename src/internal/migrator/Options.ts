@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import type { Source } from "./Migration.js"
 
 /**
- * What happens during an operation, for those who show progress.
+ * What happens during an operation, to show progress.
  *
  * @since 0.1.0
  * @category models
@@ -53,12 +53,12 @@ export interface Options<R = never> {
   readonly statementTimeout?: Duration.DurationInput | undefined
   /**
    * The longest wait for a lock of the database; 0: no limit. Defaults to 10 seconds in a transaction, because what
-   * waits for a table makes everybody behind it wait, and to 0 without one.
+   * waits for a table makes every statement behind it wait, and to 0 without one.
    */
   readonly lockTimeout?: Duration.DurationInput | undefined
   /** The longest wait for another runner. Defaults to 5 minutes. */
   readonly lockWait?: Duration.DurationInput | undefined
-  /** Who applied it, for the history. Defaults to the database's user (SQLite: that of the process). */
+  /** The user that applied it, for the history. Defaults to the database's user (SQLite: that of the process). */
   readonly installedBy?: string | undefined
   /** Told what happens. */
   readonly onEvent?: ((event: MigrationEvent) => Effect.Effect<void>) | undefined

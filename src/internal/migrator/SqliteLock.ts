@@ -13,7 +13,7 @@ import type { Attempt, Lock } from "./LockContract.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 
-/** Waits for readers of the holder's name only, who are gone in microseconds. */
+/** Waits for readers of the holder's name only, which are done in microseconds. */
 const patience = 2_000
 
 const isBusy = (error: unknown): boolean =>
@@ -21,7 +21,7 @@ const isBusy = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" &&
   error.code.startsWith("SQLITE_BUSY")
 
-/** Tries, and says `false` when somebody else has it. */
+/** Tries, and says `false` when another runner has it. */
 const begin = (db: Database): boolean => {
   try {
     db.pragma("busy_timeout = 0")
@@ -41,7 +41,7 @@ const nameIn = (db: Database): string | undefined =>
   // The table is made below.
   (db.prepare("SELECT name FROM holder").get() as { readonly name: string } | undefined)?.name
 
-/** Who holds the lock, as the holder wrote it down. */
+/** The holder of the lock, by the name that it wrote down. */
 const holder = (db: Database): string => {
   try {
     return nameIn(db) ?? "another process"
@@ -52,8 +52,8 @@ const holder = (db: Database): string => {
 }
 
 /**
- * Takes the lock and leaves the holder's name where those who wait can read it: it is committed first, so that the
- * lock is let go for a moment, and the name is written again when somebody else came in between.
+ * Takes the lock and leaves the holder's name where waiting runners can read it: it is committed first, so that the
+ * lock is released for a moment, and the name is written again when another runner came in between.
  */
 const attempt = (db: Database, name: string): Attempt => {
   while (true) {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { type Database, Db } from "../../Db.js"
 import { engineOf } from "../database/Database.js"
-import { checked, lentNow, type RecordedStatement, watched, watchUnder } from "./watch.js"
+import { checked, inUseNow, type RecordedStatement, watched, watchUnder } from "./watch.js"
 
 /**
  * Records the databases of a layer that is not one of `DbTest`'s, and fails a test that leaks connections of them.
@@ -135,7 +135,7 @@ export const countQueries = <A, E, R, Self = Db>(
   )
 
 /**
- * Dies with a `LeakError` that names the holders when the effect leaves connections borrowed. The layers of `DbTest` do
+ * Dies with a `LeakError` that names the holders when the effect leaves connections in use. The layers of `DbTest` do
  * that by themselves, at the end of each test; this says it of a part of one.
  *
  * @example
@@ -156,6 +156,6 @@ export const noLeaks = <A, E, R, Self = Db>(
 ): Effect.Effect<A, E, R | Self> =>
   Effect.flatMap(tagOf(options), (database) => {
     const engine = engineOf(database)
-    const before = lentNow(engine)
+    const before = inUseNow(engine)
     return Effect.tap(effect, () => checked(engine, before))
   })

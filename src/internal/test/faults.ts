@@ -33,7 +33,7 @@ export type ConnectFault = "Refused" | "TooManyConnections" | "ServerStarting" |
  * What can go wrong with a statement or a COMMIT.
  *
  * - `LostBefore`: the connection breaks before it is sent, and that is known.
- * - `LostDuring`: the connection breaks after it was sent; the server did not apply it, and nobody is told.
+ * - `LostDuring`: the connection breaks after it was sent; the server did not apply it, and the client cannot know.
  * - `LostAfter`: the server applies it, and the answer is lost.
  * - `Deadlock`, `Serialization`: the server chose this transaction to give way.
  * - `LockTimeout`, `Timeout`: the server stopped it at its limit (30 seconds, where none is configured).
@@ -72,7 +72,7 @@ export interface Errors {
   readonly connect: (fault: ConnectFault) => ConnectionError | TimeoutError
   readonly lost: (at: Pick<Circumstances, "outcome" | "commit"> & { readonly statement: string | undefined }) => DbError
   readonly answered: (fault: Answered, at: Circumstances) => DbError
-  /** The statement was stopped by whoever sent it. */
+  /** The statement was stopped by its sender. */
   readonly cancelled: (statement: string, outcome: Outcome) => DbError
 }
 

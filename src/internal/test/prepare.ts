@@ -118,8 +118,8 @@ const seed = <Self, Provided, E, R, E2, R2>(
     : targetOf(preparation).session(preparation.seed) as never
 
 /**
- * Runs the migrations in a database that is to be copied, and then `finish`. Copies are for everybody: nothing that stands
- * between this test and its database changes them.
+ * Runs the migrations in a database that is to be copied, and then `finish`. All tests use the copies: nothing that
+ * stands between this test and its database changes them.
  */
 export const template = <Self, Provided, E, R, E2, R2, A, E3>(
   preparation: Preparation<Self, Provided, E, R, E2, R2>,

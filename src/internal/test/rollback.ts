@@ -97,7 +97,7 @@ const sandbox = (
       if (current === undefined) {
         return resume(Effect.sync(give))
       }
-      // Somebody has it. As long as things move there, the wait makes sense.
+      // It is in use. As long as statements are run on it, the wait makes sense.
       let seen = requests
       let still = 0
       const timer = setInterval(() => {
@@ -105,7 +105,7 @@ const sandbox = (
         seen = requests
         if (still >= glances) {
           stop()
-          resume(Effect.fail(second(database, `while whoever has that did nothing for ${patience} ms`)))
+          resume(Effect.fail(second(database, `while its holder did nothing for ${patience} ms`)))
         }
       }, patience / glances)
       const free = () => {
@@ -130,7 +130,7 @@ const sandbox = (
       // Two, because of the one that is refused.
       maxConnections: 2,
       refuseInner: () => second(database, "by code that runs in a session of it already"),
-      // There is nobody beside the sandbox to queue behind.
+      // No other client writes to the database beside the sandbox, so there is no queue.
       capabilities: { ...driver.capabilities, singleWriter: false },
       answersCommits: true,
       transactionId: undefined,
@@ -202,7 +202,7 @@ const atTheEnd = (violation: DbError): DbError =>
  * Code under test sees a database as ever: its transactions become savepoints, with COMMIT's checks of deferred
  * constraints, and all fibers share the one connection. Sessions and transactions beside each other take turns. A
  * second connection is refused: `ConnectionError`, reason `Unsupported`; at once where it is asked for inside a session
- * (`Db.reserve` in a transaction), and after `patience` where one that nobody uses stands in the way.
+ * (`Db.reserve` in a transaction), and after `patience` where the first one is held without being used.
  * When the test ends well, deferred constraints are checked as COMMIT would, and a violation fails it.
  *
  * The layer opens a connection of its own. Where a suite shares an open database, {@link sandboxOf} is faster.

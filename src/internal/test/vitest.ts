@@ -24,13 +24,13 @@ export const load: Effect.Effect<void> = Effect.suspend(() =>
   process.env["VITEST"] === undefined || suite !== undefined
     ? Effect.void
     : Effect.ignore(Effect.tryPromise(async () => {
-      // By a name that is no literal: nobody needs Vitest's types or package to use these layers without it.
+      // By a name that is no literal: without Vitest, these layers need neither its types nor its package.
       const name = "vitest/suite"
       suite = await import(/* @vite-ignore */ name) as Suite
     }))
 )
 
-/** The test that runs now. `undefined` for tests that run side by side, where nobody can tell. */
+/** The test that runs now. `undefined` for tests that run side by side, where it is not known. */
 export const currentTest = (): Test | undefined => {
   const test = suite?.getCurrentTest()
   return test === undefined || test.concurrent === true ? undefined : test

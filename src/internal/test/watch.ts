@@ -1,5 +1,5 @@
 /**
- * What a test layer sees of the code under test: its statements, and whether it gave back what it borrowed.
+ * What a test layer sees of the code under test: its statements, and whether it has released its connections.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -34,7 +34,7 @@ const mostKept = 10_000
 const grace = 200
 const glance = 10
 
-/** How long the closing of connections that nobody holds may take, in milliseconds. */
+/** How long the closing of connections that are not in use may take, in milliseconds. */
 const closeTimeout = 1_000
 
 const WatchId: unique symbol = Symbol.for("dblive/DbTest/Watch")
@@ -71,7 +71,7 @@ export class Watch {
   engine: Engine | undefined = undefined
   /** Tests that sent a statement. */
   readonly tests = new Set<Test>()
-  /** Connections that are lent outside of any test, by their ids. */
+  /** Connections that are in use outside of any test, by their ids. */
   private held = new Set<number>()
 
   record(driver: Driver.Driver, connection: number, request: Driver.Request): void {
@@ -87,7 +87,7 @@ export class Watch {
   begin(engine: Engine): void {
     this.engine = engine
     this.statements.length = 0
-    this.held = new Set(lentNow(engine))
+    this.held = new Set(inUseNow(engine))
   }
 
   private add(statement: RecordedStatement): void {
@@ -120,14 +120,14 @@ export class Watch {
       return
     }
     this.tests.add(test)
-    const now = lentNow(engine)
+    const now = inUseNow(engine)
     const before = new Set([...this.held].filter((id) => now.has(id)))
     try {
       test.context.onTestFinished(() =>
         Effect.runPromise(Effect.ensuring(
           checked(engine, before),
           // Reported once.
-          Effect.sync(() => this.held = new Set(lentNow(engine)))
+          Effect.sync(() => this.held = new Set(inUseNow(engine)))
         ))
       )
     } catch {
@@ -140,8 +140,8 @@ export class Watch {
   }
 }
 
-/** Ids of the connections that are lent. */
-export const lentNow = (engine: Engine): ReadonlySet<number> => {
+/** Ids of the connections in use. */
+export const inUseNow = (engine: Engine): ReadonlySet<number> => {
   const ids = new Set<number>()
   for (const entry of engine.pool.entries) {
     if (entry.state === "inUse") {
@@ -168,7 +168,7 @@ const pause = Effect.async<void>((resume) => {
   return Effect.sync(() => clearTimeout(timer))
 })
 
-/** Dies with a {@link LeakError} when connections are lent that were not lent before. */
+/** Dies with a {@link LeakError} when connections are in use that were not in use before. */
 export const checked = (engine: Engine, before: ReadonlySet<number>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const until = performance.now() + grace
@@ -219,8 +219,8 @@ export const databasesOf = (context: Context.Context<never>): ReadonlyArray<Data
 const stall = 3
 
 /**
- * Says on the error output who holds what others wait for: under a clock that stands still no limit runs out, and a
- * test that has used up its time says nothing.
+ * Writes to the error output which fibers hold what others wait for: under a clock that stands still no limit runs out,
+ * and a test that has used up its time says nothing.
  */
 const reportStalls = (engine: Engine, watch: Watch) => {
   let seen = watch.total

@@ -53,8 +53,8 @@ interface Receiver {
 type Row = ReadonlyArray<{ readonly value: unknown }>
 
 /**
- * The published client's `raw` is the rows, of all statements together. What tedious tells beside them is there for who asks, and
- * does not show.
+ * The published client's `raw` is the rows, of all statements together. What tedious tells beside them can be read by
+ * name, and is not enumerable.
  */
 const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): ReadonlyArray<unknown> =>
   Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })

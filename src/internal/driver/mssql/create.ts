@@ -12,7 +12,7 @@ import { maintenance, runAlone } from "../Creation.js"
 /** Databases are made from here. */
 const maintenanceDatabase = "master"
 
-/** `DB_CREATE_EXISTS`: somebody else was first. */
+/** `DB_CREATE_EXISTS`: another client was first. */
 const exists = "1801"
 
 /** Not by dots, as `@effect/sql` has it: the name of a database has no parts. */

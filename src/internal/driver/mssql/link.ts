@@ -247,7 +247,7 @@ export const openLink = (
         drop()
         resume(Effect.fail(verdict ?? notOpened(config, where, error, told)))
       })
-      // An error after the one that ended the attempt has nobody to go to.
+      // An error after the one that ended the attempt has no listener any more.
       raw.on("error", () => {})
       return Effect.sync(drop)
     }))

@@ -36,7 +36,7 @@ export interface Parameter {
   readonly type: DataType
   readonly value: unknown
   readonly options: ParameterOptions
-  /** A NULL of no type that anybody named: `nvarchar` turns into every type but binary. */
+  /** A NULL whose type was not named: `nvarchar` turns into every type but binary. */
   readonly untyped?: true
   /** The caller named its type: whether the value has a form in it is not known yet. */
   readonly named?: true

@@ -70,7 +70,7 @@ export const stop = (
     (link) =>
       Effect.sync(() => {
         link.raw.end()
-        // The goodbye is on its way; if nobody takes it the socket goes anyway.
+        // The close message has been sent. If the server does not close, the socket is destroyed anyway.
         setTimeout(() => link.socket.destroy(), 1000).unref()
       })
   ).pipe(

@@ -51,7 +51,7 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   #limits: Limits | undefined
   /** What the server takes texts for. mysql2 follows where it is changed, and drops the characters that are not in it. */
   #charset = "utf8mb4"
-  /** Those who wait for the cancel that is under way. */
+  /** The callbacks that wait for the cancel that is under way. */
   #cancelling: Array<Done<void>> | undefined
 
   constructor(endpoint: Endpoint, link: Link) {
@@ -306,7 +306,7 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
         if (prepared !== undefined) return use(prepared)
         // A kind of statement that cannot be prepared; without parameters it need not be.
         if (error?.errno === 1295 && params.length === 0) return asText()
-        // The server has no room for another one: give it ours.
+        // The server's limit of prepared statements is reached: close all of ours.
         if (error?.errno === 1461 && again && this.#statements.closeAll()) return prepare(false)
         this.#failed(job, error ?? new Error("the statement was not prepared"))
       })

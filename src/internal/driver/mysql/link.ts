@@ -70,7 +70,7 @@ export interface Endpoint {
 }
 
 /**
- * Who connects. Asked again for every link.
+ * The user and password. Asked again for every link.
  *
  * @since 0.1.0
  * @category models
@@ -218,7 +218,7 @@ const attempt = (
     raw.on("error", failed)
     raw.once("connect", (greeting: { readonly serverVersion: string }) => {
       raw.removeListener("error", failed)
-      // Whoever takes the link listens anew; in between nothing may crash the process.
+      // The connection that takes the link adds a listener of its own. In between an error must not crash the process.
       raw.on("error", () => {})
       delete raw.config.password
       const flags = { last: 0 }

@@ -264,7 +264,7 @@ const bytesPerUnit = 3
 /** What surrounds a value in a packet, at most. */
 const overhead = 16
 
-/** What is as long as somebody made it; JSON is text within a value of mysql2's. */
+/** The part of a value that may have any length; JSON is text within a value of mysql2's. */
 const contentOf = (value: unknown): unknown =>
   typeof value === "object" && value !== null && "value" in value ? value.value : value
 

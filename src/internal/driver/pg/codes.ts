@@ -292,7 +292,7 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
   if (error.routine === "ProcessInterrupts" && !at.cancelling) {
     if (code === "57014") {
       const limitMillis = keptLimit(at.statementTimeout, at.ranMillis, at.foreignLimits)
-      // The code is also that of a cancel by somebody else (`pg_cancel_backend`), which only the text tells apart.
+      // The code is also that of a cancel by another session (`pg_cancel_backend`), which only the text tells apart.
       if (limitMillis !== undefined || at.foreignLimits || /\btimeout\b/.test(error.message)) {
         return failure({ _tag: "TimeoutError", phase: "Statement", limitMillis, ...base })
       }

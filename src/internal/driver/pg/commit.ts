@@ -21,7 +21,7 @@ const askStatus = `SELECT CASE
   ELSE pg_xact_status(split_part($1::text, ':', 1)::xid8)
 END`
 
-/** Only while it still runs that very transaction: a process of a pooler may serve somebody else by now. */
+/** Only while it still runs that very transaction: a process of a pooler may serve another client by now. */
 const endProcess = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = split_part($1::text, ':', 2)::integer
   AND backend_xid::text = mod(split_part($1::text, ':', 1)::numeric, 4294967296)::text`
@@ -52,7 +52,7 @@ const ask = (connection: Connection, text: string, id: string, done: Done<unknow
 
 /**
  * Asks on another connection. A transaction that still runs, because the server has not noticed yet that its client is
- * gone, is ended: without its client it could only wait, and neither we nor anybody else would ever know.
+ * gone, is ended: it could only wait for its client, and its outcome would stay unknown.
  *
  * @since 0.1.0
  * @category statements

@@ -364,7 +364,7 @@ export class PgConnection implements Connection, Channel {
       this.current?.failed(error)
       this.breakOff(error)
     } else if (this.skipped > 0) {
-      // That of a cursor which nobody reads any more (its limit ran out, perhaps), not of what was sent behind it.
+      // That of a cursor which is not read any more (its limit ran out, perhaps), not of what was sent behind it.
       return
     } else if (this.current === undefined) {
       this.failure = error
@@ -414,7 +414,7 @@ export class PgConnection implements Connection, Channel {
     return this.current === undefined ? undefined : this.session.failures.busy()
   }
 
-  /** The encoding that somebody has set in place of ours, unless the statement may be what sets it back. */
+  /** The encoding that was set in place of ours, unless the statement may be what sets it back. */
   private foreignEncoding(statement: string, text: Text): string | undefined {
     const encoding = this.parameters.get("client_encoding") ?? "UTF8"
     return encoding === "UTF8" || text.controls || setting.has(head(statement, "pg", 1)[0] ?? "")

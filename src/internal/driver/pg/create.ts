@@ -13,7 +13,7 @@ import { maintenance, runAlone } from "../Creation.js"
 const maintenanceDatabase = "postgres"
 
 /**
- * The codes that say that somebody else was first: `duplicate_database`, and, when both were at it at the same moment,
+ * The codes that say that another client was first: `duplicate_database`, and, when both were at it at the same moment,
  * `unique_violation` in the catalog.
  */
 const exists: ReadonlySet<string | undefined> = new Set(["42P04", "23505"])

@@ -125,7 +125,7 @@ export class PortalCursor extends Extended implements Cursor {
     this.beginAgain((failure) => {
       if (failure !== undefined) return this.fail(failure)
       this.state = "new"
-      // Whoever closed it meanwhile had to wait for this fetch.
+      // A close that was asked for meanwhile had to wait for this fetch.
       this.fetch(this.count, this.onFetched!)
     })
   }

@@ -320,7 +320,7 @@ export abstract class Extended extends Exchange {
     // What is gone is gone, however the statement is prepared.
     if (error.code === "42P01" || error.code === "42703") return this.refusal(error)
     if (stale === "doubtful") return this.refusal(error, doubt)
-    // Where the transaction had used it before, nobody else could touch its tables since: run again, it fails again.
+    // Where the transaction had used it before, no other one could change its tables since: run again, it fails again.
     const byItself = this.prepared?.boundIn === session.transactionNumber
     return session.failures.planChanged(error, this.request.text, byItself)
   }

@@ -155,7 +155,7 @@ export class Failures {
   /**
    * A statement that was prepared from what is no longer so, in a transaction.
    *
-   * @param byItself the transaction itself has changed it; otherwise somebody else has, and to run it again helps
+   * @param byItself the transaction itself has changed it; otherwise another one has, and to run it again helps
    */
   planChanged(error: ServerError, statement: string, byItself: boolean): QueryError {
     return failure({

@@ -36,7 +36,7 @@ export interface Opened {
   readonly secret: number
   readonly parameters: Map<string, string>
   readonly stream: Duplex
-  /** Says goodbye and closes the socket. */
+  /** Sends Terminate and closes the socket. */
   readonly end: () => void
   /** The way to the same server, for a cancel. */
   readonly route: Route

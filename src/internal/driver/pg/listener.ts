@@ -1,5 +1,5 @@
 /**
- * LISTEN: one connection per database for all who listen, that comes back when it is lost.
+ * LISTEN: one connection per database for all listeners, opened again when it is lost.
  *
  * @since 0.1.0
  */
@@ -182,7 +182,7 @@ export const make = (
         if (all === undefined || !all.delete(payloads) || all.size > 0) return Effect.void
         channels.delete(channel)
         if (channels.size === 0) return silence
-        // A failure means that the connection is lost: then nobody listens on it.
+        // A failure means that the connection is lost, and with it its LISTENs.
         return link === undefined ? Effect.void : Effect.ignore(run(link.connection, `UNLISTEN ${quote(channel)}`))
       }))
 
@@ -220,7 +220,7 @@ export const make = (
         outcome: "NotSent",
         database
       })
-      // First: who waits for a connection while it holds the lock is let go by it.
+      // First: it releases a fiber that waits for a connection while it holds the lock.
       Deferred.unsafeDone(closed, Effect.fail(error))
       return lock.withPermits(1)(Effect.suspend(() => {
         for (const all of channels.values()) {

@@ -24,7 +24,7 @@ export interface Memory {
   readonly plain: Set<string>
   /** What a pooler in front of the server has refused. */
   readonly learnt: Pooling.Learnt
-  /** The same servers, for whoever reads the log. */
+  /** The same servers, for the log. */
   readonly unencrypted: Unencrypted
 }
 
@@ -37,7 +37,7 @@ export const remember = (): Memory => ({
 /** The user of a configuration that names none, as libpq has it. */
 export const defaultUser = (): string => process.env["USER"] ?? "postgres"
 
-/** A host, and who connects. */
+/** A host, and the credentials for it. */
 interface Target extends Omit<Attempt, "tls" | "startup"> {
   readonly memory: Memory
 }

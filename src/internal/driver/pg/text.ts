@@ -40,7 +40,7 @@ export interface Text {
   readonly alone: boolean
   /**
    * What it is sure to leave behind in the session, in words. A pooler in transaction mode would give it to the next
-   * transaction of anybody, or never let go of it.
+   * transaction of any client, or keep it for ever.
    */
   readonly lasting: string | undefined
   /** What of that the last statement leaves behind, so that nothing in the text can have used it. */

@@ -206,7 +206,7 @@ const fetch = (id: number, count: number, ahead: number, reply: Reply) => {
 const free = (connection: SqliteConnection<Fault>, id: number, reply: Reply) => {
   const failure = cursors.get(id)?.cursor.stop()
   cursors.delete(id)
-  // Of what was read ahead and nobody wants nothing matters, but that the file is gone.
+  // A failure of rows that were read ahead and not asked for does not matter, unless the file is gone.
   reply(connection.lost ? failure : undefined)
 }
 

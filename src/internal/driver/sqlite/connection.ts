@@ -220,7 +220,7 @@ export class SqliteConnection<E> implements Holder {
 
   /**
    * Whether a statement that met a lock may be run again by itself. Inside a transaction that already reads, a write
-   * may not: its snapshot may be outdated for ever, and whoever holds the lock may wait for this transaction.
+   * may not: its snapshot may be outdated for ever, and the holder of the lock may wait for this transaction.
    */
   private repeatable(request: Request, wasOpen: boolean): boolean {
     if (!wasOpen || !this.executor.begun) {

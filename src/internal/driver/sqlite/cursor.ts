@@ -208,7 +208,7 @@ export class SqliteCursor<E> {
     done(undefined, undefined)
   }
 
-  /** Frees the statement and drops what was read ahead. Answers with the failure that nobody has been told of. */
+  /** Frees the statement and drops what was read ahead. Answers with the failure that was not reported yet. */
   stop(): E | undefined {
     const { failure } = this
     this.ahead = []

@@ -39,7 +39,7 @@ interface Module {
   ) => Promise<number>
 }
 
-/** The versions of Node whose `node:sqlite` has all that is needed, for people. */
+/** The versions of Node whose `node:sqlite` has all that is needed, for messages. */
 export const since = "24.16 or later (26: 26.1 or later)"
 
 const find = (): Module | undefined => {

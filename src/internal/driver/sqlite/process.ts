@@ -81,7 +81,7 @@ export class Process {
     return this.child.pid ?? 0
   }
 
-  /** What it ended with, for people. */
+  /** What it ended with, for messages. */
   get ending(): string {
     return this.child.signalCode ?? `code ${this.child.exitCode}`
   }

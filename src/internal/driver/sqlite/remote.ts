@@ -4,7 +4,7 @@
  * `workers` promises that, and threads cannot keep it: a worker thread inside `sqlite3_step` ends only when the
  * statement does (`Worker.terminate` waits for it), and better-sqlite3 gives no way to interrupt it. A process can be
  * killed at any moment. SQLite is made for that: in WAL mode a transaction counts only with the checksummed commit
- * record at its end, so what a killed process had written is not seen by anybody; its locks are the kernel's, which
+ * record at its end, so what a killed process had written is not seen by any other; its locks are the kernel's, which
  * frees them; and the index of the WAL is rebuilt by the next reader if it was being changed.
  */
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
@@ -33,7 +33,7 @@ const aheadGrace = 50
 
 /**
  * Rows that were there within this time, in milliseconds, are followed by others that are read ahead of the next fetch. Slower
- * ones are not: they may be large, and whoever wants no more of them had to wait.
+ * ones are not: they may be large, and closing the cursor would have to wait for them.
  */
 const soon = 10
 
@@ -211,7 +211,7 @@ export class RemoteConnection implements Connection, Holder {
     if (list.length === 0) {
       return this.execute(requests[0]!, (error, value) => done(error, error === undefined ? [value] : []))
     }
-    // Were the process killed, nobody could say which of them it was at: the one that tells most is spoken of.
+    // Were the process killed, it would not be known which of them it ran: the error names the one that tells most.
     const told = requests.find(({ text }) => text.includes(";")) ?? requests[0]!
     this.send(["list", list, this.missing()], told, (fault, value) =>
       // Also beside a fault the process answers with what has succeeded; a process that is gone answers with nothing.
@@ -226,12 +226,12 @@ export class RemoteConnection implements Connection, Holder {
     let ended = false
     let alone = false
     let wasSoon = false
-    /** Whether the process was told to read rows that nobody has asked for yet. */
+    /** Whether the process was told to read rows that no fetch has asked for yet. */
     let ahead = false
     return {
       interleaves: true,
       alone: () => {
-        // A process that holds a database in memory cannot be killed when such rows take long and nobody wants them any more.
+        // A process that holds a database in memory cannot be killed when such rows take long and are no longer wanted.
         alone = !isInMemory(this.spec)
       },
       fetch: (count, done) => {
@@ -257,11 +257,11 @@ export class RemoteConnection implements Connection, Holder {
           return done(undefined, undefined)
         }
         ended = true
-        // It may be reading ahead what nobody wants any more.
+        // It may be reading ahead what is not wanted any more.
         const callOff = ahead ? this.killLater(aheadGrace) : ignore
         this.send(["free", id], undefined, () => {
           callOff()
-          // Whoever leaves has all that he wanted. Should the connection be lost with it, the pool is told.
+          // The consumer needs no more rows. Should the connection be lost with it, the pool is told.
           done(undefined, undefined)
         })
       }

@@ -75,7 +75,7 @@ const differencesOf = (
 const part = "(?:\\[(?:[^\\]]|\\]\\])+\\]|\"[^\"]+\"|[\\w@$]+)"
 const object = `${part}(?:\\s*\\.\\s*${part})*`
 
-/** What these texts may have left that no view shows to everybody. */
+/** What these texts may have left that no view shows to every user. */
 const undo = (texts: ReadonlyArray<string>): ReadonlyArray<string> => {
   const found = (pattern: string) => texts.flatMap((text) => [...text.matchAll(new RegExp(pattern, "gi"))])
   const said = (pattern: RegExp) => texts.some((text) => pattern.test(text))
