@@ -144,7 +144,7 @@ export class Db extends makeTag<Db, "default", Db | SqlClient.SqlClient | DbMetr
 }
 
 /**
- * The types of what a tag's members take and give, for whoever writes them down: `(session: Db.Session) => ...`.
+ * The types of what a tag's members take and give, for use in signatures: `(session: Db.Session) => ...`.
  *
  * @since 0.1.0
  */
@@ -159,7 +159,7 @@ export declare namespace Db {
   export type Database = Database.Database
 
   /**
-   * A session in your hands, as `Db.reserve` gives it.
+   * A session as a scoped resource, as `Db.reserve` gives it.
    *
    * @since 0.1.0
    * @category models

@@ -1,5 +1,5 @@
 /**
- * Whether a database is well, and what is known about it: what a load balancer, a dashboard and a person on call look at.
+ * The health of a database, and what is known about it: for a load balancer, a dashboard and for diagnosis.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import type * as DbKey from "./DbKey.js"
 import type { PoolDetails, PoolSnapshot, Snapshot } from "./DbMetrics.js"
 
 /**
- * - `healthy`: it answers, in time, and nobody waits for long.
+ * - `healthy`: it answers in time, and the waits for a connection are short.
  * - `degraded`: it answers, but slowly, or the pool is at its limit, or migrations are pending or failed.
  * - `unhealthy`: no connection, or the query failed.
  *
@@ -91,7 +91,7 @@ export const Report = Schema.Struct({
   queryTest: named("query_test", Schema.Boolean),
   responseTimeMillis: named("response_time_ms", Schema.Number),
   pool: PoolReport,
-  /** null when nobody has told: see `DbMigrator.layer`. */
+  /** null when no source is set: see `DbMigrator.layer`. */
   migrationStatus: named("migration_status", Schema.NullOr(MigrationStatus)),
   /** Why it is not healthy; null when it is. Holds no secret. */
   error: Schema.NullOr(Schema.String),
@@ -105,7 +105,7 @@ export const Report = Schema.Struct({
 export type Report = typeof Report.Type
 
 /**
- * What is known about an open database, for whoever looks for a fault.
+ * What is known about an open database, for diagnosis.
  *
  * @since 0.1.0
  * @category models

@@ -154,9 +154,9 @@ export const session = <Self>(database: Db.Tag<Self>) =>
  *
  * - 503 with `Retry-After`: the database is not there, or busy, and nothing was applied.
  * - 503 without: it was too slow.
- * - 409 with `Retry-After`: a conflict with somebody else's transaction; nothing was applied.
+ * - 409 with `Retry-After`: a conflict with another transaction; nothing was applied.
  * - 409 without: the data conflicts with what is there (unique, foreign key, exclusion).
- * - 500: anything else. Also whatever has an unknown outcome, so that nobody is told to send it again.
+ * - 500: anything else. Also whatever has an unknown outcome, so that no client is told to send it again.
  *
  * @since 0.1.0
  * @category conversions
@@ -169,7 +169,7 @@ export const toResponse: (error: DbError) => HttpServerResponse.HttpServerRespon
 
 /**
  * What stands before the debug routes: it lets a request pass by running the handler it is given, and answers in its place
- * where it does not. Any `HttpMiddleware` that checks who asks is one.
+ * where it does not. Any `HttpMiddleware` that authenticates is one.
  *
  * @since 0.1.0
  * @category models
@@ -189,7 +189,7 @@ export interface RoutesOptions<E = never, R = never> {
   readonly prefix?: `/${string}` | undefined
   /**
    * Switches the debug routes on, behind this guard. They show statements (with placeholders), addresses of servers and
-   * their errors, so they are for those who run the program. Defaults to off: they do not exist.
+   * their errors, so they are for operators only. Defaults to off: they do not exist.
    */
   readonly debug?: Guard<E, R> | undefined
 }
@@ -236,7 +236,7 @@ export const layer = <const Selves extends ReadonlyArray<unknown>, E = never, R 
 ): Layer.Layer<never, never, Selves[number] | Requirements<E, R>> => routes(ofTags<Selves[number]>(databases), options)
 
 /**
- * The same routes for all databases of a `DbRegistry`. One that nobody has used yet is opened by a report of it.
+ * The same routes for all databases of a `DbRegistry`. One that is not open yet is opened by a report of it.
  *
  * @since 0.1.0
  * @category layers

@@ -37,7 +37,7 @@ export const createTime: Metric.Metric.Histogram<number> = Metric.fromMetricKey(
 export const waitTime: Metric.Metric.Histogram<number> = Metric.fromMetricKey(keys.waitTime)
 
 /**
- * How long connections were borrowed, in seconds.
+ * How long connections were in use, from acquire to release, in seconds.
  *
  * @since 0.1.0
  * @category metrics
@@ -251,9 +251,9 @@ export interface PoolSnapshot {
   /** Connections it may have: `size` and the overflow. */
   readonly capacity: number
   readonly open: number
-  /** Checked in: open, and lent to nobody. */
+  /** Open and not in use. */
   readonly idle: number
-  /** Checked out. */
+  /** Acquired and not yet released. */
   readonly inUse: number
   readonly opening: number
   readonly waiting: number
@@ -268,7 +268,7 @@ export interface PoolSnapshot {
 }
 
 /**
- * The pool's figures, and who holds its connections.
+ * The pool's figures, and the holders of its connections.
  *
  * @since 0.1.0
  * @category models

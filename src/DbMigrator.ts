@@ -1,5 +1,5 @@
 /**
- * Migrations, as people who know Flyway expect them: `V1__Create_note.sql` once and in order, `R__Views.sql` whenever it
+ * Migrations with Flyway's names and rules: `V1__Create_note.sql` once and in order, `R__Views.sql` whenever it
  * changes, `U1__...sql` to go back; recorded in a history table, safe when many instances start at once.
  *
  * Every operation takes a database's tag and runs in one session of it.
@@ -355,7 +355,7 @@ export const healthStatus = <Self, R>(
     Effect.catchTag("MigrationError", () => Effect.succeed<HealthStatus>("failed"))
   )
 
-/** Whoever asks for the health of a database does not wait for longer than this for its migrations. */
+/** A health report waits no longer than this for the state of the migrations. */
 const watchTimeout = "1 second"
 
 /** How long an answer is given again: what a start has applied hardly changes afterwards. */

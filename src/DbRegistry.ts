@@ -1,6 +1,6 @@
 /**
  * All configured databases by name, where names are known only at run time: tenants, shards, whatever an environment
- * file lists. A database that the program knows by name is better a tag (`Db.Tag`): the compiler then sees who needs it.
+ * file lists. A database that the program knows by name is better a tag (`Db.Tag`): then the types say what needs it.
  *
  * @since 0.1.0
  */
@@ -65,7 +65,7 @@ export type OpenError = UnknownDatabaseError | DbError
  */
 export interface Options {
   /**
-   * A database that nobody has used for this long is closed, and opened again when it is asked for. Defaults to never:
+   * A database that was not used for this long is closed, and opened again when it is asked for. Defaults to never:
    * it stays open until the layer is closed. An in-memory database is gone with its last connection.
    */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
@@ -82,9 +82,9 @@ export interface Service {
   readonly names: ReadonlyArray<string>
 
   /**
-   * The database of a name, held open until the scope closes. The first one who asks opens it; everybody shares it. A
-   * failed opening is not remembered: whoever asks next tries again. `SurveyHub` also finds `survey_hub`, which is how
-   * variables spell it.
+   * The database of a name, held open until the scope closes. It is opened by the first use and shared by all. A failed
+   * opening is not remembered: the next use tries again. `SurveyHub` also finds `survey_hub`, which is how variables
+   * spell it.
    *
    * Fails with {@link UnknownDatabaseError}, or with what opening it fails with: `ConnectionError`, `TimeoutError`;
    * `ConnectionError` reason `Closed` when the registry's layer is closed.
@@ -101,7 +101,7 @@ export interface Service {
   }
 
   /**
-   * A report of each database, by name. Those that nobody has used are opened for it. Never fails: one that cannot be
+   * A report of each database, by name. Those that are not open are opened for it. Never fails: one that cannot be
    * opened is `unhealthy`. Ends within the limit of a report, 3 seconds, and that of opening, the same once more.
    */
   readonly health: Effect.Effect<Readonly<Record<string, DbHealth.Report>>>
@@ -145,7 +145,7 @@ interface Keeping {
   readonly result: Deferred.Deferred<Opened, DbError>
   keeper: Fiber.RuntimeFiber<unknown, unknown> | undefined
   users: number
-  /** Ends the keeping when nobody has come for `idleTimeToLive`. */
+  /** Closes the database when it was not used for `idleTimeToLive`. */
   idle: Fiber.RuntimeFiber<unknown, unknown> | undefined
 }
 
@@ -172,9 +172,9 @@ const unknown = (name: string, known: ReadonlyArray<string>): UnknownDatabaseErr
 }
 
 /**
- * Opens, shares and closes. Not by `RcMap`: that one remembers a failed opening for as long as anybody holds it, opens in
- * the context of whoever comes first (with his span, deadline and transaction), answers by interruption when it is
- * closed, and closes one after the other.
+ * Opens, shares and closes. Not by `RcMap`: that one remembers a failed opening as long as a fiber holds it, opens in
+ * the context of the first fiber (with its span, deadline and transaction), answers by interruption when it is closed,
+ * and closes one after the other.
  */
 class Keeper {
   private readonly places: ReadonlyMap<string, Place>
@@ -242,7 +242,7 @@ class Keeper {
       if (place.keeping === keeping) {
         place.keeping = undefined
       }
-      // Interrupted while somebody waits, it was by the end of the registry.
+      // Interrupted while a fiber waits, it was by the end of the registry.
       return this.isClosed ? Deferred.fail(result, closed(place.config.name)) : Deferred.failCause(result, exit.cause)
     })
     const keeper = this.fork(Effect.exit(Effect.scoped(Effect.zipRight(opened, Effect.never))))
@@ -258,7 +258,7 @@ class Keeper {
       return
     }
     const idle = Effect.andThen(Effect.sleep(this.timeToLive), () => {
-      // Somebody may have come in the moment in which the time was up.
+      // It may have been acquired again in the moment in which the time was up.
       if (keeping.users === 0 && place.keeping === keeping) {
         place.keeping = undefined
         keeping.keeper?.unsafeInterruptAsFork(FiberId.none)

@@ -11,8 +11,8 @@ import * as Schedule from "effect/Schedule"
 import type { DbError } from "./DbError.js"
 
 /**
- * Waits that double from `base` to `cap`, each spread over a quarter of its length, and never outside of the two: those
- * who failed together do not come back together, not even at the cap.
+ * Waits that double from `base` to `cap`, each spread over a quarter of its length, and never outside of the two:
+ * attempts that failed together are not repeated together, not even at the cap.
  */
 const backOff = (
   base: Duration.DurationInput,
@@ -46,7 +46,7 @@ export const attempts = (
 ): Schedule.Schedule<unknown, DbError> => Schedule.intersect(backOff(base, cap), Schedule.recurs(Math.max(n - 1, 0)))
 
 /**
- * For opening a connection: jittered exponential from 50 ms to 1 s, for as long as somebody waits; the acquire limit
+ * For opening a connection: jittered exponential from 50 ms to 1 s, as long as a fiber waits for it; the acquire limit
  * of the waiters bounds it.
  *
  * @since 0.1.0

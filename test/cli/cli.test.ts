@@ -318,11 +318,11 @@ describePostgres("dblive on PostgreSQL", () => {
         .toBe(1)
       const shown = `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${name}`
       const warned = yield* call(["status", "--url", shown, "--json"])
-      expect(warned.err).toContain("warning: the password in --url can be seen by everybody")
+      expect(warned.err).toContain("warning: every user of this machine can see the password in --url")
       const wrong = yield* call(["ping", "--url", url, "--wait", "10s"], { DATABASE_PASSWORD: "not the password" })
       expect(outputs.join("\n")).not.toContain(password)
       expect(outputs.join("\n")).not.toContain("not the password")
-      // A server that trusts everybody does not look at passwords.
+      // A server with `trust` authentication does not look at passwords.
       expect([0, 1]).toContain(wrong.code)
     }), 120_000)
 })

@@ -109,7 +109,7 @@ const withoutColoursElsewhere = <A, E, R>(effect: Effect.Effect<A, E, R>): Effec
   })
 }
 
-/** @effect/cli takes its own options before the command only; people write them anywhere. */
+/** @effect/cli takes its own options before the command only; here they may stand anywhere. */
 const inFront = (option: string, argv: ReadonlyArray<string>): ReadonlyArray<string> => {
   const at = argv.findIndex((arg) => arg === option || arg.startsWith(`${option}=`))
   if (at < 0) {

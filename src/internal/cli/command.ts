@@ -24,11 +24,11 @@ export const end = <R>(work: Effect.Effect<number, never, R>): Effect.Effect<voi
     exit.code = code
   })
 
-/** A password among the arguments is seen by everybody who may list processes. */
+/** Every user who may list processes sees a password among the arguments. */
 const warnOfPassword = (where: Where) =>
   where.url !== undefined && showsPassword(where.url)
     ? Console.error(
-      "warning: the password in --url can be seen by everybody on this machine; leave it out and set DATABASE_PASSWORD, or use --password-file"
+      "warning: every user of this machine can see the password in --url; leave it out and set DATABASE_PASSWORD, or use --password-file"
     )
     : Effect.void
 

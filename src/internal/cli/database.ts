@@ -97,7 +97,7 @@ const variables = (where: Where): Layer.Layer<never, ConfigError> => {
   )
 }
 
-/** Whether the address holds a password, which everybody on the machine can see in the list of processes. */
+/** Whether the address holds a password, which every user of the machine can see in the list of processes. */
 export const showsPassword = (url: string): boolean => /^[^/?#]*:\/\/[^/?#@]*:[^/?#@]+@/.test(url)
 
 const optionsOf = (where: Where): Effect.Effect<DbConfig.Options, ConfigError> =>
@@ -128,7 +128,7 @@ const refusal = (name: string, typos: ReadonlyArray<string>): Effect.Effect<neve
     )
   })
 
-/** A file of this folder by its name, as the address of a person's own machine is of no use to a reader of the output. */
+/** A file of this folder by its name, as a path of this machine is of no use to a reader of the output. */
 const address = (config: DbConfig.DbConfig): string => {
   const { filename } = config
   const relative = config.type === "sqlite" && filename !== undefined ? Path.relative(process.cwd(), filename) : ""

@@ -30,7 +30,7 @@ const screen: Progress.Screen = {
   }
 }
 
-/** Asks before something is taken away. Where nobody can answer, `--yes` has to. */
+/** Asks before something is taken away. Where there is no terminal to answer at, `--yes` has to. */
 const confirmed = (given: { readonly yes: boolean; readonly json: boolean }, question: string) =>
   Effect.gen(function*() {
     if (given.yes) {
@@ -38,7 +38,7 @@ const confirmed = (given: { readonly yes: boolean; readonly json: boolean }, que
     }
     if (given.json || process.stdin.isTTY !== true) {
       return yield* Effect.fail(
-        new UsageError(`this asks before it acts, and nobody can answer here: add --yes (${question})`)
+        new UsageError(`this asks before it acts, and there is no terminal to answer at: add --yes (${question})`)
       )
     }
     const answer = yield* Effect.orElseSucceed(Prompt.confirm({ message: question, initial: false }), () => false)

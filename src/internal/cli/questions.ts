@@ -132,7 +132,7 @@ export const ping = Command.make("ping", { ...options.target, wait: options.wait
   )
 )
 
-/** Nothing where somebody sits at the keyboard, who would not know that the program waits. */
+/** Nothing from a terminal: the user would not know that the program waits for input. */
 const standardInput: Effect.Effect<string> = Effect.promise(async () => {
   if (process.stdin.isTTY === true) {
     return ""

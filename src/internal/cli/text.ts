@@ -72,7 +72,7 @@ export const csv = (headings: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
     .map((row) => row.join(","))
     .join("\r\n")
 
-/** A length of time for people. */
+/** A length of time, to be read. */
 export const elapsed = (millis: number): string =>
   millis < 1_000
     ? `${Math.round(millis)} ms`

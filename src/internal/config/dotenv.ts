@@ -20,7 +20,7 @@ import { hiding } from "../effect/configProvider.js"
 import { processVariables, surroundings, variables } from "./process.js"
 import { rows, settings } from "./settings.js"
 
-/** The one thing that reading a `.env` file asks of a file system, so that nobody has to provide a whole one. */
+/** The one thing that reading a `.env` file asks of a file system, so that no whole one has to be provided. */
 const files = FileSystem.layerNoop({
   readFileString: (path) =>
     Effect.tryPromise({

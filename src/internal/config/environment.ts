@@ -43,8 +43,8 @@ const unreadable = (variable: string, path: string, error: unknown): ConfigError
   )
 
 /**
- * What a file holds. User names and passwords are read again for every new connection, because whoever mounts them
- * also rotates them; they are read now too, so that a wrong path is told at once.
+ * What a file holds. User names and passwords are read again for every new connection, because mounted secrets are
+ * rotated. They are read now too, so that a wrong path is reported at once.
  */
 const fromFile = (row: Row<unknown>, variable: string, path: string): Either.Either<unknown, ConfigError.ConfigError> =>
   Either.try({

@@ -117,7 +117,7 @@ export const boolean: Kind<boolean> = {
   show: String
 }
 
-/** One of some words; `aliases` are other spellings people use for them. */
+/** One of some words; `aliases` are other spellings in use for them. */
 export const word = <A extends string>(words: ReadonlyArray<A>, aliases: Readonly<Record<string, A>> = {}): Kind<A> => {
   const find = (value: unknown): A | undefined => {
     if (typeof value !== "string") {
@@ -168,7 +168,7 @@ export const ssl: Kind<SslMode> = {
       : sslModes.fromOption(value)
 }
 
-/** The database families, and the names people give them. */
+/** The database families, and other names in use for them. */
 export const types: Kind<DatabaseType> = word(["sqlite", "postgresql", "mysql", "mariadb", "mssql"], {
   sqlite3: "sqlite",
   file: "sqlite",
@@ -177,7 +177,7 @@ export const types: Kind<DatabaseType> = word(["sqlite", "postgresql", "mysql", 
   sqlserver: "mssql"
 })
 
-/** The environments, and the names people give them. */
+/** The environments, and other names in use for them. */
 export const environments: Kind<Environment> = word(["production", "development", "test"], {
   prod: "production",
   dev: "development",

@@ -40,8 +40,8 @@ export interface PoolOptions {
   /** The longest opening of one connection. Defaults to 5 s. */
   readonly connectTimeout?: Duration.DurationInput | undefined
   /**
-   * A connection idle for this long is pinged before it is lent; 0: each is, also one that goes from one session straight to
-   * the next, which costs every session a round trip. Defaults to 500 ms; test worker always.
+   * A connection idle for this long is pinged before it is used; 0: each is, also one that goes from one session
+   * straight to the next, which costs every session a round trip. Defaults to 500 ms; test worker always.
    */
   readonly validateAfter?: Duration.DurationInput | undefined
   /** A connection is replaced at this age, less up to 10 % jitter. Defaults to 1 h. */
@@ -136,7 +136,7 @@ export interface LogOptions {
 }
 
 /**
- * What statements carry for those who follow a request, as given.
+ * What statements carry so that a request can be followed, as given.
  *
  * @since 0.1.0
  * @category models

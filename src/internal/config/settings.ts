@@ -111,7 +111,7 @@ export const settings = named(
       address: true,
       kind: username,
       defaults: "the driver's",
-      meaning: "who connects; in code: an Effect is asked again for every connection",
+      meaning: "the user of the database; in code: an Effect is asked again for every connection",
       example: "app",
       file: true
     }),
@@ -267,7 +267,7 @@ export const settings = named(
       defaults: "none",
       meaning: "added to the spans of statements"
     }),
-    // How many connections, and how long they are waited for, kept and lent.
+    // How many connections, and how long they are waited for, kept and used.
     pool: {
       size: tuned(["POOL_SIZE"], {
         kind: integer(1, 10_000),
@@ -303,7 +303,7 @@ export const settings = named(
         kind: duration("always"),
         defaults: [500, 500, 0],
         meaning:
-          "a connection idle for this long is pinged before it is lent; always: also one that goes from one session straight to the next",
+          "a connection idle for this long is pinged before it is used; always: also one that goes from one session straight to the next",
         example: "500ms"
       }),
       maxLifetime: tuned(["MAX_LIFETIME"], {

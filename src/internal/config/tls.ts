@@ -34,7 +34,7 @@ export interface Sources {
 
 const pemText = (value: string): string | Error => {
   if (value.includes("-----BEGIN")) {
-    // Where a variable cannot hold lines, people write \n.
+    // Where a variable cannot hold line breaks, \n is written for them.
     return value.includes("\n") ? value : value.replaceAll("\\n", "\n")
   }
   try {

@@ -1,8 +1,8 @@
 /**
- * URLs of databases, in the forms people have them, read as options.
+ * URLs of databases, in the forms in use, read as options.
  *
- * Faults never repeat what the text holds beyond its scheme: in a URL that is broken nobody can say where the password
- * begins and ends. They name the part, what is accepted, and the accepted word that comes nearest.
+ * Faults never repeat what the text holds beyond its scheme: in a broken URL it is not known where the password begins
+ * and ends. They name the part, what is accepted, and the accepted word that comes nearest.
  *
  * @since 0.1.0
  */

@@ -179,10 +179,10 @@ export interface Members<Self> {
   /** Whether the database answers. */
   readonly ping: Effect.Effect<boolean, never, Self>
 
-  /** The pool's figures, and who holds its connections. */
+  /** The pool's figures, and the holders of its connections. */
   readonly pool: Effect.Effect<PoolDetails, never, Self>
 
-  /** What this database is, who uses it from where, and how often: for whoever looks for a fault. */
+  /** What this database is, what it is used by, and how often: for diagnosis. */
   readonly info: Effect.Effect<DbHealth.Info, never, Self>
 
   /** What this database has counted. */
@@ -210,8 +210,8 @@ export interface Members<Self> {
   readonly keepSession: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | Self>
 
   /**
-   * Tells health how to ask for the state of the migrations. `DbMigrator.layer` calls it; who migrates by other means
-   * may. The effect should be quick: it runs with every probe.
+   * Tells health how to ask for the state of the migrations. `DbMigrator.layer` calls it; a program that migrates by
+   * other means may call it too. The effect should be quick: it runs with every probe.
    */
   readonly watchMigrations: (
     status: Effect.Effect<DbHealth.MigrationStatus | null>

@@ -25,7 +25,7 @@ import * as Client from "../SqlClient.js"
 import { type Database, make as makeDatabase } from "./Database.js"
 import * as Health from "./Health.js"
 
-/** A driver's module is loaded when its database is opened, so that nobody needs the packages of the others. */
+/** A driver's module is loaded when its database is opened, so that the packages of other drivers are not needed. */
 export const loadDriver = (
   config: DbConfig.DbConfig
 ): Effect.Effect<Driver.Make<DbConfig.DbConfig>, ConnectionError> => {

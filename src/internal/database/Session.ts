@@ -1,5 +1,5 @@
 /**
- * A session in its user's hands.
+ * A session as a scoped resource.
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type * as SqlClient from "@effect/sql/SqlClient"
@@ -16,7 +16,7 @@ import { type TransactionOptions, within } from "./Transaction.js"
 import { type Typed, typed } from "./Typed.js"
 
 /**
- * A session in your hands: its connection is yours until the scope closes.
+ * A session as a scoped resource: its connection is reserved until the scope closes.
  *
  * @since 0.1.0
  * @category models

@@ -129,7 +129,7 @@ export class QueryError extends Schema.TaggedError<QueryError>("dblive/QueryErro
 }
 
 /**
- * Who holds a connection: named in the {@link TimeoutError} of a wait for one.
+ * The holder of a connection: named in the {@link TimeoutError} of a wait for one.
  *
  * @since 0.1.0
  * @category models
@@ -150,7 +150,7 @@ export const Holder = Schema.Struct({
 })
 
 /**
- * Who holds a connection.
+ * The holder of a connection.
  *
  * @since 0.1.0
  * @category models
@@ -162,7 +162,7 @@ const timeoutFields = {
   phase: TimeoutPhase,
   /** The limit that ran out, in milliseconds; missing where it was none of dblive's, but one that the program or the server set. */
   limitMillis: Schema.optional(Schema.Number),
-  /** For `Acquire`: who holds the connections. */
+  /** For `Acquire`: the holders of the connections. */
   holders: Schema.optional(Schema.Array(Holder)),
   /** The statement's text with its placeholders, never with values. */
   statement: Schema.optional(Schema.String)

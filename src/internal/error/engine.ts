@@ -89,7 +89,7 @@ export const controlOutside = (database: string, statement: string): QueryError 
     `"${statement.trim().slice(0, 40)}" outside of a session would do nothing: its connection goes back, cleaned, ` +
       "as soon as it has run",
     statement,
-    "use Db.transaction, or Db.session and Db.reserve where the transaction is to be in your own hands"
+    "use Db.transaction, or Db.session and Db.reserve to control the transaction yourself"
   )
 
 /** A text that has left a transaction open on a connection that goes back right behind it. */

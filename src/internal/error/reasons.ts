@@ -198,7 +198,7 @@ export const queryReasons = {
   },
   LockConflict: {
     isTransient: true,
-    meaning: "a lock is held by somebody else",
+    meaning: "another transaction holds a lock",
     advice: "retry the whole transaction, or wait for the lock"
   },
   TransactionAborted: {

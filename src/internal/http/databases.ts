@@ -7,7 +7,7 @@ import type * as DbHealth from "../../DbHealth.js"
 import { type PoolSnapshot, registry as opened } from "../../DbMetrics.js"
 import { DbRegistry } from "../../DbRegistry.js"
 
-/** What only those may see who are let in. */
+/** What is shown behind the guard only. */
 export interface Details {
   readonly info: Told<"info">
   readonly pool: Told<"pool">

@@ -1,5 +1,5 @@
 /**
- * What the person on call sees: everything, as JSON and as a page; behind the application's guard.
+ * The debug routes: everything that is known, as JSON and as a page; behind the application's guard.
  */
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"

@@ -30,10 +30,10 @@ const answers = {
   unavailable: { status: 503, retryAfter: 1, title: "The database is not available at the moment." },
   busy: { status: 503, retryAfter: 1, title: "The database is busy." },
   slow: { status: 503, title: "The database did not answer in time." },
-  contended: { status: 409, retryAfter: 1, title: "Somebody else changed the same data at the same moment." },
+  contended: { status: 409, retryAfter: 1, title: "Another request changed the same data at the same moment." },
   conflict: { status: 409, title: "This conflicts with data that is there already." },
   fault: { status: 500, title: "The request failed." },
-  unknown: { status: 500, title: "Nobody can say whether the request was carried out. Look before you send it again." }
+  unknown: { status: 500, title: "It is not known whether the request was carried out. Look before you send it again." }
 } satisfies Record<string, Answer>
 
 type Name = keyof typeof answers
@@ -120,7 +120,7 @@ export const problem = (
 /** The response to a failure of the database. */
 export const response = (error: DbError): HttpServerResponse.HttpServerResponse => {
   const { retryAfter, status, title } = answerTo(error)
-  // Who sends it again must not apply it twice, nor in vain.
+  // To send it again must neither apply it twice nor be in vain.
   return problem(
     status,
     title,
@@ -137,7 +137,7 @@ const typed = (error: unknown, database: string): Option.Option<DbError> =>
 
 /**
  * The failure of a database in a cause: also one that was made a defect, which is the only way through handlers whose
- * errors are declared elsewhere. None in the cause of a client that is gone: nobody is there to be answered.
+ * errors are declared elsewhere. None in the cause of a client that has disconnected: there is no response to send.
  */
 const failureIn = (cause: Cause.Cause<unknown>, database: string): Option.Option<DbError> =>
   Cause.isInterrupted(cause)

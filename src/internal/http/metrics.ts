@@ -13,6 +13,6 @@ export const metrics: Effect.Effect<HttpServerResponse.HttpServerResponse> = DbP
       headers: { "cache-control": "no-store" }
     })
   ),
-  // What is missing is a package, which is for those who run the program to know.
+  // What is missing is a package: the log says which, and the client is not told.
   Effect.catchAll((error) => Effect.as(Effect.logError(error.message), problem(501, "Metrics are not available.")))
 )

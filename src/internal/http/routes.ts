@@ -23,7 +23,7 @@ export interface Options<E, R> {
   readonly debug?: Guard<E, R> | undefined
 }
 
-/** Asked every few seconds: nobody wants to read that in a log. */
+/** Asked every few seconds: that would fill the log. */
 const unlogged = HttpMiddleware.withLoggerDisabled
 
 export const routes = <E, R, RX>(
@@ -47,7 +47,7 @@ export const routes = <E, R, RX>(
       return Effect.flatMap(History.make(databases), (history) =>
         Effect.all([
           open,
-          // Whom the guard refuses is logged.
+          // A request that the guard refuses is logged.
           router.add(
             "GET",
             "/debug/db",

@@ -295,7 +295,7 @@ export const namesOf = (
     : parsed.order
 }
 
-/** `a[:n]`, where nobody gave values, is PostgreSQL's slice up to the column n. */
+/** `a[:n]` without values is PostgreSQL's slice up to the column n. */
 const isSlice = ({ texts }: Parsed, index: number, dialect: Dialect): boolean => {
   const before = texts.slice(0, index + 1).join("")
   return dialect === "pg" && before.lastIndexOf("[") > before.lastIndexOf("]")

@@ -1,4 +1,4 @@
-/** The pool over time: what is in use, what is idle on top of it, and above the limit those who wait. */
+/** The pool over time: connections in use, idle ones on top of them, and above the limit the waiters. */
 import type { PoolSample } from "../report.js"
 import { drawn, element, mark, write } from "./dom.js"
 import { count } from "./format.js"
@@ -51,7 +51,7 @@ export const makeChart = () => {
         }).join("")
       open.setAttribute("d", area((sample) => sample.inUse + sample.idle))
       used.setAttribute("d", area((sample) => sample.inUse))
-      // Behind the others, so that only what stands above them is seen; and nothing where nobody waits.
+      // Behind the others, so that only what stands above them is seen; and nothing where there are no waiters.
       waiting.setAttribute("d", area((sample) => sample.waiting > 0 ? sample.inUse + sample.idle + sample.waiting : 0))
       limit.setAttribute("y1", y(capacity))
       limit.setAttribute("y2", y(capacity))

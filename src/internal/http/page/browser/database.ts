@@ -83,7 +83,7 @@ export const makeDatabase = (name: string, panelId: string, tabId: string) => {
     panel("Pool", "", "pool", meter.element, chart.element),
     panel("Durations", "", "", durations.element),
     panel("Failures", "by reason", "", failures.element),
-    panel("Who holds a connection", "the longest first", "whole", holders.element),
+    panel("Connections in use", "the longest first", "whole", holders.element),
     panel("Recent failures", "the newest first", "whole", recent.element),
     panel("Slow statements", "the newest first", "whole", slow.element)
   )

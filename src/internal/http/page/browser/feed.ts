@@ -1,4 +1,4 @@
-/** Asking for figures: every second while somebody looks, and less and less often while there is no answer. */
+/** Asking for figures: every second while the page is visible, and less and less often while there is no answer. */
 import type { Report } from "../report.js"
 
 const interval = 1000

@@ -21,7 +21,7 @@ const showIcon = (status: keyof typeof colours): void => {
   mark(at("icon"), "href", `data:image/svg+xml,${encodeURIComponent(picture)}`)
 }
 
-/** For those who do not see it: what has changed, and nothing else. */
+/** For screen readers: what has changed, and nothing else. */
 const say = (text: string): void => write(at("news"), text)
 
 const showLink = (state: "waiting" | "live" | "lost" | "paused", text: string): void => {

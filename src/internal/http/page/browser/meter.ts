@@ -43,7 +43,7 @@ export const makeMeter = () => {
   return {
     element: element("div", {}, cells, legend),
     update(pool: Pool) {
-      // Opening, validating, being cleaned: open or nearly so, and nobody's.
+      // Opening, validating or being reset: open or nearly so, neither in use nor idle.
       const busy = Math.max(pool.open + pool.opening - pool.inUse - pool.idle, 0)
       // The reserved place of health checks can be one more than the capacity.
       const total = Math.max(pool.capacity, pool.inUse + pool.idle + busy)

@@ -25,7 +25,7 @@ const onScale = (millis: number): number => Math.min(Math.max((Math.log10(Math.m
 const measured: ReadonlyArray<readonly [name: Measured, title: string]> = [
   ["operation", "Statement"],
   ["wait", "Waiting"],
-  ["use", "Borrowed"],
+  ["use", "In use"],
   ["create", "Opening"]
 ]
 
@@ -111,7 +111,7 @@ export const makeFailures = (): View<Metrics["failures"]> => {
 // lists of which the first rows are shown
 // -----------------------------------------------------------------------------
 
-/** So many rows are shown before somebody asks for all. */
+/** So many rows are shown until all are asked for. */
 const firstRows = 8
 
 interface Rows<Item> {
@@ -153,8 +153,8 @@ const oldAge = 10_000
 export const makeHolders = (): View<ReadonlyArray<Holder>> => {
   const rows = makeRows<Holder>({
     name: "Holders",
-    columns: [["Who"], ["For", "number"], ["Last statement", "wide"]],
-    none: "Nobody.",
+    columns: [["Holder"], ["For", "number"], ["Last statement", "wide"]],
+    none: "None.",
     keyOf: (_, index) => String(index),
     row: () => {
       const who = element("span", { class: "who" })
