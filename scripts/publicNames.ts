@@ -100,7 +100,7 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
         name: tag.name,
         text: ts.displayPartsToString(tag.text)
       }))
-      // Exported for other modules of the package, and promised to nobody.
+      // Exported for other modules of the package: no part of the public API.
       if (tags.some((tag) => tag.name === "internal")) {
         return []
       }

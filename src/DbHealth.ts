@@ -85,7 +85,7 @@ export const Report = Schema.Struct({
   databaseName: named("database_name", Schema.String),
   databaseType: named("database_type", Schema.String),
   status: Status,
-  /** Whether a connection could be had. */
+  /** Whether a connection could be obtained. */
   connection: Schema.Boolean,
   /** Whether the database answered on it. */
   queryTest: named("query_test", Schema.Boolean),

@@ -229,7 +229,7 @@ const on = <Self, A, R>(
 // The cast drops what TypeScript cannot compute: Exclude of a union with the type parameter R.
 
 /** Migrations take as long as they take: what limits the program's statements does not limit theirs. */
-const unhurried = <Self, R>(database: Target<Self>, options: Options<R>) =>
+const withoutLimits = <Self, R>(database: Target<Self>, options: Options<R>) =>
   database.withLimits({ statementTimeout: options.statementTimeout ?? 0, transactionTimeout: 0 })
 
 /**
@@ -254,7 +254,7 @@ const unhurried = <Self, R>(database: Target<Self>, options: Options<R>) =>
  * @category operations
  */
 export const run = <Self, R>(database: Target<Self>, options: Options<R>): Operation<RunResult, Self, R> =>
-  unhurried(database, options)(on(database, (name, access) => Operations.run(name, options, access)))
+  withoutLimits(database, options)(on(database, (name, access) => Operations.run(name, options, access)))
 
 /**
  * The current version and the state of each migration. Changes nothing.
@@ -329,7 +329,7 @@ export const undo = <Self, R>(
   database: Target<Self>,
   options: Options<R>
 ): Operation<ReadonlyArray<Applied>, Self, R> =>
-  unhurried(database, options)(on(database, (name, access) => Operations.undo(name, options, access)))
+  withoutLimits(database, options)(on(database, (name, access) => Operations.undo(name, options, access)))
 
 /**
  * The state of the migrations in a word. Changes nothing. Fails only where the database cannot be asked.

@@ -77,7 +77,7 @@ export const conflicts: Schedule.Schedule<unknown, DbError> = attempts(10, "10 m
 export const transient: Schedule.Schedule<unknown, DbError> = attempts(8, "50 millis", "2 seconds")
 
 /**
- * The classic: 3 attempts, exponential, 4 s to 10 s.
+ * 3 attempts, exponential, 4 s to 10 s.
  *
  * @since 0.1.0
  * @category schedules

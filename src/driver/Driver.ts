@@ -338,8 +338,8 @@ export interface Driver {
   /** Connections the database can have at most (an in-memory SQLite database has one). */
   readonly maxConnections: number | undefined
   /**
-   * What is said to a fiber that asks for another session while it is inside one: it is refused at once. Defaults to
-   * nothing: it may wait. For a database whose one connection stands for many, as a sandbox's does.
+   * The error for a fiber that asks for another session while it is inside one: it is refused at once. Defaults to none:
+   * it may wait. For a database whose only connection is shared by all sessions, as a sandbox's is.
    */
   readonly refuseInner?: (() => ConnectionError) | undefined
   /** A text that names the running transaction for {@link Driver.commitStatus}; sent with `resolveCommit` only. */

@@ -36,7 +36,7 @@ const instead: Readonly<Record<string, string>> = {
   cockroachdb: "write postgresql:// in its place",
   cockroach: "write postgresql:// in its place",
   redshift: "write postgresql:// in its place",
-  mysqlx: "the X protocol is not spoken; write mysql:// and port 3306"
+  mysqlx: "the X protocol is not supported; write mysql:// and port 3306"
 }
 
 /** `host=... port=...`, libpq's own way to write a connection; values may stand in quotes, and \\ escapes. */

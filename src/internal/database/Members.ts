@@ -67,7 +67,7 @@ export interface Members<Self> {
    * failure, defect and interrupt. Inside a session of the same database it is that session.
    *
    * Fails with what the effect fails with, its `SqlError`s typed; with `TimeoutError` (phase `Acquire`) or
-   * `ConnectionError` when no connection could be had.
+   * `ConnectionError` when no connection could be obtained.
    */
   readonly session: <A, E, R>(
     effect: Effect.Effect<A, E, R>
@@ -170,7 +170,7 @@ export interface Members<Self> {
   readonly sql: Effect.Effect<SqlClient.SqlClient, never, Self>
 
   /**
-   * Whether the database is well. Never fails, ends within `health.timeout` (3 seconds), and has a connection of its own:
+   * The health of the database. Never fails, ends within `health.timeout` (3 seconds), and has a connection of its own:
    * a busy pool is `degraded`, not dead. Concurrent callers share one probe, whose report is given again for
    * `health.cache` (a second).
    */

@@ -1,6 +1,6 @@
 /**
- * What Effect's fibers have inside, and their type does not tell. It is used where the ways that Effect offers would cost a
- * session several times as much, or where there is none; nowhere else.
+ * Access to private fields of Effect's fibers. It is used where the ways that Effect offers would cost a session several
+ * times as much, or where there is none; nowhere else.
  */
 import type * as Context from "effect/Context"
 import type * as FiberId from "effect/FiberId"

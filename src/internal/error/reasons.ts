@@ -289,7 +289,7 @@ const literals = <T extends Record<string, Reason>>(table: T) =>
 export const ConnectionReason = literals(connectionReasons)
 
 /**
- * Why a connection could not be had or used: a key of {@link connectionReasons}.
+ * Why a connection could not be obtained or used: a key of {@link connectionReasons}.
  *
  * @since 0.1.0
  * @category reasons

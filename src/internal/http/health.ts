@@ -38,7 +38,7 @@ const order = { healthy: 0, degraded: 1, unhealthy: 2 } satisfies Record<DbHealt
 export const worst = (reports: ReadonlyArray<DbHealth.Report>): DbHealth.Status =>
   reports.reduce<DbHealth.Status>((a, { status }) => order[status] > order[a] ? status : a, "healthy")
 
-/** Why a database is not well, in words of ours: those of the server stay on the page behind the guard. */
+/** Why a database is not healthy, in words of ours: those of the server stay on the page behind the guard. */
 const discreet = (report: DbHealth.Report): DbHealth.Report =>
   report.status === "unhealthy"
     ? { ...report, error: report.connection ? "the database failed the test query" : "the database does not answer" }

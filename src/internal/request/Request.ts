@@ -157,7 +157,7 @@ export abstract class Request {
     if (this.phase === "running") {
       this.stop(this.timeout("Unknown"))
     } else if (this.phase === "stopping") {
-      // The cancel led nowhere: the link is beyond use, and dropping it is what is left to do.
+      // The cancel had no effect: the connection cannot be reused, and is dropped.
       this.drop()
     }
   }

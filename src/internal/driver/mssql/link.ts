@@ -73,7 +73,7 @@ const credentials = (config: DbConfig): Effect.Effect<Credentials, ConnectionErr
       _tag: "ConnectionError",
       reason: "Authentication",
       database: config.name,
-      what: `the ${what} could not be had`,
+      what: `the ${what} could not be obtained`,
       outcome: "NotSent",
       cause: Cause.squash(cause)
     })

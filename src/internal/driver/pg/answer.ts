@@ -53,7 +53,7 @@ export const copyError = (session: SessionState, statement: string, outcome: Out
   failure({
     _tag: "QueryError",
     reason: "Unknown",
-    what: "COPY from STDIN or to STDOUT is not spoken here: its data would be lost",
+    what: "COPY from STDIN or to STDOUT is not supported: its data would be lost",
     outcome,
     database: session.failures.database,
     statement

@@ -110,7 +110,7 @@ const generic: ReadonlyArray<readonly [RegExp, QueryReason]> = [
   [/malformed JSON|^integer overflow|JSON path|^bad JSON/i, "DataError"]
 ]
 
-/** SQLite's `SQLITE_BUSY` in all its forms that a wait may cure. `SQLITE_BUSY_SNAPSHOT` is not one: it never ends. */
+/** The retryable forms of SQLite's `SQLITE_BUSY`. `SQLITE_BUSY_SNAPSHOT` is not one: it never ends. */
 export const isBusy = (cause: unknown): boolean => {
   const code = codeOf(cause)
   return code === "SQLITE_BUSY" || code === "SQLITE_BUSY_RECOVERY" || code === "SQLITE_PROTOCOL"
