@@ -1,6 +1,6 @@
 /**
  * What a peer is to the benchmark: operations in its own idiom, and a way to repeat them. One measuring code serves
- * synchronous peers, promises and fibers, so that nobody is measured by another yardstick.
+ * synchronous peers, promises and fibers, so that all are measured in the same way.
  */
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -20,7 +20,7 @@ export interface Target {
 }
 
 /**
- * The operations of the workloads. `Op` is what the peer's user would hold in his hands: a promise, or an effect.
+ * The operations of the workloads. `Op` is what the peer gives to its user: a promise, or an effect.
  * A peer leaves out what it cannot do, and says why in `leftOut`.
  */
 export interface Operations<Op> {
@@ -34,7 +34,7 @@ export interface Operations<Op> {
   readonly bulk?: (rows: ReadonlyArray<BulkRow>) => Op
   /** W5, S4: answers the sum of the ids. */
   readonly stream?: (count: number) => Op
-  /** W6: borrows a connection, calls `lent`, waits for `hold` where there is one, gives it back. Answers 1. */
+  /** W6: acquires a connection, calls `lent`, waits for `hold` where there is one, releases it. Answers 1. */
   readonly checkout?: (lent: () => void, hold: (() => Op) | undefined) => Op
   /** S2: answers 1. */
   readonly insert?: (id: number, amount: number) => Op

@@ -28,7 +28,7 @@ export const startProcess = async (
 ): Promise<PeerProcess> => {
   const child = fork(join(folder, "Worker.js"), [JSON.stringify(job)], {
     execArgv: ["--expose-gc", ...execArgv],
-    // a proxy or a development mode of the caller's is nobody's business here
+    // a proxy or a development mode of the caller's must not change the measurement
     env: { ...process.env, NODE_ENV: "production" },
     stdio: ["ignore", "ignore", "pipe", "ipc"]
   })

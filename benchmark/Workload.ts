@@ -95,7 +95,7 @@ export interface BulkRow {
 export const bulkOf = (i: number): ReadonlyArray<BulkRow> =>
   Array.from({ length: bulkRows }, (_, n) => ({ id: i * bulkRows + n, num: n * 7, name: `name of ${n}` }))
 
-/** The statements of the workloads, as everybody who writes SQL by hand writes them; `$1` for the parameters. */
+/** The statements of the workloads, as they are written by hand; `$1` for the parameters. */
 export const statements = {
   ping: "SELECT 1",
   item: "SELECT id, num, name, body, active FROM item WHERE id = $1",

@@ -135,7 +135,7 @@ const runWorkload = async (place: Place, workload: Workload): Promise<WorkloadRe
   try {
     for (let round = 0; round < rounds; round++) {
       for (let i = 0; i < taking.length; i++) {
-        // nobody is always the one who runs after a busy neighbour
+        // no peer always runs after the same one
         const peer = taking[(i + round) % taking.length]!
         if (peer.name in leftOut || peer.name in failed) continue
         try {

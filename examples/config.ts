@@ -60,7 +60,7 @@ const program = Effect.gen(function*() {
   const missing = yield* Effect.flip(DbConfig.fromEnv("default")).pipe(withVariables({ APP_ENV: "production" }))
   yield* Console.log(`none:\n${missing}`)
 
-  // 5. A variable that nobody reads, but looks like one: a warning in the log.
+  // 5. A variable that is not read, but looks like one that is: a warning in the log.
   yield* DbConfig.fromEnv("default").pipe(
     withVariables({ DATABASE_URL: "sqlite://:memory:", DATABASE_POOLSIZE: "3" })
   )

@@ -13,7 +13,7 @@ import { Db, DbLive, DbRegistry } from "../src/index.js"
 // #endregion
 
 // #region tag
-/** A database the program knows: the compiler sees who needs it. */
+/** A database the program knows by name: the types say what needs it. */
 class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
 // #endregion
 

@@ -13,7 +13,7 @@ import { Db, DbError, DbRetry } from "../src/index.js"
 
 let attempts = 0
 
-/** Fails as a conflict would the first two times it is run: a stand-in for somebody else's transaction. */
+/** Fails as a conflict would the first two times it is run: a stand-in for a concurrent transaction. */
 const conflict = Effect.suspend(() =>
   ++attempts < 3
     ? Effect.fail(

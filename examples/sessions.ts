@@ -1,5 +1,5 @@
 /**
- * One connection for a while: around an effect, or in your hands until a scope closes.
+ * One connection for a while: around an effect, or reserved until a scope closes.
  *
  *     npx tsx examples/sessions.ts
  */

@@ -12,7 +12,7 @@ import { Config, Console, Effect, Either, Exit, Fiber, Layer, Option } from "eff
 import type { DbError } from "../src/index.js"
 import { Db } from "../src/index.js"
 
-/** Counts for longer than anybody waits. */
+/** Counts for longer than any limit. */
 const endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
 
 const tell = <A, R>(what: string, effect: Effect.Effect<A, DbError.DbError, R>) =>

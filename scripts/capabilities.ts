@@ -40,7 +40,7 @@ const rows: ReadonlyArray<readonly [string, (can: Capabilities) => string]> = [
   ["several transactions write at a time", (can) => can.singleWriter ? "no: writers queue" : "yes"],
   ["isolation levels", (can) => can.isolationLevels.map((level) => level.replaceAll(" ", "&nbsp;")).join(", ")],
   ["nested transactions (savepoints)", (can) => says(can.savepoints)],
-  ["`readOnly` transactions: who refuses a write", (can) => `the ${can.readOnlyTransactions}`],
+  ["`readOnly` transactions: what refuses a write", (can) => `the ${can.readOnlyTransactions}`],
   ["`deferrable` transactions", (can) => says(can.deferrable)],
   ["constraints that are checked at COMMIT", (can) => says(can.deferredConstraints)],
   ["DDL is part of a transaction, so a failed migration leaves nothing", (can) => says(can.transactionalDdl)],

@@ -79,7 +79,7 @@ const npm = (folder, args, env) => {
   }
 }
 
-/** Installs packages into a folder that is nobody's project. */
+/** Installs packages into a folder outside of any project. */
 const install = (folder, ...packages) => {
   fs.rmSync(folder, { recursive: true, force: true })
   fs.mkdirSync(folder, { recursive: true })

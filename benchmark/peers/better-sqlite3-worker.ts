@@ -15,7 +15,7 @@ const start = (file: string) => {
     // answers come in the order of the questions
     ask: <A>(mode: Question["mode"], text: string, params: ReadonlyArray<unknown>) =>
       new Promise<A>((resolve) => {
-        // holds because the caller names the type of what his own SQL gives
+        // holds because the caller names the type of what its own SQL gives
         waiting.push((answer) => resolve(answer as A))
         worker.postMessage({ mode, text, params } satisfies Question)
       }),

@@ -1,6 +1,6 @@
 /**
- * The least that lends things to fibers and takes them back whatever happens: a list, a queue, a mask. It keeps nothing, counts
- * nothing and cannot be interrupted while it waits: what fibers themselves cost, which nobody who uses them can go below.
+ * The least that a pool for fibers needs, with a release whatever happens: a list, a queue, a mask. It keeps nothing, counts
+ * nothing and cannot be interrupted while it waits. That is what fibers themselves cost: no peer that uses them can go below.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -2,7 +2,7 @@
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "@effect/platform"
 import { Schema } from "effect"
 
-/** What somebody asks for. */
+/** What a client orders. */
 export class Purchase extends Schema.Class<Purchase>("Purchase")({
   /** Chosen by the client, so that a request which is sent twice is not carried out twice. */
   reference: Schema.NonEmptyString,

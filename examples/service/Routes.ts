@@ -29,7 +29,6 @@ const PurchasesLive = HttpApiBuilder.group(Api, "purchases", (handlers) =>
 
 export const Routes = Layer.mergeAll(
   HttpLayerRouter.addHttpApi(Api, { openapiPath: "/openapi.json" }).pipe(Layer.provide(PurchasesLive)),
-  // /health/live, /health/ready (503 takes this instance out), /health/db, /metrics, and /debug/db/ui for those whom the
-  // guard lets in
+  // /health/live, /health/ready (503 takes this instance out), /health/db, /metrics, and /debug/db/ui behind the guard
   Layer.unwrapEffect(Effect.map(guard, (debug) => DbHttp.layer([Db, Catalog], { debug })))
 )

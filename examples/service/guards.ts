@@ -1,4 +1,4 @@
-/** Who may see the status page. */
+/** The guard of the status page. */
 import { HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { Config, Effect, Option, Redacted } from "effect"
 import { createHash, timingSafeEqual } from "node:crypto"
@@ -26,14 +26,14 @@ const isLocal = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest
   /^(?:::1|(?:::ffff:)?127\.[\d.]+)$/.test(Option.getOrElse(remoteAddress, () => "")) &&
   /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/.test(headers["host"] ?? "")
 
-/** For development: whoever sits at this machine. Not behind a proxy, from which all requests seem to come from here. */
+/** For development: clients on this machine only. Not behind a proxy: all requests would seem to come from here. */
 const thisMachine: Guard = (page) =>
   Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
     (request) => isLocal(request) ? page : HttpServerResponse.empty({ status: 404 })
   )
 
-/** The password of STATUS_PASSWORD; without one this machine in development, and else nobody. */
+/** The password of STATUS_PASSWORD. Without one: this machine in development, and no client at all in production. */
 export const guard: Effect.Effect<Guard | undefined> = Effect.map(
   Effect.orDie(Effect.all({
     expected: Config.option(Config.redacted("STATUS_PASSWORD")),

@@ -71,7 +71,7 @@ it.scoped("tells its health and its figures", () =>
     expect(yield* Db.ping).toBe(true)
   }).pipe(Effect.provide(service)))
 
-it.scoped("shows the status page on this machine in development, and in production to those who know the password", () => {
+it.scoped("shows the status page on this machine in development, and in production with the password", () => {
   const statusOf = (path: string, headers: Record<string, string>, variables: Record<string, string>) =>
     HttpClient.get(path, { headers }).pipe(
       Effect.map(({ status }) => status),

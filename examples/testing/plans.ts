@@ -7,7 +7,7 @@ export const byPlan = DbTest.flaky(sqlite, [
   { on: "statement", match: "UPDATE", nth: 2, fault: "Deadlock" }, // or Serialization, LockTimeout, Timeout
   { on: "statement", nth: 5, fault: "LostBefore" }, // or LostDuring, LostAfter
   { on: "statement", match: /^INSERT/, delay: "30 seconds" },
-  { on: "commit", fault: "LostAfter" }, // applied, and nobody knows
+  { on: "commit", fault: "LostAfter" }, // applied, and the client cannot know
   { on: "outage", after: "1 minute", for: "5 minutes" }
 ])
 
