@@ -24,7 +24,7 @@ export const end = <R>(work: Effect.Effect<number, never, R>): Effect.Effect<voi
     exit.code = code
   })
 
-/** Every user who may list processes sees a password among the arguments. */
+/** Every user that may list processes sees a password among the arguments. */
 const warnOfPassword = (where: Where) =>
   where.url !== undefined && showsPassword(where.url)
     ? Console.error(

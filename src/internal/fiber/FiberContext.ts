@@ -46,7 +46,7 @@ export const deadlineOf = (fiber: AnyFiber): Deadline | undefined => fiber.getFi
 
 const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** Whether anybody would see a span: the tracer is not the default one, which keeps nothing. */
+/** Whether a span would be seen: the tracer is not the default one, which keeps nothing. */
 export const isTraced = (fiber: AnyFiber): boolean =>
   fiber.currentTracer !== undefined && fiber.currentTracer !== nativeTracer
 

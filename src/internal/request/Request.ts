@@ -296,7 +296,6 @@ export type Send = (
 
 /** A request on its way through a session: a statement, the next rows of a cursor, a COMMIT. */
 export class SessionRequest extends Request {
-  /** What `text` would be if it were known when the request is made. */
   readonly text: string | undefined
   fiber: AnyFiber | undefined = undefined
   /** A BEGIN that travels with it. */

@@ -1,4 +1,4 @@
-/** Figures as people read them. */
+/** Figures in a readable form. */
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 })
 const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 })
 
