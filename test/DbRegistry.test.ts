@@ -42,7 +42,7 @@ const messages = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
 const whose = FiberRef.unsafeMake("nobody's")
 
 describe("DbRegistry", () => {
-  it.scopedLive("opens a database on its first use, for everybody", () =>
+  it.scopedLive("opens a database on its first use, for all", () =>
     Effect.gen(function*() {
       const path = yield* folder
       const at = (name: string) => Path.join(path, `${name}.db`)
@@ -132,7 +132,7 @@ describe("DbRegistry", () => {
       }
     }))
 
-  it.scoped("a database that nobody uses for a while is closed, and opened again", () =>
+  it.scoped("a database that is not used for a while is closed, and opened again", () =>
     Effect.gen(function*() {
       const ask = (text: string) => DbRegistry.use("north")(Db.query<{ n: number }>(text))
       yield* ask("CREATE TABLE note (body TEXT)")
@@ -298,7 +298,7 @@ describe("DbRegistry", () => {
       }
     })
 
-    it.scopedLive("whoever asks first and is interrupted does not take the database from the others", () =>
+    it.scopedLive("the first fiber's interrupt does not take the database from the others", () =>
       Effect.gen(function*() {
         const { asked, count, latch, layer } = yield* gated
         yield* Effect.gen(function*() {
@@ -332,7 +332,7 @@ describe("DbRegistry", () => {
         assert.deepStrictEqual(left, [{ n: 0 }])
       }))
 
-    it.scopedLive("is not opened in the context of whoever comes first", () =>
+    it.scopedLive("is not opened in the context of the fiber that comes first", () =>
       Effect.gen(function*() {
         const database = yield* freshDatabase
         const seen: Array<unknown> = []

@@ -261,11 +261,11 @@ describe("dblive", () => {
     Effect.gen(function*() {
       const { dblive } = yield* shell
       expect((yield* dblive(["ping", ...sqlite])).code).toBe(0)
-      const nobody = ["--url", "postgres://app@127.0.0.1:1/shop"]
-      const once = yield* dblive(["ping", ...nobody])
+      const noServer = ["--url", "postgres://app@127.0.0.1:1/shop"]
+      const once = yield* dblive(["ping", ...noServer])
       expect(once.code).toBe(1)
       expect(once.err).toContain("Refused")
-      const waited = yield* dblive(["ping", ...nobody, "--wait", "500ms", "--json"])
+      const waited = yield* dblive(["ping", ...noServer, "--wait", "500ms", "--json"])
       expect(waited.code).toBe(1)
       expect(JSON.parse(waited.out)).toMatchObject({ ok: false, error: { reason: "Refused" } })
     }), 60_000)

@@ -1,4 +1,4 @@
-/** `createDatabase`: a missing database is there after the first opening, whoever else does the same. */
+/** `createDatabase`: a missing database is there after the first opening, also when others do the same. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -115,7 +115,7 @@ describePostgres("createDatabase, postgresql", () => {
       ))
     }))
 
-  it.scopedLive("somebody who may not is told so, with a typed error", () =>
+  it.scopedLive("a user that may not create one gets a typed error", () =>
     Effect.gen(function*() {
       const name = yield* freshName()
       const role = yield* Effect.acquireRelease(
@@ -205,7 +205,7 @@ describeStandIn("createDatabase, sql server", () => {
       return error._tag === "ConnectionError" ? error : undefined
     })
 
-  it.scopedLive("somebody who may not is told so, with a typed error", () =>
+  it.scopedLive("a user that may not create one gets a typed error", () =>
     Effect.gen(function*() {
       const error = yield* attempt({ number: 262, message: "CREATE DATABASE permission denied in database 'master'." })
       assert.deepStrictEqual([error?.reason, error?.code], ["Authorization", "262"])
@@ -229,7 +229,7 @@ describe("createDatabase, any driver", () => {
       return { control, count, open: creating({ ...driver, createDatabase: hook }, config).open }
     })
 
-  it.effect("one that somebody else still makes is waited for, and made once", () =>
+  it.effect("one that another client still makes is waited for, and made once", () =>
     Effect.gen(function*() {
       const { control, count, open } = yield* setUp(Effect.void)
       control.open.next({ fail: missing }, { fail: missing }, { fail: missing }, "ok")

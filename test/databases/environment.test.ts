@@ -106,7 +106,7 @@ describe("layers from the environment", () => {
       ])
     }))
 
-  it.scopedLive("presets: how many connections a layer lends", () =>
+  it.scopedLive("presets: how many connections a layer has", () =>
     Effect.gen(function*() {
       const path = yield* folder
       const capacity = (entries: Readonly<Record<string, string>>) =>

@@ -94,7 +94,7 @@ const assertHidden = (texts: ReadonlyArray<string>): void => {
   }
 }
 
-/** Runs it and gives everything that anybody may see of it. */
+/** Runs it and gives everything that can be seen of it. */
 const seen = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
     const { layer, lines } = recorder()
@@ -180,7 +180,7 @@ describePostgres("no password is shown, postgresql", () => {
         "the password where the name belongs": { ...right, username: "postgres" },
         "unknown database": { ...right, database: "nowhere" },
         "database that may not be created": { ...right, database: "nowhere", createDatabase: true },
-        "nobody listens": { url: url(`${host}:1/${name}`), pool: { acquireTimeout: "300 millis" } },
+        "no server": { url: url(`${host}:1/${name}`), pool: { acquireTimeout: "300 millis" } },
         "unknown host": { url: url(`nowhere.invalid/${name}`), pool: { acquireTimeout: "300 millis" } },
         "certificate that is not trusted": { ...right, ssl: "verify-full" },
         "setting the server refuses": { ...right, settings: { work_mem: "nonsense" } },
@@ -240,7 +240,7 @@ describeMysql("no password is shown, mysql", () => {
         "wrong password": { ...right, username: "nobody" },
         "database that may not be created": { ...right, database: "nowhere", createDatabase: true },
         "setting the server refuses": { ...right, settings: { time_zone: "nonsense" } },
-        "nobody listens": { ...right, port: 1, pool: { acquireTimeout: "300 millis" } }
+        "no server": { ...right, port: 1, pool: { acquireTimeout: "300 millis" } }
       })
       yield* opened(right)
     }), 60_000)
@@ -264,7 +264,7 @@ describeStandIn("no password is shown", () => {
         "wrong user": { ...right, username: "nobody" },
         "missing database": { ...right, database: "nowhere" },
         "certificate that is not trusted": { ...right, sslRootCert: undefined },
-        "nobody listens": { ...right, port: 1, pool: { acquireTimeout: "300 millis" } }
+        "no server": { ...right, port: 1, pool: { acquireTimeout: "300 millis" } }
       })
       yield* opened(right)
     }), 60_000)

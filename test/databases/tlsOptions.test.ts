@@ -1,4 +1,4 @@
-/** `ssl` as options of `node:tls`, against servers: what is checked, what is shown to them, and what nobody sees. */
+/** `ssl` as options of `node:tls`, against servers: what is checked, what is shown to them, and what is never shown. */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -36,7 +36,7 @@ const refused = "ConnectionError Tls"
 
 /** The same on each server, whose certificate is for `db.example.org`, and which is reached by a name and by an address. */
 const checks = Effect.fnUntraced(function*(at: (host: string) => DbConfig.Options, ca: string) {
-  const stranger = yield* Effect.promise(() => makeAuthority("somebody else"))
+  const stranger = yield* Effect.promise(() => makeAuthority("another authority"))
   const seen: Array<string> = []
   const mine: DbConfig.TlsOptions["checkServerIdentity"] = (name: string, certificate: PeerCertificate) => {
     seen.push(`${name} ${certificate.subject.CN}`)

@@ -110,7 +110,7 @@ const suite = (
         )
       }))
 
-    it.effect("openings that are refused later are tried again while somebody waits", () =>
+    it.effect("openings that are refused later are tried again as long as a fiber waits", () =>
       Effect.gen(function*() {
         yield* Effect.ignore(add("lost"))
         const fiber = yield* Effect.fork(add("a"))

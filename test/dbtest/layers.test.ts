@@ -161,7 +161,7 @@ describe("assertions", () => {
     return fiber
   })
 
-  effect("noLeaks names who did not give back", () =>
+  effect("noLeaks names the holder of what was not released", () =>
     Effect.gen(function*() {
       let fiber: Effect.Effect.Success<typeof borrowed> | undefined
       const exit = yield* Effect.exit(DbTest.noLeaks(Effect.map(borrowed, (borrower) => fiber = borrower)))
@@ -207,7 +207,7 @@ describe("what stands still", () => {
     vi.restoreAllMocks()
   })
 
-  it.effect("is told of in real time, with whom it waits for", () =>
+  it.effect("is reported in real time, with the holder that it waits for", () =>
     Effect.gen(function*() {
       vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] })
       const written = vi.spyOn(process.stderr, "write").mockReturnValue(true)
@@ -276,7 +276,7 @@ describePostgres("postgres", () => {
       expect(runs).toBe(1)
     }))
 
-  it.effect("a template that nobody finished is made again", () =>
+  it.effect("a template that was not finished is made again", () =>
     Effect.gen(function*() {
       const hash = `fails at first ${randomBytes(4).toString("hex")}`
       let isBroken = true
@@ -340,12 +340,12 @@ describePostgres("postgres", () => {
         (there) => !there.some(Boolean),
         10_000
       )
-      // And the template can be built as if nobody had tried.
+      // And the template can be built as if for the first time.
       const migrations = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE note (body text)`)
       expect(yield* Effect.provide(bodies, DbTest.postgres({ url, migrations, hash }))).toEqual([])
     }), 30_000)
 
-  it.effect("leaves alone what has just been made, and nobody has connected to", () =>
+  it.effect("leaves alone what has just been made, without a connection to it", () =>
     Effect.gen(function*() {
       const server = yield* administrator({ url: Redacted.make(sharedPostgres().url) })
       const name = yield* server.database(undefined, () => false)
@@ -362,7 +362,7 @@ describePostgres("postgres", () => {
         (connection) => Effect.sync(() => connection.destroy())
       )
       let builds = 0
-      // Nobody can be made to sweep at exactly that moment.
+      // A sweep at exactly that moment cannot be provoked.
       class Swept extends Delegate {
         override execute(request: Request, done: Done<unknown>): void {
           const template = /TEMPLATE "(dblive_template_\w+)"/.exec(request.text)?.[1]

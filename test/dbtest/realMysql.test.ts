@@ -152,7 +152,7 @@ describeMariadb("injected faults beside those of MariaDB", () => {
 })
 
 describePrivateMysql("injected refusals beside those of MariaDB", () => {
-  it.scopedLive("too many connections, and nobody there", () =>
+  it.scopedLive("too many connections, and no server", () =>
     Effect.gen(function*() {
       // It takes no fewer than ten, and one more of an administrator.
       const server = yield* privateMysql({ args: ["--max-connections=10"] })

@@ -165,7 +165,7 @@ const suite = (
           Effect.gen(function*() {
             const error = yield* Effect.zipRight(add("first"), second).pipe(Db.transaction, Effect.flip)
             const caught = yield* Effect.zipRight(Effect.ignore(second), add("after")).pipe(Db.session, Effect.either)
-            // With nobody around it, it is the first.
+            // Outside of any session, it is the first.
             yield* second
             return { error, caught: caught._tag, bodies: yield* bodies }
           }),
@@ -181,7 +181,7 @@ const suite = (
         expect(JSON.stringify(exit)).toContain("a second connection was asked for inside a sandbox")
       }))
 
-    it.effect("a session outlived by a fiber of its own is in nobody's way", () =>
+    it.effect("a session outlived by a fiber of its own does not block the next one", () =>
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(
           Effect.gen(function*() {
@@ -201,7 +201,7 @@ const suite = (
         expect(exit).toEqual(Exit.succeed(["late"]))
       }))
 
-    it.effect("refuses a connection beside one that nobody uses, after its patience", () =>
+    it.effect("refuses a connection beside one that is held and not used, after its patience", () =>
       Effect.gen(function*() {
         const { exit } = yield* sandboxed(
           Effect.gen(function*() {
@@ -269,7 +269,7 @@ const suite = (
         const { after, exit } = yield* Effect.gen(function*() {
           const exit = yield* Effect.exit(
             Effect.flatMap(SqlClient.SqlClient, (sql) =>
-              // A stream's statement ends when its reader does; nobody is left to be told.
+              // A stream's statement ends when its reader does: the failure has no receiver any more.
               Stream.runDrain(sql`INSERT INTO child (parent_id) VALUES (7) RETURNING parent_id`.stream)).pipe(
                 Effect.provide(DbTest.sandboxOf(Db))
               )

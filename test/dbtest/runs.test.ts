@@ -66,8 +66,8 @@ describePostgres("a run of Vitest with the layers of DbTest", () => {
         expect(states("passed")).toEqual([
           "after",
           "before",
-          "is empty, and nobody else writes to it",
-          "is empty, and nobody else writes to it",
+          "is empty, and no other test writes to it",
+          "is empty, and no other test writes to it",
           "shared and succeeds",
           "succeeds"
         ])

@@ -42,7 +42,7 @@ describe("errors of drivers", () => {
 })
 
 describe("an in-memory database with workers", () => {
-  it.effect("opens, for it has a limit only where somebody sets one; then it says why it cannot", () =>
+  it.effect("opens, for it has a limit only where one is set; then it says why it cannot", () =>
     Effect.gen(function*() {
       const memory = { url: "sqlite://:memory:", workers: 1 }
       const rows = yield* Effect.provide(

@@ -144,7 +144,7 @@ describeMariadb("sql.withTransaction on MySQL", () => {
         })
         assert.deepStrictEqual(yield* rows, [])
       }
-      // Whether a procedure has committed or rolled back nobody tells.
+      // Whether a procedure has committed or rolled back is not known.
       yield* sql`CREATE PROCEDURE p() BEGIN ROLLBACK; END`
       const called = yield* sql.withTransaction(Effect.all([add(1), sql`CALL p()`, add(2)])).pipe(Effect.flip)
       assert.deepInclude(typed(called), { reason: "TransactionAborted", outcome: "Unknown" })

@@ -53,7 +53,7 @@ describe.each(contexts)("a stay in %s", (_, context) => {
       return Effect.void
     }).pipe(Effect.withSpan("outer")))
 
-  it.effect("leaves the references as Effect would, whoever has set the context before", () =>
+  it.effect("leaves the references as Effect would, however the context was set before", () =>
     Effect.gen(function*() {
       const check = Effect.withFiberRuntime<void>((fiber) => {
         const before = fiber.getFiberRefs()

@@ -15,7 +15,7 @@ const makeWaiter = (onRefused: () => void, waitingSince = 0): Waiter<never> => (
   onRefused
 })
 
-it("whoever is served while the one before him is refused is not served or refused once more", () => {
+it("a waiter that is served while the one before it is refused is not served or refused once more", () => {
   const line = new WaitQueue<never>("test", undefined)
   const refused: Array<string> = []
   const served = makeWaiter(() => refused.push("served"))
@@ -35,7 +35,7 @@ it("whoever is served while the one before him is refused is not served or refus
   assert.strictEqual(line.size, 1)
 })
 
-it("whoever is served while the one before him is shed is not the next", () => {
+it("a waiter that is served while the one before it is shed is not the next", () => {
   const shedding = new CoDel({ target: 10, interval: 100 })
   // The shortest wait of an interval was too long.
   shedding.judge(500, 900)
@@ -60,7 +60,7 @@ it("a place that was left leads nowhere, wherever in the line it was", () => {
   for (const order of [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0]]) {
     waiters.forEach((waiter) => line.add(waiter))
     for (const index of order) {
-      // Whoever was served lives on for a while, and V8 for a while believes so even of the dead.
+      // A served waiter lives on for a while, and V8 takes even dead ones for alive for a while.
       const place = waiters[index]!.links
       line.remove(waiters[index]!)
       assert.deepStrictEqual(place, { previous: undefined, next: undefined })

@@ -1,7 +1,7 @@
 /**
  * Contract 1 on the fake driver, under a clock of its own: whatever a server does (slow, refusing, silent, breaking) and
- * whenever fibers are interrupted, when nothing runs any more nothing is in use, nobody waits, and the full capacity can be
- * lent.
+ * whenever fibers are interrupted: when nothing runs any more, nothing is in use, there are no waiters, and the full
+ * capacity can be acquired.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"

@@ -1,5 +1,5 @@
 /**
- * The pool's line against a model: who waits, who is served, and with what, whatever befalls them in whatever order. The
+ * The pool's wait queue against a model: which waiter is served, and with what, whatever happens in whatever order. The
  * pool is driven by hand: openings end when the test says so, and time passes when the test says so.
  */
 import { assert, it } from "@effect/vitest"
@@ -17,19 +17,19 @@ import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 
-/** What happens. An index chooses among those to whom it can happen, from the longest there; with none nothing happens. */
+/** What happens. An index chooses among what it can happen to, the oldest first; where there is none, nothing happens. */
 type Step =
   | {
     readonly do: "enter"
     readonly limit: number
     readonly reserved: boolean
     readonly failFast: boolean
-    /** Whoever comes so much later leaves, too, when this one is refused. */
+    /** The waiter that comes so much later leaves, too, when this one is refused. */
     readonly takesAlong: number | undefined
   }
-  /** An interrupt, of somebody who waits or of somebody who does so no more. */
+  /** An interrupt, of a fiber that waits or of one that does so no more. */
   | { readonly do: "leave" | "leave late"; readonly index: number }
-  /** What is lent is given back, is kept back to be cleaned, or is dropped; what is cleaned is given back, or is dropped. */
+  /** A connection in use is released, is kept back to be cleaned, or is dropped; a cleaned one is released or dropped. */
   | { readonly do: "give" | "clean" | "drop" | "cleaned" | "spoilt"; readonly index: number }
   /** What becomes of an opening. */
   | { readonly do: "opened" | "refused" | "denied"; readonly index: number }
@@ -77,13 +77,13 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 /** A place for health checks beyond the capacity. */
 const reservedPlaces = 1
 
-/** How often an opening is tried again while somebody waits. */
+/** How often an opening is tried again as long as a fiber waits. */
 const retries = 2
 
 /** Longer than anything here takes. */
 const ever = 1e12
 
-/** Something that befell somebody who asked for a connection. */
+/** The answer to a fiber that asked for a connection. */
 type Event =
   | { readonly who: number; readonly got: number }
   | { readonly who: number; readonly refused: string }
@@ -136,7 +136,7 @@ class Model {
     this.waiting = this.waiting.filter((one) => one.who !== who)
   }
 
-  /** Whoever came first of those who are still there. */
+  /** The first of the waiters that are left. */
   private place(connection: number): void {
     // The connection itself is in no list at this moment.
     const isBeyond = this.open + 1 > this.capacity
@@ -166,7 +166,7 @@ class Model {
     }
   }
 
-  /** As many openings as there are people who nothing is on its way to, and places for them. */
+  /** As many openings as there are waiters without a connection on its way, and places for them. */
   private replace(): void {
     for (const { reserved } of this.waiting) {
       if (this.opening.length + this.cleaning.length >= this.waiting.length) return
@@ -226,9 +226,9 @@ class Real {
   now = 0
   events: Array<Event> = []
   readonly waiters: Array<Waiter<number>> = []
-  /** Who was answered or has left: nobody may hear anything after that. */
+  /** Waiters that were answered or have left: they must not be answered again. */
   private readonly over = new Set<number>()
-  /** How often somebody was looked at since the last step. */
+  /** How often a waiter was looked at since the last step. */
   looks = 0
   /** What no order of events allows. */
   readonly violations: Array<string> = []
@@ -462,7 +462,7 @@ const isSame = (model: Model, real: Real, step: Step): void => {
   real.looks = 0
 }
 
-it("whoever still waits is served in the order of coming, whoever else leaves, comes or is refused meanwhile", () => {
+it("waiters are served in the order of coming, whichever others leave, come or are refused meanwhile", () => {
   const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
   console.log(`the pool's line: DBLIVE_SEED=${seed}`)
   const seen = new Map<string, number>()
@@ -481,7 +481,7 @@ it("whoever still waits is served in the order of coming, whoever else leaves, c
         if (inTheMiddle) seen.set(step.do, (seen.get(step.do) ?? 0) + 1)
       }
       for (const step of steps) take(step)
-      // Nobody is forgotten: when everything that is out comes back, nobody waits.
+      // No waiter is forgotten: when all connections are released, none waits.
       while (model.opening.length > 0 || model.cleaning.length > 0 || model.lent.length > 0) {
         take({ do: model.opening.length > 0 ? "opened" : model.cleaning.length > 0 ? "cleaned" : "give", index: 0 })
       }

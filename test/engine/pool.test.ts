@@ -43,7 +43,7 @@ describe("pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("lends the connection that came back last, first", () =>
+  it.effect("gives the connection that was released last, first", () =>
     Effect.gen(function*() {
       const { control, layer, log } = yield* fakeDb({ pool: { size: 2, validateAfter: "1 hour" } })
       yield* Effect.gen(function*() {
@@ -135,7 +135,7 @@ describe("pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("validates a connection that was idle, and replaces a dead one before anybody sees it", () =>
+  it.effect("validates a connection that was idle, and replaces a dead one before it is used", () =>
     Effect.gen(function*() {
       const { control, layer, log } = yield* fakeDb({ pool: { size: 1, validateAfter: "500 millis" } })
       yield* Effect.gen(function*() {
@@ -227,7 +227,7 @@ describe("pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("opens again with back-off while somebody waits, and serves when the server is back", () =>
+  it.effect("opens again with back-off as long as a fiber waits, and serves when the server is back", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({ pool: { size: 1, acquireTimeout: "10 seconds" } })
       control.open.always({ fail: fakeErrors.refused })

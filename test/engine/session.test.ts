@@ -59,7 +59,7 @@ describe("a transaction whose limit is noticed at COMMIT", () => {
       yield* Effect.gen(function*() {
         const body = Effect.zipRight(
           Db.query("SELECT 1"),
-          // The event loop stands still, so that nobody notices the limit before the end.
+          // The event loop stands still, so that the limit is not noticed before the end.
           Effect.sync(() => {
             const until = Date.now() + 60
             while (Date.now() < until);
@@ -88,7 +88,7 @@ describe("a transaction whose limit is noticed at COMMIT", () => {
 const late: Step = { delay: "3 seconds" }
 
 describe("the only connection there can be", () => {
-  it.effect("is no dead database because somebody has it", () =>
+  it.effect("is no dead database because it is in use", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({}, { maxConnections: 1 })
       control.execute.always("never")
@@ -198,7 +198,7 @@ it.effect("a cursor that has the connection to itself is read to its end when th
       const sql = yield* SqlClient.SqlClient
       const pull = yield* Stream.toPull(sql`SELECT id FROM t`.stream)
       read += (yield* pull).length
-      // As after a deadlock: nobody has asked for anything meanwhile.
+      // As after a deadlock: nothing was sent meanwhile.
       Object.assign(control.connections[0]!, { transaction: "idle" })
       refused = (yield* Effect.flip(sql`INSERT INTO t VALUES (1)`)).cause
       read += (yield* pull).length

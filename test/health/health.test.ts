@@ -1,4 +1,4 @@
-/** Whether a database is well: every field of the report, in each state, on a real server that is stopped and started. */
+/** Health: every field of the report, in each state, on a real server that is stopped and started. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -223,7 +223,7 @@ describe("the state of migrations", () => {
       }).pipe(Effect.provide(DbTest.sqlite({ options: { health: fresh } }))))
   }
 
-  it.live("one that never answers keeps nobody waiting", () =>
+  it.live("one that never answers does not hold up the report", () =>
     Effect.gen(function*() {
       yield* Db.watchMigrations(Effect.never)
       assert.deepInclude(yield* Db.health, { status: "healthy", migrationStatus: null })
@@ -233,7 +233,7 @@ describe("the state of migrations", () => {
 describe("the probe", () => {
   it.scoped("64 callers at once make one, which the first of them cannot take away", () =>
     Effect.gen(function*() {
-      // A connection that was idle is pinged by the pool, too, before it is lent.
+      // A connection that was idle is pinged by the pool, too, before it is used.
       const { control, layer } = yield* fakeDb({ pool: { validateAfter: "1 hour" } })
       const gate = yield* Deferred.make<void>()
       control.ping.always({ after: Deferred.await(gate) })

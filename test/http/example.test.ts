@@ -1,4 +1,4 @@
-/** examples/http-server.ts as somebody would run it: a process, and its signals. */
+/** examples/http-server.ts as it is run: a process, and its signals. */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { ChildProcess } from "node:child_process"
@@ -119,7 +119,7 @@ it.scopedLive(
   60_000
 )
 
-it.scopedLive("at its end nobody waits for a request that does not end", () =>
+it.scopedLive("does not wait at its end for a request that does not end", () =>
   Effect.gen(function*() {
     const { exited, output, port, process } = yield* program(1)
     const { answer } = halfRequest(port)

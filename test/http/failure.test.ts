@@ -38,7 +38,7 @@ describe("what a client is told of a failure", () => {
     }
   })
 
-  it("asks nobody to send again what may have been applied, nor what would fail again", () => {
+  it("does not ask to send again what may have been applied, nor what would fail again", () => {
     for (const error of errors("Unknown")) {
       assert.strictEqual(answer(error).status, 500, error.reason)
       assert.isUndefined(answer(error).retryAfter, error.reason)

@@ -79,7 +79,7 @@ describe("the text of the page", () => {
 })
 
 describeBrowser("the status page", () => {
-  it.scopedLive("moves with the pool, asks nobody else, and breaks no rule of its policy", () =>
+  it.scopedLive("moves with the pool, asks no other server, and breaks no rule of its policy", () =>
     Effect.gen(function*() {
       const context = yield* opened
       const url = yield* serve(

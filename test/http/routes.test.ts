@@ -1,4 +1,4 @@
-/** What the routes tell, to whom, and with which status. */
+/** What the routes answer, before and behind the guard, and with which status. */
 import { NodeHttpClient, NodeHttpPlatform } from "@effect/platform-node"
 import { NodeFileSystem, NodePath } from "@effect/platform-node"
 import * as Etag from "@effect/platform/Etag"
@@ -164,7 +164,7 @@ describe("the debug routes", () => {
       assert.strictEqual((yield* get(`${url}/debug/db/ui`)).status, 404)
     }))
 
-  it.scopedLive("tell nothing to whom the guard does not let pass, and everything else but secrets to others", () =>
+  it.scopedLive("tell nothing where the guard refuses, and behind it everything but secrets", () =>
     Effect.gen(function*() {
       const url = yield* serve(
         DbHttp.layer([Db, Dead], { debug: guard, prefix: "/internal" }).pipe(Layer.provide([yield* sqlite, dead]))

@@ -125,7 +125,7 @@ describe("makeFakeDriver", () => {
       assert.deepStrictEqual(control.violations, [])
     }))
 
-  it.effect("streams, and tells who breaks the contract", () =>
+  it.effect("streams, and reports breaches of the contract", () =>
     Effect.gen(function*() {
       const { control, driver } = yield* makeFakeDriver()
       control.rows = () => [1, 2, 3]

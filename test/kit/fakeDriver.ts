@@ -189,7 +189,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
       holds = false
       lost = false
       closed = false
-      private saidGoodbye = false
+      private isClosedGracefully = false
       running: string | undefined = undefined
       onLost: ((error: ConnectionError) => void) | undefined = undefined
       /** Ends the running request with an error, ahead of its script. */
@@ -208,8 +208,8 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
 
       /** One request at a time: plays its step, then gives its answer or its error. */
       private request<A>(name: string, step: () => Step, done: Done<A>, answer: () => A, failed?: () => void): void {
-        // After `destroy` every request fails, as the contract says; after a goodbye nobody may ask any more.
-        if (this.saidGoodbye) this.violation(`${name} after it was closed`)
+        // After `destroy` every request fails, as the contract says. After a graceful close there must be none.
+        if (this.isClosedGracefully) this.violation(`${name} after it was closed`)
         if (this.running !== undefined) this.violation(`${name} while "${this.running}" was running`)
         if (this.closed || this.lost) {
           const error = lostError("NotSent")
@@ -425,7 +425,7 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
       readonly close = (done: Done<void>): void => {
         if (this.closed) this.violation("close after it was closed")
         if (this.running !== undefined) this.violation(`close while "${this.running}" was running`)
-        this.saidGoodbye = true
+        this.isClosedGracefully = true
         this.event("close")
         play(scripts.close.take(this), (error) => {
           this.gone()

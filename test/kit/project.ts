@@ -171,7 +171,7 @@ export const buildPackage = async (): Promise<Build> => {
     try {
       fs.mkdirSync(lock)
     } catch {
-      // Somebody else builds it; a lock this old has lost its owner.
+      // Another worker builds it; a lock this old has lost its owner.
       if (ageOf(lock) > 180_000) fs.rmSync(lock, { recursive: true, force: true })
       await new Promise((resolve) => setTimeout(resolve, 200))
       continue

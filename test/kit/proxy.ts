@@ -233,7 +233,7 @@ class PipedLink implements Link {
     return this.held[direction] || this.network.hole[direction]
   }
 
-  /** In one piece, as it came: who reads a part of it alone may be gone when the rest is written. */
+  /** In one piece, as it came: a reader of a part of it may be gone when the rest is written. */
   private pump(direction: Direction): void {
     const target = this.sockets[other[direction]]
     target.cork()

@@ -41,7 +41,7 @@ export default class ClosingLine implements Reporter {
       try {
         fs.writeSync(1, `${line}\n`)
       } catch {
-        // Nobody reads any more.
+        // The reader has closed the pipe.
       }
     })
   }

@@ -1,4 +1,4 @@
-/** `shows(value)`: every way in which a value may come to be read by somebody, as one text. */
+/** `shows(value)`: every form in which a value may come to be read, as one text. */
 import { inspect } from "node:util"
 
 export const shows = (value: unknown): string => {

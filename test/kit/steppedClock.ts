@@ -1,11 +1,11 @@
 /**
  * Time in steps, for tests of many short histories: `runStepped(effect, state?)` runs an effect under a clock of its own that
- * stands still while anything can go on, and then jumps to the next moment at which somebody wakes. TestClock costs
+ * stands still while anything can go on, and then jumps to the next moment at which a fiber wakes. TestClock costs
  * milliseconds of real time for each step, because it sleeps on the live clock to see that all is quiet; this costs
  * microseconds, and every moment is visited in its order.
  *
- * An effect that does not end although nobody sleeps, or within two hours of its clock, hangs: the promise is rejected,
- * with `state()` in its message.
+ * An effect that does not end although no fiber sleeps, or within two hours of its clock, hangs: the promise is
+ * rejected, with `state()` in its message.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -29,7 +29,7 @@ class SteppedClock implements Clock.Clock {
 
   readonly sleep = (duration: Duration.Duration): Effect.Effect<void> =>
     Effect.async((resume) => {
-      // As a timer does, it never wakes anybody early.
+      // As a timer does, it never wakes a fiber early.
       const until = this.now + Math.ceil(Duration.toMillis(duration))
       const sleeper: Sleeper = { until, wake: () => resume(Effect.void) }
       if (sleeper.until <= this.now) {
@@ -45,7 +45,7 @@ class SteppedClock implements Clock.Clock {
       })
     })
 
-  /** Goes on to the next moment at which somebody wakes; false when nobody sleeps. */
+  /** Goes on to the next moment at which a fiber wakes; false when none sleeps. */
   step(): boolean {
     const next = this.sleepers[0]
     if (next === undefined || next.until > 7_200_000) {
@@ -68,7 +68,7 @@ export const runStepped = async <A, E>(effect: Effect.Effect<A, E>, state: () =>
   while (fiber.unsafePoll() === null) {
     await quiet()
     if (fiber.unsafePoll() === null && !clock.step()) {
-      // Effect goes through a timer once in a while, so that it starves nobody.
+      // Effect goes through a timer once in a while, so that nothing else starves.
       await new Promise((resolve) => setTimeout(resolve, 5))
       if (fiber.unsafePoll() === null && !clock.step()) {
         throw new Error(`hangs: ${JSON.stringify(state())}`)

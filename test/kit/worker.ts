@@ -14,7 +14,7 @@ if (asked !== undefined && asked !== process.version) {
 }
 
 /**
- * Passwords of all servers that the kit starts, and that of the fake one: none of them may be written by anybody, to the
+ * Passwords of all servers that the kit starts, and that of the fake one: none of them may be written, to the
  * console or to either stream, during the whole run. A file that let one out fails.
  */
 const secret = /pw-[0-9a-f]{24}|secret-canary/

@@ -95,7 +95,7 @@ describeMysql("migrations on MySQL", () => {
       }).pipe(Effect.provide(layer), quiet)
     }))
 
-  it.scopedLive("one runner at a time; who waits is told for whom", () =>
+  it.scopedLive("one runner at a time; a waiting one says which it waits for", () =>
     Effect.gen(function*() {
       const { layer, url } = yield* fresh
       yield* Effect.gen(function*() {

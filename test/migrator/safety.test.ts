@@ -159,7 +159,7 @@ describe("many migrations", () => {
 })
 
 describePostgres("migrations on PostgreSQL", () => {
-  it.scopedLive("a lock that somebody holds ends the migration after lockTimeout, so that nobody queues behind it", () =>
+  it.scopedLive("a lock of another session ends the migration after lockTimeout, so that nothing queues behind it", () =>
     withFixture("pg", ({ source, url, write }) =>
       Effect.gen(function*() {
         yield* Db.query("CREATE TABLE a (x INTEGER)")
@@ -186,7 +186,7 @@ describePostgres("migrations on PostgreSQL", () => {
         expect(error.message).toContain("raise the statementTimeout of migrations")
       })))
 
-  it.scopedLive("CREATE INDEX CONCURRENTLY does not wait for those who wait for the lock", () =>
+  it.scopedLive("CREATE INDEX CONCURRENTLY does not wait for runners that wait for the lock", () =>
     withFixture("pg", ({ source, url, write }) =>
       Effect.gen(function*() {
         class Other extends Db.Tag("Other")<Other>() {}

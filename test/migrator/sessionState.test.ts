@@ -12,7 +12,7 @@ import { describeMariadb } from "../kit/mysql.js"
 import { describePostgres } from "../kit/postgres.js"
 import { withFixture } from "./databases.js"
 
-/** A runner whose connection still runs a statement, as after the kill of its process; and what one who waits is told. */
+/** A runner whose connection still runs a statement, as after the kill of its process; and the report of a waiting one. */
 const waiting = (url: string, sleep: string, layer: (url: string) => Layer.Layer<Other, unknown>) =>
   Effect.gen(function*() {
     const told = yield* Deferred.make<string>()
@@ -366,7 +366,7 @@ describePostgres("what a migration does to its session on PostgreSQL", () => {
     }
   }
 
-  it.scopedLive("one who waits is told what the holder's connection runs, and since when", () =>
+  it.scopedLive("a waiting runner reports what the holder's connection runs, and since when", () =>
     withFixture("pg", ({ url }) =>
       Effect.map(
         waiting(url, "SELECT pg_sleep(60), 'secret';", (url) => Other.layer({ url, environment: "test" })),

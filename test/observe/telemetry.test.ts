@@ -254,7 +254,7 @@ describe("metrics", () => {
         )
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.join(late)
-        // Told by the opening, and to the two who waited for it: one failure.
+        // Reported by the opening, and to the two waiters: one failure.
         control.loseAll()
         control.open.next({ fail: fakeErrors.authentication })
         yield* Effect.all([Effect.flip(Db.query("SELECT 1")), Effect.flip(Db.query("SELECT 1"))], { concurrency: 2 })

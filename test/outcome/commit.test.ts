@@ -95,7 +95,7 @@ describePostgres("a transaction whose connection is cut", () => {
             } else if (answer !== "Unknown") {
               assert.strictEqual(rows, 0, where)
             } else {
-              // Unknown is the honest word, and only for a COMMIT that nobody asked the server about.
+              // Unknown is right only for a COMMIT that the server was not asked about.
               assert.isFalse(plan.resolveCommit, where)
               assert.deepInclude(
                 Either.isLeft(result) && result.left,

@@ -200,7 +200,7 @@ describePgBouncer("pgbouncer", () => {
 
     it.scopedLive(`a database is created, and the kind of server is asked for (${name})`, () =>
       Effect.gen(function*() {
-        // After a failed login PgBouncer lets nobody in for this many seconds, 15 by default.
+        // After a failed login PgBouncer refuses all others for this many seconds, 15 by default.
         const { direct, name: old, url } = yield* through(mode, ["server_login_retry = 1"])
         const database = `${old}_made`
         const create = layer({ url, ...options, database, createDatabase: true, targetSessionAttrs: "read-write" })

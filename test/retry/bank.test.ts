@@ -1,6 +1,6 @@
 /**
  * A bank of 8 accounts under SERIALIZABLE, 16 fibers that move money at random, and connections that are killed beneath
- * them: the total holds, nobody dies, everybody gets on, and the retries are those that the server saw.
+ * them: the total holds, no fiber fails, all get on, and the retries are those that the server saw.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, it } from "@effect/vitest"

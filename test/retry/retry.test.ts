@@ -21,7 +21,7 @@ import { settle } from "../time/latched.js"
 const commits = (executed: ReadonlyArray<string>) => executed.filter((text) => text === "COMMIT").length
 const inserts = (executed: ReadonlyArray<string>) => executed.filter((text) => text === "INSERT").length
 
-/** Runs it, letting the clock jump to the next moment for which anybody waits until it has ended. */
+/** Runs it, letting the clock jump to the next moment for which a fiber waits, until it has ended. */
 const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const fiber = yield* Effect.fork(effect)

@@ -29,7 +29,7 @@ export const health = (target: Target): void => {
 
     test(
       target,
-      "is degraded, not dead, when every connection is lent",
+      "is degraded, not dead, when every connection is in use",
       Effect.gen(function*() {
         const { capacity } = yield* Db.pool
         const gate = yield* Deferred.make<void>()

@@ -80,7 +80,7 @@ export const limits = (target: Target): void => {
           assert.deepInclude(around, { _tag: "TimeoutError", phase: "Transaction", limitMillis: 150 })
           yield* time.hold
           assert.strictEqual(yield* rows, 0)
-          // Nobody is kept waiting by what was rolled back.
+          // What was rolled back holds no lock.
           yield* insert.pipe(Db.transaction)
           assert.strictEqual(yield* rows, 1)
           yield* isWhole

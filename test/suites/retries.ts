@@ -54,7 +54,7 @@ export const retries = (target: Target): void => {
 
     test(
       target,
-      "let nobody lose what another wrote: read, think, write, all at once",
+      "lose no update: read, think, write, all at once",
       Effect.gen(function*() {
         yield* table
         const transfer = (from: number, to: number) =>

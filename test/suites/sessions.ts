@@ -1,4 +1,4 @@
-/** Contracts 1, 2, 7, 10 and 11: sessions give back what they took, clean, and nobody reaches it afterwards. */
+/** Contracts 1, 2, 7, 10 and 11: sessions release their connection, clean, and cannot use it afterwards. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -10,7 +10,7 @@ import * as Logger from "effect/Logger"
 import { Db } from "../../src/Db.js"
 import { describe, type Target, test } from "./target.js"
 
-/** After any history, when no fiber runs: nothing in use, nobody waits, and the full capacity can be lent. */
+/** After any history, when no fiber runs: nothing in use, no waiters, and the full capacity can be acquired. */
 export const isWhole = Effect.gen(function*() {
   const before = yield* Db.pool
   assert.deepInclude(before, { inUse: 0, waiting: 0 })

@@ -288,7 +288,7 @@ export const transactions = (target: Target): void => {
 
     test(
       target,
-      "ask what became of a COMMIT, or say before anything is run that nobody can",
+      "ask what became of a COMMIT, or say before anything is run that this is not possible",
       Effect.gen(function*() {
         yield* table
         const asked = yield* Effect.either(insert("one").pipe(Db.transaction({ resolveCommit: true })))
@@ -439,7 +439,7 @@ export const transactions = (target: Target): void => {
 
     test(
       target,
-      "isolate: nobody sees what is not committed",
+      "isolate: what is not committed is not seen by others",
       Effect.gen(function*() {
         yield* table
         const written = yield* Deferred.make<void>()

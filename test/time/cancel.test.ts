@@ -1,4 +1,4 @@
-/** What is interrupted or out of time is stopped on the server, through a channel of its own, and hits nobody else. */
+/** What is interrupted or out of time is stopped on the server, through a channel of its own, which hits nothing else. */
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -54,7 +54,7 @@ describePostgres("cancellation", () => {
           const fiber = yield* Effect.fork(way)
           yield* runs(server, 1)
           yield* stops(server, [fiber])
-          // Its locks are gone, and the connection is lent again.
+          // Its locks are gone, and the connection is used again.
           yield* insert
           yield* Db.query("DELETE FROM t")
         }

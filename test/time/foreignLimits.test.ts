@@ -67,7 +67,7 @@ describePostgres("limits that the program sets, PostgreSQL", () => {
       }).pipe(Effect.provide(Db.layer(options(url, { ...far, lockTimeout: 200 }))))
     }))
 
-  it.scopedLive("a statement that somebody else cancels has reached no limit, and ours is named", () =>
+  it.scopedLive("a statement that another session cancels has reached no limit, and ours is named", () =>
     Effect.gen(function*() {
       const { url } = yield* freshDatabase
       yield* Effect.gen(function*() {

@@ -62,7 +62,7 @@ const withFake = <A, E, R>(
   })
 
 describe("limits", () => {
-  it.effect("acquire: names its limit and those who hold the connections", () =>
+  it.effect("acquire: names its limit and the holders of the connections", () =>
     withFake({ pool: { size: 1, acquireTimeout: "3 seconds" } }, () =>
       Effect.gen(function*() {
         const held = yield* holding
@@ -76,7 +76,7 @@ describe("limits", () => {
         yield* Fiber.join(held.fiber)
       })))
 
-  it.effect("statement: by configuration, stopped on the server, its connection is lent again", () =>
+  it.effect("statement: by configuration, stopped on the server, its connection is used again", () =>
     withFake(
       { pool: { size: 1 }, limits: { statementTimeout: "2 seconds" } },
       ({ control, log }) =>
@@ -134,7 +134,7 @@ describe("limits", () => {
         yield* TestClock.adjust("2 seconds")
         yield* Deferred.succeed(gate, undefined)
         yield* settle
-        // The cancel is still under way: it could hit whoever had the connection next.
+        // The cancel is still under way: it could hit the next borrower of the connection.
         assert.strictEqual((yield* Db.pool).inUse, 1)
         yield* TestClock.adjust("1 second")
         assert.deepStrictEqual(yield* Fiber.join(fiber), [{ n: 1 }])

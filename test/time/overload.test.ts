@@ -42,7 +42,7 @@ describe("a deadlock with oneself", () => {
 
   const inHands = Effect.tap(Db.reserve, (session) => session.begin())
 
-  it.effect("fails at once when the fiber holds all of them in its hands", () =>
+  it.effect("fails at once when the fiber itself holds all of them", () =>
     Effect.gen(function*() {
       yield* hopeless(1, Effect.zipRight(inHands, Db.reserve))
       yield* hopeless(2, Effect.zipRight(inHands, Effect.scoped(Effect.zipRight(inHands, Db.reserve))))
@@ -52,7 +52,7 @@ describe("a deadlock with oneself", () => {
       yield* hopeless(3, Effect.zipRight(inHands, Db.transaction(Effect.zipRight(inHands, Db.reserve))))
     }))
 
-  it.effect("is none where somebody else has the session in his hands too", () =>
+  it.effect("is none where another fiber uses the session too", () =>
     Effect.gen(function*() {
       const { layer } = yield* fakeDb({ pool: { size: 1 } })
       yield* Effect.gen(function*() {
@@ -98,7 +98,7 @@ describe("a deadlock with oneself", () => {
         )
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Lock", outcome: "NotSent" })
         assert.include(error.message, "can never become free")
-        // Beside a transaction of somebody else it waits.
+        // Beside a transaction of another fiber it waits.
         const written = yield* Deferred.make<void>()
         const gate = yield* Deferred.make<void>()
         const other = yield* Effect.fork(
@@ -174,7 +174,7 @@ describe("a full pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("serves who waits with an idle connection although a new one cannot be opened", () =>
+  it.effect("serves a waiter with an idle connection although a new one cannot be opened", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({
         pool: { size: 2, validateAfter: "500 millis", acquireTimeout: "10 seconds" }
@@ -187,7 +187,7 @@ describe("a full pool", () => {
         yield* settle
         yield* held.leave
         yield* Fiber.join(first)
-        // A new connection is still being opened, for nobody, when the idle one has to be validated.
+        // A new connection is still being opened, for no waiter, when the idle one has to be validated.
         yield* TestClock.adjust("600 millis")
         const second = yield* Effect.fork(Db.query("SELECT 2"))
         yield* settle
@@ -196,7 +196,7 @@ describe("a full pool", () => {
       }).pipe(Effect.provide(layer))
     }))
 
-  it.effect("sheds those who wait, and serves the rest in time, once waits stay above the target", () =>
+  it.effect("sheds waiters, and serves the rest in time, once waits stay above the target", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({
         pool: { size: 1, acquireTimeout: "1 minute", shedding: { target: "50 millis", interval: "2 seconds" } }

@@ -43,7 +43,7 @@ describePostgres("limits on PostgreSQL", () => {
       }).pipe(Effect.provide(Db.layer({ ...options, connectOnStart: false })))
     }))
 
-  it.scopedLive("acquire: names who holds the connection, and what it does", () =>
+  it.scopedLive("acquire: names the holder of the connection, and what it does", () =>
     onPostgres({ pool: { size: 1, acquireTimeout: "200 millis" } }, (server) =>
       Effect.gen(function*() {
         const holder = yield* Effect.fork(Db.session(Db.query(endless)).pipe(Effect.withSpan("the holder")))

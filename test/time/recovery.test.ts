@@ -1,4 +1,4 @@
-/** Contract 8: nothing that begins after the server is back fails, and a connection that is dead is never lent. */
+/** Contract 8: nothing that begins after the server is back fails, and a dead connection is never used. */
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -50,7 +50,7 @@ describePostgres("dead idle connections", () => {
         yield* isWhole
       })))
 
-  it.scopedLive("cut by the network without a word: validated before they are lent", () =>
+  it.scopedLive("cut by the network silently: validated before they are used", () =>
     onPostgres({ pool: { size: 5, validateAfter: 0 } }, (server) =>
       Effect.gen(function*() {
         for (let round = 0; round < 5; round++) {

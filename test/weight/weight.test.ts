@@ -1,7 +1,7 @@
 /**
  * What a statement, a session and a transaction are made of, by count: writes and round trips at the socket, statements the
  * server has to parse, operations of the fiber, further fibers, timers, look-ups of metrics. No time is measured. The figures
- * are what they are now: who lowers one lowers it here too, and who has to raise one has found out what his change costs.
+ * are what they are now. A change that lowers one lowers it here too; one that raises it shows here what it costs.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -149,7 +149,7 @@ class Counting extends Supervisor.AbstractSupervisor<void> {
 }
 
 describe("in the process", () => {
-  /** Sleeps that the engine, and whoever runs on its clock, has asked for. */
+  /** Sleeps that the engine, and other code on its clock, has asked for. */
   const makeClock = () => {
     const clock = Clock.make()
     const counted = {

@@ -289,7 +289,7 @@ describeStandIn("SQL Server cancels, seen by the server", () => {
       expect(db.connection.lost).toBe(true)
     }).pipe(Effect.scoped), 20_000)
 
-  it.live("hold the server back while nobody asks", () =>
+  it.live("hold the server back while no rows are pulled", () =>
     Effect.gen(function*() {
       const db = yield* openStandIn()
       const cursor = yield* db.cursor(

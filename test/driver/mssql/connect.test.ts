@@ -106,14 +106,14 @@ describeStandIn("SQL Server connections", () => {
     Effect.gen(function*() {
       const database = yield* standIn()
       const here = { host: database.host, port: database.port }
-      const nobody = { host: "127.0.0.1", port: 1 }
-      const db = yield* openWith(configFor(database, { hosts: [nobody, here] }), database)
+      const noServer = { host: "127.0.0.1", port: 1 }
+      const db = yield* openWith(configFor(database, { hosts: [noServer, here] }), database)
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
-      const all = yield* attempt(database, { hosts: [nobody, { host: "127.0.0.1", port: 2 }] })
+      const all = yield* attempt(database, { hosts: [noServer, { host: "127.0.0.1", port: 2 }] })
       expect(all).toMatchObject({ reason: "Refused" })
       expect(all.message).toContain("127.0.0.1:1")
       expect(all.message).toContain("127.0.0.1:2")
-      const refused = yield* attempt(database, { hosts: [here, nobody], username: "nobody" })
+      const refused = yield* attempt(database, { hosts: [here, noServer], username: "nobody" })
       expect(refused).toMatchObject({ reason: "Authentication" })
       const silent = yield* standIn()
       silent.server.silent = true

@@ -248,7 +248,7 @@ describeMariadb("MySQL streams", () => {
       yield* db.run("COMMIT")
     }).pipe(Effect.scoped))
 
-  it.live("can be stopped while nobody reads, and say so at the next fetch", () =>
+  it.live("can be stopped between fetches, and say so at the next one", () =>
     Effect.gen(function*() {
       const db = yield* open()
       const cursor = yield* db.cursor("SELECT a.seq AS n FROM seq_1_to_100000 a JOIN seq_1_to_100000 b")

@@ -24,7 +24,7 @@ describe("The MySQL driver", () => {
       const context = yield* driver.services({
         client,
         database: "default",
-        connection: Effect.dieMessage("nothing is to be lent")
+        connection: Effect.dieMessage("no connection is to be acquired")
       })
       // What the driver gives beside the engine's client.
       const mysql = Context.unsafeGet(context, MysqlClient)

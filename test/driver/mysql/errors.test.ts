@@ -163,7 +163,7 @@ describeMariadb("MySQL errors", () => {
       expect(yield* db.run("SELECT COUNT(*) AS n FROM t")).toEqual([{ n: 0 }])
     }).pipe(Effect.scoped))
 
-  it.live("tell who may not do what", () =>
+  it.live("say which privilege is missing", () =>
     Effect.gen(function*() {
       const db = yield* open()
       yield* db.script(schema)

@@ -109,7 +109,7 @@ describeMariadb("Opening a MySQL connection", () => {
       ).toEqual([{ v: "my-program" }])
     }).pipe(Effect.scoped))
 
-  it.live("can create the database first, whoever else does", () =>
+  it.live("can create the database first, also at the same time as others", () =>
     Effect.gen(function*() {
       const database = yield* freshMysqlDatabase
       const name = `${database.name}.new`

@@ -267,7 +267,7 @@ describeMariadb("MySQL requests", () => {
 })
 
 describePrivateMysql("MySQL requests to other servers", () => {
-  it.live("give up their own prepared statements when the server has no room for another", () =>
+  it.live("give up their own prepared statements at the server's limit of them", () =>
     Effect.gen(function*() {
       const server = yield* privateMysql({ tls: false, args: ["--max-prepared-stmt-count=1"] })
       const database = yield* freshMysqlDatabaseAt(server.url)

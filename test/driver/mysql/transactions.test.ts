@@ -15,7 +15,7 @@ import { another, configFor, type Handle, open, openFails, openWith } from "./ha
 const table = (db: Handle) =>
   db.script("CREATE TABLE t (id INT PRIMARY KEY, n INT) ENGINE=InnoDB; INSERT INTO t VALUES (1, 0), (2, 0)")
 
-/** A connection's transaction as InnoDB shows it, in a picture that it renews when nobody has looked for 100 ms. */
+/** A connection's transaction as InnoDB shows it, in a picture that it renews when that was not read for 100 ms. */
 const transactionOf = (db: Handle, id: number) =>
   Effect.zipRight(
     mysqlQuery(db.database.url, "DO SLEEP(0.12)"),
@@ -176,7 +176,7 @@ describeMariadb("MySQL transactions", () => {
       yield* begins(begin({ isolation: "serializable" }), "SERIALIZABLE", 0)
       yield* begins(begin({ isolation: "read committed", readOnly: true }), "READ COMMITTED", 1)
       yield* begins(begin({}), "REPEATABLE READ", 0)
-      // Also where somebody has it prepared.
+      // Also where it is prepared already.
       yield* db.run(String(begin({ isolation: "serializable" })))
       expect(db.connection.transaction).toBe("open")
       yield* db.run("COMMIT")

@@ -138,7 +138,7 @@ describePostgres("a connection to PostgreSQL", () => {
       yield* execute(connection, insert, ["abc"])
       assert.deepStrictEqual(yield* rows(), [{ a: "abc" }])
       yield* execute(connection, "COMMIT")
-      // By somebody else: outside a transaction what was refused before it ran is run again.
+      // By another session: outside a transaction what was refused before it ran is run again.
       yield* ask(columnOf("bool"))
       yield* execute(connection, insert, [true])
       assert.deepStrictEqual(yield* rows(), [{ a: true }])
@@ -158,7 +158,7 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.deepStrictEqual(yield* rows(), [{ a: 7 }])
     }))
 
-  it.scoped("a column that somebody changed, in a transaction: the error says so, and the next run is right", () =>
+  it.scoped("a column changed by another session, in a transaction: the error says so, and the next run is right", () =>
     Effect.gen(function*() {
       const { ask, connection } = yield* proxied
       const attempt = (value: unknown) =>
@@ -246,7 +246,7 @@ describePostgres("a connection to PostgreSQL", () => {
       yield* execute(connection, "COMMIT")
     }))
 
-  it.scoped("prepared statements that somebody removed are prepared again", () =>
+  it.scoped("prepared statements that were removed are prepared again", () =>
     Effect.gen(function*() {
       const connection = yield* connected()
       yield* execute(connection, "SELECT $1::int4", [1])
@@ -437,7 +437,7 @@ describePostgres("a connection to PostgreSQL", () => {
       }
     }))
 
-  it.scoped("a backend that is terminated: typed, told, and never lent as healthy", () =>
+  it.scoped("a backend that is terminated: typed, reported, and never used again", () =>
     Effect.gen(function*() {
       const { connection, database, driver } = yield* proxied
       yield* table(connection)
@@ -613,7 +613,7 @@ describePostgres("a connection to PostgreSQL", () => {
       assert.strictEqual(connection.transaction, "failed")
     }))
 
-  it.scoped("close says goodbye: the server shows no connection afterwards", () =>
+  it.scoped("close sends Terminate: the server shows no connection afterwards", () =>
     Effect.gen(function*() {
       const { ask, connection, database } = yield* proxied
       yield* close(connection)
@@ -722,7 +722,7 @@ describePostgres("a connection to PostgreSQL", () => {
       const [current] = yield* ask("SELECT pg_current_xact_id()::text AS id")
       assert.strictEqual(yield* status(`${current!["id"]}:1:FFFFFFFF`), "unknown", "another timeline")
 
-      // A process that serves somebody else by now is left alone.
+      // A process that serves another client by now is left alone.
       const busy = yield* Effect.orDie(opened(driver))
       yield* execute(busy, "INSERT INTO t VALUES (1, 'a')", [], { begin: "BEGIN" })
       const [xid, , timeline] = (yield* value(busy, driver.transactionId!)).split(":")

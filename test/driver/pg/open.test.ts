@@ -267,7 +267,7 @@ describePostgres("opening a connection", () => {
       assert.strictEqual(error.reason, "Authentication")
     }))
 
-  it.scoped("a user who may not connect is not authorized", () =>
+  it.scoped("a user that may not connect is not authorized", () =>
     Effect.gen(function*() {
       const { name, url } = yield* freshDatabase
       yield* Effect.acquireRelease(
@@ -402,7 +402,7 @@ describePostgres("opening a connection", () => {
       }))
   }
 
-  it.scoped("an interrupt while it is looked who may connect opens nothing", () =>
+  it.scoped("an interrupt while the right to connect is checked opens nothing", () =>
     Effect.gen(function*() {
       const database = yield* freshDatabase
       const proxy = yield* makeProxy(database)
@@ -461,7 +461,7 @@ describePostgres("opening a connection", () => {
       yield* Deferred.await(accepted)
       yield* TestClock.adjust("2 seconds")
       yield* ping(yield* Fiber.join(fiber))
-      // Whoever is refused by the first server does not try the same password on the others.
+      // A password that the first server refuses is not tried on the others.
       const proxy = yield* makeProxy({ host: database.host, port: database.port })
       const wrong = yield* failure(at(`${good},127.0.0.1:${proxy.port}`), { password: Redacted.make("wrong") })
       assert.strictEqual(wrong.reason, "Authentication")
@@ -485,7 +485,7 @@ describePrivatePostgres("TLS by sslmode", () => {
   it.scoped("a server with a certificate", () =>
     Effect.gen(function*() {
       const server = yield* PrivatePostgres.make({ tls: true, certificateHosts: ["localhost"] })
-      const stranger = yield* Effect.promise(() => makeAuthority("somebody else"))
+      const stranger = yield* Effect.promise(() => makeAuthority("another authority"))
       const by = (host: string, options: Options) => {
         const url = new URL(server.url)
         url.hostname = host

@@ -196,7 +196,7 @@ describe.each(places)("the health check, %s", (_, workers) => {
         // A slow machine makes it degraded: a process had to be started.
         assert.isTrue((yield* Db.health).queryTest)
         assert.strictEqual(yield* name, "b.db")
-        // An idle connection that would be lent as it is.
+        // An idle connection that would be used without validation.
         Fs.rmSync(path("a.db"))
         assert.strictEqual((yield* Db.health).status, "unhealthy")
         assert.include(yield* Effect.flip(name), { _tag: "ConnectionError", reason: "CannotOpen" })

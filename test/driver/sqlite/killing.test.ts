@@ -194,7 +194,7 @@ describe("a program that is killed while it writes lists", () => {
       const begun = files.map(() => 0)
       yield* Effect.async<void>((resume) => {
         program.once("close", () => resume(Effect.void))
-        // In the middle of a later list of one of its files; where the other is then, nobody knows.
+        // In the middle of a later list of one of its files; where the other is then, is not known.
         const look = () => {
           let hit = false
           files.forEach((filename, i) => {

@@ -9,7 +9,7 @@ import type { Connection } from "../../../src/driver/Driver.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
 import { Database } from "../../kit/sqlite.js"
 
-/** How many statements a list has: more than travel in one journey. */
+/** How many statements a list has: more than are sent in one round trip. */
 export const length = 300
 
 /** Each row fills most of a page, or several: the more there is to be written, the longer COMMIT can be caught at it. */

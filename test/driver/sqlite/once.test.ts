@@ -61,7 +61,7 @@ describe.each(places)("a lock of another program, %s", (_, workers) => {
       assert.deepStrictEqual(yield* kept, [1])
     }))
 
-  test("is left to itself when nobody waits for it any more", (filename) =>
+  test("is left to itself when no fiber waits for it any more", (filename) =>
     Effect.gen(function*() {
       yield* holding(filename, "IMMEDIATE")
       const insert = Effect.asVoid(Db.query("INSERT INTO t VALUES (1)"))

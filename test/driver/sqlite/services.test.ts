@@ -13,7 +13,7 @@ import * as Sqlite from "../../../src/driver/Sqlite.js"
 import { Database, moduleName } from "../../kit/sqlite.js"
 import { connect, execute, file, folder, lock, make, type Options, places } from "./harness.js"
 
-/** The driver, a connection of it, and its client, which lends that connection. */
+/** The driver, a connection of it, and its client, which gives that connection. */
 const open = (options: Options) =>
   Effect.gen(function*() {
     const driver = yield* make(options)

@@ -1,4 +1,4 @@
-/** The databases of a server: files of SQLite, the session that writes, and those that wait. */
+/** The databases of a server: files of SQLite, the session that writes, and the sessions that wait. */
 import type Database from "better-sqlite3"
 import { createRequire } from "node:module"
 import { TsqlError } from "../types.js"
