@@ -1,4 +1,5 @@
 import effect from "@effect/eslint-plugin"
+import { readFileSync } from "node:fs"
 import tseslint from "typescript-eslint"
 
 const typescript = ["**/*.ts"]
@@ -9,6 +10,9 @@ const makers = {
   message:
     "Make it in internal/error/engine.ts, in a driver by failure() of internal/driver/Failure.ts, and again by withFields()."
 }
+
+/** Words for persons, where a connection, a fiber or a client is meant. */
+const persons = JSON.parse(readFileSync(new URL("scripts/persons.json", import.meta.url), "utf8"))
 
 export default [
   { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "**/node_modules/"] },
@@ -61,6 +65,13 @@ export default [
       "no-restricted-imports": ["error", {
         paths: [{ name: "effect", message: "Import the module: import * as Effect from \"effect/Effect\"." }]
       }]
+    }
+  },
+  {
+    // Comments name the fiber, the client, the session: no persons. test/documents.test.ts holds the documents to it.
+    files: ["src/**/*.ts", "examples/**/*.ts"],
+    rules: {
+      "no-warning-comments": ["error", { terms: persons, location: "anywhere" }]
     }
   },
   {

@@ -29,6 +29,11 @@ describe.each(documents)("%s", (path) => {
 
   it("shows the files as they are (npm run docs:blocks)", () => assert.strictEqual(read(path), written(path)))
 
+  it("names the fiber, the client, the session: no persons (scripts/persons.json)", () => {
+    const words = JSON.parse(read("scripts/persons.json")) as ReadonlyArray<string>
+    assert.deepStrictEqual(read(path).match(new RegExp(`\\b(?:${words.join("|")})\\b`, "gi")) ?? [], [])
+  })
+
   it("has links that lead somewhere", () => {
     const headings = (file: string) =>
       [...read(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
