@@ -1,5 +1,5 @@
 /**
- * A database in an HTTP server of `@effect/platform`: requests as units of work, and routes that say how it is.
+ * A database in an HTTP server of `@effect/platform`: requests as units of work, and routes for its health and figures.
  *
  * It is an entry point of its own (`dblive/http`), so that a program without a server does not load one.
  *
@@ -168,7 +168,7 @@ export const toResponse: (error: DbError) => HttpServerResponse.HttpServerRespon
 // -----------------------------------------------------------------------------
 
 /**
- * What stands before the debug routes: it lets a request pass by running the handler it is given, and answers in its place
+ * The guard of the debug routes: it accepts a request by running the handler it is given, and answers in its place
  * where it does not. Any `HttpMiddleware` that authenticates is one.
  *
  * @since 0.1.0
@@ -201,7 +201,7 @@ type Requirements<E, R> =
   | HttpLayerRouter.Request.From<"Error", E>
 
 /**
- * Routes that tell how these databases are. `GET`, all of them:
+ * Routes for the health and figures of these databases. `GET`, all of them:
  *
  * - `/health/live`: the process runs. Never looks at a database.
  * - `/health/ready`: 200 when no database is unhealthy, else 503; also 503 from the moment in which {@link draining} begins
@@ -212,7 +212,7 @@ type Requirements<E, R> =
  * - `/debug/db` and `/debug/db/ui`, when switched on: pool and its last ten minutes, holders, durations, failures, slow
  *   statements, as JSON and as a page that follows them.
  *
- * The routes without a guard tell nothing of what a server said.
+ * The routes without a guard show nothing of what a server said.
  *
  * @example
  * import { HttpLayerRouter } from "@effect/platform"

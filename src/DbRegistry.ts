@@ -238,7 +238,7 @@ class Keeper {
       if (Exit.isSuccess(exit)) {
         return Deferred.succeed(result, exit.value)
       }
-      // Before the waiters hear of it: one that tries again must not find this opening.
+      // Before the waiters get the failure: one that tries again must not find this opening.
       if (place.keeping === keeping) {
         place.keeping = undefined
       }

@@ -1,6 +1,6 @@
 /**
- * How one database family is spoken to. A driver opens connections, sends statements, stops them, resets them and
- * classifies what goes wrong. It knows no pool, no session, no retry and no metrics.
+ * The contract of a driver for one database family. A driver opens connections, sends statements, stops them, resets
+ * connections and classifies errors. It knows no pool, no session, no retry and no metrics.
  *
  * The contract is callback-level on purpose: a statement passes here on the hot path, and an `Effect` per step is
  * what makes the published clients slow. Whatever a callback receives is already classified; nothing here throws.
@@ -53,7 +53,7 @@ export interface Request {
   /** Whether the statement is to be prepared once per connection and reused. `false`: `unprepared`, or text with several statements. */
   readonly prepare: boolean
   /**
-   * A BEGIN that has not been sent yet. It travels with this statement, ahead of it; when it fails, the statement must
+   * A BEGIN that has not been sent yet. It is sent with this statement, ahead of it; when it fails, the statement must
    * not run. `undefined` where there is none.
    */
   readonly begin: string | undefined
@@ -65,7 +65,7 @@ export interface Request {
 }
 
 /**
- * Where the connection stands, by the server's own word after each answer.
+ * The state of the connection's transaction, as the server reports it after each answer.
  *
  * @since 0.1.0
  * @category models
@@ -129,8 +129,8 @@ export interface Connection {
   /** Whether statements since the last reset may have changed state that the next borrower would see. */
   readonly dirty: boolean
   /**
-   * A statement has taken what its session keeps until it gives it back or ends: a lock of the session, LISTEN. Until all is
-   * given back at once, or the connection is reset. `undefined` where there is no such thing.
+   * A statement has acquired what its session keeps until it releases it or ends: a lock of the session, LISTEN. True
+   * until all of it is released together, or the connection is reset. `undefined` where there is no such thing.
    */
   readonly holds?: boolean | undefined
   /** The link is gone: every further request fails with `ConnectionError`. */
@@ -161,7 +161,7 @@ export interface Connection {
    * be delivered; the caller then destroys the connection.
    */
   readonly cancel: (done: Done<void>) => void
-  /** Closes in order: the server is told. */
+  /** Closes gracefully: the close message is sent first. */
   readonly close: (done: Done<void>) => void
   /** Drops the link at once: no more traffic; a running request fails with `ConnectionError` `Lost`. */
   readonly destroy: () => void
@@ -228,7 +228,7 @@ export interface Capabilities {
   readonly cancel: boolean
   /** The server keeps `statementTimeout` and `lockTimeout` of a request by itself. */
   readonly serverLimits: boolean
-  /** BEGIN may travel with the first statement and fail apart from it. */
+  /** BEGIN may be sent with the first statement and fail apart from it. */
   readonly pipelinedBegin: boolean
   /** A transaction can be asked afterwards whether it was committed. */
   readonly resolveCommit: boolean
@@ -248,7 +248,7 @@ export interface Capabilities {
 }
 
 /**
- * What was connected to, for spans, logs and reports. Holds no secret.
+ * The server of a connection, for spans, logs and reports. Holds no secret.
  *
  * @since 0.1.0
  * @category models

@@ -37,7 +37,7 @@ const longestText = 2_000
 /** How long a ping may take, the opening of a connection included. */
 const pingLimit = "5 seconds"
 
-/** How often the fate of a transaction is asked for. */
+/** How often the outcome of a transaction is asked for. */
 const commitQuestions = 5
 
 /** How long a question of our own to the server may take, in milliseconds. */
@@ -60,7 +60,7 @@ export class Engine implements EngineContext {
   readonly slowAt: number
   /** Whether statements are audited or carry comments. */
   readonly isWatched: boolean
-  /** What every span of this database says of it. */
+  /** The attributes of this database in every span. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /** The client, set by the opening as soon as the engine is made. */
   client!: SqlClient
@@ -185,7 +185,7 @@ export class Engine implements EngineContext {
     if (this.config.pool.resetOnReturn === "none" || this.warnedOf.has(text)) {
       return
     }
-    // A program that makes up its texts would be warned without end.
+    // A program that builds its texts would be warned without end.
     if (this.warnedOf.size >= rememberedTexts) {
       return
     }
@@ -297,7 +297,7 @@ export class Engine implements EngineContext {
   }
 
   // ---------------------------------------------------------------------------
-  // looking
+  // figures and health
   // ---------------------------------------------------------------------------
 
   get snapshot(): Snapshot {

@@ -32,9 +32,9 @@ export interface Database {
   readonly name: string
   /** Its client. */
   readonly sql: SqlClient.SqlClient
-  /** Whether it is well. */
+  /** Its health. */
   readonly health: Effect.Effect<DbHealth.Report>
-  /** How its migrations stand, asked by `health`; set by `watchMigrations`. */
+  /** The state of its migrations, asked by `health`; set by `watchMigrations`. */
   migrations: Effect.Effect<DbHealth.MigrationStatus | null>
 }
 

@@ -43,7 +43,7 @@ const handle = (engine: Engine, session: EngineSession, sql: SqlClient.SqlClient
     Effect.mapError(
       Effect.suspend(() => inLevel(engine, session.innermost, undefined, effect)),
       typed(engine.name)
-      // `inFrame` provides the client.
+      // `inLevel` provides the client.
     ) as never,
   begin: (options = {}) =>
     Effect.suspend(() => {

@@ -5,7 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Tracer from "effect/Tracer"
 
-/** Whose time a connection is, for reports: the span and the fiber that took it. */
+/** The holder of a connection, for reports: the span and the fiber that acquired it. */
 export interface Caller {
   readonly span: string | undefined
   readonly fiber: string

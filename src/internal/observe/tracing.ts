@@ -1,5 +1,5 @@
 /**
- * What spans say, in the words of OpenTelemetry's semantic conventions for databases, and in ours where they have none.
+ * The attributes of spans: those of OpenTelemetry's semantic conventions for databases, and ours where they have none.
  * Nothing here runs without a tracer.
  */
 import type { SqlError } from "@effect/sql/SqlError"

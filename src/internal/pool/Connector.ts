@@ -11,7 +11,7 @@ import type { ConnectionError, TimeoutError } from "../../DbError.js"
 import type { Fork } from "./DeadlineTimer.js"
 import type { ConnectionFactory } from "./PoolEntry.js"
 
-/** What the fiber asks of its pool, and tells it. */
+/** What the opening fiber asks its pool, and reports to it. */
 export interface ConnectorCallbacks<C> {
   /** Whether a waiter is left for what is being opened. */
   readonly isWanted: () => boolean
@@ -20,7 +20,7 @@ export interface ConnectorCallbacks<C> {
   readonly failed: (error: ConnectionError | TimeoutError) => void
   /** No attempt follows; without an error because it was stopped. */
   readonly gaveUp: (error: ConnectionError | TimeoutError | undefined) => void
-  /** It is over, in either way, and the pool has been told how. */
+  /** It has ended, in either way, after the pool was told how. */
   readonly ended: () => void
 }
 

@@ -28,7 +28,7 @@ export class DeadlineTimer {
     private readonly expire: (now: number) => number
   ) {}
 
-  /** Asks to be woken at this time (milliseconds) or earlier. */
+  /** Asks for a call of `expire` at this time (milliseconds) or earlier. */
   at(time: number): void {
     if (time < this.armedAt && !this.stopped) {
       this.arm(time)

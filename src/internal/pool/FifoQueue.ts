@@ -1,5 +1,5 @@
 /**
- * A queue, first come, first served, from whose middle one can leave at no cost however long it is: an interrupted
+ * A queue, first come, first served. An entry leaves its middle in constant time, however long it is: an interrupted
  * waiter among ten thousand is not searched for.
  */
 export interface FifoNode {
@@ -7,7 +7,7 @@ export interface FifoNode {
 }
 
 export declare namespace FifoNode {
-  /** Where an object stands in its line. */
+  /** The links of an object in its queue. */
   export interface Place {
     previous: FifoNode | undefined
     next: FifoNode | undefined
@@ -25,7 +25,7 @@ export class FifoQueue<W extends FifoNode> {
 
   /** The one behind. */
   after(waiter: W): W | undefined {
-    // Only objects of type W ever enter this line, so its links are of type W.
+    // Only objects of type W ever enter this queue, so its links are of type W.
     return waiter.links?.next as W | undefined
   }
 
@@ -40,7 +40,7 @@ export class FifoQueue<W extends FifoNode> {
     this.size++
   }
 
-  /** Takes a waiter out, wherever it stands; does nothing for one that does not wait. */
+  /** Removes a waiter from anywhere in the queue; does nothing for one that is not in it. */
   remove(waiter: W): void {
     const place = waiter.links
     if (place === undefined) {
@@ -63,7 +63,7 @@ export class FifoQueue<W extends FifoNode> {
     this.size--
   }
 
-  /** Empties the line, from its head, giving each to `f`. */
+  /** Empties the queue, from its head, giving each to `f`. */
   drain(f: (waiter: W) => void): void {
     for (let waiter = this.first; waiter !== undefined; waiter = this.first) {
       this.remove(waiter)

@@ -104,7 +104,7 @@ export class Pool<C> {
   }
 
   // ---------------------------------------------------------------------------
-  // taking and giving
+  // acquire and release
   // ---------------------------------------------------------------------------
 
   /** An idle connection that may be used without validation; `undefined` means: `acquire`. */
@@ -121,7 +121,7 @@ export class Pool<C> {
     return entry
   }
 
-  /** Serves the waiter at once, or lets it wait. One of its two callbacks is called, exactly once, unless `leave`. */
+  /** Serves the waiter at once, or lets it wait. Calls one of its two callbacks, exactly once, unless `withdraw`. */
   acquire(waiter: Waiter<C>): void {
     const now = this.clock.unsafeCurrentTimeMillis()
     waiter.waitingSince = now
@@ -143,12 +143,12 @@ export class Pool<C> {
     this.serveWaiters(now)
   }
 
-  /** Takes a waiter out of the line (its fiber was interrupted). A connection being opened for it goes to the next. */
+  /** Removes a waiter from the queue (its fiber was interrupted). A connection being opened for it goes to the next. */
   withdraw(waiter: Waiter<C>): void {
     this.waiters.remove(waiter)
   }
 
-  /** Gives a clean connection back. */
+  /** Takes back a clean connection. */
   release(entry: PoolEntry<C>): void {
     if (entry.state === "gone") {
       return
@@ -159,14 +159,14 @@ export class Pool<C> {
       this.settings.validateAfter === 0 && this.waiters.head !== undefined && this.shutdown.isOpen &&
       now < entry.expiresAt && !this.factory.isLost(entry.connection)
     ) {
-      // Always asked, also on the way from one borrower straight to the next.
+      // Always validated, also on the way from one borrower straight to the next.
       this.validate(entry, now)
     } else {
       this.reuse(entry, now)
     }
   }
 
-  /** Keeps a returned entry back while it is being cleaned; `give` or `discard` follows. */
+  /** Keeps a returned entry back while it is being cleaned; `release` or `evict` follows. */
   setBusy(entry: PoolEntry<C>, limit: number): void {
     if (entry.state !== "inUse") {
       return
@@ -189,7 +189,7 @@ export class Pool<C> {
     }
     this.invalidated++
     if (!graceful) {
-      // It did not answer, or could not be cleaned, and was dropped: that may have befallen the others too.
+      // It did not answer, or could not be cleaned, and was dropped: that may have happened to the others too.
       this.generation++
     }
     this.closeEntry(entry, graceful)
@@ -232,7 +232,7 @@ export class Pool<C> {
   }
 
   // ---------------------------------------------------------------------------
-  // looking
+  // figures
   // ---------------------------------------------------------------------------
 
   get figures(): PoolSnapshot {
@@ -324,7 +324,7 @@ export class Pool<C> {
     this.timer.at(entry.deadline)
     let answered = false
     this.factory.validate(entry.connection, (alive) => {
-      // The deadline may have retired the entry meanwhile.
+      // The entry may have been evicted at its deadline meanwhile.
       if (answered || entry.state !== "busy") {
         return
       }
@@ -367,7 +367,7 @@ export class Pool<C> {
   /** Opens connections for the waiters that are not served by connections being opened or validated. */
   private replace(): void {
     const used = this.entries.size + this.connector.count
-    // A full pool is the common case under load, and then the line may be long: it is not walked in vain.
+    // A full pool is the common case under load, and then the queue may be long: it is not walked in vain.
     if (used >= this.capacity && (this.waiters.reserved === 0 || used >= this.capacity + this.reserved)) {
       return
     }
@@ -465,7 +465,7 @@ export class Pool<C> {
         if (entry.deadline > now) {
           return soon(entry.deadline)
         }
-        // It never answered: whatever swallowed it may have swallowed the other idle ones too.
+        // It never answered: what broke it may have broken the other idle ones too.
         for (const other of this.idle.splice(0)) {
           this.invalidated++
           this.closeEntry(other, false)

@@ -19,7 +19,7 @@ export interface ConnectionFactory<C> {
   readonly close: (connection: C, graceful: boolean, done: () => void) => void
   readonly onOpened: (entry: PoolEntry<C>, millis: number) => void
   readonly onOpenFailed: (error: ConnectionError | TimeoutError) => void
-  /** Whether a entry that is held for long is meant to be. */
+  /** Whether an entry that is held for long is meant to be. */
   readonly isKept: (entry: PoolEntry<C>) => boolean
   readonly onLeak: (entry: PoolEntry<C>, holder: Holder) => void
   readonly onLeakReturned: (entry: PoolEntry<C>, heldFor: number) => void
@@ -32,18 +32,18 @@ export interface Borrower {
   readonly onDeadline: (now: number) => void
   /** The same of the entry's `queueDeadline`. Only a borrower that sets it needs this. */
   readonly onQueueDeadline?: (now: number) => void
-  /** Whether it says of itself that it holds the entry for as long as its program lasts. */
+  /** Whether it declares that it holds the entry as long as its program runs. */
   readonly isKept?: boolean
   /** Whether this fiber, and no other, can give it back. */
   readonly isHeldBy?: (fiber: AnyFiber) => boolean
   /**
-   * The pool is closing and does not wait any longer. `stop`: stop what runs on the server, and let go of the connection
+   * The pool is closing and does not wait any longer. `stop`: stop what runs on the server, and release the connection
    * as soon as it has stopped. `drop`: at once, because even that took too long.
    */
   readonly onCut: (error: TimeoutError, how: "stop" | "drop") => void
 }
 
-/** One connection and where it stands. */
+/** One connection and its state in the pool. */
 export class PoolEntry<C> {
   /** `busy`: validating, resetting or settling; not in use, and not available. */
   state: "idle" | "inUse" | "busy" | "gone" = "busy"

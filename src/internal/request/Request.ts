@@ -1,5 +1,5 @@
 /**
- * One piece of work on a connection: a statement, a fetch, a COMMIT. It knows how to be stopped, by an interrupt or by
+ * One request on a connection: a statement, a fetch, a COMMIT. It can be stopped, by an interrupt or by
  * its limit, and ends only when nothing of it is left on the connection: neither its answer nor its cancel.
  */
 import type * as Clock from "effect/Clock"
@@ -61,7 +61,7 @@ export abstract class Request {
     readonly deadline: Deadline | undefined
   ) {}
 
-  /** `open`: opens a cursor; `cursor`: goes on with one; `control`: what dblive says on its own behalf. */
+  /** `open`: opens a cursor; `cursor`: goes on with one; `control`: a statement of dblive's own. */
   abstract readonly kind: "statement" | "open" | "control" | "cursor"
   /** The statement's text, for reports. */
   abstract readonly text: string | undefined
@@ -107,7 +107,7 @@ export abstract class Request {
     try {
       this.launch(entry.connection, (error, value) => this.answer(entry, error, value))
     } catch (cause) {
-      // Behind the end it is no fault of the driver's.
+      // After its end, the exception is no fault of the driver's.
       if (!this.isRunning) throw cause
       // Nothing is known of the connection any more, and nothing may answer.
       this.drop(
@@ -237,7 +237,7 @@ export abstract class Request {
     // What an interrupt stopped did not fail.
     const failure = this.cancelled ? undefined : error
     this.phase = "done"
-    // What dblive says on its own behalf fails with the transaction or the probe that it belongs to.
+    // A statement of dblive's own fails with the transaction or the probe that it belongs to.
     if (this.kind !== "control") {
       this.report(failure, Number(this.engine.clock.unsafeCurrentTimeNanos() - this.startedAt) / 1e6)
     }
@@ -250,7 +250,7 @@ export abstract class Request {
       engine.failed(error, this.fiber)
     }
     if (this.kind !== "cursor") {
-      // Of statements that travelled together only the time of all of them is known.
+      // Of statements that were sent together only the duration of all is known.
       const each = millis / this.statements
       for (let i = 0; i < this.statements; i++) {
         engine.metrics.statement(each)
@@ -294,11 +294,11 @@ export type Send = (
   done: Driver.Done<unknown>
 ) => void
 
-/** A request on its way through a session: a statement, the next rows of a cursor, a COMMIT. */
+/** A request that waits for its turn in a session: a statement, the next rows of a cursor, a COMMIT. */
 export class SessionRequest extends Request {
   readonly text: string | undefined
   fiber: AnyFiber | undefined = undefined
-  /** A BEGIN that travels with it. */
+  /** A BEGIN that is sent with it. */
   begin: string | undefined = undefined
 
   constructor(

@@ -1,5 +1,5 @@
 /**
- * A list of statements on their way through a session: together, where the driver takes more than one at a time.
+ * Runs a list of statements in a session: together, where the driver takes more than one at a time.
  */
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"

@@ -1,5 +1,5 @@
 /**
- * How what a fiber asks for is run: in its level, or on a connection of its own.
+ * Runs a fiber's statements: in its level, or on a connection of their own.
  */
 
 import * as SqlClient from "@effect/sql/SqlClient"
@@ -150,7 +150,7 @@ const send = <E>(
 }
 
 /**
- * Starts a piece of work and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. To be
+ * Starts a request and waits for its answer; an interrupt takes it back, or stops it, and waits until it is over. To be
  * called by the fiber that is to wait, which has to run the effect next.
  */
 export const answer = <E>(
@@ -186,7 +186,7 @@ export const answer = <E>(
 
 const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
 
-/** The answer to a piece of work, which begins with it. */
+/** The answer to a request, which begins with it. */
 class Answer<E> {
   private exit: Exit.Exit<unknown, E> | undefined = undefined
   private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
@@ -224,7 +224,7 @@ class Answer<E> {
         this.resume = resume
       }
     })
-    // Not by a canceller of `async`: a fiber may be interrupted after that has begun the work and before it knows it.
+    // Not by a canceller of `async`: a fiber may be interrupted after that has started the request, before it knows it.
     return matchCause(restore(wait), (cause) =>
       Cause.isInterruptedOnly(cause)
         ? Effect.flatMap(

@@ -10,7 +10,7 @@ import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
 export interface EndLevelOptions {
-  /** Told the transaction's id before COMMIT is sent, so that its fate can be asked for when the answer is lost. */
+  /** Told the transaction's id before COMMIT is sent, so that its outcome can be asked for when the answer is lost. */
   readonly onTransactionId?: ((id: string) => void) | undefined
   /** Until when COMMIT has to be answered. */
   readonly deadline?: Deadline | undefined

@@ -1,5 +1,5 @@
 /**
- * Whose turn it is on a session's connection: the statements of all its fibers queue here, those of the innermost level run
+ * The requests on a session's connection: the statements of all its fibers queue here, those of the innermost level run
  * one after the other, and what is taken back while it runs is stopped before the next begins.
  */
 import * as Effect from "effect/Effect"
@@ -240,7 +240,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   }
 
   // ---------------------------------------------------------------------------
-  // what the engine says on its own behalf
+  // statements of the engine's own
   // ---------------------------------------------------------------------------
 
   /** A request for a text of the engine's own (BEGIN, SAVEPOINT, COMMIT, ...). */

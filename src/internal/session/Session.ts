@@ -116,7 +116,7 @@ export class Session implements Borrower {
   }
 
   // ---------------------------------------------------------------------------
-  // what the pool tells its borrower
+  // the pool's calls of its borrower
   // ---------------------------------------------------------------------------
 
   onDeadline(): void {
@@ -162,7 +162,7 @@ export class Session implements Borrower {
   // ---------------------------------------------------------------------------
 
   /**
-   * Gives the connection back: it cannot be used through this session any more, what runs is stopped, an open
+   * Releases the connection: it cannot be used through this session any more, what runs is stopped, an open
    * transaction is ended. `done` is called when no lock of it is left; cleaning goes on behind.
    */
   release(done: () => void): void {

@@ -1,5 +1,5 @@
 /**
- * How the transaction of a session stands: its levels, whether its BEGIN was sent, and why it cannot go on.
+ * The state of a session's transaction: its levels, whether its BEGIN was sent, and why it cannot go on.
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
@@ -232,7 +232,7 @@ export class TransactionState<S = unknown> {
         over = closing
       }
     }
-    // Without an error, what ended it is either this text's own word, or a statement that commits whatever is open.
+    // Without an error, it was ended either by this text itself, or by a statement that commits whatever is open.
     const isRolledBack = transactionEnd === undefined
       ? commits === "none" && error !== undefined && error.outcome !== "Unknown"
       : transactionEnd.how === "rollback"

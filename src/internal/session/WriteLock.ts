@@ -65,7 +65,7 @@ export class WriteLock {
     }
   }
 
-  /** Gives the lock to the next; does nothing for one that does not have it. */
+  /** Gives the lock to the next writer; does nothing for one that does not have it. */
   release(writer: Writer): void {
     if (this.owner !== writer) {
       return

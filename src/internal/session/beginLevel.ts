@@ -51,7 +51,7 @@ export const beginLevel = <S>(
       done(refused, undefined)
       return undefined
     }
-    // Nothing is sent yet: BEGIN travels with the first statement, one round trip less.
+    // Nothing is sent yet: BEGIN is sent with the first statement, one round trip less.
     state.enter(level)
     state.pendingBegin = begin
     state.isBegun = false
