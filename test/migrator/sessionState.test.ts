@@ -9,6 +9,7 @@ import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import { describeMssql, freshMssqlDatabase } from "../kit/mssql.js"
 import { describeMariadb } from "../kit/mysql.js"
+
 import { describePostgres } from "../kit/postgres.js"
 import { withFixture } from "./databases.js"
 
@@ -385,6 +386,18 @@ describePostgres("what a migration does to its session on PostgreSQL", () => {
         expect(yield* Db.query("SHOW work_mem")).toEqual([{ work_mem: "5MB" }])
         expect(yield* Db.transactionStatus).toBe("idle")
       }))))
+})
+
+describeMariadb("a waiting runner on MySQL", () => {
+  it.scopedLive("reports what the holder's connection runs, and since when", () =>
+    withFixture("mysql", ({ url }) =>
+      Effect.map(
+        waiting(url, "SELECT SLEEP(60), 'secret';", (url) => Other.layer({ url, environment: "test" })),
+        (message) => {
+          expect(message).toMatch(/connection \d+, user tester, from .*; it runs SELECT since 20\d\d-\d\d-\d\d \d\d:/)
+          expect(message).not.toContain("secret")
+        }
+      )))
 })
 
 describe("what a migration does to its session on SQLite", () => {
