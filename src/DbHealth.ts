@@ -52,12 +52,12 @@ export const PoolReport = Schema.Struct({
   invalidated: Schema.Number,
   /** Waits for a connection that reached their limit, since the start. */
   timeouts: Schema.Number,
-  /** How long the first in line has waited. */
+  /** How long the first waiter has waited. */
   longestWaitMillis: named("longest_wait_ms", Schema.Number)
 })
 
 /**
- * How the migrations of a database stand.
+ * The state of the migrations of a database.
  *
  * @since 0.1.0
  * @category models
@@ -136,7 +136,7 @@ export interface Info {
   readonly sessions: { readonly opened: number; readonly active: number }
   /** Failures to open a connection, and losses of one. */
   readonly connectionFailures: number
-  /** `inUse` are checked out, `idle` checked in. */
+  /** `inUse` are acquired and not yet released; `idle` are open and not in use. */
   readonly pool: PoolSnapshot
 }
 

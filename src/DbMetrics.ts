@@ -229,7 +229,7 @@ export interface Snapshot {
     readonly operation: Durations
     /** Waits for a connection; those that found one idle count as 0. */
     readonly wait: Durations
-    /** From borrowing a connection for a session to its return. */
+    /** From the acquire of a connection to its release. */
     readonly use: Durations
     /** Opening a connection. */
     readonly create: Durations
@@ -263,7 +263,7 @@ export interface PoolSnapshot {
   readonly invalidated: number
   /** Waits that reached their limit, since the start. */
   readonly timeouts: number
-  /** How long the first in line has waited, in milliseconds. */
+  /** How long the first waiter has waited, in milliseconds. */
   readonly longestWaitMillis: number
 }
 

@@ -168,7 +168,7 @@ export interface Target<Self> {
     readonly statementTimeout?: Duration.DurationInput | undefined
     readonly transactionTimeout?: Duration.DurationInput | undefined
   }) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** How the session's transaction stands. Without it, what a migration leaves open is not noticed. */
+  /** The state of the session's transaction. Without it, what a migration leaves open is not noticed. */
   readonly transactionStatus?: Effect.Effect<TransactionStatus, never, Self> | undefined
   /** Tells the texts of the session's statements. Without it, only what the database tells of a session is put back. */
   readonly watchStatements?:
@@ -228,7 +228,7 @@ const on = <Self, A, R>(
   }) as Operation<A, Self, R>
 // The cast drops what TypeScript cannot compute: Exclude of a union with the type parameter R.
 
-/** Migrations take as long as they take: what limits the program's statements does not limit theirs. */
+/** The limits of the program's statements are not those of migrations, which may take long. */
 const withoutLimits = <Self, R>(database: Target<Self>, options: Options<R>) =>
   database.withLimits({ statementTimeout: options.statementTimeout ?? 0, transactionTimeout: 0 })
 
