@@ -9,7 +9,6 @@ import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import { describeMssql, freshMssqlDatabase } from "../kit/mssql.js"
 import { describeMariadb } from "../kit/mysql.js"
-
 import { describePostgres } from "../kit/postgres.js"
 import { withFixture } from "./databases.js"
 
