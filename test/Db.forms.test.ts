@@ -94,6 +94,29 @@ describe("the forms", () => {
       assert.strictEqual(yield* North.session(inside), "idle")
     }).pipe(Effect.provide(North.layer({ url: "sqlite://:memory:" }))))
 
+  it.live("of DbTest's assertions", () =>
+    Effect.gen(function*() {
+      const asked: Effect.Effect<ReadonlyArray<object>, DbError, North> = North.query("SELECT 1 AS one")
+      const database = { database: North }
+      const counts: ReadonlyArray<number> = [
+        (yield* DbTest.countQueries(asked, database))[1],
+        (yield* asked.pipe(DbTest.countQueries(database)))[1],
+        (yield* DbTest.record(asked, database))[1].length,
+        (yield* asked.pipe(DbTest.record(database)))[1].length
+      ]
+      assert.deepStrictEqual(counts, [1, 1, 1, 1])
+      assert.deepStrictEqual(yield* DbTest.noLeaks(asked, database), [{ one: 1 }])
+      assert.deepStrictEqual(yield* asked.pipe(DbTest.noLeaks(database)), [{ one: 1 }])
+    }).pipe(Effect.provide(DbTest.recorded(North.layer({ url: "sqlite://:memory:" })))))
+
+  it.live("of DbTest's assertions on the default database", () =>
+    Effect.gen(function*() {
+      const asked = Db.query("SELECT 1 AS one")
+      assert.strictEqual((yield* asked.pipe(DbTest.countQueries))[1], 1)
+      assert.strictEqual((yield* asked.pipe(DbTest.record))[1].length, 1)
+      assert.deepStrictEqual(yield* asked.pipe(DbTest.noLeaks), [{ one: 1 }])
+    }).pipe(Effect.provide(at)))
+
   it.live("of DbRegistry.use", () =>
     Effect.gen(function*() {
       const name = Effect.map(Db.info, (info) => info.name)

@@ -3,6 +3,7 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { type Database, Db } from "../../Db.js"
 import { engineOf } from "../database/Database.js"
@@ -80,8 +81,22 @@ const tagOf = <Self>(options: AssertionOptions<Self> | undefined): Context.Tag<S
   // Without options `Self` is `Db`: nothing else it could be inferred from.
   options?.database ?? (Db as unknown as Context.Tag<Self, Database>)
 
+/** Any effect: what tells it from options. */
+type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+/** Options of any database. Its tag is invariant, so that there is no type of all tags. */
+interface AnyOptions {
+  readonly database: object
+}
+
+type IdOf<Options> = Options extends AssertionOptions<infer Self> ? Self : never
+
+/** Called with the effect, and not with options alone. */
+const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
+
 /**
  * Runs an effect and gives, beside its value, the statements that the database got meanwhile (from other fibers, too).
+ * Also in a pipe: `effect.pipe(DbTest.record)`, `effect.pipe(DbTest.record({ database: SurveyHub }))`.
  *
  * @example
  * import { Effect } from "effect"
@@ -96,14 +111,24 @@ const tagOf = <Self>(options: AssertionOptions<Self> | undefined): Context.Tag<S
  * @since 0.1.0
  * @category assertions
  */
-export const record = <A, E, R, Self = Db>(
-  effect: Effect.Effect<A, E, R>,
+export const record: <Arg extends AnyEffect | AnyOptions, Self = Db>(
+  effectOrOptions: Arg,
   options?: AssertionOptions<Self>
-): Effect.Effect<readonly [A, ReadonlyArray<RecordedStatement>], E, R | Self> =>
-  Effect.flatMap(watchUnder(tagOf(options)), (watch) => {
-    const before = watch.total
-    return Effect.map(effect, (value) => [value, watch.since(before)] as const)
-  })
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ?
+  Effect.Effect<readonly [A, ReadonlyArray<RecordedStatement>], E, R | Self>
+  : <A, E, R>(
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<readonly [A, ReadonlyArray<RecordedStatement>], E, R | IdOf<Arg>> = dual(
+    isDataFirst,
+    <A, E, R, Self>(
+      effect: Effect.Effect<A, E, R>,
+      options?: AssertionOptions<Self>
+    ): Effect.Effect<readonly [A, ReadonlyArray<RecordedStatement>], E, R | Self> =>
+      Effect.flatMap(watchUnder(tagOf(options)), (watch) => {
+        const before = watch.total
+        return Effect.map(effect, (value) => [value, watch.since(before)] as const)
+      })
+  )
 
 /**
  * Runs an effect and gives, beside its value, how many queries the database got meanwhile. `BEGIN` and its kin do not
@@ -125,13 +150,20 @@ export const record = <A, E, R, Self = Db>(
  * @since 0.1.0
  * @category assertions
  */
-export const countQueries = <A, E, R, Self = Db>(
-  effect: Effect.Effect<A, E, R>,
+export const countQueries: <Arg extends AnyEffect | AnyOptions, Self = Db>(
+  effectOrOptions: Arg,
   options?: AssertionOptions<Self>
-): Effect.Effect<readonly [A, number], E, R | Self> =>
-  Effect.map(
-    record(effect, options),
-    ([value, statements]) => [value, statements.filter(({ kind }) => kind === "query").length] as const
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? Effect.Effect<readonly [A, number], E, R | Self>
+  : <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<readonly [A, number], E, R | IdOf<Arg>> = dual(
+    isDataFirst,
+    <A, E, R, Self>(
+      effect: Effect.Effect<A, E, R>,
+      options?: AssertionOptions<Self>
+    ): Effect.Effect<readonly [A, number], E, R | Self> =>
+      Effect.map(
+        record(effect, options),
+        ([value, statements]) => [value, statements.filter(({ kind }) => kind === "query").length] as const
+      )
   )
 
 /**
@@ -150,12 +182,16 @@ export const countQueries = <A, E, R, Self = Db>(
  * @since 0.1.0
  * @category assertions
  */
-export const noLeaks = <A, E, R, Self = Db>(
-  effect: Effect.Effect<A, E, R>,
+export const noLeaks: <Arg extends AnyEffect | AnyOptions, Self = Db>(
+  effectOrOptions: Arg,
   options?: AssertionOptions<Self>
-): Effect.Effect<A, E, R | Self> =>
-  Effect.flatMap(tagOf(options), (database) => {
-    const engine = engineOf(database)
-    const before = inUseNow(engine)
-    return Effect.tap(effect, () => checked(engine, before))
-  })
+) => [Arg] extends [Effect.Effect<infer A, infer E, infer R>] ? Effect.Effect<A, E, R | Self>
+  : <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | IdOf<Arg>> = dual(isDataFirst, <A, E, R, Self>(
+    effect: Effect.Effect<A, E, R>,
+    options?: AssertionOptions<Self>
+  ): Effect.Effect<A, E, R | Self> =>
+    Effect.flatMap(tagOf(options), (database) => {
+      const engine = engineOf(database)
+      const before = inUseNow(engine)
+      return Effect.tap(effect, () => checked(engine, before))
+    }))
