@@ -8,13 +8,9 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -24,13 +20,13 @@ import * as Scope from "effect/Scope"
 import type { Database } from "./Db.js"
 import { Db } from "./Db.js"
 import * as DbConfig from "./DbConfig.js"
-import type { ConnectionError, DbError } from "./DbError.js"
+import type { DbError } from "./DbError.js"
 import type * as DbHealth from "./DbHealth.js"
 import { DbMetrics, registry } from "./DbMetrics.js"
 import { configured } from "./internal/config/names.js"
 import { nearest } from "./internal/config/nearest.js"
 import { open } from "./internal/database/Opening.js"
-import { closed as ownerClosed } from "./internal/error/engine.js"
+import { SharedDatabases } from "./internal/registry/SharedDatabases.js"
 
 /**
  * No database of this name is configured. The message lists those that are.
@@ -131,7 +127,7 @@ export type Provided = Db | SqlClient.SqlClient | DbMetrics
 export class DbRegistry extends Context.Tag("dblive/DbRegistry")<DbRegistry, Service>() {}
 
 // -----------------------------------------------------------------------------
-// keeping
+// the service
 // -----------------------------------------------------------------------------
 
 interface Opened {
@@ -139,27 +135,6 @@ interface Opened {
   /** What `use` provides. */
   readonly context: Context.Context<Provided>
 }
-
-/** A database that is open, or being opened. It lives in a fiber of its own, and is closed by its interruption. */
-interface Keeping {
-  readonly result: Deferred.Deferred<Opened, DbError>
-  keeper: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  users: number
-  /** Closes the database when it was not used for `idleTimeToLive`. */
-  idle: Fiber.RuntimeFiber<unknown, unknown> | undefined
-}
-
-interface Place {
-  readonly config: DbConfig.DbConfig
-  /** Not there before the first use, after a failed opening, and after a time without use. */
-  keeping: Keeping | undefined
-}
-
-const closed = (name: string): ConnectionError =>
-  ownerClosed(name, "the registry of databases is closed", "do not use it after its layer is closed")
-
-/** Names that variables spell alike. */
-const spelling = (name: string): string => name.replace(/[^A-Za-z\d]+/g, "").toUpperCase()
 
 const unknown = (name: string, known: ReadonlyArray<string>): UnknownDatabaseError => {
   const meant = nearest(name, known)
@@ -171,113 +146,14 @@ const unknown = (name: string, known: ReadonlyArray<string>): UnknownDatabaseErr
   })
 }
 
-/**
- * Opens, shares and closes. Not by `RcMap`: that one remembers a failed opening as long as a fiber holds it, opens in
- * the context of the first fiber (with its span, deadline and transaction), answers by interruption when it is closed,
- * and closes one after the other.
- */
-class Keeper {
-  private readonly places: ReadonlyMap<string, Place>
-  private readonly spellings: ReadonlyMap<string, string>
-  private readonly alive = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-  private isClosed = false
-
-  constructor(
-    configs: ReadonlyArray<DbConfig.DbConfig>,
-    private readonly timeToLive: number,
-    private readonly fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>,
-    private readonly open: (config: DbConfig.DbConfig) => Effect.Effect<Opened, DbError, Scope.Scope>
-  ) {
-    this.places = new Map(configs.map((config): [string, Place] => [config.name, { config, keeping: undefined }]))
-    this.spellings = new Map([...this.names].reverse().map((name) => [spelling(name), name]))
-  }
-
-  get names(): ReadonlyArray<string> {
-    return [...this.places.keys()]
-  }
-
-  configOf(name: string): DbConfig.DbConfig {
-    return this.places.get(name)!.config
-  }
-
-  /** The name as it is configured, of one that may be spelled as variables spell it. */
-  find(name: string): string | undefined {
-    return this.places.has(name) ? name : this.spellings.get(spelling(name))
-  }
-
-  acquire(name: string): Effect.Effect<Opened, OpenError, Scope.Scope> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.suspend((): Effect.Effect<Opened, OpenError, Scope.Scope> => {
-        const place = this.places.get(this.find(name) ?? "")
-        if (place === undefined) {
-          return Effect.fail(unknown(name, this.names))
-        }
-        if (this.isClosed) {
-          return Effect.fail(closed(name))
-        }
-        // Without a pause between the look and the count, so that what is found cannot be closed as unused meanwhile.
-        const keeping = place.keeping ?? this.keep(place)
-        keeping.users++
-        keeping.idle?.unsafeInterruptAsFork(FiberId.none)
-        keeping.idle = undefined
-        return Effect.zipRight(
-          Effect.addFinalizer(() => Effect.sync(() => this.leave(place, keeping))),
-          // Interrupted, the user leaves; the opening goes on for the others, or the next one.
-          restore(Deferred.await(keeping.result))
-        )
-      })
-    )
-  }
-
-  private keep(place: Place): Keeping {
-    const result = Deferred.unsafeMake<Opened, DbError>(FiberId.none)
-    const keeping: Keeping = { result, users: 0, idle: undefined, keeper: undefined }
-    // First: what fails at once has to be forgotten, too.
-    place.keeping = keeping
-    const opened = Effect.onExit(this.open(place.config), (exit) => {
-      if (Exit.isSuccess(exit)) {
-        return Deferred.succeed(result, exit.value)
-      }
-      // Before the waiters get the failure: one that tries again must not find this opening.
-      if (place.keeping === keeping) {
-        place.keeping = undefined
-      }
-      // Interrupted while a fiber waits, it was by the end of the registry.
-      return this.isClosed ? Deferred.fail(result, closed(place.config.name)) : Deferred.failCause(result, exit.cause)
-    })
-    const keeper = this.fork(Effect.exit(Effect.scoped(Effect.zipRight(opened, Effect.never))))
-    keeping.keeper = keeper
-    this.alive.add(keeper)
-    keeper.addObserver(() => this.alive.delete(keeper))
-    return keeping
-  }
-
-  private leave(place: Place, keeping: Keeping): void {
-    keeping.users--
-    if (keeping.users > 0 || this.isClosed || place.keeping !== keeping || this.timeToLive === Infinity) {
-      return
-    }
-    const idle = Effect.andThen(Effect.sleep(this.timeToLive), () => {
-      // It may have been acquired again in the moment in which the time was up.
-      if (keeping.users === 0 && place.keeping === keeping) {
-        place.keeping = undefined
-        keeping.keeper?.unsafeInterruptAsFork(FiberId.none)
-      }
-    })
-    keeping.idle = this.fork(idle)
-  }
-
-  /** All at once, those included that are being closed as unused. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.isClosed = true
-    const timers = [...this.places.values()].flatMap(({ keeping }) => keeping?.idle ?? [])
-    return Effect.asVoid(Fiber.interruptAll([...timers, ...this.alive]))
+const acquire = (
+  databases: SharedDatabases<Opened>,
+  name: string
+): Effect.Effect<Opened, OpenError, Scope.Scope> =>
+  Effect.suspend((): Effect.Effect<Opened, OpenError, Scope.Scope> => {
+    const known = databases.find(name)
+    return known === undefined ? Effect.fail(unknown(name, databases.names)) : databases.acquire(known)
   })
-}
-
-// -----------------------------------------------------------------------------
-// the service
-// -----------------------------------------------------------------------------
 
 /** The report of a database that could not be opened. */
 const unopened = (name: string, type: string, error: string, millis: number, now: number): DbHealth.Report => ({
@@ -305,16 +181,16 @@ const unopened = (name: string, type: string, error: string, millis: number, now
   timestamp: new Date(now)
 })
 
-const reportOf = (keeper: Keeper, name: string): Effect.Effect<DbHealth.Report> =>
+const reportOf = (databases: SharedDatabases<Opened>, name: string): Effect.Effect<DbHealth.Report> =>
   Effect.scopedWith((scope) =>
     Effect.flatMap(Effect.clock, (clock) => {
       const started = clock.unsafeCurrentTimeMillis()
-      const { timeout } = keeper.configOf(name).health
+      const { timeout } = databases.configOf(name).health
       const failed = (error: string) => {
         const now = clock.unsafeCurrentTimeMillis()
-        return unopened(name, keeper.configOf(name).type, error, now - started, now)
+        return unopened(name, databases.configOf(name).type, error, now - started, now)
       }
-      return Scope.extend(keeper.acquire(name), scope).pipe(
+      return Scope.extend(acquire(databases, name), scope).pipe(
         Effect.timeoutOption(timeout),
         Effect.matchEffect({
           onFailure: (error) => Effect.succeed(failed(error.message)),
@@ -342,7 +218,7 @@ export const make = (
     const runtime = yield* Effect.runtime<Reactivity.Reactivity>()
     const reactivity = yield* Reactivity.Reactivity
     const runFork = Runtime.runFork(runtime)
-    const keeper = new Keeper(
+    const databases = new SharedDatabases<Opened>(
       configs,
       options.idleTimeToLive === undefined ? Infinity : Duration.toMillis(options.idleTimeToLive),
       // Layers are built where interruption is masked; what is opened later must not inherit that.
@@ -361,30 +237,30 @@ export const make = (
           })
         )
     )
-    yield* Effect.addFinalizer(() => keeper.close)
+    yield* Effect.addFinalizer(() => databases.close)
     return {
-      names: keeper.names,
-      get: (name) => Effect.map(keeper.acquire(name), ({ database }) => database),
+      names: databases.names,
+      get: (name) => Effect.map(acquire(databases, name), ({ database }) => database),
       use: dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, name: string) =>
         Effect.scopedWith((scope) =>
           Effect.flatMap(
-            Scope.extend(keeper.acquire(name), scope),
+            Scope.extend(acquire(databases, name), scope),
             ({ context }) => Effect.provide(effect, context)
           )
         )),
       health: Effect.suspend(() =>
         Effect.map(
           Effect.forEach(
-            keeper.names,
-            (name) => Effect.map(reportOf(keeper, name), (report) => [name, report] as const),
+            databases.names,
+            (name) => Effect.map(reportOf(databases, name), (report) => [name, report] as const),
             { concurrency: "unbounded" }
           ),
           Object.fromEntries<DbHealth.Report>
         )
       ),
       healthOf: (name) => {
-        const known = keeper.find(name)
-        return known === undefined ? Effect.fail(unknown(name, keeper.names)) : reportOf(keeper, known)
+        const known = databases.find(name)
+        return known === undefined ? Effect.fail(unknown(name, databases.names)) : reportOf(databases, known)
       }
     }
   })
