@@ -3,14 +3,12 @@
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { dual } from "effect/Function"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import { threadId } from "node:worker_threads"
-import type * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
 import type * as DbHealth from "../../DbHealth.js"
 import * as DbKey from "../../DbKey.js"
@@ -19,11 +17,12 @@ import * as DbRetry from "../../DbRetry.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
-import { currentDeadline, currentLimits, levelOf } from "../fiber/FiberContext.js"
+import { levelOf } from "../fiber/FiberContext.js"
 import { workerId } from "../observe/Log.js"
 import { withRetry } from "../session/retry.js"
 import { withSession } from "../session/transaction.js"
 import { type Database, engineOf as engineBehind } from "./Database.js"
+import { type Limits, withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
 import * as Session from "./Session.js"
 import * as Transaction from "./Transaction.js"
@@ -47,9 +46,6 @@ export interface RetryOptions {
   /** Defaults to `DbRetry.transient`. */
   readonly schedule?: RetrySchedule | undefined
 }
-
-/** Limits of the statements and transactions of an effect. */
-type Limits = Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
 
 /**
  * What can be done with a database, as members of its tag.
@@ -241,6 +237,51 @@ const infoOf = (engine: Engine): DbHealth.Info => {
   }
 }
 
+/** Repeats an effect, but not within a transaction: only the whole of that could be run again. */
+const repeatedOn = (
+  engine: Engine,
+  effect: AnyEffect,
+  options: RetrySchedule | RetryOptions | undefined
+): AnyEffect => {
+  const isIdempotent = options !== undefined && "idempotent" in options
+  const schedule = (isIdempotent ? options.schedule : options) ?? DbRetry.transient
+  return Effect.withFiberRuntime((fiber) => {
+    const level = levelOf(engine, fiber)
+    return level !== undefined && level.kind !== "session"
+      ? effect
+      : withRetry(engine, effect, schedule, classify(engine.name), { isIdempotent })
+  })
+}
+
+const keepSession = <A, E, R>(engine: Engine, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const session = levelOf(engine, fiber)?.session
+    return session === undefined ? effect : Effect.acquireUseRelease(
+      Effect.sync(() => session.keeping++),
+      () => effect,
+      () => Effect.sync(() => session.keeping--)
+    )
+  })
+
+const watchStatements = (
+  engine: Engine,
+  listener: (text: string) => void
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.withFiberRuntime((fiber) => {
+    const session = levelOf(engine, fiber)?.session
+    return session === undefined ? Effect.void : Effect.asVoid(Effect.acquireRelease(
+      Effect.sync(() => {
+        const before = session.queue.onText
+        session.queue.onText = before === undefined ? listener : (text) => {
+          before(text)
+          listener(text)
+        }
+        return before
+      }),
+      (before) => Effect.sync(() => session.queue.onText = before)
+    ))
+  })
+
 /** The members of a tag. */
 export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
   // What `R` says of an effect, its fiber's context holds.
@@ -252,19 +293,8 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     effect: AnyEffect,
     options: Transaction.TransactionOptions = noOptions
   ): Effect.Effect<unknown, unknown, unknown> => withEngine((engine) => Transaction.run(engine, effect, options))
-  const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect => {
-    const isIdempotent = options !== undefined && "idempotent" in options
-    const schedule = (isIdempotent ? options.schedule : options) ?? DbRetry.transient
-    return withEngine((engine) =>
-      Effect.withFiberRuntime<unknown, unknown, unknown>((fiber) => {
-        const level = levelOf(engine, fiber)
-        // Inside a transaction only the whole of it could be run again.
-        return level !== undefined && level.kind !== "session"
-          ? effect
-          : withRetry(engine, effect, schedule, classify(engine.name), { isIdempotent })
-      })
-    )
-  }
+  const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect =>
+    withEngine((engine) => repeatedOn(engine, effect, options))
   const query: Members<Self>["query"] = (text, params, options = {}) =>
     // The rows' type is the caller's word.
     withEngine((engine) => Query.run(engine, text, params, options)) as never
@@ -300,32 +330,8 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         Effect.isEffect(effectOrOptions)
           ? repeated(effectOrOptions, options)
           : (effect: AnyEffect) => repeated(effect, effectOrOptions)) as Members<Self>["retry"],
-    withTimeout: dual(
-      2,
-      <A, E, R>(effect: Effect.Effect<A, E, R>, duration: Duration.DurationInput) =>
-        Effect.flatMap(Effect.clock, (clock) =>
-          Effect.withFiberRuntime<A, E, R>((fiber) => {
-            const limit = Duration.toMillis(duration)
-            const at = clock.unsafeCurrentTimeMillis() + limit
-            const around = fiber.getFiberRef(currentDeadline)
-            return around !== undefined && around.at <= at
-              ? effect
-              : Effect.locally(effect, currentDeadline, { at, limit })
-          }))
-    ),
-    withLimits: dual(
-      2,
-      <A, E, R>(effect: Effect.Effect<A, E, R>, limits: Limits) =>
-        Effect.locallyWith(effect, currentLimits, (around) => ({
-          ...around,
-          ...(limits.statementTimeout === undefined
-            ? {}
-            : { statementTimeout: Duration.toMillis(limits.statementTimeout) }),
-          ...(limits.transactionTimeout === undefined
-            ? {}
-            : { transactionTimeout: Duration.toMillis(limits.transactionTimeout) })
-        }))
-    ),
+    withTimeout,
+    withLimits,
     sql: withEngine((engine) => Effect.succeed(engine.client)),
     health: Effect.flatMap(tag, (database) => database.health),
     ping: withEngine((engine) => engine.ping),
@@ -337,34 +343,8 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         Effect.succeed(levelOf(engine, fiber)?.session.connection.transaction ?? "idle")
       )
     ),
-    keepSession: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      withEngine((engine) =>
-        Effect.withFiberRuntime<A, E, R>((fiber) => {
-          const session = levelOf(engine, fiber)?.session
-          return session === undefined ? effect : Effect.acquireUseRelease(
-            Effect.sync(() => session.keeping++),
-            () => effect,
-            () => Effect.sync(() => session.keeping--)
-          )
-        })
-      ),
-    watchStatements: (listener) =>
-      withEngine((engine) =>
-        Effect.withFiberRuntime((fiber) => {
-          const session = levelOf(engine, fiber)?.session
-          return session === undefined ? Effect.void : Effect.asVoid(Effect.acquireRelease(
-            Effect.sync(() => {
-              const before = session.queue.onText
-              session.queue.onText = before === undefined ? listener : (text) => {
-                before(text)
-                listener(text)
-              }
-              return before
-            }),
-            (before) => Effect.sync(() => session.queue.onText = before)
-          ))
-        })
-      ),
+    keepSession: (effect) => withEngine((engine) => keepSession(engine, effect)),
+    watchStatements: (listener) => withEngine((engine) => watchStatements(engine, listener)),
     watchMigrations: (status) =>
       Effect.map(tag, (database) => {
         database.migrations = status
