@@ -262,7 +262,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       if (this.sendable(job)) this.#raw.execSql(add(this.#make(job, request.text, receiver)))
     }
     if (entry === undefined || entry.uses === 1) return direct()
-    if (entry.handle === undefined) return this.#prepareAndRun(job, request.text, declaration, entry, add, receiver)
+    if (entry.handle === undefined) return this.#prepareAndRun(job, entry, add, receiver)
     const sent = this.#make(job, "sp_execute", {
       ...receiver,
       failed: (error) => {
@@ -315,8 +315,6 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
 
   #prepareAndRun(
     job: Job,
-    text: string,
-    declaration: string,
     entry: Prepared,
     add: (sent: Tedious.Request) => Tedious.Request,
     receiver: Receiver
@@ -328,8 +326,8 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       }
     })
     sent.addOutputParameter("", TYPES.Int, null)
-    sent.addParameter("", TYPES.NVarChar, declaration)
-    sent.addParameter("", TYPES.NVarChar, text)
+    sent.addParameter("", TYPES.NVarChar, entry.declaration)
+    sent.addParameter("", TYPES.NVarChar, entry.text)
     this.#raw.callProcedure(add(sent))
   }
 

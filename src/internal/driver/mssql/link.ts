@@ -163,6 +163,42 @@ const connectSocket = (
     })
   })
 
+/** What is known of a link's encryption before its password is sent. */
+interface LoginGuard {
+  isEncrypted: boolean
+  /** Why the password is not sent. */
+  refusal: ConnectionError | undefined
+}
+
+/**
+ * The password leaves with LOGIN7: what has to be so before is checked when tedious is about to send it. It sends it in
+ * clear where a server says that it cannot encrypt.
+ */
+const guardLogin = (raw: Tedious.Connection, config: DbConfig, host: Host): LoginGuard => {
+  const { mode } = config.ssl
+  const guard: LoginGuard = { isEncrypted: false, refusal: undefined }
+  const refuse = (what: string): ConnectionError =>
+    guard.refusal = failure({
+      _tag: "ConnectionError",
+      reason: "Tls",
+      database: config.name,
+      what: `${whereIs(host)}: ${what}`,
+      outcome: "NotSent"
+    })
+  const sendLogin = raw.sendLogin7Packet.bind(raw)
+  raw.sendLogin7Packet = () => {
+    if (mode !== "disable" && mode !== "prefer" && !guard.isEncrypted) throw refuse("the server does not encrypt")
+    if (guard.refusal !== undefined) throw guard.refusal
+    sendLogin()
+  }
+  raw.on("secure", (cleartext: TLSSocket) => {
+    guard.isEncrypted = true
+    const why = distrust(config.ssl, given(config.ssl).servername ?? host.host, cleartext)
+    if (why !== undefined) refuse(`the certificate is not trusted (${why})`)
+  })
+  return guard
+}
+
 /**
  * Opens one link. An interrupt drops the socket.
  *
@@ -176,12 +212,9 @@ export const openLink = (
 ): Effect.Effect<Link, ConnectionError | TimeoutError> =>
   Effect.flatMap(credentials(config), (login) =>
     Effect.async<Link, ConnectionError | TimeoutError>((resume) => {
-      const { mode } = config.ssl
       const where = whereIs(host)
       let socket: net.Socket | undefined
       let dropped = false
-      let secured = false
-      let verdict: ConnectionError | undefined
       /** The numbers of a failed login: tedious keeps the last text alone. */
       const told: Array<{ readonly number: number; readonly message: string }> = []
 
@@ -203,36 +236,13 @@ export const openLink = (
           outcome: "NotSent"
         })))
       }
-      const tls = (what: string): ConnectionError =>
-        failure({
-          _tag: "ConnectionError",
-          reason: "Tls",
-          database: config.name,
-          what: `${where}: ${what}`,
-          outcome: "NotSent"
-        })
       const drop = (): void => {
         dropped = true
         raw.close()
         socket?.destroy()
       }
 
-      // The password leaves with LOGIN7: what has to be so before is checked when tedious is about to send it. It sends it
-      // in clear where a server says that it cannot encrypt.
-      const sendLogin = raw.sendLogin7Packet.bind(raw)
-      raw.sendLogin7Packet = () => {
-        if (mode !== "disable" && mode !== "prefer" && !secured) {
-          verdict = tls("the server does not encrypt")
-          throw verdict
-        }
-        if (verdict !== undefined) throw verdict
-        sendLogin()
-      }
-      raw.on("secure", (cleartext: TLSSocket) => {
-        secured = true
-        const why = distrust(config.ssl, given(config.ssl).servername ?? host.host, cleartext)
-        if (why !== undefined) verdict = tls(`the certificate is not trusted (${why})`)
-      })
+      const guard = guardLogin(raw, config, host)
       raw.on("errorMessage", ({ message, number }: { readonly message: string; readonly number: number }) => {
         told.push({ message, number })
       })
@@ -240,12 +250,12 @@ export const openLink = (
         raw.removeAllListeners("errorMessage")
         if (dropped) return
         if (error === undefined || error === null) {
-          if (mode === "prefer" && !secured) unencrypted?.add(host)
+          if (config.ssl.mode === "prefer" && !guard.isEncrypted) unencrypted?.add(host)
           // Set by the connector, without which there is no connection.
           return resume(Effect.succeed({ raw, socket: socket! }))
         }
         drop()
-        resume(Effect.fail(verdict ?? notOpened(config, where, error, told)))
+        resume(Effect.fail(guard.refusal ?? notOpened(config, where, error, told)))
       })
       // An error after the one that ended the attempt has no listener any more.
       raw.on("error", () => {})

@@ -12,6 +12,8 @@
  */
 export interface Prepared {
   readonly key: string
+  readonly text: string
+  readonly declaration: string
   /** How often it has run since it was remembered. */
   uses: number
   /** The server's handle; `undefined` until it is prepared. */
@@ -46,7 +48,7 @@ export class Statements {
     const key = `${declaration}\0${text}`
     let entry = this.prepared.get(key)
     if (entry === undefined) {
-      entry = { key, uses: 0, handle: undefined }
+      entry = { key, text, declaration, uses: 0, handle: undefined }
       if (this.prepared.size >= this.limit) {
         const [oldest] = this.prepared.values()
         this.prepared.delete(oldest!.key)

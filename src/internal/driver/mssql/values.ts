@@ -108,38 +108,35 @@ const binary = (name: string, value: Buffer): Parameter => ({
   options: value.length > longestBinary ? longBinaryOptions : binaryOptions
 })
 
-const encodeObject = (name: string, value: object, index: number): Parameter | Refused => {
-  if (value instanceof Date) {
-    const year = value.getUTCFullYear()
-    if (Number.isNaN(year)) return new Refused(index, "an invalid Date", "check the date before it is written")
-    if (year < 1 || year > 9999) {
-      return new Refused(index, "a Date outside of the years 0001 to 9999", "store it as text or as a number")
-    }
-    const type = value instanceof Moment && value.offset !== undefined ? dateTimeOffset : dateTime2
-    return { name, type, value, options: none }
+const encodeDate = (name: string, value: Date, index: number): Parameter | Refused => {
+  const year = value.getUTCFullYear()
+  if (Number.isNaN(year)) return new Refused(index, "an invalid Date", "check the date before it is written")
+  if (year < 1 || year > 9999) {
+    return new Refused(index, "a Date outside of the years 0001 to 9999", "store it as text or as a number")
   }
-  if (Buffer.isBuffer(value)) return binary(name, value)
-  if (ArrayBuffer.isView(value)) return binary(name, Buffer.from(value.buffer, value.byteOffset, value.byteLength))
-  if (value instanceof ArrayBuffer) return binary(name, Buffer.from(value))
-  if (value instanceof JsonNumber) return text(name, value.digits)
-  if (Redacted.isRedacted(value)) {
-    return new Refused(index, "a Redacted", "unwrap it with Redacted.value where the secret itself is to be stored")
+  const type = value instanceof Moment && value.offset !== undefined ? dateTimeOffset : dateTime2
+  return { name, type, value, options: none }
+}
+
+/** A value whose type the caller has named. */
+const encodeTyped = (name: string, typed: TypedParameter, index: number): Parameter | Refused => {
+  const given = typed.i1
+  if (given === undefined) return new Refused(index, "undefined", "use null for a missing value")
+  if (typeof given === "string" && !isWellFormed(given)) {
+    return new Refused(index, "text with half of a surrogate pair", "correct the text")
   }
-  if (isTyped(value)) {
-    if (value.i1 === undefined) return new Refused(index, "undefined", "use null for a missing value")
-    if (typeof value.i1 === "string" && !isWellFormed(value.i1)) {
-      return new Refused(index, "text with half of a surrogate pair", "correct the text")
-    }
-    const given = value.i1
-    const isBytes = ArrayBuffer.isView(given) && !Buffer.isBuffer(given)
-    return {
-      name,
-      type: exactType(value.i0),
-      value: isBytes ? Buffer.from(given.buffer, given.byteOffset, given.byteLength) : given,
-      options: value.i2 ?? none,
-      named: true
-    }
+  const isBytes = ArrayBuffer.isView(given) && !Buffer.isBuffer(given)
+  return {
+    name,
+    type: exactType(typed.i0),
+    value: isBytes ? Buffer.from(given.buffer, given.byteOffset, given.byteLength) : given,
+    options: typed.i2 ?? none,
+    named: true
   }
+}
+
+/** A plain object, an array, or what has `toJSON`. */
+const encodeJson = (name: string, value: object, index: number): Parameter | Refused => {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (
     !Array.isArray(value) && prototype !== Object.prototype && prototype !== null &&
@@ -159,6 +156,19 @@ const encodeObject = (name: string, value: object, index: number): Parameter | R
     lossy = error instanceof TypeError ? "a cycle" : "what its toJSON refuses"
   }
   return new Refused(index, `an object that JSON cannot hold: there is ${lossy ?? "nothing"} in it`, "convert it first")
+}
+
+const encodeObject = (name: string, value: object, index: number): Parameter | Refused => {
+  if (value instanceof Date) return encodeDate(name, value, index)
+  if (Buffer.isBuffer(value)) return binary(name, value)
+  if (ArrayBuffer.isView(value)) return binary(name, Buffer.from(value.buffer, value.byteOffset, value.byteLength))
+  if (value instanceof ArrayBuffer) return binary(name, Buffer.from(value))
+  if (value instanceof JsonNumber) return text(name, value.digits)
+  if (Redacted.isRedacted(value)) {
+    return new Refused(index, "a Redacted", "unwrap it with Redacted.value where the secret itself is to be stored")
+  }
+  if (isTyped(value)) return encodeTyped(name, value, index)
+  return encodeJson(name, value, index)
 }
 
 const encodeOne = (name: string, value: unknown, index: number): Parameter | Refused => {
