@@ -82,6 +82,193 @@ const close = (connection: PgConnection): Effect.Effect<void> =>
 
 const quote = (channel: string): string => `"${channel.replaceAll("\"", "\"\"")}"`
 
+/** The one connection that listens, for all channels, as long as there is one. */
+class SharedListener implements Listener {
+  private readonly askEvery: number
+  private readonly answerLimit: number
+  private readonly channels = new Map<string, Set<Payloads>>()
+  private readonly closed = Deferred.unsafeMake<never, ConnectionError>(FiberId.none)
+  private readonly lock = Effect.unsafeMakeSemaphore(1)
+  private readonly isUp = Effect.unsafeMakeLatch(false)
+  private link: Link | undefined = undefined
+
+  constructor(
+    private readonly database: string,
+    private readonly open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>,
+    keepalive: number
+  ) {
+    this.askEvery = keepalive > 0 ? Math.min(longestPause, keepalive * 0.75) : longestPause
+    this.answerLimit = keepalive > 0 ? Math.min(longestAnswer, keepalive * 0.25) : longestAnswer
+  }
+
+  listen(channel: string): Stream.Stream<string, DbError> {
+    return Stream.unwrapScoped(Effect.gen(this, function*() {
+      if (Buffer.byteLength(channel) > longestName || channel === "" || channel.includes("\0")) {
+        return yield* failure({
+          _tag: "QueryError",
+          reason: "Parameter",
+          what: `the name of a channel has 1 to ${longestName} bytes`,
+          outcome: "NotSent",
+          database: this.database,
+          statement: undefined
+        })
+      }
+      const payloads = yield* Mailbox.make<string, ConnectionError>()
+      yield* Effect.addFinalizer(() => Effect.zipRight(this.remove(channel, payloads), payloads.shutdown))
+      yield* Effect.raceFirst(Deferred.await(this.closed), this.add(channel, payloads))
+      return Mailbox.toStream(payloads)
+    }))
+  }
+
+  private add(channel: string, payloads: Payloads): Effect.Effect<void, DbError> {
+    return this.lock.withPermits(1)(Effect.suspend(() => {
+      const others = this.channels.get(channel)
+      // Heard of before the server is asked: nothing that arrives right after its answer is missed.
+      if (others !== undefined) {
+        others.add(payloads)
+        return this.connect
+      }
+      this.channels.set(channel, new Set([payloads]))
+      return this.link === undefined ? this.connect : this.run(this.link.connection, `LISTEN ${quote(channel)}`)
+    }))
+  }
+
+  private remove(channel: string, payloads: Payloads): Effect.Effect<void> {
+    return this.lock.withPermits(1)(Effect.suspend(() => {
+      const all = this.channels.get(channel)
+      if (all === undefined || !all.delete(payloads) || all.size > 0) return Effect.void
+      this.channels.delete(channel)
+      if (this.channels.size === 0) return this.disconnect
+      // A failure means that the connection is lost: then nothing listens on it.
+      return this.link === undefined
+        ? Effect.void
+        : Effect.ignore(this.run(this.link.connection, `UNLISTEN ${quote(channel)}`))
+    }))
+  }
+
+  /** Runs with the lock. After it the connection listens to every channel that is asked for, or none is needed. */
+  private readonly connect: Effect.Effect<void, DbError> = Effect.suspend(() =>
+    this.channels.size === 0 || this.link !== undefined ?
+      Effect.void :
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(this.open), (connection) => {
+          const ended = this.observe(connection)
+          const sql = Array.from(this.channels.keys(), (channel) => `LISTEN ${quote(channel)}`).join("; ")
+          return Effect.zipRight(
+            restore(this.run(connection, sql)),
+            Effect.sync(() => {
+              this.link = { connection, ended }
+              this.isUp.unsafeOpen()
+            })
+          )
+        })
+      )
+  )
+
+  /** What the connection tells goes to the streams; how it ends is answered. */
+  private observe(connection: PgConnection): Link["ended"] {
+    const ended = Deferred.unsafeMake<ConnectionError | undefined>(FiberId.none)
+    connection.onNotification = (channel, payload) => {
+      for (const payloads of this.channels.get(channel) ?? []) payloads.unsafeOffer(payload)
+    }
+    connection.onLost = (error) => {
+      if (this.link?.connection === connection) {
+        this.link = undefined
+        this.isUp.unsafeClose()
+      }
+      Deferred.unsafeDone(ended, Effect.succeed(error))
+    }
+    return ended
+  }
+
+  private readonly disconnect: Effect.Effect<void> = Effect.suspend(() => {
+    const current = this.link
+    this.link = undefined
+    this.isUp.unsafeClose()
+    if (current === undefined) return Effect.void
+    Deferred.unsafeDone(current.ended, Effect.succeed(undefined))
+    return close(current.connection)
+  })
+
+  // An exchange that is not waited for to its end leaves a connection that nothing can be sent on.
+  private run(connection: PgConnection, sql: string): Effect.Effect<void, DbError> {
+    return this.answered(connection, send(connection, sql))
+  }
+
+  /** Gives the connection up when it does not answer in time. */
+  private answered(connection: PgConnection, exchange: Effect.Effect<void, DbError>): Effect.Effect<void, DbError> {
+    return exchange.pipe(
+      Effect.timeoutFail({ duration: this.answerLimit, onTimeout: () => this.unanswered() }),
+      Effect.onError(() => Effect.sync(() => this.drop(connection)))
+    )
+  }
+
+  private unanswered(): ConnectionError {
+    return failure({
+      _tag: "ConnectionError",
+      reason: "Lost",
+      what: "the connection that listens does not answer",
+      outcome: "NotSent",
+      database: this.database
+    })
+  }
+
+  /** Gives a connection up, as if it had been lost. */
+  private drop(connection: PgConnection): void {
+    const onLost = connection.onLost
+    connection.destroy()
+    onLost?.(this.unanswered())
+  }
+
+  /** Pings, until the connection does not answer any more and is given up. */
+  private ask({ connection }: Link): Effect.Effect<never> {
+    return this.answered(
+      connection,
+      Effect.async<void, DbError>((resume) =>
+        connection.ping((error) => resume(error === undefined ? Effect.void : Effect.fail(error)))
+      )
+    ).pipe(
+      this.lock.withPermits(1),
+      Effect.delay(this.askEvery),
+      Effect.forever,
+      Effect.catchAll(() => Effect.never)
+    )
+  }
+
+  /** Waits for the loss of the connection, and connects again. */
+  readonly watch: Effect.Effect<void, DbError> = Effect.gen(this, function*() {
+    yield* this.isUp.await
+    if (this.link === undefined) return
+    const lost = yield* Effect.raceFirst(Deferred.await(this.link.ended), this.ask(this.link))
+    if (lost === undefined) return
+    yield* Effect.logWarning(
+      `The connection that listens on database "${this.database}" was lost; listening again. ` +
+        "Notifications sent meanwhile do not arrive."
+    ).pipe(Effect.annotateLogs({ reason: lost.reason, channels: Array.from(this.channels.keys()).join(", ") }))
+    yield* Effect.retry(this.lock.withPermits(1)(this.connect), backOff)
+    yield* Metric.update(Metric.tagged(reconnects, "db.client.connection.pool.name", this.database), 1)
+  })
+
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    const error = failure({
+      _tag: "ConnectionError",
+      reason: "Closed",
+      what: "its layer was closed, and with it the connection that listens",
+      outcome: "NotSent",
+      database: this.database
+    })
+    // First: what waits for a connection while it holds the lock is let go by it.
+    Deferred.unsafeDone(this.closed, Effect.fail(error))
+    return this.lock.withPermits(1)(Effect.suspend(() => {
+      for (const all of this.channels.values()) {
+        for (const payloads of all) payloads.unsafeDone(Exit.fail(error))
+      }
+      this.channels.clear()
+      return this.disconnect
+    }))
+  })
+}
+
 /**
  * Makes the listener of a database. It opens a connection when the first stream begins and closes it when the last one
  * has ended. `keepalive`: within how many milliseconds a connection that went silent is noticed; 0: within 40 seconds.
@@ -94,163 +281,10 @@ export const make = (
   open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>,
   keepalive: number
 ): Effect.Effect<Listener, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const askEvery = keepalive > 0 ? Math.min(longestPause, keepalive * 0.75) : longestPause
-    const answerLimit = keepalive > 0 ? Math.min(longestAnswer, keepalive * 0.25) : longestAnswer
-    const channels = new Map<string, Set<Payloads>>()
-    const closed = yield* Deferred.make<never, ConnectionError>()
-    const lock = Effect.unsafeMakeSemaphore(1)
-    const isUp = Effect.unsafeMakeLatch(false)
-    let link: Link | undefined
-
-    const silence = Effect.suspend(() => {
-      const current = link
-      link = undefined
-      isUp.unsafeClose()
-      if (current === undefined) return Effect.void
-      Deferred.unsafeDone(current.ended, Effect.succeed(undefined))
-      return close(current.connection)
-    })
-
-    const unanswered = (): ConnectionError =>
-      failure({
-        _tag: "ConnectionError",
-        reason: "Lost",
-        what: "the connection that listens does not answer",
-        outcome: "NotSent",
-        database
-      })
-
-    /** Gives a connection up, as if it had been lost. */
-    const drop = (connection: PgConnection): void => {
-      const onLost = connection.onLost
-      connection.destroy()
-      onLost?.(unanswered())
-    }
-
-    // An exchange that is not waited for to its end leaves a connection that nothing can be sent on.
-    const run = (connection: PgConnection, sql: string): Effect.Effect<void, DbError> =>
-      send(connection, sql).pipe(
-        Effect.timeoutFail({ duration: answerLimit, onTimeout: unanswered }),
-        Effect.onError(() => Effect.sync(() => drop(connection)))
-      )
-
-    // Holds the lock. After it there is a connection that listens to every channel that is asked for, or none is needed.
-    const connect: Effect.Effect<void, DbError> = Effect.suspend(() =>
-      channels.size === 0 || link !== undefined ?
-        Effect.void :
-        Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(restore(open), (connection) => {
-            const ended = Deferred.unsafeMake<ConnectionError | undefined>(FiberId.none)
-            connection.onNotification = (channel, payload) => {
-              for (const payloads of channels.get(channel) ?? []) payloads.unsafeOffer(payload)
-            }
-            connection.onLost = (error) => {
-              if (link?.connection === connection) {
-                link = undefined
-                isUp.unsafeClose()
-              }
-              Deferred.unsafeDone(ended, Effect.succeed(error))
-            }
-            const sql = Array.from(channels.keys(), (channel) => `LISTEN ${quote(channel)}`).join("; ")
-            return Effect.zipRight(
-              restore(run(connection, sql)),
-              Effect.sync(() => {
-                link = { connection, ended }
-                isUp.unsafeOpen()
-              })
-            )
-          })
-        )
+  Effect.suspend(() => {
+    const listener = new SharedListener(database, open, keepalive)
+    return Effect.addFinalizer(() => listener.close).pipe(
+      Effect.zipRight(Effect.forkScoped(Effect.interruptible(Effect.forever(listener.watch)))),
+      Effect.as(listener)
     )
-
-    const add = (channel: string, payloads: Payloads): Effect.Effect<void, DbError> =>
-      lock.withPermits(1)(Effect.suspend(() => {
-        const others = channels.get(channel)
-        // Heard of before the server is asked: nothing that arrives right after its answer is missed.
-        if (others !== undefined) {
-          others.add(payloads)
-          return connect
-        }
-        channels.set(channel, new Set([payloads]))
-        return link === undefined ? connect : run(link.connection, `LISTEN ${quote(channel)}`)
-      }))
-
-    const remove = (channel: string, payloads: Payloads): Effect.Effect<void> =>
-      lock.withPermits(1)(Effect.suspend(() => {
-        const all = channels.get(channel)
-        if (all === undefined || !all.delete(payloads) || all.size > 0) return Effect.void
-        channels.delete(channel)
-        if (channels.size === 0) return silence
-        // A failure means that the connection is lost, and with it its LISTENs.
-        return link === undefined ? Effect.void : Effect.ignore(run(link.connection, `UNLISTEN ${quote(channel)}`))
-      }))
-
-    /** Gives the connection up when it does not answer any more. */
-    const ask = ({ connection }: Link): Effect.Effect<never> =>
-      Effect.async<void, DbError>((resume) =>
-        connection.ping((error) => resume(error === undefined ? Effect.void : Effect.fail(error)))
-      ).pipe(
-        Effect.timeoutFail({ duration: answerLimit, onTimeout: unanswered }),
-        Effect.onError(() => Effect.sync(() => drop(connection))),
-        lock.withPermits(1),
-        Effect.delay(askEvery),
-        Effect.forever,
-        Effect.catchAll(() => Effect.never)
-      )
-
-    const watch = Effect.gen(function*() {
-      yield* isUp.await
-      if (link === undefined) return
-      const lost = yield* Effect.raceFirst(Deferred.await(link.ended), ask(link))
-      if (lost === undefined) return
-      yield* Effect.logWarning(
-        `The connection that listens on database "${database}" was lost; listening again. ` +
-          "Notifications sent meanwhile do not arrive."
-      ).pipe(Effect.annotateLogs({ reason: lost.reason, channels: Array.from(channels.keys()).join(", ") }))
-      yield* Effect.retry(lock.withPermits(1)(connect), backOff)
-      yield* Metric.update(Metric.tagged(reconnects, "db.client.connection.pool.name", database), 1)
-    })
-
-    const end = Effect.suspend(() => {
-      const error = failure({
-        _tag: "ConnectionError",
-        reason: "Closed",
-        what: "its layer was closed, and with it the connection that listens",
-        outcome: "NotSent",
-        database
-      })
-      // First: it releases a fiber that waits for a connection while it holds the lock.
-      Deferred.unsafeDone(closed, Effect.fail(error))
-      return lock.withPermits(1)(Effect.suspend(() => {
-        for (const all of channels.values()) {
-          for (const payloads of all) payloads.unsafeDone(Exit.fail(error))
-        }
-        channels.clear()
-        return silence
-      }))
-    })
-
-    yield* Effect.addFinalizer(() => end)
-    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(watch)))
-
-    const listen = (channel: string): Stream.Stream<string, DbError> =>
-      Stream.unwrapScoped(Effect.gen(function*() {
-        if (Buffer.byteLength(channel) > longestName || channel === "" || channel.includes("\0")) {
-          return yield* failure({
-            _tag: "QueryError",
-            reason: "Parameter",
-            what: `the name of a channel has 1 to ${longestName} bytes`,
-            outcome: "NotSent",
-            database,
-            statement: undefined
-          })
-        }
-        const payloads = yield* Mailbox.make<string, ConnectionError>()
-        yield* Effect.addFinalizer(() => Effect.zipRight(remove(channel, payloads), payloads.shutdown))
-        yield* Effect.raceFirst(Deferred.await(closed), add(channel, payloads))
-        return Mailbox.toStream(payloads)
-      }))
-
-    return { listen }
   })

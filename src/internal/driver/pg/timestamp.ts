@@ -8,21 +8,8 @@ import { Unreadable } from "./unreadable.js"
 
 export { Timestamp }
 
-/** 400 years have the same number of days everywhere, and `Date.UTC` reads years 0 to 99 as 1900 to 1999. */
+/** 400 years have the same number of days everywhere. */
 const cycle = 146097 * 86400000
-
-const utc = (
-  year: number,
-  month: number,
-  day: number,
-  hours: number,
-  minutes: number,
-  seconds: number,
-  millis: number
-): number =>
-  year >= 0 && year < 100
-    ? Date.UTC(year + 400, month - 1, day, hours, minutes, seconds, millis) - cycle
-    : Date.UTC(year, month - 1, day, hours, minutes, seconds, millis)
 
 const pattern =
   /^(\d{4,})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:([+-])(\d\d)(?::(\d\d)(?::(\d\d))?)?|Z)?)?( BC)?$/
@@ -76,15 +63,17 @@ export const parse = (text: string): Date | number | string => {
   const year = match[12] === undefined ? Number(match[1]) : 1 - Number(match[1])
   const fraction = match[7] === undefined ? 0 : Number(match[7].padEnd(6, "0"))
   const microseconds = fraction % 1000
-  let millis = utc(
-    year,
-    Number(match[2]),
+  // `Date.UTC` reads years 0 to 99 as 1900 to 1999.
+  const isEarly = year >= 0 && year < 100
+  let millis = Date.UTC(
+    isEarly ? year + 400 : year,
+    Number(match[2]) - 1,
     Number(match[3]),
     Number(match[4] ?? 0),
     Number(match[5] ?? 0),
     Number(match[6] ?? 0),
     (fraction - microseconds) / 1000
-  )
+  ) - (isEarly ? cycle : 0)
   if (match[8] !== undefined) {
     const offset = (Number(match[9]) * 3600 + Number(match[10] ?? 0) * 60 + Number(match[11] ?? 0)) * 1000
     millis += match[8] === "-" ? offset : -offset
