@@ -5,6 +5,7 @@ import * as Fs from "node:fs"
 import { isBusy, lockTimeout } from "./codes.js"
 import { LockWait } from "./lock.js"
 import type { BackupMetadata, Constructor, Database } from "./moduleContract.js"
+import type { Spec } from "./open.js"
 
 /** 400 KiB at SQLite's page size: about a millisecond of the event loop. */
 const pagesPerStep = 100
@@ -31,8 +32,7 @@ const versionOf = (Database: Constructor, filename: string): number => {
 export const backup = (
   db: Database,
   destination: string,
-  database: string,
-  limit: number,
+  { database, lockTimeout: limit }: Pick<Spec, "database" | "lockTimeout">,
   done: (value: BackupMetadata) => void,
   fail: (cause: unknown) => void
 ): () => void => {

@@ -291,6 +291,12 @@ export class SqliteConnection<E> implements Holder {
     )
   }
 
+  private checkOpen(): void {
+    if (this.ended !== undefined) {
+      throw this.closed()
+    }
+  }
+
   private closed(): Fault {
     const place = { database: this.spec.database, outcome: "NotSent" } as const
     // What ended the connection, but this request has not been sent.
@@ -387,9 +393,7 @@ export class SqliteConnection<E> implements Holder {
   export(done: Reply<E, Uint8Array>): void {
     let bytes: Uint8Array
     try {
-      if (this.ended !== undefined) {
-        throw this.closed()
-      }
+      this.checkOpen()
       this.executor.settle()
       bytes = this.db.serialize()
     } catch (cause) {
@@ -409,9 +413,7 @@ export class SqliteConnection<E> implements Holder {
     }
     const fail = (cause: unknown) => end(this.fault(cause, "", "RolledBack"), { totalPages: 0, remainingPages: 0 })
     try {
-      if (this.ended !== undefined) {
-        throw this.closed()
-      }
+      this.checkOpen()
       this.executor.settle()
       if (own) {
         this.executor.beginSnapshot()
@@ -420,22 +422,13 @@ export class SqliteConnection<E> implements Holder {
       fail(cause)
       return () => {}
     }
-    return backup(
-      this.db,
-      destination,
-      this.spec.database,
-      this.spec.lockTimeout,
-      (value) => end(undefined, value),
-      fail
-    )
+    return backup(this.db, destination, this.spec, (value) => end(undefined, value), fail)
   }
 
   /** Loads an extension here, and has every other connection of the database load it before its next statement. */
   loadExtension(path: string, done: Reply<E, void>): void {
     try {
-      if (this.ended !== undefined) {
-        throw this.closed()
-      }
+      this.checkOpen()
       if (this.spec.readOnly) {
         throw queryFault({ database: this.spec.database }, {
           reason: "ReadOnly",

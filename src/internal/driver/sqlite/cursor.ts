@@ -12,6 +12,24 @@ export interface Reply<E, A> {
   (error: E | undefined, value: A): void
 }
 
+/** What runs a cursor. */
+export interface CursorOwner<E> {
+  readonly checkText: CheckText
+  /** The error of the statement of this text. */
+  readonly toError: (cause: unknown, text: string) => E
+  readonly ended: (cursor: SqliteCursor<E>) => void
+}
+
+/** Of rows that are there already: nothing of them is read, checked or ended. */
+const noShape: Shape = { arrays: false, bigints: false }
+const noOwner = {
+  checkText: () => {},
+  toError: (cause: unknown): never => {
+    throw cause
+  },
+  ended: () => {}
+}
+
 /** After how many rows that are read ahead it is looked at the time. */
 const looksAfter = 16
 
@@ -47,25 +65,14 @@ export class SqliteCursor<E> {
   private constructor(
     private readonly prepared: Prepared | undefined,
     private iterator: Iterator<unknown> | undefined,
+    private readonly params: ReadonlyArray<unknown>,
     private readonly shape: Shape,
-    /** Called where text was read that may not be what is stored; throws where it is not. */
-    private readonly checkText: () => void,
-    private readonly onEnd: (cursor: SqliteCursor<E>) => void,
-    private readonly classify: (cause: unknown) => E
+    private readonly owner: CursorOwner<E>
   ) {}
 
   /** Rows that are there already; in a process of its own, as the table that would travel. */
   static of<E>(rows: ReadonlyArray<unknown> | Table): SqliteCursor<E> {
-    const cursor = new SqliteCursor<E>(
-      undefined,
-      undefined,
-      { arrays: false, bigints: false },
-      () => {},
-      () => {},
-      (cause) => {
-        throw cause
-      }
-    )
+    const cursor = new SqliteCursor<E>(undefined, undefined, [], noShape, noOwner)
     if ("columns" in rows) {
       cursor.names = rows.names
       for (let i = 0; i < rows.length; i++) {
@@ -82,9 +89,7 @@ export class SqliteCursor<E> {
     prepared: Prepared,
     params: ReadonlyArray<unknown>,
     shape: Shape,
-    checkText: CheckText,
-    onEnd: (cursor: SqliteCursor<E>) => void,
-    classify: (cause: unknown) => E
+    owner: CursorOwner<E>
   ): SqliteCursor<E> {
     const { statement } = prepared
     if (!prepared.arrays) {
@@ -98,7 +103,7 @@ export class SqliteCursor<E> {
     }
     const iterator = statement.iterate(params)
     prepared.busy = true
-    const cursor = new SqliteCursor(prepared, iterator, shape, () => checkText(prepared, params), onEnd, classify)
+    const cursor = new SqliteCursor(prepared, iterator, params, shape, owner)
     try {
       const first = iterator.next()
       if (first.done === true) {
@@ -126,7 +131,7 @@ export class SqliteCursor<E> {
     if (!this.isChecked && holdsReplaced(values)) {
       // It looks at all rows, so that it is asked once.
       this.isChecked = true
-      this.checkText()
+      this.owner.checkText(this.prepared!, this.params)
     }
     if (this.make !== undefined) {
       return this.make(values)
@@ -145,7 +150,7 @@ export class SqliteCursor<E> {
       this.iterator = undefined
       iterator.return?.()
       this.prepared!.busy = false
-      this.onEnd(this)
+      this.owner.ended(this)
     }
   }
 
@@ -165,7 +170,7 @@ export class SqliteCursor<E> {
         rows.push(this.row(next.value as Array<unknown>))
       }
     } catch (cause) {
-      this.failure = this.classify(cause)
+      this.failure = this.owner.toError(cause, this.prepared!.text)
       this.end()
     }
   }

@@ -4,7 +4,7 @@
 import type { Outcome } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
 import { type Place, queryFault } from "./codes.js"
-import { SqliteCursor } from "./cursor.js"
+import { type CursorOwner, SqliteCursor } from "./cursor.js"
 import { malformedColumn } from "./encoding.js"
 import type { Handle, Shared } from "./handle.js"
 import type { Database } from "./moduleContract.js"
@@ -16,7 +16,7 @@ import { type Prepared, Statements } from "./statements.js"
 import { type Change, switchesOn } from "./text.js"
 
 /** `E` is the typed error in the program's own process, a fault elsewhere: see `SqliteConnection`. */
-export class Executor<E> {
+export class Executor<E> implements CursorOwner<E> {
   readonly statements: Statements
   readonly cursors = new Set<SqliteCursor<E>>()
   readonly residue: Residue
@@ -31,7 +31,7 @@ export class Executor<E> {
     private readonly spec: Spec,
     private readonly shared: Shared,
     /** The error of a cursor. */
-    private readonly toError: (cause: unknown, text: string) => E,
+    readonly toError: (cause: unknown, text: string) => E,
     private readonly tabular: boolean
   ) {
     const { db } = this
@@ -116,7 +116,7 @@ export class Executor<E> {
     return []
   }
 
-  private readonly checkText: CheckText = (prepared, params) => {
+  readonly checkText: CheckText = (prepared, params) => {
     const column = malformedColumn(this.db, prepared, params)
     if (column !== undefined) {
       throw queryFault(this.place(prepared.text, "RolledBack"), {
@@ -126,6 +126,10 @@ export class Executor<E> {
         advice: "read its bytes: CAST(... AS BLOB)"
       })
     }
+  }
+
+  readonly ended = (cursor: SqliteCursor<E>): void => {
+    this.cursors.delete(cursor)
   }
 
   start(request: Request): SqliteCursor<E> {
@@ -139,9 +143,7 @@ export class Executor<E> {
       prepared,
       params,
       { arrays: this.tabular || request.mode === "values", bigints: request.safeIntegers },
-      this.checkText,
-      (ended) => this.cursors.delete(ended),
-      (cause) => this.toError(cause, request.text)
+      this
     )
     if (!cursor.ended) {
       this.cursors.add(cursor)

@@ -12,7 +12,7 @@
 import * as Fs from "node:fs"
 import { pathToFileURL } from "node:url"
 import { codeOf } from "./codes.js"
-import type { BackupMetadata, Constructor, Database, Loaded, OpenOptions, Statement } from "./moduleContract.js"
+import type { BackupMetadata, Database, Loaded, OpenOptions, Statement } from "./moduleContract.js"
 import { calling, closed, SqliteError, translated } from "./nodeErrors.js"
 import { NodeStatement, type StatementSync } from "./nodeStatement.js"
 
@@ -74,152 +74,155 @@ const placeOf = (filename: string | Buffer, { fileMustExist = false, readonly = 
   return url
 }
 
-const make = ({ backup, DatabaseSync }: Module): Constructor =>
-  class NodeDatabase implements Database {
-    private readonly db: DatabaseSync
-    private readonly extensible = !("permission" in process)
-    private closing = false
-    /** Backups that are under way: their steps run on another thread, on this handle. */
-    private copies = 0
-
-    constructor(filename: string | Buffer, options: OpenOptions = {}) {
-      this.db = calling(() => {
-        const db = new DatabaseSync(placeOf(filename, options), {
-          readOnly: options.readonly === true,
-          timeout: options.timeout ?? 0,
-          defensive: true,
-          // Only with it the method can be used; Node's permission model forbids it.
-          allowExtension: this.extensible
-        })
-        if (this.extensible) {
-          // The SQL function `load_extension` stays off.
-          db.enableLoadExtension(false)
-        }
-        if (typeof filename !== "string") {
-          db.deserialize(filename)
-        }
-        return db
-      })
-    }
-
-    get open(): boolean {
-      return !this.closing && this.db.isOpen
-    }
-
-    get inTransaction(): boolean {
-      return this.db.isTransaction
-    }
-
-    private check(): void {
-      if (this.closing) {
-        throw closed(undefined)
-      }
-    }
-
-    prepare(text: string): Statement {
-      this.check()
-      return calling(() => {
-        let statement: StatementSync
-        try {
-          statement = this.db.prepare(text)
-        } catch (cause) {
-          throw codeOf(cause) === "ERR_INVALID_ARG_VALUE"
-            ? new RangeError("The supplied SQL string contains no statements", { cause })
-            : cause
-        }
-        const rest = text.slice(statement.sourceSQL.length)
-        if (rest !== "" && !tail.test(rest)) {
-          throw new RangeError("The supplied SQL string contains more than one statement")
-        }
-        return new NodeStatement(this.db, statement, text)
-      })
-    }
-
-    exec(text: string): void {
-      this.check()
-      calling(() => this.db.exec(text))
-    }
-
-    pragma(text: string, options: { readonly simple?: boolean } = {}): unknown {
-      const statement = this.prepare(`PRAGMA ${text}`)
-      return options.simple === true ? statement.pluck().get() : statement.all()
-    }
-
-    function(
-      name: string,
-      options: { readonly deterministic: boolean; readonly safeIntegers: boolean },
-      f: (...args: Array<never>) => unknown
-    ): void {
-      calling(() =>
-        this.db.function(
-          name,
-          { deterministic: options.deterministic, useBigIntArguments: options.safeIntegers },
-          f
-        )
-      )
-    }
-
-    async backup(
-      filename: string,
-      options: { readonly progress: (progress: BackupMetadata) => number }
-    ): Promise<BackupMetadata> {
-      this.check()
-      const isNew = !Fs.existsSync(filename)
-      this.copies++
-      try {
-        const totalPages = await backup(this.db, filename, {
-          rate: pagesPerStep,
-          progress: (progress) => {
-            this.check()
-            options.progress(progress)
-          }
-        })
-        return { totalPages, remainingPages: 0 }
-      } catch (cause) {
-        if (isNew) {
-          Fs.rmSync(filename, { force: true })
-        }
-        throw translated(cause)
-      } finally {
-        this.copies--
-        if (this.closing && this.copies === 0 && this.db.isOpen) {
-          this.db.close()
-        }
-      }
-    }
-
-    serialize(): Uint8Array {
-      this.check()
-      return calling(() => Buffer.from(this.db.serialize()))
-    }
-
-    loadExtension(path: string): void {
-      this.check()
-      if (!this.extensible) {
-        throw new SqliteError("SQLITE_AUTH", new Error("Node's permission model forbids extensions of SQLite"))
-      }
-      this.db.enableLoadExtension(true)
-      try {
-        calling(() => this.db.loadExtension(path))
-      } finally {
-        this.db.enableLoadExtension(false)
-      }
-    }
-
-    close(): void {
-      if (this.closing || !this.db.isOpen) {
-        return
-      }
-      if (this.copies > 0) {
-        this.closing = true
-      } else {
-        calling(() => this.db.close())
-      }
-    }
-  }
+/** The module, where it was found to lack nothing. */
+const module = (): Module => find()!
 
 /** As in the backups of the other module. */
 const pagesPerStep = 100
 
+class NodeDatabase implements Database {
+  private readonly db: DatabaseSync
+  private readonly extensible = !("permission" in process)
+  private closing = false
+  /** Backups that are under way: their steps run on another thread, on this handle. */
+  private copies = 0
+
+  constructor(filename: string | Buffer, options: OpenOptions = {}) {
+    const { DatabaseSync } = module()
+    this.db = calling(() => {
+      const db = new DatabaseSync(placeOf(filename, options), {
+        readOnly: options.readonly === true,
+        timeout: options.timeout ?? 0,
+        defensive: true,
+        // Only with it the method can be used; Node's permission model forbids it.
+        allowExtension: this.extensible
+      })
+      if (this.extensible) {
+        // The SQL function `load_extension` stays off.
+        db.enableLoadExtension(false)
+      }
+      if (typeof filename !== "string") {
+        db.deserialize(filename)
+      }
+      return db
+    })
+  }
+
+  get open(): boolean {
+    return !this.closing && this.db.isOpen
+  }
+
+  get inTransaction(): boolean {
+    return this.db.isTransaction
+  }
+
+  private check(): void {
+    if (this.closing) {
+      throw closed(undefined)
+    }
+  }
+
+  prepare(text: string): Statement {
+    this.check()
+    return calling(() => {
+      let statement: StatementSync
+      try {
+        statement = this.db.prepare(text)
+      } catch (cause) {
+        throw codeOf(cause) === "ERR_INVALID_ARG_VALUE"
+          ? new RangeError("The supplied SQL string contains no statements", { cause })
+          : cause
+      }
+      const rest = text.slice(statement.sourceSQL.length)
+      if (rest !== "" && !tail.test(rest)) {
+        throw new RangeError("The supplied SQL string contains more than one statement")
+      }
+      return new NodeStatement(this.db, statement, text)
+    })
+  }
+
+  exec(text: string): void {
+    this.check()
+    calling(() => this.db.exec(text))
+  }
+
+  pragma(text: string, options: { readonly simple?: boolean } = {}): unknown {
+    const statement = this.prepare(`PRAGMA ${text}`)
+    return options.simple === true ? statement.pluck().get() : statement.all()
+  }
+
+  function(
+    name: string,
+    options: { readonly deterministic: boolean; readonly safeIntegers: boolean },
+    f: (...args: Array<never>) => unknown
+  ): void {
+    calling(() =>
+      this.db.function(
+        name,
+        { deterministic: options.deterministic, useBigIntArguments: options.safeIntegers },
+        f
+      )
+    )
+  }
+
+  async backup(
+    filename: string,
+    options: { readonly progress: (progress: BackupMetadata) => number }
+  ): Promise<BackupMetadata> {
+    this.check()
+    const isNew = !Fs.existsSync(filename)
+    this.copies++
+    try {
+      const totalPages = await module().backup(this.db, filename, {
+        rate: pagesPerStep,
+        progress: (progress) => {
+          this.check()
+          options.progress(progress)
+        }
+      })
+      return { totalPages, remainingPages: 0 }
+    } catch (cause) {
+      if (isNew) {
+        Fs.rmSync(filename, { force: true })
+      }
+      throw translated(cause)
+    } finally {
+      this.copies--
+      if (this.closing && this.copies === 0 && this.db.isOpen) {
+        this.db.close()
+      }
+    }
+  }
+
+  serialize(): Uint8Array {
+    this.check()
+    return calling(() => Buffer.from(this.db.serialize()))
+  }
+
+  loadExtension(path: string): void {
+    this.check()
+    if (!this.extensible) {
+      throw new SqliteError("SQLITE_AUTH", new Error("Node's permission model forbids extensions of SQLite"))
+    }
+    this.db.enableLoadExtension(true)
+    try {
+      calling(() => this.db.loadExtension(path))
+    } finally {
+      this.db.enableLoadExtension(false)
+    }
+  }
+
+  close(): void {
+    if (this.closing || !this.db.isOpen) {
+      return
+    }
+    if (this.copies > 0) {
+      this.closing = true
+    } else {
+      calling(() => this.db.close())
+    }
+  }
+}
+
 /** The module. Only where nothing is {@link lacking}. */
-export const load = (): Loaded => ({ Database: make(find()!), name: `node:sqlite@${process.versions.node}` })
+export const load = (): Loaded => ({ Database: NodeDatabase, name: `node:sqlite@${process.versions.node}` })
