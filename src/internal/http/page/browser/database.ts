@@ -55,11 +55,9 @@ const factsOf = (health: Health, info: Info | undefined): string =>
     health.migration_status === null ? "" : `migrations: ${health.migration_status.replaceAll("_", " ")}`
   ].filter(Boolean).join(" \u00b7 ")
 
-export const makeDatabase = (name: string, panelId: string, tabId: string) => {
+/** What needs a pool, and what was counted: not there for a database that could not be opened. */
+const makeGrid = () => {
   const history = makeHistory()
-  const status = element("span", { class: "status" })
-  const facts = element("p", { class: "facts" })
-  const why = element("p", { class: "why" })
   const figures = makeFigures([
     "Statements",
     "Transactions",
@@ -87,34 +85,10 @@ export const makeDatabase = (name: string, panelId: string, tabId: string) => {
     panel("Recent failures", "the newest first", "whole", recent.element),
     panel("Slow statements", "the newest first", "whole", slow.element)
   )
-  const whole = element(
-    "section",
-    { class: "database", id: panelId, "aria-label": name },
-    element("div", { class: "title" }, element("h2", {}, name), status),
-    facts,
-    why,
-    grid
-  )
   return {
-    element: whole,
-    /** With several databases each is the panel of a tab. */
-    asPanel(isShown: boolean, hasTab: boolean) {
-      whole.hidden = !isShown
-      if (hasTab) {
-        mark(whole, "role", "tabpanel")
-        mark(whole, "aria-labelledby", tabId)
-        mark(whole, "tabindex", "0")
-      }
-    },
-    update({ health, info, metrics, pool, poolHistory }: Database, now: number) {
-      write(status, health.status)
-      mark(status, "data-status", health.status)
-      mark(why, "data-status", health.status)
-      why.hidden = health.error === null
-      write(why, health.error ?? "")
-      write(facts, factsOf(health, info))
+    element: grid,
+    update({ health, metrics, pool, poolHistory }: Database, now: number) {
       history.add(poolHistory, now)
-      // A database that could not be opened has no pool yet, and nothing was counted.
       grid.hidden = metrics === undefined
       if (metrics === undefined || pool === undefined) {
         return
@@ -137,6 +111,43 @@ export const makeDatabase = (name: string, panelId: string, tabId: string) => {
       failures.update(metrics.failures)
       recent.update(metrics.recentFailures.map((failure) => [failure, now]))
       slow.update(metrics.slowStatements.map((statement) => [statement, now]))
+    }
+  }
+}
+
+export const makeDatabase = (name: string, panelId: string, tabId: string) => {
+  const status = element("span", { class: "status" })
+  const facts = element("p", { class: "facts" })
+  const why = element("p", { class: "why" })
+  const grid = makeGrid()
+  const whole = element(
+    "section",
+    { class: "database", id: panelId, "aria-label": name },
+    element("div", { class: "title" }, element("h2", {}, name), status),
+    facts,
+    why,
+    grid.element
+  )
+  return {
+    element: whole,
+    /** With several databases each is the panel of a tab. */
+    asPanel(isShown: boolean, hasTab: boolean) {
+      whole.hidden = !isShown
+      if (hasTab) {
+        mark(whole, "role", "tabpanel")
+        mark(whole, "aria-labelledby", tabId)
+        mark(whole, "tabindex", "0")
+      }
+    },
+    update(database: Database, now: number) {
+      const { health, info } = database
+      write(status, health.status)
+      mark(status, "data-status", health.status)
+      mark(why, "data-status", health.status)
+      why.hidden = health.error === null
+      write(why, health.error ?? "")
+      write(facts, factsOf(health, info))
+      grid.update(database, now)
     }
   }
 }
