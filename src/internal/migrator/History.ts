@@ -200,6 +200,87 @@ const isTrue = (value: unknown): boolean => value === true || String(value) === 
 const optional = (value: unknown): string | undefined =>
   value === null || value === undefined ? undefined : String(value)
 
+interface Column {
+  readonly name: string
+  readonly required: unknown
+}
+
+/** The columns of a table, of one that is not there none. */
+const columnsOf = (
+  sql: SqlClient.SqlClient,
+  dialect: Dialect,
+  table: Table
+): Effect.Effect<ReadonlyArray<Column>, SqlError> => {
+  const { name: base, schema } = table
+  switch (dialect) {
+    case "pg":
+      return sql<Column>`SELECT attname AS name, attnotnull AS required
+        FROM pg_catalog.pg_attribute
+        WHERE attrelid = to_regclass(${quote(dialect, table)}) AND attnum > 0 AND NOT attisdropped`
+    case "sqlite":
+      return schema === undefined
+        ? sql<Column>`SELECT name, "notnull" AS required FROM pragma_table_info(${base})`
+        : sql<Column>`SELECT name, "notnull" AS required
+            FROM pragma_table_info(${base}, ${schema})`
+    case "mssql":
+      return sql<Column>`SELECT name, CASE WHEN is_nullable = 1 THEN 0 ELSE 1 END AS required
+        FROM sys.columns WHERE object_id = OBJECT_ID(${quote(dialect, table)})`
+    case "mysql":
+    case "clickhouse":
+      return sql<Column>`SELECT column_name AS name,
+        CASE WHEN is_nullable = 'NO' THEN 1 ELSE 0 END AS required FROM information_schema.columns
+        WHERE table_schema = COALESCE(${schema ?? null}, DATABASE()) AND table_name = ${base}`
+  }
+}
+
+const shapeOf = (found: ReadonlyArray<Column>): Shape => {
+  const required = new Map(found.map((column) => [column.name.toLowerCase(), isTrue(column.required)]))
+  return {
+    exists: found.length > 0,
+    versionRank: required.has("version_rank"),
+    oneRowPerVersion: required.get("version") === true,
+    lacks: columns.filter((column) => !required.has(column))
+  }
+}
+
+const createText = (dialect: Dialect, table: Table): string => {
+  const quoted = quote(dialect, table)
+  const own = dialects[dialect]
+  // Flyway's own table keeps Flyway's shape, so that either of the two can go on with it.
+  const isFlyway = table.name.toLowerCase() === flywayTable
+  return `CREATE TABLE ${quoted} (
+  ${isFlyway ? "" : `version_rank ${own.integer},\n  `}installed_rank ${own.integer} NOT NULL PRIMARY KEY,
+  version ${own.text}(50),
+  description ${own.text}(200) NOT NULL,
+  type ${own.text}(20) NOT NULL,
+  script ${own.text}(1000) NOT NULL,
+  checksum ${own.integer},
+  installed_by ${own.text}(100) NOT NULL,
+  installed_on ${own.now},
+  execution_time ${own.integer} NOT NULL,
+  success ${own.boolean} NOT NULL
+)`
+}
+
+const rowOf = (row: Readonly<Record<string, unknown>>): Row => ({
+  installedRank: Number(row["installed_rank"]),
+  version: optional(row["version"]),
+  description: String(row["description"]),
+  type: String(row["type"]),
+  script: String(row["script"]),
+  checksum: row["checksum"] === null || row["checksum"] === undefined ? undefined : Number(row["checksum"]),
+  installedBy: String(row["installed_by"]),
+  installedOn: String(row["installed_on"]),
+  executionTime: Number(row["execution_time"]),
+  success: isTrue(row["success"])
+})
+
+/** The place of a version among those that are known. */
+const rankOf = (version: string | undefined, known: ReadonlyArray<Row>): number =>
+  version === undefined
+    ? known.length + 1
+    : 1 + known.filter((other) => other.version !== undefined && compareVersions(other.version, version) < 0).length
+
 /**
  * The history table of the database behind `client`.
  *
@@ -212,76 +293,11 @@ export const make = (client: SqlClient.SqlClient, dialect: Dialect, table: Table
   const name = sql.literal(quoted)
   const own = dialects[dialect]
 
-  const found = Effect.suspend(() => {
-    const { name: base, schema } = table
-    switch (dialect) {
-      case "pg":
-        return sql<{ name: string; required: unknown }>`SELECT attname AS name, attnotnull AS required
-          FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(${quoted}) AND attnum > 0 AND NOT attisdropped`
-      case "sqlite":
-        return schema === undefined
-          ? sql<{ name: string; required: unknown }>`SELECT name, "notnull" AS required FROM pragma_table_info(${base})`
-          : sql<{ name: string; required: unknown }>`SELECT name, "notnull" AS required
-              FROM pragma_table_info(${base}, ${schema})`
-      case "mssql":
-        return sql<
-          { name: string; required: unknown }
-        >`SELECT name, CASE WHEN is_nullable = 1 THEN 0 ELSE 1 END AS required
-          FROM sys.columns WHERE object_id = OBJECT_ID(${quoted})`
-      case "mysql":
-      case "clickhouse":
-        return sql<{ name: string; required: unknown }>`SELECT column_name AS name,
-          CASE WHEN is_nullable = 'NO' THEN 1 ELSE 0 END AS required FROM information_schema.columns
-          WHERE table_schema = COALESCE(${schema ?? null}, DATABASE()) AND table_name = ${base}`
-    }
-  })
-
-  const shape = Effect.map(found, (rows): Shape => {
-    const required = new Map(rows.map((row) => [row.name.toLowerCase(), isTrue(row.required)]))
-    return {
-      exists: rows.length > 0,
-      versionRank: required.has("version_rank"),
-      oneRowPerVersion: required.get("version") === true,
-      lacks: columns.filter((column) => !required.has(column))
-    }
-  })
-
-  const run = (text: string) => Effect.asVoid(sql.unsafe(text).unprepared)
-
-  // Flyway's own table keeps Flyway's shape, so that either of the two can go on with it.
-  const isFlyway = table.name.toLowerCase() === flywayTable
-  const create = run(
-    `CREATE TABLE ${quoted} (
-  ${isFlyway ? "" : `version_rank ${own.integer},\n  `}installed_rank ${own.integer} NOT NULL PRIMARY KEY,
-  version ${own.text}(50),
-  description ${own.text}(200) NOT NULL,
-  type ${own.text}(20) NOT NULL,
-  script ${own.text}(1000) NOT NULL,
-  checksum ${own.integer},
-  installed_by ${own.text}(100) NOT NULL,
-  installed_on ${own.now},
-  execution_time ${own.integer} NOT NULL,
-  success ${own.boolean} NOT NULL
-)`
-  )
-
   const rows = Effect.map(
     sql<Record<string, unknown>>`SELECT installed_rank, version, description, type, script, checksum, installed_by,
       ${sql.literal(own.asText("installed_on"))} AS installed_on, execution_time, success
       FROM ${name} ORDER BY installed_rank`,
-    (rows) =>
-      rows.map((row): Row => ({
-        installedRank: Number(row["installed_rank"]),
-        version: optional(row["version"]),
-        description: String(row["description"]),
-        type: String(row["type"]),
-        script: String(row["script"]),
-        checksum: row["checksum"] === null || row["checksum"] === undefined ? undefined : Number(row["checksum"]),
-        installedBy: String(row["installed_by"]),
-        installedOn: String(row["installed_on"]),
-        executionTime: Number(row["execution_time"]),
-        success: isTrue(row["success"])
-      }))
+    (rows) => rows.map(rowOf)
   )
 
   // 1 and 0 where the database's own word for a truth value would not pass through every driver.
@@ -296,10 +312,7 @@ export const make = (client: SqlClient.SqlClient, dialect: Dialect, table: Table
     if (!shape.versionRank) {
       return Effect.asVoid(sql`INSERT INTO ${name} (${sql.literal(names)}) VALUES (${values})`)
     }
-    const version = row.version
-    const rank = version === undefined
-      ? known.length + 1
-      : 1 + known.filter((other) => other.version !== undefined && compareVersions(other.version, version) < 0).length
+    const rank = rankOf(row.version, known)
     return Effect.zipRight(
       sql`UPDATE ${name} SET version_rank = version_rank + 1 WHERE version_rank >= ${rank}`,
       Effect.asVoid(sql`INSERT INTO ${name} (version_rank, ${sql.literal(names)}) VALUES (${rank}, ${values})`)
@@ -319,5 +332,13 @@ export const make = (client: SqlClient.SqlClient, dialect: Dialect, table: Table
   const remove = (installedRank: number) =>
     Effect.asVoid(sql`DELETE FROM ${name} WHERE installed_rank = ${installedRank}`)
 
-  return { quoted, shape, create, rows, insert, update, remove }
+  return {
+    quoted,
+    shape: Effect.map(Effect.suspend(() => columnsOf(sql, dialect, table)), shapeOf),
+    create: Effect.asVoid(sql.unsafe(createText(dialect, table)).unprepared),
+    rows,
+    insert,
+    update,
+    remove
+  }
 }

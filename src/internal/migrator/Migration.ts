@@ -95,12 +95,18 @@ const parseName = (script: string, name: string, database: string): Effect.Effec
     : Effect.succeed(parsed)
 }
 
+/** The SQL of a migration, as bytes. */
+interface Text {
+  readonly size: number
+  readonly content: Stream.Stream<Uint8Array, PlatformError>
+  /** A small one as one piece. */
+  readonly whole: Effect.Effect<Uint8Array, PlatformError> | undefined
+}
+
 const sqlMigration = (
   script: string,
   name: Name.Name,
-  size: number,
-  content: Stream.Stream<Uint8Array, PlatformError>,
-  whole: Effect.Effect<Uint8Array, PlatformError> | undefined,
+  { content, size, whole }: Text,
   options: LoadOptions
 ): Effect.Effect<Migration, MigrationError> => {
   const body: Body = { _tag: "Sql", size, content }
@@ -133,9 +139,10 @@ const sqlMigration = (
   })
 }
 
-const textMigration = (script: string, name: Name.Name, text: string, options: LoadOptions) => {
-  const bytes = new TextEncoder().encode(text)
-  return sqlMigration(script, name, bytes.length, Stream.make(bytes), Effect.succeed(bytes), options)
+const textMigration = (script: string, name: Name.Name, sql: string, options: LoadOptions) => {
+  const bytes = new TextEncoder().encode(sql)
+  const text: Text = { size: bytes.length, content: Stream.make(bytes), whole: Effect.succeed(bytes) }
+  return sqlMigration(script, name, text, options)
 }
 
 const isEffectMigration = (u: unknown): u is EffectMigration<unknown> =>
@@ -337,5 +344,5 @@ const loadFile = Effect.fnUntraced(function*(
   const { size } = yield* Effect.mapError(fs.stat(full), cannotRead)
   const whole = Number(size) <= smallFile ? fs.readFile(full) : undefined
   const content = whole === undefined ? fs.stream(full, { chunkSize: 256 * 1024 }) : Stream.fromEffect(whole)
-  return yield* sqlMigration(script, name, Number(size), content, whole, options)
+  return yield* sqlMigration(script, name, { size: Number(size), content, whole }, options)
 })

@@ -249,6 +249,126 @@ const difference = (migration: Migration, row: Row): string | undefined => {
   return undefined
 }
 
+/** What a comparison finds, step by step. */
+class Findings {
+  readonly versioned: Array<Info> = []
+  readonly repeatable: Array<Info> = []
+  readonly pending: Array<Migration> = []
+  readonly problems: Array<Problem>
+  readonly repairs: Array<Repair> = []
+
+  constructor(problems: ReadonlyArray<Problem>) {
+    this.problems = [...problems]
+  }
+
+  /** A row that failed, with its migration where that is there. */
+  failed(migration: Migration | undefined, row: Row, undoable: boolean): void {
+    this.add(entry("failed", migration, row, undoable))
+    this.problems.push(failedProblem(row))
+    this.repairs.push({ _tag: "RemoveFailed", row })
+  }
+
+  add(info: Info): void {
+    if (info.kind === "versioned") {
+      this.versioned.push(info)
+    } else {
+      this.repeatable.push(info)
+    }
+  }
+}
+
+/** What the versions of a history are compared by. */
+interface Versions {
+  readonly baseline: Row | undefined
+  readonly current: string | undefined
+  readonly undos: ReadonlySet<string>
+  readonly outOfOrder: ReadonlySet<string>
+}
+
+/** A versioned migration that was run. */
+const compareApplied = (migration: Migration, row: Row, versions: Versions, findings: Findings): void => {
+  const key = versionKey(migration.version!)
+  const undoable = versions.undos.has(key)
+  if (!row.success) {
+    return findings.failed(migration, row, undoable)
+  }
+  const different = difference(migration, row)
+  if (different === undefined) {
+    return findings.add(entry(versions.outOfOrder.has(key) ? "out of order" : "success", migration, row, undoable))
+  }
+  findings.add(entry("changed", migration, row, undoable))
+  findings.problems.push(problem("Checksum", migration.script, migration.version, different))
+  findings.repairs.push({ _tag: "Align", row, checksum: migration.checksum, description: migration.description })
+}
+
+/** A versioned migration that the history does not have. */
+const compareNew = (
+  migration: Migration,
+  { baseline, current, undos }: Versions,
+  options: CompareOptions,
+  findings: Findings
+): void => {
+  const version = migration.version!
+  const add = (state: StateName) => findings.add(entry(state, migration, undefined, undos.has(versionKey(version))))
+  if (baseline !== undefined && compareVersions(version, baseline.version!) <= 0) {
+    add("below baseline")
+  } else if (options.target !== undefined && compareVersions(version, options.target) > 0) {
+    add("above target")
+  } else if (current !== undefined && compareVersions(version, current) < 0 && !options.outOfOrder) {
+    add("ignored")
+    findings.problems.push(problem(
+      "OutOfOrder",
+      migration.script,
+      version,
+      `has version ${version}, which is below the current version ${current}, and was never applied`
+    ))
+  } else {
+    add("pending")
+    findings.pending.push(migration)
+  }
+}
+
+/** A row of the history whose migration is not there; `highest` is the highest version that is. */
+const compareLeft = (row: Row, { baseline }: Versions, highest: string | undefined, findings: Findings): void => {
+  if (!row.success) {
+    findings.failed(undefined, row, false)
+  } else if (highest === undefined || compareVersions(row.version!, highest) > 0) {
+    findings.add(entry("future", undefined, row, false))
+  } else if (baseline === undefined || compareVersions(row.version!, baseline.version!) > 0) {
+    findings.add(entry("missing", undefined, row, false))
+    findings.problems.push(problem(
+      "Missing",
+      row.script,
+      row.version,
+      `was applied on ${row.installedOn}, but there is no such migration here`
+    ))
+  }
+}
+
+const compareRepeatable = (
+  migration: Migration,
+  row: Row | undefined,
+  isBelowTarget: boolean,
+  findings: Findings
+): void => {
+  const add = (state: StateName) => findings.add(entry(state, migration, row, false))
+  if (row !== undefined && !row.success) {
+    findings.failed(migration, row, false)
+  } else if (row !== undefined && row.checksum === migration.checksum) {
+    add("success")
+  } else if (!isBelowTarget) {
+    // It is written for the newest schema, which is not wanted yet.
+    add("above target")
+  } else {
+    add(row === undefined ? "pending" : "outdated")
+    findings.pending.push(migration)
+  }
+}
+
+/** A row of a repeatable migration that is not there: no problem, unless it failed. */
+const compareLeftRepeatable = (row: Row, findings: Findings): void =>
+  row.success ? findings.add(entry("missing", undefined, row, false)) : findings.failed(undefined, row, false)
+
 /**
  * Compares.
  *
@@ -261,116 +381,55 @@ export const compare = (
   options: CompareOptions
 ): State => {
   const history = fold(rows)
-  const undos = new Set(migrations.filter((m) => m.kind === "undo").map((m) => versionKey(m.version!)))
+  const { baseline } = history
   const versioned = migrations.filter((m) => m.kind === "versioned")
     .sort((a, b) => compareVersions(a.version!, b.version!))
   const repeatable = migrations.filter((m) => m.kind === "repeatable")
     .sort((a, b) => a.description < b.description ? -1 : 1)
-
-  const { baseline } = history
   const applied = [...history.versions.values()].filter((row) => row.success && !isUndo(row))
   const current = [...applied, ...(baseline === undefined ? [] : [baseline])]
     .map((row) => row.version!)
     .reduce<string | undefined>((high, v) => high === undefined || compareVersions(v, high) > 0 ? v : high, undefined)
-  const highest = versioned[versioned.length - 1]?.version
-  const lateBelow = outOfOrderVersions(applied)
-
-  const infos: Array<Info> = []
-  const pending: Array<Migration> = []
-  const problems: Array<Problem> = [...duplicates(migrations)]
-  const repairs: Array<Repair> = []
-  let isBelowTarget = true
-
+  const versions: Versions = {
+    baseline,
+    current,
+    undos: new Set(migrations.filter((m) => m.kind === "undo").map((m) => versionKey(m.version!))),
+    outOfOrder: outOfOrderVersions(applied)
+  }
+  const findings = new Findings(duplicates(migrations))
   for (const migration of versioned) {
-    const version = migration.version!
-    const key = versionKey(version)
+    const key = versionKey(migration.version!)
     const row = history.versions.get(key)
-    const undoable = undos.has(key)
-    const add = (state: StateName) => infos.push(entry(state, migration, row, undoable))
-    if (row !== undefined) {
-      history.versions.delete(key)
-      if (!row.success) {
-        add("failed")
-        problems.push(failedProblem(row))
-        repairs.push({ _tag: "RemoveFailed", row })
-        continue
-      }
-      const different = difference(migration, row)
-      if (different !== undefined) {
-        add("changed")
-        problems.push(problem("Checksum", migration.script, version, different))
-        repairs.push({ _tag: "Align", row, checksum: migration.checksum, description: migration.description })
-      } else {
-        add(lateBelow.has(key) ? "out of order" : "success")
-      }
-    } else if (baseline !== undefined && compareVersions(version, baseline.version!) <= 0) {
-      add("below baseline")
-    } else if (options.target !== undefined && compareVersions(version, options.target) > 0) {
-      isBelowTarget = false
-      add("above target")
-    } else if (current !== undefined && compareVersions(version, current) < 0 && !options.outOfOrder) {
-      add("ignored")
-      problems.push(problem(
-        "OutOfOrder",
-        migration.script,
-        version,
-        `has version ${version}, which is below the current version ${current}, and was never applied`
-      ))
+    history.versions.delete(key)
+    if (row === undefined) {
+      compareNew(migration, versions, options, findings)
     } else {
-      add("pending")
-      pending.push(migration)
+      compareApplied(migration, row, versions, findings)
     }
   }
-
   for (const row of history.versions.values()) {
-    if (!row.success) {
-      infos.push(entry("failed", undefined, row, false))
-      problems.push(failedProblem(row))
-      repairs.push({ _tag: "RemoveFailed", row })
-    } else if (highest === undefined || compareVersions(row.version!, highest) > 0) {
-      infos.push(entry("future", undefined, row, false))
-    } else if (baseline === undefined || compareVersions(row.version!, baseline.version!) > 0) {
-      infos.push(entry("missing", undefined, row, false))
-      problems.push(problem(
-        "Missing",
-        row.script,
-        row.version,
-        `was applied on ${row.installedOn}, but there is no such migration here`
-      ))
-    }
+    compareLeft(row, versions, versioned[versioned.length - 1]?.version, findings)
   }
   if (baseline !== undefined) {
-    infos.push(entry("baseline", undefined, baseline, false))
+    findings.add(entry("baseline", undefined, baseline, false))
   }
-  infos.sort((a, b) => compareVersions(a.version!, b.version!))
-
+  const isBelowTarget = findings.versioned.every(({ state }) => state !== "above target")
   for (const migration of repeatable) {
     const row = history.repeatables.get(migration.description)
     history.repeatables.delete(migration.description)
-    const add = (state: StateName) => infos.push(entry(state, migration, row, false))
-    if (row !== undefined && !row.success) {
-      add("failed")
-      problems.push(failedProblem(row))
-      repairs.push({ _tag: "RemoveFailed", row })
-    } else if (row !== undefined && row.checksum === migration.checksum) {
-      add("success")
-    } else if (!isBelowTarget) {
-      // It is written for the newest schema, which is not wanted yet.
-      add("above target")
-    } else {
-      add(row === undefined ? "pending" : "outdated")
-      pending.push(migration)
-    }
+    compareRepeatable(migration, row, isBelowTarget, findings)
   }
   for (const row of history.repeatables.values()) {
-    infos.push(entry(row.success ? "missing" : "failed", undefined, row, false))
-    if (!row.success) {
-      problems.push(failedProblem(row))
-      repairs.push({ _tag: "RemoveFailed", row })
-    }
+    compareLeftRepeatable(row, findings)
   }
-
-  return { current, migrations: infos, pending, problems, repairs, applied: applied.sort((a, b) => byRank(b, a)) }
+  return {
+    current,
+    migrations: [...findings.versioned.sort((a, b) => compareVersions(a.version!, b.version!)), ...findings.repeatable],
+    pending: findings.pending,
+    problems: findings.problems,
+    repairs: findings.repairs,
+    applied: applied.sort((a, b) => byRank(b, a))
+  }
 }
 
 /** Versions that were applied after a higher one. */
