@@ -99,21 +99,24 @@ export class StoredProgram {
   }
 
   private header(word: string, previous: string): void {
-    if (this.first === "BEGIN") {
-      // MariaDB's block without a program.
-      if (word === "ATOMIC" && previous === "NOT" && this.count === 3) {
-        this.open("block")
-        this.part = "body"
-        this.isStart = true
-      } else if (this.count > 2) this.kind = "none"
-      return
-    }
+    if (this.first === "BEGIN") return this.blockAlone(word, previous)
     if (this.kind === "unknown") {
       if (routines.has(word) && (this.first === "CREATE" || word === "EVENT")) this.kind = word as Kind
       else if (notRoutines.has(word)) this.kind = "none"
-      return
-    }
-    if (this.parentheses > 0) return
+    } else if (this.parentheses === 0) this.headerOf(word, previous)
+  }
+
+  /** MariaDB's block without a program: BEGIN NOT ATOMIC. */
+  private blockAlone(word: string, previous: string): void {
+    if (word === "ATOMIC" && previous === "NOT" && this.count === 3) {
+      this.open("block")
+      this.part = "body"
+      this.isStart = true
+    } else if (this.count > 2) this.kind = "none"
+  }
+
+  /** A word outside of parentheses, once the kind is known. */
+  private headerOf(word: string, previous: string): void {
     if (this.part === "start") {
       if (word === "FOLLOWS" || word === "PRECEDES") this.isName = true
       else if (this.kind !== "PROCEDURE" || !characteristics.has(word)) this.enter(word)
