@@ -26,14 +26,9 @@ export { flaky, injected, injectedInto } from "./internal/test/flaky.js"
 
 export { type ConnectFault, type StatementFault } from "./internal/test/faults.js"
 
-export {
-  type Expectation,
-  mock,
-  type MockAnswer,
-  MockError,
-  type MockOptions,
-  type MockStatement
-} from "./internal/test/mock.js"
+export { type Expectation, type MockAnswer, type MockStatement } from "./internal/test/expectations.js"
+
+export { mock, MockError, type MockOptions } from "./internal/test/mock.js"
 
 export {
   type Chance,

@@ -1,12 +1,12 @@
 /**
  * A connection inside a transaction that is never committed: what its user takes for transactions are savepoints.
  */
-import type { ConnectionError, DbError, QueryError } from "../../DbError.js"
+import type { ConnectionError, DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { failure } from "../driver/Failure.js"
 import { classify, type Control } from "../sql/classify.js"
 import { ask, Delegate } from "./decorate.js"
 import { asCommit, checkDeferred, checkNow, mayWrite } from "./deferred.js"
+import { commitWasRollback, gone, transactionEnded, writeRefused } from "./sandboxErrors.js"
 
 /** The savepoint that stands for a transaction, and the one around a statement outside any. */
 const asTransaction = "dblive_sandbox"
@@ -145,7 +145,7 @@ export class SandboxConnection extends Delegate {
       return refuse(this.loss ?? this.goneError("NotSent"))
     }
     if (!this.inner.lost && this.inner.transaction === "idle") {
-      return refuse(this.endedError())
+      return refuse(transactionEnded(this.ground.database))
     }
     let isAnswered = false
     this.isBusy = true
@@ -308,7 +308,7 @@ export class SandboxConnection extends Delegate {
       return this.rollback(done)
     }
     if (this.inner.transaction === "failed") {
-      return this.rollback((error) => done(error ?? this.commitWasRollback()))
+      return this.rollback((error) => done(error ?? commitWasRollback(this.ground.database)))
     }
     this.isInside = false
     this.commitSavepoint(asTransaction, this.ground.driver.transaction.commit, done)
@@ -353,14 +353,7 @@ export class SandboxConnection extends Delegate {
     if (!this.isReadOnly || driver.target.system !== "sqlite" || !this.inner.writes(text)) {
       return undefined
     }
-    return failure({
-      _tag: "QueryError",
-      reason: "ReadOnly",
-      database,
-      what: "a write in a read-only transaction was refused",
-      outcome: "NotSent",
-      statement: text
-    })
+    return writeRefused(database, text)
   }
 
   // ---------------------------------------------------------------------------
@@ -425,40 +418,7 @@ export class SandboxConnection extends Delegate {
     }
   }
 
-  // ---------------------------------------------------------------------------
-  // what is said of failures
-  // ---------------------------------------------------------------------------
-
-  private commitWasRollback(): QueryError {
-    return failure({
-      _tag: "QueryError",
-      reason: "TransactionAborted",
-      database: this.ground.database,
-      what: "COMMIT was answered with ROLLBACK, because a statement of the transaction had failed",
-      outcome: "RolledBack"
-    })
-  }
-
   private goneError(outcome: "NotSent" | "Unknown"): ConnectionError {
-    return this.loss = failure({
-      _tag: "ConnectionError",
-      reason: "Lost",
-      what: "the connection was dropped",
-      outcome: outcome === "Unknown" && this.isInside ? "RolledBack" : outcome,
-      database: this.ground.database
-    })
-  }
-
-  private endedError(): QueryError {
-    return failure({
-      _tag: "QueryError",
-      reason: "TransactionAborted",
-      database: this.ground.database,
-      what:
-        "the sandbox's own transaction has ended, so nothing would be undone: a statement of the code under test ended " +
-        "it (a COMMIT in a text of several statements, or DDL that commits by itself)",
-      advice: "test this on a database of its own, such as DbTest.postgres() or DbTest.sqlite()",
-      outcome: "NotSent"
-    })
+    return this.loss = gone(this.ground.database, outcome === "Unknown" && this.isInside ? "RolledBack" : outcome)
   }
 }

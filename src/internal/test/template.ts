@@ -88,8 +88,10 @@ const report = (name: string, until: string): Effect.Effect<void> =>
     process.stderr.write(`dblive: the test is over, and its database is kept: ${name}${until}\n`)
   })
 
-/** A server by a connection to one of its databases; `until` says how long what is kept stays. */
-export const serverOn = (connection: Driver.Connection, by: string, until = ""): Server => {
+/** The statements about databases. */
+type Statements = ReturnType<typeof statementsOn>
+
+const statementsOn = (connection: Driver.Connection) => {
   const ask: Ask = (text, params) => askEffect(connection, text, params)
   // `WAL_LOG` copies small databases without the two checkpoints of the other strategy, which servers before 15 have only.
   const strategy = Number.parseInt(connection.serverVersion, 10) >= 15 ? " STRATEGY WAL_LOG" : ""
@@ -116,63 +118,79 @@ export const serverOn = (connection: Driver.Connection, by: string, until = ""):
         ])
     )
 
+  const setTemplate = (name: string) =>
+    ask(`ALTER DATABASE ${quote(name)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false`)
+
+  const unsetTemplate = (name: string) => ask(`ALTER DATABASE ${quote(name)} WITH IS_TEMPLATE false`)
+
+  const lock = (name: string) => ask(`SELECT pg_advisory_lock(${key})`, [name])
+
+  const tryLock = (name: string) =>
+    Effect.map(ask(`SELECT pg_try_advisory_lock(${key})`, [name]), ([row]) => row?.[0] === true)
+
   const unlock = (name: string) =>
     // A connection that is gone has no locks.
     Effect.ignore(ask(`SELECT pg_advisory_unlock(${key})`, [name]))
 
-  const locked = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
-    Effect.acquireUseRelease(
-      Effect.interruptible(ask(`SELECT pg_advisory_lock(${key})`, [name])),
-      () => effect,
-      () => unlock(name)
-    )
+  return { drop, create, comment, find, setTemplate, unsetTemplate, lock, tryLock, unlock }
+}
 
-  const usable = (name: string) =>
-    Effect.flatMap(find(name), ([found]) => {
-      if (found === undefined || !found[1].isTemplate) {
-        return Effect.succeed(false)
-      }
-      const isFresh = Date.now() - Date.parse(found[1].comment) < day
-      // Another run may write it at the same moment.
-      return Effect.as(isFresh ? Effect.void : Effect.ignore(comment(name, new Date().toISOString())), true)
-    })
+/** Whether there is a template of this name; says that it is used. */
+const isUsable = ({ comment, find }: Statements, name: string) =>
+  Effect.flatMap(find(name), ([found]) => {
+    if (found === undefined || !found[1].isTemplate) {
+      return Effect.succeed(false)
+    }
+    const isFresh = Date.now() - Date.parse(found[1].comment) < day
+    // Another one may say so at the same moment.
+    return Effect.as(isFresh ? Effect.void : Effect.ignore(comment(name, new Date().toISOString())), true)
+  })
 
-  const ensure = <E, R>(name: string, build: (database: string) => Effect.Effect<void, E, R>) =>
-    Effect.flatMap(usable(name), (isThere) =>
-      isThere ? Effect.void : locked(
-        name,
-        Effect.flatMap(usable(name), (isThere) =>
-          isThere ? Effect.void : Effect.gen(function*() {
-            // One that is no template yet was left by a run that did not get to the end.
-            yield* drop(name)
-            yield* create(name, "template0")
-            yield* Effect.onError(build(name), () => Effect.ignore(drop(name)))
-            yield* comment(name, new Date().toISOString())
-            yield* ask(`ALTER DATABASE ${quote(name)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false`)
-          }))
-      ))
+/** Builds a template where there is none, while its lock is held. */
+const ensure = <E, R>(
+  statements: Statements,
+  name: string,
+  build: (database: string) => Effect.Effect<void, E, R>
+) => {
+  const { comment, create, drop, lock, setTemplate, unlock } = statements
+  const made = Effect.gen(function*() {
+    // One that is no template yet was left by a run that did not get to the end.
+    yield* drop(name)
+    yield* create(name, "template0")
+    yield* Effect.onError(build(name), () => Effect.ignore(drop(name)))
+    yield* comment(name, new Date().toISOString())
+    yield* setTemplate(name)
+  })
+  const unlessThere = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(isUsable(statements, name), (isThere) => isThere ? Effect.void : effect)
+  return unlessThere(
+    Effect.acquireUseRelease(Effect.interruptible(lock(name)), () => unlessThere(made), () => unlock(name))
+  )
+}
 
-  const sweepOne = (name: string) =>
-    Effect.acquireUseRelease(
-      ask(`SELECT pg_try_advisory_lock(${key})`, [name]),
-      ([row]) =>
-        row?.[0] !== true ? Effect.void : Effect.flatMap(find(name), ([found]) =>
-          // Looked at again: it may have been kept, or used, before the lock was free.
-          found === undefined || !isLeftover(name, found[1])
-            ? Effect.void
-            : Effect.zipRight(
-              found[1].isTemplate ? ask(`ALTER DATABASE ${quote(name)} WITH IS_TEMPLATE false`) : Effect.void,
-              drop(name)
-            )),
-      ([row]) => row?.[0] === true ? unlock(name) : Effect.void
-    )
+/** Drops what was left behind, unless its lock is held. */
+const sweepOne = ({ drop, find, tryLock, unlock, unsetTemplate }: Statements, name: string) =>
+  Effect.acquireUseRelease(
+    tryLock(name),
+    (isLocked) =>
+      !isLocked ? Effect.void : Effect.flatMap(find(name), ([found]) =>
+        // Looked at again: it may have been kept, or used, before the lock was free.
+        found === undefined || !isLeftover(name, found[1])
+          ? Effect.void
+          : Effect.zipRight(found[1].isTemplate ? unsetTemplate(name) : Effect.void, drop(name))),
+    (isLocked) => isLocked ? unlock(name) : Effect.void
+  )
 
+/** A server by a connection to one of its databases; `until` says how long what is kept stays. */
+export const serverOn = (connection: Driver.Connection, by: string, until = ""): Server => {
+  const statements = statementsOn(connection)
+  const { comment, create, drop, find, lock, unlock } = statements
   return {
     database: (template, keep) => {
       const name = newName(by)
       const from = template === undefined ? "template0" : templateName(by, template.hash)
       const made = Effect.acquireRelease(
-        Effect.zipRight(ask(`SELECT pg_advisory_lock(${key})`, [name]), create(name, from)),
+        Effect.zipRight(lock(name), create(name, from)),
         (_, exit) =>
           Effect.zipRight(
             keep(exit._tag === "Failure")
@@ -182,8 +200,8 @@ export const serverOn = (connection: Driver.Connection, by: string, until = ""):
           )
       )
       return Effect.as(
-        template === undefined ? made : Effect.retry(Effect.zipRight(ensure(from, template.build), made), {
-          // One that was not used for long may be swept just when it is needed again.
+        template === undefined ? made : Effect.retry(Effect.zipRight(ensure(statements, from, template.build), made), {
+          // One that was not used for long may be swept just when it is wanted again.
           times: 3,
           while: (error) => isDbError(error) && error.code === noSuchDatabase
         }),
@@ -194,7 +212,7 @@ export const serverOn = (connection: Driver.Connection, by: string, until = ""):
     sweep: Effect.flatMap(
       Effect.zipWith(find(`dblive_test_${digest(by, 6)}_%`), find(templateName(by, "%")), (a, b) => [...a, ...b]),
       Effect.forEach(
-        ([name, found]) => isLeftover(name, found) ? Effect.ignore(sweepOne(name)) : Effect.void,
+        ([name, found]) => isLeftover(name, found) ? Effect.ignore(sweepOne(statements, name)) : Effect.void,
         { discard: true }
       )
     )
