@@ -11,8 +11,11 @@ const makers = {
     "Make it in internal/error/engine.ts, in a driver by failure() of internal/driver/Failure.ts, and again by withFields()."
 }
 
-/** Words for persons, where a connection, a fiber or a client is meant. */
-const persons = JSON.parse(readFileSync(new URL("scripts/persons.json", import.meta.url), "utf8"))
+/** `private` is the one word for it: `#` only where a secret would show otherwise, with that reason. */
+const hashes = {
+  selector: ":matches(PropertyDefinition, MethodDefinition) > PrivateIdentifier.key",
+  message: "Write private; # only for what inspect must not show."
+}
 
 export default [
   { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "**/node_modules/"] },
@@ -76,8 +79,12 @@ export default [
   },
   {
     files: ["src/**/*.ts"],
+    rules: { "no-restricted-syntax": ["error", hashes] }
+  },
+  {
+    files: ["src/**/*.ts"],
     ignores: ["src/DbError.ts", "src/internal/error/*.ts", "src/internal/driver/Failure.ts"],
-    rules: { "no-restricted-syntax": ["error", makers] }
+    rules: { "no-restricted-syntax": ["error", hashes, makers] }
   },
   {
     // Names that were given up for the field's own: docs/glossary.md.
@@ -85,6 +92,7 @@ export default [
     rules: {
       "no-restricted-syntax": [
         "error",
+        hashes,
         makers,
         ...[
           ["[sS]lots?", "entry"],

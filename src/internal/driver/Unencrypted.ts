@@ -15,15 +15,15 @@ const local = /^(?:\/.*|localhost|127(?:\.\d{1,3}){3}|::1)$/i
  * @category models
  */
 export class Unencrypted {
-  readonly #hosts = new Set<string>()
+  private readonly hosts = new Set<string>()
 
   add({ host }: Host): void {
-    if (!local.test(host)) this.#hosts.add(host)
+    if (!local.test(host)) this.hosts.add(host)
   }
 
   /** What to say of them; `undefined` where there are none. */
   readonly remark = (): string | undefined =>
-    this.#hosts.size === 0
+    this.hosts.size === 0
       ? undefined
-      : `no TLS to ${Array.from(this.#hosts).join(", ")}, which does not offer it: ssl=require refuses such a server`
+      : `no TLS to ${Array.from(this.hosts).join(", ")}, which does not offer it: ssl=require refuses such a server`
 }

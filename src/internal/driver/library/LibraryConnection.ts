@@ -35,14 +35,14 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   lost = false
   onLost: ((error: ConnectionError) => void) | undefined = undefined
 
-  // Private by the language: what a library holds must not show when a connection is inspected.
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: what the library holds of the socket has the password.
   readonly #parts: Parts<J>
-  #job: J | undefined
+  protected job: J | undefined = undefined
   /** A statement of the program's may have set limits of its own. */
-  #foreignLimits = false
-  #isLeaving = false
+  protected hasForeignLimits = false
+  private isLeaving = false
   /** Why the link is lost, where that was not asked for. */
-  #lostBy: Error | undefined
+  private lostBy: Error | undefined = undefined
 
   constructor(parts: Parts<J>) {
     this.#parts = parts
@@ -75,32 +75,24 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   protected abstract lostError(job: J, error: Error): DbError
   protected abstract linkError(error: Error, outcome: Outcome): ConnectionError
 
-  protected get job(): J | undefined {
-    return this.#job
-  }
-
-  protected get foreignLimits(): boolean {
-    return this.#foreignLimits
-  }
-
   writes(): boolean {
     return true
   }
 
   /** Sets the connection up. To be called once, before anything else. */
   setUp(done: Done<void>): void {
-    const job = this.#startOwn(done)
+    const job = this.startOwn(done)
     if (job !== undefined) this.configure(job, true)
   }
 
   execute(request: Request, done: Done<unknown>): void {
-    const job = this.#startRequest(request, done)
+    const job = this.startRequest(request, done)
     if (job !== undefined) this.admit(job, request, (params) => this.run(job, request, params))
   }
 
   openCursor(request: Request, done: Done<Cursor>): void {
     let cursor: C | undefined
-    const job = this.#startRequest(request, (error) => {
+    const job = this.startRequest(request, (error) => {
       if (cursor !== undefined) cursor.end(error)
       // The value is not read beside an error, and without a cursor there is one.
       else done(error, undefined as never)
@@ -113,7 +105,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   }
 
   ping(done: Done<void>): void {
-    const job = this.#startOwn(done)
+    const job = this.startOwn(done)
     if (job !== undefined) this.askAlive(job)
   }
 
@@ -123,7 +115,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
     if (!resets && !isOpen && !this.lost) return done(undefined, undefined)
     const commits = policy === "commit" && isOpen
     const { rollbackTraits, traitsOf } = this.#parts
-    const job = this.#startOwn(done, commits ? traitsOf("COMMIT") : rollbackTraits)
+    const job = this.startOwn(done, commits ? traitsOf("COMMIT") : rollbackTraits)
     if (job === undefined) return
     const clean = (): void => {
       if (!resets) return this.finish(job, undefined)
@@ -131,7 +123,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
       this.resetSession(job, () => {
         this.dirty = false
         this.holds = false
-        this.#foreignLimits = false
+        this.hasForeignLimits = false
         this.configure(job, false)
       })
     }
@@ -142,9 +134,9 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   close(done: Done<void>): void {
     const { socket } = this.#parts
     // A statement that runs cannot be left in order.
-    if (this.#job !== undefined) this.destroy()
+    if (this.job !== undefined) this.destroy()
     if (this.lost) return done(undefined, undefined)
-    this.#isLeaving = true
+    this.isLeaving = true
     this.lost = true
     if (socket.destroyed) return done(undefined, undefined)
     const timer = setTimeout(() => socket.destroy(), closeMillis)
@@ -156,25 +148,25 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   }
 
   destroy(): void {
-    this.#isLeaving = true
+    this.isLeaving = true
     if (this.lost) this.#parts.socket.destroy()
     else this.broken(new Error("the connection was dropped"))
   }
 
-  #startOwn(done: Done<void>, traits = this.#parts.ownTraits): J | undefined {
-    return this.#start(undefined, traits, false, (error) => done(error, undefined))
+  private startOwn(done: Done<void>, traits = this.#parts.ownTraits): J | undefined {
+    return this.start(undefined, traits, false, (error) => done(error, undefined))
   }
 
-  #startRequest(request: Request, done: Done<unknown>): J | undefined {
-    return this.#start(request.text, this.#parts.traitsOf(request.text), request.begin !== undefined, done)
+  private startRequest(request: Request, done: Done<unknown>): J | undefined {
+    return this.start(request.text, this.#parts.traitsOf(request.text), request.begin !== undefined, done)
   }
 
-  #start(text: string | undefined, traits: J["traits"], begins: boolean, end: Done<unknown>): J | undefined {
+  private start(text: string | undefined, traits: J["traits"], begins: boolean, end: Done<unknown>): J | undefined {
     if (this.lost) {
-      end(this.gone(this.#lostBy), undefined)
+      end(this.gone(this.lostBy), undefined)
       return undefined
     }
-    return this.#job = new this.#parts.Job(text, traits, begins || this.transaction === "open", end)
+    return this.job = new this.#parts.Job(text, traits, begins || this.transaction === "open", end)
   }
 
   /** Why nothing can be sent on a link that is lost. */
@@ -191,7 +183,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
 
   protected finish(job: J, error: DbError | undefined, value?: unknown): void {
     if (job.finished) return
-    if (this.#job === job) this.#job = undefined
+    if (this.job === job) this.job = undefined
     job.finish(error, value)
   }
 
@@ -206,7 +198,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   /** The statement itself is sent now, and its limit runs. */
   protected sending(job: J): void {
     if (job.traits.dirties) this.dirty = true
-    if (job.traits.limits) this.#foreignLimits = true
+    if (job.traits.limits) this.hasForeignLimits = true
     job.sentAt = performance.now()
     if (job.limit > 0 && job.timer === undefined) {
       job.timer = setTimeout(() => {
@@ -220,10 +212,10 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
   protected broken(error: Error, verdict?: DbError): void {
     if (this.lost) return
     this.lost = true
-    if (!this.#isLeaving) this.#lostBy = error
+    if (!this.isLeaving) this.lostBy = error
     this.#parts.socket.destroy()
-    const job = this.#job
+    const job = this.job
     if (job !== undefined) this.finish(job, verdict ?? this.lostError(job, error))
-    if (!this.#isLeaving) this.onLost?.(this.linkError(error, "Unknown"))
+    if (!this.isLeaving) this.onLost?.(this.linkError(error, "Unknown"))
   }
 }

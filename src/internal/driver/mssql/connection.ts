@@ -63,14 +63,15 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   /** Whether the database takes writes. */
   updateable = true
 
-  readonly #config: DbConfig
-  readonly #place: Verdicts.Place
+  private readonly config: DbConfig
+  private readonly place: Verdicts.Place
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it has the password.
   readonly #raw: Tedious.Connection
-  readonly #statements: Statements
+  private readonly statements: Statements
   /** The wait for a lock that is in force, in milliseconds; `undefined` where that is not known. */
-  #lock: number | undefined
+  private lock: number | undefined = undefined
   /** The transaction that is open was begun for reading only. */
-  #readOnly = false
+  private isReadOnly = false
 
   constructor(config: DbConfig, where: string, link: Link) {
     const statements = new Statements(config.prepareCacheSize)
@@ -83,10 +84,10 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       ownTraits,
       rollbackTraits: ownTraits
     })
-    this.#config = config
-    this.#place = { config, where }
+    this.config = config
+    this.place = { config, where }
     this.#raw = link.raw
-    this.#statements = statements
+    this.statements = statements
     link.raw.on("error", (error: Error) => this.broken(error))
     link.raw.on("end", () => this.broken(new Error("the server closed the connection")))
   }
@@ -98,7 +99,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   protected run(job: Job, request: Request, parameters: ReadonlyArray<Parameter>): void {
     const sets: Array<Array<unknown>> = []
     let builder: RowBuilder | undefined
-    this.#dispatch(job, request, parameters, {
+    this.dispatch(job, request, parameters, {
       columns: (_, columns) => {
         builder = new RowBuilder(columns, request.mode !== "values", request.safeIntegers)
         sets.push([])
@@ -124,7 +125,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   protected stream(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, cursor: RowCursor): void {
-    this.#dispatch(job, request, parameters, {
+    this.dispatch(job, request, parameters, {
       columns: (sent, columns) =>
         cursor.columns(sent, new RowBuilder(columns, request.mode !== "values", request.safeIntegers)),
       row: (columns) => cursor.row(columns),
@@ -133,21 +134,21 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   protected askAlive(job: Job): void {
-    this.#batch(job, "SELECT 1", { ended: () => this.finish(job, undefined) })
+    this.batch(job, "SELECT 1", { ended: () => this.finish(job, undefined) })
   }
 
   /** Not left to the reset: COMMIT and ROLLBACK have answers of their own. */
   protected endTransaction(job: Job, commits: boolean, _resets: boolean, next: () => void): void {
     job.sent = true
-    this.#batch(job, commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", { ended: next })
+    this.batch(job, commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", { ended: next })
   }
 
   /** The request with which sp_reset_connection travels sets what tedious asks for, the isolation level with it. */
   protected resetSession(job: Job, next: () => void): void {
     this.#raw.reset((error) => {
       if (job.finished) return
-      if (error !== undefined && error !== null) return this.#failed(job, error)
-      this.#statements.forget()
+      if (error !== undefined && error !== null) return this.failed(job, error)
+      this.statements.forget()
       next()
     })
   }
@@ -169,36 +170,36 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
 
   protected admit(job: Job, request: Request, next: (parameters: ReadonlyArray<Parameter>) => void): void {
     const { traits } = job
-    if (this.transaction === "idle") this.#readOnly = false
+    if (this.transaction === "idle") this.isReadOnly = false
     const begin = request.begin ?? (traits.control ? request.text : "")
-    const reading = this.#config.access === "read-only" || this.#readOnly ||
+    const reading = this.config.access === "read-only" || this.isReadOnly ||
       request.begin?.includes(readOnlyMark) === true
-    if (reading && !traits.reads) return this.finish(job, Verdicts.readOnly(this.#place, request.text))
+    if (reading && !traits.reads) return this.finish(job, Verdicts.readOnly(this.place, request.text))
     if (request.params.length > mostParameters) {
-      return this.finish(job, Verdicts.tooMany(this.#place, job, request.params.length))
+      return this.finish(job, Verdicts.tooMany(this.place, job, request.params.length))
     }
     const parameters = encode(request.params, this.#raw.databaseCollation)
     if (parameters instanceof Refused) {
       const what = `parameter ${parameters.index + 1} is ${parameters.what}`
-      return this.finish(job, Verdicts.parameter(this.#place, job, what, parameters.advice))
+      return this.finish(job, Verdicts.parameter(this.place, job, what, parameters.advice))
     }
-    const { limits } = this.#config
+    const { limits } = this.config
     job.limit = request.statementTimeout ?? limits.statementTimeout
     const lock = request.lockTimeout === undefined || request.lockTimeout === 0
       ? limits.lockTimeout
       : request.lockTimeout
     const ahead: Array<string> = []
     // COMMIT and its like take what is in force: a round trip more would only make them slower.
-    if (!traits.control && this.#lock !== lock) ahead.push(lockText(lock))
+    if (!traits.control && this.lock !== lock) ahead.push(lockText(lock))
     if (request.begin !== undefined) ahead.push(request.begin)
     const go = (): void => {
-      if (begin.includes(readOnlyMark)) this.#readOnly = true
-      this.#giveUpEvicted(job, () => next(parameters))
+      if (begin.includes(readOnlyMark)) this.isReadOnly = true
+      this.giveUpEvicted(job, () => next(parameters))
     }
     if (ahead.length === 0) return go()
-    this.#batch(job, ahead.join(";\n"), {
+    this.batch(job, ahead.join(";\n"), {
       ended: () => {
-        if (!traits.control) this.#lock = lock
+        if (!traits.control) this.lock = lock
         if (request.begin !== undefined && traitsOf(request.begin).dirties) this.dirty = true
         go()
       }
@@ -206,15 +207,15 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   /** Frees what the server keeps for statements that are no longer remembered. */
-  #giveUpEvicted(job: Job, next: () => void): void {
-    const handle = this.#statements.evicted.pop()
+  private giveUpEvicted(job: Job, next: () => void): void {
+    const handle = this.statements.evicted.pop()
     if (handle === undefined) return next()
-    const request = this.#make(job, "sp_unprepare", {
-      ended: () => this.#giveUpEvicted(job, next),
+    const request = this.make(job, "sp_unprepare", {
+      ended: () => this.giveUpEvicted(job, next),
       // It is gone already.
       failed: (error) => {
         if (firstOf(error).number !== unknownHandle) return false
-        this.#giveUpEvicted(job, next)
+        this.giveUpEvicted(job, next)
         return true
       }
     })
@@ -223,47 +224,47 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   /** Sends the statement: as text, by `sp_executesql`, or by the handle it was prepared under. */
-  #dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
+  private dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
     if (!this.sendable(job)) return
     job.sent = true
     if (job.traits.takesLock) this.holds = true
     this.sending(job)
-    if (parameters.length === 0) return this.#batch(job, request.text, receiver)
-    this.#call(job, request, this.#typed(request.text, parameters), receiver)
+    if (parameters.length === 0) return this.batch(job, request.text, receiver)
+    this.call(job, request, this.typed(request.text, parameters), receiver)
   }
 
   /** With NULLs of the type that the server is known to want. */
-  #typed(text: string, parameters: ReadonlyArray<Parameter>): ReadonlyArray<Parameter> {
-    const binaries = this.#statements.binaries.get(text)
+  private typed(text: string, parameters: ReadonlyArray<Parameter>): ReadonlyArray<Parameter> {
+    const binaries = this.statements.binaries.get(text)
     return binaries === undefined
       ? parameters
       : parameters.map((one) => one.untyped === true && binaries.has(one.name) ? binaryNull(one.name) : one)
   }
 
-  #call(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, given: Receiver): void {
+  private call(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, given: Receiver): void {
     const receiver: Receiver = {
       ...given,
       failed: (error) => {
         const clashes = typeClashes.has(firstOf(error).number) && parameters.some((one) => one.untyped === true)
         // Only where nothing has run, and nothing has ended.
         if (!clashes || job.counted > 0 || job.inTransaction !== (this.transaction === "open")) return false
-        this.#describe(job, request, parameters, error, given)
+        this.describe(job, request, parameters, error, given)
         return true
       }
     }
     const declaration = declarationOf(parameters)
     const isPrepared = request.prepare && parameters.length <= mostPreparedParameters
-    const entry = isPrepared ? this.#statements.use(request.text, declaration) : undefined
+    const entry = isPrepared ? this.statements.use(request.text, declaration) : undefined
     const add = (sent: Tedious.Request): Tedious.Request => {
       for (const { name, options, type, value } of parameters) sent.addParameter(name, type, value, options)
       return sent
     }
     const direct = (): void => {
-      if (this.sendable(job)) this.#raw.execSql(add(this.#make(job, request.text, receiver)))
+      if (this.sendable(job)) this.#raw.execSql(add(this.make(job, request.text, receiver)))
     }
     if (entry === undefined || entry.uses === 1) return direct()
-    if (entry.handle === undefined) return this.#prepareAndRun(job, entry, add, receiver)
-    const sent = this.#make(job, "sp_execute", {
+    if (entry.handle === undefined) return this.prepareAndRun(job, entry, add, receiver)
+    const sent = this.make(job, "sp_execute", {
       ...receiver,
       failed: (error) => {
         if (firstOf(error).number !== unknownHandle) return receiver.failed!(error)
@@ -278,7 +279,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   /** Asks the server which of its NULLs a statement wants as binary, and runs it again where there are such. */
-  #describe(
+  private describe(
     job: Job,
     request: Request,
     parameters: ReadonlyArray<Parameter>,
@@ -288,7 +289,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     const binaries = new Set<string>()
     let name = -1
     let type = -1
-    const sent = this.#make(job, "sp_describe_undeclared_parameters", {
+    const sent = this.make(job, "sp_describe_undeclared_parameters", {
       columns: (_, columns) => {
         name = columns.findIndex((column) => column.colName === "name")
         type = columns.findIndex((column) => column.colName === "suggested_system_type_name")
@@ -299,13 +300,13 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
         }
       },
       ended: () => {
-        if (!parameters.some((one) => one.untyped === true && binaries.has(one.name))) return this.#failed(job, clash)
-        this.#statements.learn(request.text, binaries)
-        if (this.sendable(job)) this.#call(job, request, this.#typed(request.text, parameters), receiver)
+        if (!parameters.some((one) => one.untyped === true && binaries.has(one.name))) return this.failed(job, clash)
+        this.statements.learn(request.text, binaries)
+        if (this.sendable(job)) this.call(job, request, this.typed(request.text, parameters), receiver)
       },
       // What the server cannot tell leaves the error that there was.
       failed: () => {
-        this.#failed(job, clash)
+        this.failed(job, clash)
         return true
       }
     })
@@ -313,13 +314,13 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     if (this.sendable(job)) this.#raw.callProcedure(sent)
   }
 
-  #prepareAndRun(
+  private prepareAndRun(
     job: Job,
     entry: Prepared,
     add: (sent: Tedious.Request) => Tedious.Request,
     receiver: Receiver
   ): void {
-    const sent = this.#make(job, "sp_prepexec", {
+    const sent = this.make(job, "sp_prepexec", {
       ...receiver,
       returned: (value) => {
         if (typeof value === "number") entry.handle = value
@@ -331,16 +332,16 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     this.#raw.callProcedure(add(sent))
   }
 
-  #batch(job: Job, text: string, receiver: Receiver): void {
-    if (this.sendable(job)) this.#raw.execSqlBatch(this.#make(job, text, receiver))
+  private batch(job: Job, text: string, receiver: Receiver): void {
+    if (this.sendable(job)) this.#raw.execSqlBatch(this.make(job, text, receiver))
   }
 
   /** One message to the server on behalf of a job. */
-  #make(job: Job, text: string, receiver: Receiver): Tedious.Request {
+  private make(job: Job, text: string, receiver: Receiver): Tedious.Request {
     const request = new Tedious.Request(text, (error, rowCount) => {
       if (job.finished) return
       if (error === undefined || error === null) return receiver.ended(rowCount)
-      if (receiver.failed?.(error) !== true) this.#failed(job, error)
+      if (receiver.failed?.(error) !== true) this.failed(job, error)
     })
     const { columns, returned, row } = receiver
     // The types of tedious know columns by name, which it is told not to make.
@@ -356,15 +357,15 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   protected configure(job: Job, isNew: boolean): void {
-    const text = setupText(this.#config)
-    this.#lock = this.#config.limits.lockTimeout
-    const next = (): void => isNew ? this.#askFacts(job) : this.finish(job, undefined)
+    const text = setupText(this.config)
+    this.lock = this.config.limits.lockTimeout
+    const next = (): void => isNew ? this.askFacts(job) : this.finish(job, undefined)
     if (text === "") next()
-    else this.#batch(job, text, { ended: next })
+    else this.batch(job, text, { ended: next })
   }
 
-  #askFacts(job: Job): void {
-    this.#batch(job, factsText, {
+  private askFacts(job: Job): void {
+    this.batch(job, factsText, {
       columns: () => {},
       row: ([id, version, updateability]) => {
         this.id = Number(id?.value)
@@ -375,26 +376,26 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     })
   }
 
-  #failed(job: Job, error: Error): void {
+  private failed(job: Job, error: Error): void {
     const first = firstOf(error)
     // What has no number is not of the server: the link is in no known state, except after a cancel.
-    if (first.code === "ECANCEL") return this.finish(job, Verdicts.stopped(this.#place, job))
+    if (first.code === "ECANCEL") return this.finish(job, Verdicts.stopped(this.place, job))
     if (first.code === "EPARAM" || first instanceof TypeError) {
       // tedious has ended the message with the mark that it is to be ignored.
-      return this.finish(job, Verdicts.parameter(this.#place, job, "a parameter has no form in the type it was given"))
+      return this.finish(job, Verdicts.parameter(this.place, job, "a parameter has no form in the type it was given"))
     }
     if (first.number === undefined) return this.broken(error)
-    if (!job.sent) this.#lock = undefined
-    const lock = this.#lock ?? this.#config.limits.lockTimeout
+    if (!job.sent) this.lock = undefined
+    const lock = this.lock ?? this.config.limits.lockTimeout
     const verdict = classify(error, {
-      database: this.#config.name,
+      database: this.config.name,
       statement: job.text,
       commit: job.sent && job.traits.commit,
       outcome: Verdicts.outcomeOf(job),
       // 0 is that of a statement which is not to wait at all.
-      lockTimeout: lock === 0 && !this.foreignLimits
+      lockTimeout: lock === 0 && !this.hasForeignLimits
         ? 0
-        : keptLimit(lock, performance.now() - job.sentAt, this.foreignLimits)
+        : keptLimit(lock, performance.now() - job.sentAt, this.hasForeignLimits)
     })
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error, verdict)
     this.finish(job, verdict)
@@ -407,14 +408,14 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   protected stopped(job: Job): DbError {
-    return Verdicts.stopped(this.#place, job)
+    return Verdicts.stopped(this.place, job)
   }
 
   protected lostError(job: Job, error: Error): DbError {
-    return Verdicts.lost(this.#place, job, error)
+    return Verdicts.lost(this.place, job, error)
   }
 
   protected linkError(error: Error, outcome: Outcome): ConnectionError {
-    return Verdicts.linkBroke(this.#place, error, outcome)
+    return Verdicts.linkBroke(this.place, error, outcome)
   }
 }

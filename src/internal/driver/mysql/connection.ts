@@ -41,18 +41,22 @@ const named = (command: Query): Query => command.on("fields", disguise)
 type Answer = (error: RawError | null, results: Results, fields: Fields) => void
 
 export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowCursor> {
-  readonly #endpoint: Endpoint
+  private readonly endpoint: Endpoint
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it leads to the library's connection, which has the password.
   readonly #link: Link
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it has the password.
   readonly #raw: Raw
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it leads to the library's connection, which has the password.
   readonly #statements: Statements
-  #facts: Facts | undefined
-  #flags = 0
+  /** What the server said of itself when it was set up. */
+  facts: Facts | undefined = undefined
+  private flags = 0
   /** The limits the server has for this connection; `undefined` where that is not known. */
-  #limits: Limits | undefined
+  private limits: Limits | undefined = undefined
   /** What the server takes texts for. mysql2 follows where it is changed, and drops the characters that are not in it. */
-  #charset = "utf8mb4"
-  /** The callbacks that wait for the cancel that is under way. */
-  #cancelling: Array<Done<void>> | undefined
+  private charset = "utf8mb4"
+  /** Those who wait for the cancel that is under way. */
+  private cancelling: Array<Done<void>> | undefined = undefined
 
   constructor(endpoint: Endpoint, link: Link) {
     const statements = new Statements(link.raw, endpoint.config.prepareCacheSize)
@@ -65,7 +69,7 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
       ownTraits,
       rollbackTraits
     })
-    this.#endpoint = endpoint
+    this.endpoint = endpoint
     this.#link = link
     this.#raw = link.raw
     this.#statements = statements
@@ -74,29 +78,24 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
     link.socket.on("close", () => this.broken(new Error("the server closed the connection")))
   }
 
-  /** What the server said of itself when it was set up. */
-  get facts(): Facts | undefined {
-    return this.#facts
-  }
-
   get transaction(): TransactionStatus {
-    return (this.#flags & inTransactionFlags) === 0 ? "idle" : "open"
+    return (this.flags & inTransactionFlags) === 0 ? "idle" : "open"
   }
 
   protected run(job: Job, request: Request, params: Array<unknown>): void {
-    if (job.traits.several) this.#read(job, request, params)
-    else this.#single(job, request, params, (answer) => this.finish(job, undefined, answer))
+    if (job.traits.several) this.read(job, request, params)
+    else this.single(job, request, params, (answer) => this.finish(job, undefined, answer))
   }
 
   protected makeCursor(job: Job, request: Request, opened: Done<Cursor>): RowCursor {
     const cursor = new RowCursor(opened, {
       raw: this.#raw,
-      decoder: (fields) => new RowDecoder(fields, request, this.#endpoint.config.jsonNumbers),
-      unreadable: (cause) => Verdicts.unreadable(this.#endpoint, job, cause),
+      decoder: (fields) => new RowDecoder(fields, request, this.endpoint.config.jsonNumbers),
+      unreadable: (cause) => Verdicts.unreadable(this.endpoint, job, cause),
       answered: (error) => {
         if (job.finished) return
-        if (error !== undefined) return this.#failed(job, error)
-        this.#flags = this.#link.flags.last
+        if (error !== undefined) return this.failed(job, error)
+        this.flags = this.#link.flags.last
         this.finish(job, undefined)
       },
       stop: (done) => this.cancel(done),
@@ -107,13 +106,13 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   protected stream(job: Job, request: Request, params: Array<unknown>, cursor: RowCursor): void {
-    this.#dispatch(job, request, params, (start) => cursor.attach(start(undefined)))
+    this.dispatch(job, request, params, (start) => cursor.attach(start(undefined)))
   }
 
   protected askAlive(job: Job): void {
     this.#raw.ping((error: RawError | null | undefined) => {
       if (job.finished) return
-      if (error) this.#failed(job, error)
+      if (error) this.failed(job, error)
       else this.finish(job, undefined)
     })
   }
@@ -122,16 +121,16 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
     // A reset of the connection rolls back by itself.
     if (resets && !commits) return next()
     job.phase = "run"
-    this.#send(job, (answer) => this.#query(commits ? "COMMIT" : "ROLLBACK", answer), next)
+    this.send(job, (answer) => this.query(commits ? "COMMIT" : "ROLLBACK", answer), next)
   }
 
   protected resetSession(job: Job, next: () => void): void {
     job.phase = "run"
     this.#raw.reset((error) => {
       if (job.finished) return
-      if (error) return this.#failed(job, error)
+      if (error) return this.failed(job, error)
       this.#statements.forget()
-      this.#flags = 0
+      this.flags = 0
       next()
     })
   }
@@ -144,80 +143,80 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
 
   cancel(done: Done<void>): void {
     const { job } = this
-    if (this.#cancelling !== undefined) {
-      this.#cancelling.push(done)
+    if (this.cancelling !== undefined) {
+      this.cancelling.push(done)
       return
     }
     if (job === undefined || this.lost) return done(undefined, undefined)
-    const waiting: Array<Done<void>> = this.#cancelling = [done]
+    const waiting: Array<Done<void>> = this.cancelling = [done]
     job.cancelled = true
     job.discard?.()
     const settled = (error: DbError | undefined) => {
-      this.#cancelling = undefined
+      this.cancelling = undefined
       for (const waiter of waiting) waiter(error, undefined)
     }
     // A fiber of its own, on the real clock: a server does not wait for a test's.
-    Effect.runFork(stop(this.#endpoint, this.#link, this.id, job)).addObserver((exit) => {
+    Effect.runFork(stop(this.endpoint, this.#link, this.id, job)).addObserver((exit) => {
       if (Exit.isSuccess(exit)) return settled(undefined)
       const error = Cause.failureOption(exit.cause)
-      settled(error._tag === "Some" ? error.value : Verdicts.notStopped(this.#endpoint, Cause.squash(exit.cause)))
+      settled(error._tag === "Some" ? error.value : Verdicts.notStopped(this.endpoint, Cause.squash(exit.cause)))
     })
   }
 
   protected admit(job: Job, request: Request, next: (params: Array<unknown>) => void): void {
     const { traits } = job
-    if (!this.#charset.startsWith("utf8") && !traits.control && head(request.text, "mysql", 1)[0] !== "SET") {
-      return this.finish(job, Verdicts.characterSet(this.#endpoint, job, this.#charset))
+    if (!this.charset.startsWith("utf8") && !traits.control && head(request.text, "mysql", 1)[0] !== "SET") {
+      return this.finish(job, Verdicts.characterSet(this.endpoint, job, this.charset))
     }
     const params = encode(request.params, this.#link.mariadb)
     if (params instanceof Refused) {
       return this.finish(
         job,
-        Verdicts.parameter(this.#endpoint, job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
+        Verdicts.parameter(this.endpoint, job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
       )
     }
-    const limit = this.#facts!.maxPacket
+    const limit = this.facts!.maxPacket
     if (exceeds(request.text, params, limit)) {
-      return this.finish(job, Verdicts.tooLarge(this.#endpoint, job, limit))
+      return this.finish(job, Verdicts.tooLarge(this.endpoint, job, limit))
     }
     const ahead: Array<string> = []
-    const base = this.#facts!.limits
+    const base = this.facts!.limits
     // COMMIT and its like take what is in force: a round trip more would only make them slower.
     const lock = request.lockTimeout === 0 ? undefined : request.lockTimeout
-    const limits = traits.control && this.#limits !== undefined ? this.#limits : {
+    const limits = traits.control && this.limits !== undefined ? this.limits : {
       statement: request.statementTimeout ?? base.statement,
       rowLock: lock ?? base.rowLock,
       tableLock: lock ?? base.tableLock
     }
-    if (this.#limits === undefined || !sameLimits(this.#limits, limits)) {
+    if (this.limits === undefined || !sameLimits(this.limits, limits)) {
       ahead.push(limitText(limits, this.#link.mariadb))
     }
     if (request.begin !== undefined) ahead.push(request.begin)
     if (!this.#link.mariadb && !traits.control) job.limit = limits.statement
     if (ahead.length === 0) return next(params)
-    this.#send(job, (answer) => this.#query(ahead.join("; "), answer), () => {
-      this.#limits = limits
+    this.send(job, (answer) => this.query(ahead.join("; "), answer), () => {
+      this.limits = limits
       next(params)
     })
   }
 
-  #single(
+  private single(
     job: Job,
     request: Request,
     params: Array<unknown>,
     next: (answer: unknown, isSeveral: boolean) => void
   ): void {
-    this.#dispatch(
+    this.dispatch(
       job,
       request,
       params,
       (start) =>
-        this.#send(job, start, (results, fields) => {
+        this.send(job, start, (results, fields) => {
           let answer: unknown
           try {
-            answer = shape(request, results, fields, this.#endpoint.config.jsonNumbers)
+            answer = shape(request, results, fields, this.endpoint.config.jsonNumbers)
           } catch (cause) {
-            return this.finish(job, Verdicts.unreadable(this.#endpoint, job, cause))
+            return this.finish(job, Verdicts.unreadable(this.endpoint, job, cause))
           }
           next(answer, isSeveral(results, fields))
         })
@@ -225,20 +224,20 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   /** A text that may be several statements: it is cut, where the server would not do that by itself. */
-  #read(job: Job, request: Request, params: Array<unknown>): void {
+  private read(job: Job, request: Request, params: Array<unknown>): void {
     const go = (script: Script | undefined) => {
       if (script === undefined || script.parts.length < 2) {
-        return this.#single(job, request, params, (answer) => this.finish(job, undefined, answer))
+        return this.single(job, request, params, (answer) => this.finish(job, undefined, answer))
       }
       job.traits = script.traits
-      if (params.length > 0) return this.#each(job, request, params, script)
+      if (params.length > 0) return this.each(job, request, params, script)
       // Sent as it is: only where there are parameters does the protocol take one statement at a time.
-      this.#single(job, { ...request, prepare: false }, params, (answer) => this.finish(job, undefined, answer))
+      this.single(job, { ...request, prepare: false }, params, (answer) => this.finish(job, undefined, answer))
     }
     const script = read(request.text)
     if (script !== "by mode") return go(script)
     this.#raw.config.rowsAsArray = true
-    this.#send(job, (answer) => this.#query("SELECT @@sql_mode", answer), (results) => {
+    this.send(job, (answer) => this.query("SELECT @@sql_mode", answer), (results) => {
       // A SELECT of one value.
       const mode = String((results as ReadonlyArray<ReadonlyArray<unknown>>)[0]?.[0])
       go(readUnder(request.text, mode))
@@ -246,15 +245,15 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   /** Sends the statements of a text one after the other, each with its own parameters. The first that fails is the last. */
-  #each(job: Job, request: Request, params: Array<unknown>, { parts, placeholders }: Script): void {
-    if (placeholders !== params.length) return this.#miscounted(job, placeholders, params.length)
+  private each(job: Job, request: Request, params: Array<unknown>, { parts, placeholders }: Script): void {
+    if (placeholders !== params.length) return this.miscounted(job, placeholders, params.length)
     const answers: Array<unknown> = []
     const next = (index: number, from: number): void => {
       const part = parts[index]
       if (part === undefined) return this.finish(job, undefined, answers)
       const to = from + part.placeholders
       job.part = { text: part.text, number: index + 1, of: parts.length }
-      this.#single(job, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {
+      this.single(job, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {
         job.results++
         // A CALL gives as many results as its procedure, as it does where the server cuts the text.
         if (isSeveral) answers.push(...answer as ReadonlyArray<unknown>)
@@ -265,13 +264,13 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
     next(0, 0)
   }
 
-  #miscounted(job: Job, expected: number, given: number): void {
+  private miscounted(job: Job, expected: number, given: number): void {
     const what = `the statement has ${expected} placeholders, and ${given} parameters came with it`
-    this.finish(job, Verdicts.parameter(this.#endpoint, job, what, "give one parameter for each ?"))
+    this.finish(job, Verdicts.parameter(this.endpoint, job, what, "give one parameter for each ?"))
   }
 
   /** Prepares where that is asked for, and gives `run` what sends the statement. */
-  #dispatch(
+  private dispatch(
     job: Job,
     request: Request,
     params: Array<unknown>,
@@ -288,13 +287,13 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
       run(start)
     }
     const count = job.part === undefined ? () => job.results++ : undefined
-    const asText = () => go((answer) => this.#query(request.text, answer, count))
+    const asText = () => go((answer) => this.query(request.text, answer, count))
     if (params.length === 0 && (!request.prepare || job.traits.control)) return asText()
     const cached = this.#statements.get(request.text)
     const use = (prepared: NonNullable<typeof cached>) => {
       if (!prepared.kept) job.whenFinished.push(() => this.lost || this.#statements.release(prepared))
       const expected = prepared.info.parameters.length
-      if (expected !== params.length) return this.#miscounted(job, expected, params.length)
+      if (expected !== params.length) return this.miscounted(job, expected, params.length)
       // The types of mysql2 want to know the shape of the rows.
       go((answer) => named(prepared.info.execute(params, answer as never) as unknown as Query))
     }
@@ -308,25 +307,25 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
         if (error?.errno === 1295 && params.length === 0) return asText()
         // The server's limit of prepared statements is reached: close all of ours.
         if (error?.errno === 1461 && again && this.#statements.closeAll()) return prepare(false)
-        this.#failed(job, error ?? new Error("the statement was not prepared"))
+        this.failed(job, error ?? new Error("the statement was not prepared"))
       })
     }
     prepare(true)
   }
 
   /** Sends one command of a job, unless the job is to stop. */
-  #send(job: Job, command: (answer: Answer) => unknown, next: (results: Results, fields: Fields) => void): void {
+  private send(job: Job, command: (answer: Answer) => unknown, next: (results: Results, fields: Fields) => void): void {
     if (!this.sendable(job)) return
     command((error, results, fields) => {
       if (job.finished) return
-      if (error) return this.#failed(job, error)
-      this.#notice(job, results, fields)
+      if (error) return this.failed(job, error)
+      this.notice(job, results, fields)
       next(results, fields)
     })
   }
 
   /** A text in the text protocol. */
-  #query(text: string, answer: Answer | undefined, onResult?: () => void): Query {
+  private query(text: string, answer: Answer | undefined, onResult?: () => void): Query {
     // The types of mysql2 want to know the shape of the rows.
     const query = named(this.#raw.query(textOptions(text), answer as never) as Query)
     if (onResult !== undefined) query.on("fields", onResult)
@@ -334,12 +333,12 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   /** Remembers what the server said of the transaction and of the connection's state. */
-  #notice(job: Job, results: Results, fields: Fields): void {
+  private notice(job: Job, results: Results, fields: Fields): void {
     const all: ReadonlyArray<unknown> = isSeveral(results, fields) ? results : [results]
     const last = all.at(-1)
-    this.#flags = isHeader(last) ? last.serverStatus : this.#link.flags.last
+    this.flags = isHeader(last) ? last.serverStatus : this.#link.flags.last
     for (const result of all) {
-      if (isHeader(result)) this.#charset = charsetIn(result) ?? this.#charset
+      if (isHeader(result)) this.charset = charsetIn(result) ?? this.charset
     }
     if (job.text === undefined || job.phase !== "run") return
     for (const result of all) {
@@ -348,64 +347,64 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   protected configure(job: Job): void {
-    const { config } = this.#endpoint
+    const { config } = this.endpoint
     this.#raw.config.rowsAsArray = true
-    this.#send(job, (answer) => this.#query(setupText(config, this.#link, this.#facts), answer), (results) => {
+    this.send(job, (answer) => this.query(setupText(config, this.#link, this.facts), answer), (results) => {
       // Several statements were sent; the last of them is a SELECT of one row.
       const rows = (results as ReadonlyArray<unknown>).at(-1) as ReadonlyArray<ReadonlyArray<unknown>>
       const facts = factsOf(rows[0]!)
-      const before = this.#facts
-      this.#facts ??= facts
-      this.#limits = facts.limits
+      const before = this.facts
+      this.facts ??= facts
+      this.limits = facts.limits
       this.id = facts.id
       this.serverVersion = facts.version
       if (before !== undefined && before.database !== facts.database) {
-        return this.finish(job, Verdicts.hasDatabase(this.#endpoint))
+        return this.finish(job, Verdicts.hasDatabase(this.endpoint))
       }
       this.finish(job, undefined)
     })
   }
 
-  #failed(job: Job, error: RawError): void {
+  private failed(job: Job, error: RawError): void {
     // What mysql2 itself reports has no number, and leaves the link in no known state.
     if (error.fatal === true || error.errno === undefined) return this.broken(error)
     const known = lookup(error)
     const { traits } = job
-    const limits = this.#limits ?? this.#facts?.limits
+    const limits = this.limits ?? this.facts?.limits
     if (job.phase === "ahead") {
-      this.#limits = undefined
+      this.limits = undefined
       // The isolation level of a BEGIN that failed waits for the next one.
       this.dirty = true
     }
-    const verdict = Verdicts.refused(this.#endpoint, job, error, limits, this.foreignLimits)
+    const verdict = Verdicts.refused(this.endpoint, job, error, limits, this.hasForeignLimits)
     job.verdict = verdict
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error)
     const certain = !job.inTransaction || (known.goesOn === true && traits.transactional)
     if (certain && !traits.several && !traits.dirties) return this.finish(job, verdict)
-    this.#askStatus(job, 3)
+    this.askStatus(job, 3)
   }
 
   /** An error does not tell whether the transaction is still open: some end it, by settings of the server. */
-  #askStatus(job: Job, tries: number): void {
-    this.#query("DO 0", (error, results) => {
+  private askStatus(job: Job, tries: number): void {
+    this.query("DO 0", (error, results) => {
       if (job.finished) return
       // A KILL QUERY for the failed statement can hit this one.
-      if (error) return error.fatal !== true && tries > 0 ? this.#askStatus(job, tries - 1) : this.broken(error)
-      if (isHeader(results)) this.#flags = results.serverStatus
+      if (error) return error.fatal !== true && tries > 0 ? this.askStatus(job, tries - 1) : this.broken(error)
+      if (isHeader(results)) this.flags = results.serverStatus
       this.finish(job, job.verdict)
     })
   }
 
   protected stopped(job: Job): DbError {
-    return Verdicts.stopped(this.#endpoint, job)
+    return Verdicts.stopped(this.endpoint, job)
   }
 
   protected lostError(job: Job, error: Error): DbError {
-    return job.verdict ?? Verdicts.lost(this.#endpoint, job, error)
+    return job.verdict ?? Verdicts.lost(this.endpoint, job, error)
   }
 
   protected linkError(error: Error, outcome: Outcome): ConnectionError {
-    return Verdicts.linkBroke(this.#endpoint, error, outcome)
+    return Verdicts.linkBroke(this.endpoint, error, outcome)
   }
 
   protected override gone(cause: Error | undefined): ConnectionError {

@@ -20,9 +20,10 @@ export interface Owner extends CursorOwner {
 }
 
 export class RowCursor extends FlowingCursor {
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it leads to the library's connection, which has the password.
   readonly #owner: Owner
-  #decoder: RowDecoder | undefined
-  #fault: DbError | undefined
+  private decoder: RowDecoder | undefined = undefined
+  private fault: DbError | undefined = undefined
 
   constructor(opened: Done<Cursor>, owner: Owner) {
     super(opened, owner)
@@ -34,19 +35,19 @@ export class RowCursor extends FlowingCursor {
     let failed = false
     query.on("fields", (fields: unknown) => {
       if (!Array.isArray(fields)) return
-      this.#decoder = this.#owner.decoder(fields)
+      this.decoder = this.#owner.decoder(fields)
       this.begin()
     })
     query.on("result", (row: unknown) => {
       // A header is no row: what a procedure ends with, or the answer of a statement without rows.
-      if (!this.flows || this.#decoder === undefined || isHeader(row)) return
+      if (!this.flows || this.decoder === undefined || isHeader(row)) return
       let decoded: unknown
       try {
         // An array or an object, as mysql2 was told to give.
-        decoded = this.#decoder.row(row as Record<string, unknown>)
+        decoded = this.decoder.row(row as Record<string, unknown>)
       } catch (cause) {
         // Not from within mysql2, which would give up the connection.
-        this.#fault = this.#owner.unreadable(cause)
+        this.fault = this.#owner.unreadable(cause)
         return this.discard()
       }
       this.push(decoded)
@@ -61,7 +62,7 @@ export class RowCursor extends FlowingCursor {
   }
 
   override end(error: DbError | undefined): void {
-    super.end(error ?? this.#fault)
+    super.end(error ?? this.fault)
   }
 
   protected pause(): void {

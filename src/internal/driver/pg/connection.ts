@@ -52,16 +52,17 @@ export class PgConnection implements Connection, Channel {
   /** When something was sent before that: what is refused because of an idle time was sent at its end. */
   private sentBefore = 0
 
-  // Out of reach of `inspect` and `JSON.stringify`: behind them stands a TLS key.
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #opened: Opened
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #stream: Opened["stream"]
-  #cancelling: Cancel | undefined
-  private current: Exchange | undefined
+  private cancelling: Cancel | undefined = undefined
+  private current: Exchange | undefined = undefined
   /** A portal is open outside a transaction: the server waits for a Sync. */
-  private unsynced: Exchange | undefined
+  private unsynced: Exchange | undefined = undefined
   /** Ends of exchanges that nothing waits for any more. */
   private skipped = 0
-  private failure: Error | undefined
+  private failure: Error | undefined = undefined
   private onCurrentEnded: (() => void) | undefined
   private onEnded: Array<() => void> = []
   private isEnded = false
@@ -203,8 +204,8 @@ export class PgConnection implements Connection, Channel {
           ? this.broken(this.failure, nothingSent)
           : this.session.failures.link(error, "NotSent")
       )
-    if (this.#cancelling !== undefined) return this.#cancelling.also(told)
-    this.#cancelling = new Cancel({
+    if (this.cancelling !== undefined) return this.cancelling.also(told)
+    this.cancelling = new Cancel({
       route: this.#opened.route,
       id: this.id,
       secret: this.#opened.secret,
@@ -214,12 +215,12 @@ export class PgConnection implements Connection, Channel {
       },
       settle: (settled) => this.sync(settled),
       done: (error) => {
-        this.#cancelling = undefined
+        this.cancelling = undefined
         this.onCurrentEnded = undefined
         told(error)
       }
     })
-    this.#cancelling.start()
+    this.cancelling.start()
   }
 
   close(done: Done<void>): void {
@@ -233,7 +234,7 @@ export class PgConnection implements Connection, Channel {
   destroy(): void {
     this.drop()
     this.#stream.destroy()
-    this.#cancelling?.abort()
+    this.cancelling?.abort()
     this.breakOff(undefined)
   }
 
@@ -383,7 +384,7 @@ export class PgConnection implements Connection, Channel {
     this.current = undefined
     this.unsynced = undefined
     this.#stream.destroy()
-    this.#cancelling?.abort()
+    this.cancelling?.abort()
     current?.lost(this.failure)
     const onLost = this.onLost
     this.onLost = undefined
@@ -394,7 +395,7 @@ export class PgConnection implements Connection, Channel {
 
   private get standing(): Standing {
     return {
-      isCancelling: this.#cancelling !== undefined,
+      isCancelling: this.cancelling !== undefined,
       foreignLimits: this.session.foreignLimits,
       ranMillis: performance.now() - this.sentAt,
       idleMillis: performance.now() - this.sentBefore,
