@@ -15,6 +15,7 @@ import { CoDel } from "../../src/internal/pool/CoDel.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
+import { dbConfig } from "../kit/dbConfig.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 
 /** What happens. An index chooses among what it can happen to, the oldest first; where there is none, nothing happens. */
@@ -83,7 +84,23 @@ const retries = 2
 /** Longer than anything here takes. */
 const ever = 1e12
 
-/** The answer to a fiber that asked for a connection. */
+/** No limit of the pool passes, only that of a waiter. */
+const untimed = dbConfig({ type: "postgresql" }, {
+  pool: {
+    overflowIdle: ever,
+    acquireTimeout: ever,
+    connectTimeout: ever,
+    validateAfter: ever,
+    maxLifetime: 0,
+    idleTimeout: 0,
+    minIdle: 0,
+    keepalive: 0,
+    leakThreshold: 0,
+    closeTimeout: ever
+  }
+}).pool
+
+/** Something that befell somebody who asked for a connection. */
 type Event =
   | { readonly who: number; readonly got: number }
   | { readonly who: number; readonly refused: string }
@@ -251,23 +268,7 @@ class Real {
     const fork: Fork = (effect) => Effect.runFork(effect, { scheduler: this.scheduler })
     this.pool = new Pool<number>(
       "line",
-      {
-        size,
-        overflow,
-        overflowIdle: ever,
-        acquireTimeout: ever,
-        connectTimeout: ever,
-        validateAfter: ever,
-        maxLifetime: 0,
-        idleTimeout: 0,
-        minIdle: 0,
-        keepalive: 0,
-        leakThreshold: 0,
-        maxWaiters,
-        resetOnReturn: "rollback",
-        closeTimeout: ever,
-        shedding
-      },
+      { ...untimed, size, overflow, maxWaiters, shedding },
       { size, total: size + overflow, reserved: reservedPlaces },
       {
         open: Effect.async<number, ConnectionError>((resume) => {

@@ -10,16 +10,13 @@ import { describe, expect } from "vitest"
 import type { DbConfig } from "../../../src/DbConfig.js"
 import { make } from "../../../src/driver/Mssql.js"
 import { makeAuthority } from "../../kit/certificates.js"
+import type { Changes } from "../../kit/dbConfig.js"
 import { describeMssql, describeStandIn, type MssqlDatabase, standIn } from "../../kit/mssql.js"
 import { eventually } from "../../kit/postgres.js"
 import { configFor, open, openWith } from "./harness.js"
 
-const attempt = (database: MssqlDatabase, changes: Partial<DbConfig> = {}) =>
+const attempt = (database: MssqlDatabase, changes: Changes = {}) =>
   Effect.flip(Effect.scoped(Effect.asVoid(openWith(configFor(database, changes), database))))
-
-const limited = (config: DbConfig, connectTimeout: number): Partial<DbConfig> => ({
-  pool: { ...config.pool, connectTimeout }
-})
 
 describeStandIn("SQL Server connections", () => {
   it.live("name themselves, and end with their scope", () =>
@@ -49,7 +46,7 @@ describeStandIn("SQL Server connections", () => {
     Effect.gen(function*() {
       const database = yield* standIn({ maxSessions: 1 })
       const secret = "S3cret-pass!"
-      const cases: ReadonlyArray<readonly [object, Partial<DbConfig>]> = [
+      const cases: ReadonlyArray<readonly [object, Changes]> = [
         [{ reason: "Authentication", code: "18456" }, { password: Redacted.make(secret) }],
         [{ reason: "Authentication", code: "18456" }, { username: "nobody" }],
         [{ reason: "UnknownDatabase", code: "4060" }, { database: "nowhere" }],
@@ -81,7 +78,7 @@ describeStandIn("SQL Server connections", () => {
       const database = yield* standIn()
       database.server.silent = true
       const started = performance.now()
-      const error = yield* attempt(database, limited(configFor(database), 200))
+      const error = yield* attempt(database, { pool: { connectTimeout: 200 } })
       expect(error).toMatchObject({ _tag: "TimeoutError", phase: "Connect", limitMillis: 200, outcome: "NotSent" })
       expect(performance.now() - started).toBeLessThan(2000)
       yield* eventually(Effect.sync(() => database.server.connections()), (n) => n === 0)
@@ -120,7 +117,7 @@ describeStandIn("SQL Server connections", () => {
       const second = yield* openWith(
         configFor(database, {
           hosts: [{ host: silent.host, port: silent.port }, here],
-          ...limited(configFor(database), 1000)
+          pool: { connectTimeout: 1000 }
         }),
         database
       )
@@ -258,7 +255,7 @@ describeStandIn("SQL Server's named instances", () => {
       const socket = yield* browser(database.port)
       if (socket === undefined) return context.skip(`UDP port ${browserPort} is taken`)
       const host = { host: "127.0.0.1", port: 1433, instance: "named" }
-      const ssl = { ...configFor(database).ssl, mode: "verify-ca" as const }
+      const ssl = { mode: "verify-ca" } as const
       const db = yield* openWith(configFor(database, { hosts: [host], ssl }), database)
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
       expect(db.driver.target).toMatchObject({ port: undefined, uri: "mssql://sa@127.0.0.1%5Cnamed/test" })
@@ -377,7 +374,7 @@ describe("the SQL Server driver", () => {
         name: "d",
         caCert: undefined
       }
-      const refused = (changes: Partial<DbConfig>) =>
+      const refused = (changes: Changes) =>
         Effect.flip(Effect.scoped(Effect.asVoid(make(configFor(database, changes)))))
       for (
         const [changes, what] of [
@@ -390,7 +387,7 @@ describe("the SQL Server driver", () => {
             settings: { authentication: "azure-active-directory-default" },
             ssl: { mode: "disable", ca: undefined, cert: undefined, key: undefined }
           }, "encrypted"]
-        ] as ReadonlyArray<readonly [Partial<DbConfig>, string]>
+        ] as ReadonlyArray<readonly [Changes, string]>
       ) {
         const error = yield* refused(changes)
         expect(error).toMatchObject({ _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" })

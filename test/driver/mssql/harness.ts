@@ -3,65 +3,26 @@
  * Effects.
  */
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { DbConfig } from "../../../src/DbConfig.js"
 import type { ConnectionError, DbError, QueryError, TimeoutError } from "../../../src/DbError.js"
 import type { Connection, Cursor, Done, Driver, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import { make } from "../../../src/driver/Mssql.js"
+import { type Changes, dbConfig } from "../../kit/dbConfig.js"
 import { freshMssqlDatabase, type MssqlDatabase, type StandIn, standIn } from "../../kit/mssql.js"
 
-/** A configuration for a database, as `DbConfig.resolve` would give it. */
-export const configFor = (database: MssqlDatabase, changes: Partial<DbConfig> = {}): DbConfig => ({
-  name: "default",
-  environment: "test",
-  type: "mssql",
-  filename: undefined,
-  hosts: [{ host: database.host, port: database.port }],
-  targetSessionAttrs: "any",
-  channelBinding: "prefer",
-  database: database.name,
-  username: database.user,
-  password: Redacted.make(database.password),
-  ssl: {
-    mode: database.caCert === undefined ? "require" : "verify-full",
-    ca: database.caCert,
-    cert: undefined,
-    key: undefined
-  },
-  access: "read-write",
-  applicationName: "dblive",
-  settings: {},
-  prepareCacheSize: 256,
-  workers: 0,
-  transformQueryNames: undefined,
-  transformResultNames: undefined,
-  transformJson: false,
-  spanAttributes: {},
-  pool: {
-    size: 1,
-    overflow: 0,
-    overflowIdle: 10_000,
-    acquireTimeout: 10_000,
-    connectTimeout: 5_000,
-    validateAfter: 0,
-    maxLifetime: 0,
-    idleTimeout: 0,
-    minIdle: 0,
-    keepalive: 0,
-    leakThreshold: 0,
-    maxWaiters: 10_000,
-    resetOnReturn: "rollback",
-    closeTimeout: 1_000,
-    shedding: undefined
-  },
-  limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, transactionTimeout: 0 },
-  health: { slow: 500, longWait: 1000, recent: 30_000, timeout: 3000, cache: 1000 },
-  log: { slowStatement: 0, audit: false },
-  tracing: { comments: false },
-  connectOnStart: true,
-  ...changes
-})
+/** A configuration for a database. */
+export const configFor = (database: MssqlDatabase, changes: Changes = {}): DbConfig =>
+  dbConfig({
+    type: "mssql",
+    host: database.host,
+    port: database.port,
+    database: database.name,
+    username: database.user,
+    password: database.password,
+    ssl: database.caCert === undefined ? "require" : "verify-full",
+    sslRootCert: database.caCert
+  }, changes)
 
 /** Turns a callback of the driver into an Effect. It is not interruptible: the driver's requests are not. */
 export const call = <A>(run: (done: Done<A>) => void): Effect.Effect<A, DbError> =>
@@ -134,19 +95,19 @@ export const openWith = <D extends MssqlDatabase>(
 
 /** A connection to a database of its own, on whichever server there is. */
 export const open = (
-  changes: Partial<DbConfig> = {}
+  changes: Changes = {}
 ): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
   Effect.flatMap(freshMssqlDatabase, (database) => openWith(configFor(database, changes), database))
 
 /** A connection to a stand-in of its own, which can be told what to do and looked into. */
 export const openStandIn = (
-  changes: Partial<DbConfig> = {}
+  changes: Changes = {}
 ): Effect.Effect<Handle<StandIn>, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
   Effect.flatMap(standIn(), (database) => openWith(configFor(database, changes), database))
 
 /** Another connection to the same database. */
 export const another = (
   handle: Handle,
-  changes: Partial<DbConfig> = {}
+  changes: Changes = {}
 ): Effect.Effect<Handle, ConnectionError | QueryError | TimeoutError, Scope.Scope> =>
   openWith(configFor(handle.database, changes), handle.database)

@@ -136,7 +136,7 @@ describeMariadb("A lost MySQL connection", () => {
       const second = yield* openWith(
         configFor(database, {
           hosts: [{ host: "127.0.0.1", port: relay.port }],
-          pool: { ...configFor(database).pool, connectTimeout: 200 }
+          pool: { connectTimeout: 200 }
         }),
         database
       )

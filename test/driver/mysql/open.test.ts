@@ -7,6 +7,7 @@ import { expect } from "vitest"
 import type { DbConfig } from "../../../src/DbConfig.js"
 import { make } from "../../../src/driver/Mysql.js"
 import { makeAuthority } from "../../kit/certificates.js"
+import type { Changes } from "../../kit/dbConfig.js"
 import {
   describeMariadb,
   describePrivateMysql,
@@ -19,11 +20,6 @@ import { eventually } from "../../kit/postgres.js"
 import { configFor, open, openFails, openWith } from "./harness.js"
 import { makeRelay } from "./relay.js"
 
-const limited = (config: DbConfig, connectTimeout: number): DbConfig => ({
-  ...config,
-  pool: { ...config.pool, connectTimeout }
-})
-
 const ssl = (mode: DbConfig["ssl"]["mode"], ca?: string): Pick<DbConfig, "ssl"> => ({
   ssl: { mode, ca, cert: undefined, key: undefined }
 })
@@ -34,7 +30,7 @@ describeMariadb("Opening a MySQL connection", () => {
   it.live("names why there is none", () =>
     Effect.gen(function*() {
       const database = yield* freshMysqlDatabase
-      const failure = (changes: Partial<DbConfig>) => openFails(configFor(database, changes), database)
+      const failure = (changes: Changes) => openFails(configFor(database, changes), database)
       expect(yield* failure({ hosts: [{ host: "127.0.0.1", port: 1 }] })).toMatchObject({
         _tag: "ConnectionError",
         reason: "Refused",
@@ -126,18 +122,19 @@ describeMariadb("Opening a MySQL connection", () => {
     Effect.gen(function*() {
       const database = yield* freshMysqlDatabase
       const relay = yield* makeRelay(database.host, database.port)
-      const through = limited(configFor(database, { hosts: [{ host: "127.0.0.1", port: relay.port }] }), 200)
+      const through = (connectTimeout: number) =>
+        configFor(database, { hosts: [{ host: "127.0.0.1", port: relay.port }], pool: { connectTimeout } })
       // Silent from the first byte, after the greeting, after the authentication.
       for (const bytes of [-1, 0, 60, 250]) {
         relay.silenceAfter(bytes)
         const started = performance.now()
-        const error = yield* openFails(through, database)
+        const error = yield* openFails(through(200), database)
         expect(error).toMatchObject({ _tag: "TimeoutError", phase: "Connect", limitMillis: 200, outcome: "NotSent" })
         expect(performance.now() - started).toBeLessThan(2000)
         yield* eventually(Effect.sync(relay.links), (links) => links === 0)
       }
       relay.silenceAfter(Infinity)
-      const db = yield* openWith(limited(through, 5000), database)
+      const db = yield* openWith(through(5000), database)
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
     }).pipe(Effect.scoped))
 
@@ -186,15 +183,13 @@ describeMariadb("Opening a MySQL connection", () => {
       )
       const address = silent.address()
       const port = typeof address === "object" && address !== null ? address.port : 0
-      const config = limited(
-        configFor(database, {
-          hosts: [{ host: "127.0.0.1", port: 1 }, { host: "127.0.0.1", port }, {
-            host: database.host,
-            port: database.port
-          }]
-        }),
-        1500
-      )
+      const config = configFor(database, {
+        hosts: [{ host: "127.0.0.1", port: 1 }, { host: "127.0.0.1", port }, {
+          host: database.host,
+          port: database.port
+        }],
+        pool: { connectTimeout: 1500 }
+      })
       const db = yield* openWith(config, database)
       expect(yield* db.run("SELECT 1 AS n")).toEqual([{ n: 1 }])
       const none = yield* Effect.flip(
@@ -211,7 +206,7 @@ describePrivateMysql("Opening a MySQL connection to other servers", () => {
       const { caCert } = server
       const database = yield* freshMysqlDatabaseAt(server.url)
       const stranger = yield* Effect.promise(() => makeAuthority("a stranger"))
-      const encrypted = (changes: Partial<DbConfig>) =>
+      const encrypted = (changes: Changes) =>
         Effect.flatMap(openWith(configFor(database, changes), database), (db) =>
           Effect.map(db.run(cipher), (rows) => String(rows[0].v) !== ""))
       expect(yield* encrypted(ssl("disable"))).toBe(false)

@@ -129,7 +129,7 @@ describeMariadb("MySQL resets", () => {
     Effect.gen(function*() {
       const db = yield* open({
         settings: { sql_mode: "ANSI_QUOTES", max_sort_length: "2000", lc_time_names: "de_DE" },
-        limits: { statementTimeout: 7000, lockTimeout: 9000, idleInTransactionTimeout: 0, transactionTimeout: 0 }
+        limits: { statementTimeout: 7000, lockTimeout: 9000 }
       })
       const settings = "SELECT @@sql_mode AS mode, @@max_sort_length AS sort, @@lc_time_names AS names, " +
         "@@max_statement_time AS statement, @@innodb_lock_wait_timeout AS lck"

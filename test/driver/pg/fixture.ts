@@ -3,24 +3,15 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as DbConfig from "../../../src/DbConfig.js"
+import type * as DbConfig from "../../../src/DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../src/DbError.js"
 import type { Connection, Cursor, Done, Driver, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import * as Pg from "../../../src/driver/Pg.js"
+import { dbConfig } from "../../kit/dbConfig.js"
 import { freshDatabase } from "../../kit/postgres.js"
 
-/** A complete configuration for a URL. */
-export const configOf = (url: string, options: DbConfig.Options = {}): Effect.Effect<DbConfig.DbConfig> =>
-  Effect.orDie(DbConfig.resolve("default", {
-    url,
-    environment: "development",
-    ...options,
-    // What is looked at here is the driver; a limit is there when a test sets one.
-    limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0, ...options.limits }
-  }))
-
 export const driverAt = (url: string, options: DbConfig.Options = {}): Effect.Effect<Driver, never, Scope.Scope> =>
-  Effect.orDie(Effect.flatMap(configOf(url, options), Pg.make))
+  Effect.orDie(Effect.suspend(() => Pg.make(dbConfig({ url, ...options }))))
 
 /** Opens a connection, destroyed by the scope. */
 export const opened = (driver: Driver): Effect.Effect<Connection, ConnectionError | TimeoutError, Scope.Scope> =>

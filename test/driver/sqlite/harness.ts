@@ -10,70 +10,12 @@ import type { DbConfig } from "../../../src/DbConfig.js"
 import type { DbError } from "../../../src/DbError.js"
 import type { Connection, Cursor, Done, Driver, Fetched, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
+import { type Changes, dbConfig } from "../../kit/dbConfig.js"
 import { moduleName } from "../../kit/sqlite.js"
 
-/** Of a configuration, what these tests vary. */
-export interface Options {
-  readonly filename?: string
-  readonly access?: "read-write" | "read-only"
-  readonly settings?: Readonly<Record<string, string>>
-  readonly prepareCacheSize?: number
-  readonly workers?: number
-  readonly lockTimeout?: number
-  readonly statementTimeout?: number
-  readonly connectTimeout?: number
-  readonly transformResultNames?: (name: string) => string
-}
-
-export const config = (options: Options): DbConfig => ({
-  name: "default",
-  environment: "test",
-  type: "sqlite",
-  filename: options.filename ?? ":memory:",
-  hosts: [],
-  targetSessionAttrs: "any",
-  channelBinding: "prefer",
-  database: undefined,
-  username: "",
-  password: undefined,
-  ssl: { mode: "disable", ca: undefined, cert: undefined, key: undefined },
-  access: options.access ?? "read-write",
-  applicationName: "dblive",
-  settings: options.settings ?? {},
-  prepareCacheSize: options.prepareCacheSize ?? 256,
-  workers: options.workers ?? 0,
-  transformQueryNames: undefined,
-  transformResultNames: options.transformResultNames,
-  transformJson: false,
-  spanAttributes: {},
-  pool: {
-    size: 1,
-    overflow: 1,
-    overflowIdle: 10_000,
-    acquireTimeout: 10_000,
-    connectTimeout: options.connectTimeout ?? 5000,
-    validateAfter: 0,
-    maxLifetime: 3_600_000,
-    idleTimeout: 600_000,
-    minIdle: 0,
-    keepalive: 0,
-    leakThreshold: 0,
-    maxWaiters: 10_000,
-    resetOnReturn: "rollback",
-    closeTimeout: 1000,
-    shedding: undefined
-  },
-  limits: {
-    statementTimeout: options.statementTimeout ?? 0,
-    lockTimeout: options.lockTimeout ?? 30_000,
-    idleInTransactionTimeout: 0,
-    transactionTimeout: 0
-  },
-  health: { slow: 500, longWait: 1000, recent: 30_000, timeout: 3000, cache: 1000 },
-  log: { slowStatement: 0, audit: false },
-  tracing: { comments: false },
-  connectOnStart: true
-})
+/** A configuration of a database in memory, unless the changes name a file. */
+export const config = (changes: Changes): DbConfig =>
+  dbConfig({ type: "sqlite", filename: ":memory:", limits: { lockTimeout: "30 seconds" } }, changes)
 
 /** A folder of its own, removed with the scope. */
 export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
@@ -87,7 +29,7 @@ export const file: Effect.Effect<string, never, Scope.Scope> = Effect.map(
   (path) => Path.join(path, "db.sqlite")
 )
 
-export const make = (options: Options): Effect.Effect<Driver, DbError, Scope.Scope> => Sqlite.make(config(options))
+export const make = (changes: Changes): Effect.Effect<Driver, DbError, Scope.Scope> => Sqlite.make(config(changes))
 
 /** A connection, closed with the scope. */
 export const connect = (driver: Driver): Effect.Effect<Connection, DbError, Scope.Scope> =>
@@ -97,8 +39,8 @@ export const connect = (driver: Driver): Effect.Effect<Connection, DbError, Scop
   )
 
 /** One connection of a driver of its own. */
-export const single = (options: Options): Effect.Effect<Connection, DbError, Scope.Scope> =>
-  Effect.flatMap(make(options), connect)
+export const single = (changes: Changes): Effect.Effect<Connection, DbError, Scope.Scope> =>
+  Effect.flatMap(make(changes), connect)
 
 export const request = (text: string, params: ReadonlyArray<unknown> = [], more: Partial<Request> = {}): Request => ({
   text,

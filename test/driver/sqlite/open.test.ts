@@ -5,23 +5,10 @@ import * as Fiber from "effect/Fiber"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import type { DbError } from "../../../src/DbError.js"
-import {
-  connect,
-  eventually,
-  execute,
-  file,
-  folder,
-  lock,
-  make,
-  once,
-  type Options,
-  ping,
-  places,
-  single,
-  turns
-} from "./harness.js"
+import type { Changes } from "../../kit/dbConfig.js"
+import { connect, eventually, execute, file, folder, lock, make, once, ping, places, single, turns } from "./harness.js"
 
-const failure = (options: Options) => Effect.scoped(Effect.flip(Effect.flatMap(make(options), (driver) => driver.open)))
+const failure = (changes: Changes) => Effect.scoped(Effect.flip(Effect.flatMap(make(changes), (driver) => driver.open)))
 
 const isConnectionError = (error: DbError, reason: string) => {
   strictEqual(error._tag, "ConnectionError")
@@ -139,7 +126,7 @@ describe.each(places)("opening, %s", (_, workers) => {
     Effect.gen(function*() {
       const filename = yield* file
       const held = yield* lock(filename, "CREATE TABLE t(x); BEGIN EXCLUSIVE", { journal: "DELETE" })
-      const [error, count] = yield* turns(failure({ filename, workers, connectTimeout: 300 }))
+      const [error, count] = yield* turns(failure({ filename, workers, pool: { connectTimeout: 300 } }))
       strictEqual(error._tag, "TimeoutError")
       strictEqual(error.reason, "Connect")
       strictEqual(error.outcome, "NotSent")
@@ -156,7 +143,7 @@ describe.each(places)("opening, %s", (_, workers) => {
     Effect.gen(function*() {
       const filename = yield* file
       yield* lock(filename, "CREATE TABLE t(x); BEGIN EXCLUSIVE", { journal: "DELETE" })
-      const opening = yield* Effect.fork(failure({ filename, workers, connectTimeout: 0 }))
+      const opening = yield* Effect.fork(failure({ filename, workers, pool: { connectTimeout: 0 } }))
       yield* Effect.yieldNow()
       yield* Fiber.interrupt(opening)
     }))
@@ -214,12 +201,12 @@ describe.each(places)("opening, %s", (_, workers) => {
 describe("limits of statements", () => {
   it.scoped("are refused where they could not be kept", () =>
     Effect.gen(function*() {
-      const here = yield* Effect.flip(make({ filename: yield* file, statementTimeout: 1000 }))
+      const here = yield* Effect.flip(make({ filename: yield* file, limits: { statementTimeout: 1000 } }))
       isConnectionError(here, "Unsupported")
       assertInclude(here.message, "workers")
-      isConnectionError(yield* Effect.flip(make({ workers: 1, statementTimeout: 1000 })), "Unsupported")
+      isConnectionError(yield* Effect.flip(make({ workers: 1, limits: { statementTimeout: 1000 } })), "Unsupported")
       strictEqual(
-        (yield* make({ filename: yield* file, workers: 1, statementTimeout: 1000 })).capabilities.cancel,
+        (yield* make({ filename: yield* file, workers: 1, limits: { statementTimeout: 1000 } })).capabilities.cancel,
         true
       )
     }))

@@ -109,7 +109,7 @@ describe.each(places)("reset, %s", (_, workers) => {
 describe("reset", () => {
   it.scoped("frees the locks of what it rolls back", () =>
     Effect.gen(function*() {
-      const driver = yield* make({ filename: yield* file, lockTimeout: 1 })
+      const driver = yield* make({ filename: yield* file, limits: { lockTimeout: 1 } })
       const [one, two] = [yield* connect(driver), yield* connect(driver)]
       yield* execute(one, "CREATE TABLE t(x)")
       yield* execute(one, "INSERT INTO t VALUES (1)", [], { begin: "BEGIN IMMEDIATE" })

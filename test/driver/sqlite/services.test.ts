@@ -10,13 +10,14 @@ import { createRequire } from "node:module"
 import * as Path from "node:path"
 import { fromSqlError, toSqlError } from "../../../src/DbError.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
+import type { Changes } from "../../kit/dbConfig.js"
 import { Database, moduleName } from "../../kit/sqlite.js"
-import { connect, execute, file, folder, lock, make, type Options, places } from "./harness.js"
+import { connect, execute, file, folder, lock, make, places } from "./harness.js"
 
-/** The driver, a connection of it, and its client, which gives that connection. */
-const open = (options: Options) =>
+/** The driver, a connection of it, and its client, which lends that connection. */
+const open = (changes: Changes) =>
   Effect.gen(function*() {
-    const driver = yield* make(options)
+    const driver = yield* make(changes)
     const connection = yield* connect(driver)
     const services = yield* driver.services({
       // A function of its own: of the engine's client only its identity matters here.
@@ -90,7 +91,11 @@ describe.each(places)("SqliteClient, %s", (_, workers) => {
   it.scoped("backup to a place that cannot be written, and to a locked file", () =>
     Effect.gen(function*() {
       const path = yield* folder
-      const { client, connection } = yield* open({ filename: Path.join(path, "db.sqlite"), workers, lockTimeout: 100 })
+      const { client, connection } = yield* open({
+        filename: Path.join(path, "db.sqlite"),
+        workers,
+        limits: { lockTimeout: 100 }
+      })
       yield* execute(connection, "CREATE TABLE t(x)")
       const missing = yield* Effect.flip(client.backup(Path.join(path, "missing", "copy.sqlite")))
       strictEqual(missing._tag, "SqlError")

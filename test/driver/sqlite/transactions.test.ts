@@ -88,7 +88,7 @@ describe.each(places)("another process's lock, %s", (_, workers) => {
       const held = yield* lock(filename, "CREATE TABLE t(x); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)", {
         atEnd: "COMMIT"
       })
-      const connection = yield* single({ filename, workers, lockTimeout: 20_000 })
+      const connection = yield* single({ filename, workers, limits: { lockTimeout: 20_000 } })
       const insert = "INSERT INTO t VALUES (2)"
       const [error, count] = yield* turns(Effect.flip(execute(connection, insert, [], { lockTimeout: 200 })))
       strictEqual(error._tag, "TimeoutError")
