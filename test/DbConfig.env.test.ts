@@ -143,6 +143,7 @@ describe("DbConfig.fromEnv", () => {
         name: "default",
         environment: "production",
         type: "postgresql",
+        isUnconfigured: false,
         filename: undefined,
         database: "test.d",
         targetSessionAttrs: "primary",

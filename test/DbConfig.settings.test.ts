@@ -41,15 +41,10 @@ describe("the default of each setting", () => {
     assertTrue(names(options.get(option!)!, value!), options.get(option!))
   })
 
-  it("the comments of the complete configuration say the same", () => {
-    const found = comments(source("src/internal/config/model.ts"), "DbConfig").filter(([option, comment]) =>
-      comment.includes("Defaults to") && Object.hasOwn(settings, option)
-    )
-    assertTrue(found.length > 3)
-    for (const [option, comment] of found) {
-      const row = rows.find((row) => row.option === option)!
-      assertTrue(names(comment, defaultOf(row)), `${option}: ${comment}`)
-    }
+  it("the comments of the complete configuration leave it to those of the options", () => {
+    const found = comments(source("src/internal/config/model.ts"), "DbConfig")
+    assertTrue(found.some(([option, comment]) => Object.hasOwn(settings, option) && comment !== ""))
+    deepStrictEqual(found.filter(([, comment]) => comment.includes("Defaults to")), [])
   })
 
   it("docs/timeouts.md tells those of production", () => {

@@ -131,7 +131,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     target,
     // A connection that listens would have to be the server's own.
     leftBehind,
-    capabilities: config.prepare !== false ? capabilities : { ...capabilities, listen: false },
+    capabilities: config.prepare ? capabilities : { ...capabilities, listen: false },
     compiler: compiler(config.transformQueryNames, config.transformJson),
     transformRows: config.transformResultNames === undefined
       ? undefined

@@ -127,7 +127,7 @@ const checkElsewhere = (spec: Spec): Effect.Effect<void, ConnectionError | Timeo
 const specOf = (config: DbConfig, image: Uint8Array | undefined): Spec => ({
   database: config.name,
   filename: config.filename ?? ":memory:",
-  module: config.sqliteModule ?? "auto",
+  module: config.sqliteModule,
   readOnly: config.access === "read-only",
   settings: config.settings,
   prepareCacheSize: config.prepareCacheSize,

@@ -259,7 +259,7 @@ describe("the log", () => {
           type: "sqlite" as const
         }]
       ) {
-        assert.isUndefined(
+        assert.isFalse(
           (yield* DbConfig.resolve("default", { environment: "development", ...options })).isUnconfigured
         )
       }

@@ -98,16 +98,16 @@ export interface DbConfig {
   readonly name: string
   readonly environment: Environment
   readonly type: DatabaseType
-  /** Nothing says which database is meant: it is the embedded file of its name. Defaults to false. */
-  readonly isUnconfigured?: boolean | undefined
+  /** Nothing says which database is meant: it is the embedded file of its name. */
+  readonly isUnconfigured: boolean
   /** SQLite only. An absolute path, or `:memory:`. */
   readonly filename: string | undefined
   /** Servers, tried in order; empty for SQLite. */
   readonly hosts: ReadonlyArray<Host>
   /** `target_session_attrs` of libpq. */
   readonly targetSessionAttrs: TargetSessionAttrs
-  /** PostgreSQL only: `channel_binding` of libpq. Defaults to `prefer`. */
-  readonly channelBinding?: ChannelBinding | undefined
+  /** PostgreSQL only: `channel_binding` of libpq. */
+  readonly channelBinding: ChannelBinding | undefined
   readonly database: string | undefined
   readonly username: string | Effect.Effect<string, unknown> | undefined
   readonly password: Secret | undefined
@@ -116,7 +116,7 @@ export interface DbConfig {
     readonly ca: string | undefined
     readonly cert: string | undefined
     readonly key: Redacted.Redacted<string> | undefined
-    /** The options that were given as an object, as Node takes them; they win. Defaults to none. */
+    /** The options that were given as an object, as Node takes them; they win. */
     readonly options?: Redacted.Redacted<object> | undefined
   }
   readonly access: "read-write" | "read-only"
@@ -124,16 +124,15 @@ export interface DbConfig {
   readonly settings: Readonly<Record<string, string>>
   /** 0: do not prepare. */
   readonly prepareCacheSize: number
-  /** PostgreSQL: `false` behind a pooler in transaction mode. Defaults to `true`. */
-  readonly prepare?: boolean | undefined
+  /** PostgreSQL: `false` behind a pooler in transaction mode. */
+  readonly prepare: boolean
   readonly workers: number
-  /** PostgreSQL only. Defaults to none. */
-  readonly types?: TypeParsers | undefined
+  /** PostgreSQL only. */
+  readonly types: TypeParsers | undefined
   readonly transformQueryNames: ((name: string) => string) | undefined
   readonly transformResultNames: ((name: string) => string) | undefined
   readonly transformJson: boolean
-  /** Defaults to `exact`. */
-  readonly jsonNumbers?: JsonNumbers | undefined
+  readonly jsonNumbers: JsonNumbers
   readonly spanAttributes: Readonly<Record<string, unknown>>
   readonly pool: Pool
   readonly limits: Limits
@@ -141,8 +140,6 @@ export interface DbConfig {
   readonly log: Log
   readonly tracing: Tracing
   readonly connectOnStart: boolean
-  /** Defaults to `auto`. */
-  readonly sqliteModule?: SqliteModule | undefined
-  /** Defaults to false. */
-  readonly createDatabase?: boolean | undefined
+  readonly sqliteModule: SqliteModule
+  readonly createDatabase: boolean
 }

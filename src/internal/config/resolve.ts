@@ -221,7 +221,7 @@ const result = (values: Values, parts: Parts, merged: Options, context: Context)
     name,
     environment,
     type,
-    ...(isUnconfigured ? { isUnconfigured } : {}),
+    isUnconfigured,
     filename,
     hosts: parts.hosts,
     targetSessionAttrs: values.targetSessionAttrs,

@@ -80,7 +80,7 @@ export const currentOpening: FiberRef.FiberRef<(opening: Opening) => Opening> = 
  * What a pooler refuses has a line of its own.
  */
 const unusualOf = (config: DbConfig.DbConfig, driver: Driver.Driver): string | undefined =>
-  config.isUnconfigured === true && config.environment !== "test"
+  config.isUnconfigured && config.environment !== "test"
     ? "nothing configures the database, so it is this file"
     : driver.unusual?.()
 

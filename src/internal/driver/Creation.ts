@@ -112,7 +112,7 @@ const untilThere = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.re
  */
 export const creating = (driver: Driver, config: DbConfig): Driver => {
   const { createDatabase, open } = driver
-  if (config.createDatabase !== true || createDatabase === undefined) {
+  if (!config.createDatabase || createDatabase === undefined) {
     return driver
   }
   const create = createDatabase.pipe(

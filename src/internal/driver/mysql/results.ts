@@ -43,7 +43,7 @@ const shapeOne = (
   request: Request,
   result: unknown,
   fields: ReadonlyArray<FieldPacket> | undefined,
-  numbers: JsonNumbers | undefined
+  numbers: JsonNumbers
 ): unknown =>
   Array.isArray(result) && fields !== undefined
     ? new RowDecoder(fields, request, numbers).rows(result)
@@ -57,7 +57,7 @@ const shapeOne = (
  * @since 0.1.0
  * @category shaping
  */
-export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers | undefined): unknown =>
+export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers): unknown =>
   isSeveral(results, fields) && isSeveralFields(fields)
     ? results.map((result, i) => shapeOne(request, result, fields[i], numbers))
     // Not several, so the fields are those of one result.

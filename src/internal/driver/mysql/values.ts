@@ -220,7 +220,7 @@ export class RowDecoder {
   constructor(
     fields: ReadonlyArray<FieldPacket>,
     { mode, safeIntegers }: Pick<Request, "mode" | "safeIntegers">,
-    numbers: JsonNumbers = "exact"
+    numbers: JsonNumbers
   ) {
     const asArrays = mode === "values"
     const columns: Array<Column> = []

@@ -63,7 +63,7 @@ export const services = (
 ): Driver["services"] =>
   Effect.fnUntraced(function*({ client }: ClientContext) {
     const { config } = credentials
-    const listener = config.prepare === false
+    const listener = !config.prepare
       ? refusing(config.name)
       : yield* Listener.make(config.name, open, config.pool.keepalive)
     const pgClient: PgClient = FamilyClient.extend(client, {

@@ -207,7 +207,7 @@ const settingsAt = ({ config, prepareLimit, texts }: Opening, host: Host): Setti
   // Not kept from one connection to the next: behind the same address there may be another cluster by now, in which the
   // same oids are other types.
   types: new Types(config.types, config.jsonNumbers),
-  isPooled: config.prepare === false,
+  isPooled: !config.prepare,
   failures: new Failures(config.name, place(host), config.limits)
 })
 

@@ -77,7 +77,7 @@ export const startupParameters = (config: DbConfig, user: string, { refused }: L
   for (const [name, value] of Object.entries(config.settings)) {
     if (routing.has(name.toLowerCase())) place[name] = value
   }
-  const others: Parameters = config.prepare !== false
+  const others: Parameters = config.prepare
     ? {
       application_name: config.applicationName,
       // Dates are read in this style only.
@@ -163,8 +163,8 @@ export const carriedOf = (
   { floatDigits, refused }: Learnt,
   reported: ReadonlyMap<string, string>
 ): Carried | undefined => {
-  if (config.prepare !== false && refused.size === 0) return undefined
-  const isMissing = (name: string) => config.prepare === false || refused.has(name.toLowerCase())
+  if (config.prepare && refused.size === 0) return undefined
+  const isMissing = (name: string) => !config.prepare || refused.has(name.toLowerCase())
   const settings = Object.entries(config.settings).filter(([name]) => !routing.has(name.toLowerCase()))
   const given = new Set(settings.map(([name]) => name.toLowerCase()))
   const wishes = settings.filter(([name]) => isMissing(name))

@@ -121,7 +121,7 @@ export class Types {
   constructor(
     /** Parsers of the program's own. */
     private readonly parsers: TypeParsers | undefined,
-    numbers: JsonNumbers = "exact"
+    numbers: JsonNumbers
   ) {
     const json: Decode = (text) => JsonText.parse(text, numbers, true)
     // `jsonb` is written by the server, which knows no exponents.
