@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["./test/kit/globalSetup.ts"],
-    setupFiles: ["./test/kit/worker.ts"],
+    setupFiles: ["./test/kit/setup.ts"],
     reporters: ["default", "./test/kit/reporter.ts"],
     // What a test that passed has written (logs of what it did, its seed) is of no use to anybody.
     silent: "passed-only",

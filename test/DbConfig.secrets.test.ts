@@ -11,7 +11,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import * as fc from "fast-check"
 import * as DbConfig from "../src/DbConfig.js"
-import { shows } from "./kit/shows.js"
+import { rendered } from "./kit/renderings.js"
 
 /** The pieces of a password are rare words, so that finding one anywhere means that it leaked. */
 const piece = fc.stringMatching(/^zq[a-z0-9]{4,8}$/)
@@ -30,7 +30,7 @@ const password = fc.array(
 
 const assertHidden = (what: string, text: string, pieces: ReadonlyArray<string>) => {
   for (const piece of pieces) {
-    assertTrue(!text.includes(piece), `${what} shows ${piece}: ${text.slice(0, 2000)}`)
+    assertTrue(!text.includes(piece), `${what} rendered ${piece}: ${text.slice(0, 2000)}`)
   }
 }
 
@@ -82,8 +82,9 @@ const templates: ReadonlyArray<(password: string) => string> = [
 const outcomeOf = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.exit(effect), (exit) =>
     Exit.match(exit, {
-      onFailure: (cause) => [shows(cause), Cause.pretty(cause), ...[...Cause.failures(cause)].map(shows)].join("\n"),
-      onSuccess: shows
+      onFailure: (cause) =>
+        [rendered(cause), Cause.pretty(cause), ...[...Cause.failures(cause)].map(rendered)].join("\n"),
+      onSuccess: rendered
     }))
 
 describe("no password survives", () => {
@@ -91,10 +92,10 @@ describe("no password survives", () => {
     fc.assert(
       fc.property(password, fc.constantFrom(...templates), fc.boolean(), ({ pieces, text }, template, escape) => {
         const result = DbConfig.parseUrl(template(escape ? encodeURIComponent(text) : text))
-        assertHidden("the answer", shows(result), pieces)
+        assertHidden("the answer", rendered(result), pieces)
         Either.match(result, {
-          onLeft: (error) => assertHidden("the error", shows(error), pieces),
-          onRight: (options) => assertHidden("the options", shows(options), pieces)
+          onLeft: (error) => assertHidden("the error", rendered(error), pieces),
+          onRight: (options) => assertHidden("the options", rendered(options), pieces)
         })
       }),
       { numRuns: 1500 }
@@ -158,7 +159,7 @@ describe("no password survives", () => {
           ({ pieces, text }, template, variable) => {
             const lines: Array<string> = []
             const logger = Logger.make((entry) => {
-              lines.push(Logger.logfmtLogger.log(entry), shows(entry.message), shows(entry.cause))
+              lines.push(Logger.logfmtLogger.log(entry), rendered(entry.message), rendered(entry.cause))
             })
             // A whole URL may end in a variable where it does not belong; a bare password has no business there.
             const value = /PASSWORD|PASWORD|KEY/.test(variable) ? text : template(text)

@@ -2,8 +2,8 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import { conformance } from "../suites/conformance.js"
-import { places } from "../suites/places.js"
 import { describe, type Target } from "../suites/target.js"
+import { transactionScope } from "../suites/transactionScope.js"
 
 const sqlite: Target = {
   name: "sqlite",
@@ -38,7 +38,7 @@ conformance(sqlite, 10_000)
 
 // Statements wait for another process there, as for a server.
 describe("sqlite in worker processes", () =>
-  places({
+  transactionScope({
     ...sqlite,
     name: "sqlite in worker processes",
     outsideWaits: true,

@@ -1,4 +1,4 @@
-/** No password in what a layer fails with, logs, traces or shows, whatever is wrong, and when nothing is. */
+/** No password in what a layer fails with, logs, traces or rendered, whatever is wrong, and when nothing is. */
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -21,7 +21,7 @@ import * as DbRegistry from "../../src/DbRegistry.js"
 import { describeStandIn, standIn, standInCertificates } from "../kit/mssql.js"
 import { describeMysql, freshMysqlDatabase, mysqlQuery } from "../kit/mysql.js"
 import { describePostgres, freshDatabase, query, sharedPostgres } from "../kit/postgres.js"
-import { shows } from "../kit/shows.js"
+import { rendered } from "../kit/renderings.js"
 import { folder } from "./folder.js"
 
 const password = "zqcanary/7:@x%zqend"
@@ -44,7 +44,7 @@ const recorder = () => {
       Logger.logfmtLogger.log(options),
       Logger.jsonLogger.log(options),
       Logger.stringLogger.log(options),
-      shows(Logger.structuredLogger.log(options))
+      rendered(Logger.structuredLogger.log(options))
     )
   })
   const tracer = Tracer.make({
@@ -63,14 +63,14 @@ const recorder = () => {
         sampled: true,
         kind,
         attribute: (key, value) => {
-          lines.push(`${key}=${shows(value)}`)
+          lines.push(`${key}=${rendered(value)}`)
         },
         event: (name, _, attributes) => {
-          lines.push(name, shows(attributes))
+          lines.push(name, rendered(attributes))
         },
         addLinks: () => {},
         end: (_, exit) => {
-          lines.push(shows(exit))
+          lines.push(rendered(exit))
         }
       }
     },
@@ -89,7 +89,10 @@ const recorder = () => {
 const assertHidden = (texts: ReadonlyArray<string>): void => {
   for (const text of texts) {
     for (const form of forms) {
-      assert.isFalse(text.includes(form), `shows ${form}: ${text.slice(Math.max(text.indexOf(form) - 300, 0), 2000)}`)
+      assert.isFalse(
+        text.includes(form),
+        `rendered ${form}: ${text.slice(Math.max(text.indexOf(form) - 300, 0), 2000)}`
+      )
     }
   }
 }
@@ -100,14 +103,14 @@ const seen = <A, E>(effect: Effect.Effect<A, E>) =>
     const { layer, lines } = recorder()
     const exit = yield* Effect.exit(Effect.provide(effect, layer))
     const values = Exit.match(exit, {
-      onSuccess: (value) => [shows(value)],
+      onSuccess: (value) => [rendered(value)],
       onFailure: (cause) => [
-        shows(cause),
+        rendered(cause),
         Cause.pretty(cause),
         Cause.pretty(cause, { renderErrorCause: true }),
         ...[...Cause.failures(cause)].flatMap((error) => [
-          shows(error),
-          ...isDbError(error) ? [shows(Schema.encodeSync(DbError)(error))] : []
+          rendered(error),
+          ...isDbError(error) ? [rendered(Schema.encodeSync(DbError)(error))] : []
         ])
       ]
     })
@@ -116,7 +119,7 @@ const seen = <A, E>(effect: Effect.Effect<A, E>) =>
 
 const build = <A, E>(layer: Layer.Layer<A, E>) => Effect.scoped(Layer.build(layer))
 
-/** Layers that cannot be built: each fails with a typed error that shows nothing. */
+/** Layers that cannot be built: each fails with a typed error that rendered nothing. */
 const allRefused = (cases: Readonly<Record<string, DbConfig.Options>>) =>
   Effect.forEach(Object.entries(cases), ([what, options]) =>
     Effect.gen(function*() {
@@ -130,7 +133,7 @@ const allRefused = (cases: Readonly<Record<string, DbConfig.Options>>) =>
       }
     }))
 
-/** A layer that is built: nothing that hangs together with its database shows anything. */
+/** A layer that is built: nothing that hangs together with its database rendered anything. */
 const opened = (options: DbConfig.Options) =>
   Effect.gen(function*() {
     const look = Effect.gen(function*() {
@@ -146,7 +149,7 @@ const opened = (options: DbConfig.Options) =>
         yield* Db.pool,
         yield* Db.health,
         yield* Db.metrics
-      ].map(shows)
+      ].map(rendered)
     })
     const { exit, texts } = yield* seen(Effect.provide(look, Db.layer(options)))
     assert.isTrue(Exit.isSuccess(exit), texts[1])

@@ -312,7 +312,7 @@ describePostgres("postgres", () => {
       const { url } = sharedPostgres()
       const hash = randomBytes(8).toString("hex")
       // Another process has a database of its own, and is in the middle of building a template.
-      const child = spawn(process.execPath, ["--import", "tsx", "test/dbtest/fixture/killed.ts", url, hash], {
+      const child = spawn(process.execPath, ["--import", "tsx", "test/dbtest/fixture/killedRun.ts", url, hash], {
         cwd: root,
         stdio: ["ignore", "pipe", "inherit"]
       })
@@ -424,7 +424,7 @@ describePrivatePostgres("postgres without a server", () => {
         new Promise<string>((resolve, reject) => {
           const child = spawn(
             process.execPath,
-            ["--import", "tsx", "test/dbtest/fixture/embedded.ts", String(owner.pid)],
+            ["--import", "tsx", "test/dbtest/fixture/embeddedServer.ts", String(owner.pid)],
             { cwd: root, stdio: ["ignore", "pipe", "inherit"] }
           )
           let output = ""

@@ -9,7 +9,7 @@ import { Db } from "../../src/Db.js"
 import { TimeoutError } from "../../src/DbError.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors, type Step } from "../kit/fakeDriver.js"
-import { settle } from "../time/latched.js"
+import { settle } from "../time/settle.js"
 
 /** Lets a second pass at a time until the fiber has ended. */
 const passing = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>

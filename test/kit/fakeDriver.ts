@@ -29,9 +29,9 @@ import type {
   TransactionStatus
 } from "../../src/driver/Driver.js"
 import { capabilities, transaction } from "../../src/internal/test/mock.js"
-import { makePlayer, MutableScript, type Script, type Step } from "./script.js"
+import { makePlayer, MutableScript, type Script, type Step } from "./scriptedCall.js"
 
-export type { Script, Step } from "./script.js"
+export type { Script, Step } from "./scriptedCall.js"
 
 /** One thing that happened, in order. */
 export interface Event {

@@ -1,4 +1,4 @@
-/** The tests of SQL Server alone, for a run within a run (test/driver/mssql/given.test.ts): no other server is started. */
+/** The tests of SQL Server alone, for a run within a run (test/driver/mssql/serverByUrl.test.ts): no other server is started. */
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
@@ -6,8 +6,8 @@ export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
   test: {
     include: ["test/conformance/mssql.test.ts", "test/driver/mssql/*.test.ts"],
-    exclude: ["test/driver/mssql/given.test.ts"],
-    setupFiles: ["./test/kit/worker.ts"],
+    exclude: ["test/driver/mssql/serverByUrl.test.ts"],
+    setupFiles: ["./test/kit/setup.ts"],
     pool: "forks",
     poolOptions: { forks: { minForks: 1, maxForks: 2 } },
     reporters: ["json"],

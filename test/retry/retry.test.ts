@@ -16,7 +16,7 @@ import { ConnectionError, QueryError, TimeoutError } from "../../src/DbError.js"
 import * as DbRetry from "../../src/DbRetry.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
-import { settle } from "../time/latched.js"
+import { settle } from "../time/settle.js"
 
 const commits = (executed: ReadonlyArray<string>) => executed.filter((text) => text === "COMMIT").length
 const inserts = (executed: ReadonlyArray<string>) => executed.filter((text) => text === "INSERT").length

@@ -4,13 +4,13 @@ import { health } from "./health.js"
 import { leaks } from "./leaks.js"
 import { limits } from "./limits.js"
 import { migrations } from "./migrations.js"
-import { places } from "./places.js"
 import { retries } from "./retries.js"
 import { sessions } from "./sessions.js"
 import { streams } from "./streams.js"
 import type { Target } from "./target.js"
 import { testLayers } from "./testLayers.js"
 import { transactions } from "./transactions.js"
+import { transactionScope } from "./transactionScope.js"
 
 /** `interrupts`: how many of them the search for leaks makes; `programs`: how many the search for misplaced statements runs. */
 export const conformance = (target: Target, interrupts = 2_000, programs = 150): void =>
@@ -21,7 +21,7 @@ export const conformance = (target: Target, interrupts = 2_000, programs = 150):
     errors(target)
     limits(target)
     retries(target)
-    places(target, programs)
+    transactionScope(target, programs)
     migrations(target)
     health(target)
     testLayers(target)

@@ -7,7 +7,7 @@ import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
 import { TimeoutError } from "../../src/DbError.js"
 import { fakeDb } from "../kit/fakeDb.js"
-import { holding, settle } from "./latched.js"
+import { holding, settle } from "./settle.js"
 
 describe("Db.withTimeout", () => {
   it.effect("bounds the wait for a connection, and then what runs on it, by the same moment", () =>

@@ -12,7 +12,7 @@ import { type Outcome, TimeoutError } from "../../src/DbError.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 import { isWhole } from "../suites/sessions.js"
-import { holding, settle } from "./latched.js"
+import { holding, settle } from "./settle.js"
 
 /** Nothing before the limit; the failure at it. */
 const failsAt = <A, E, R>(limit: number, effect: Effect.Effect<A, E, R>) =>

@@ -15,7 +15,7 @@ import { Db } from "../../src/Db.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 import { isWhole } from "../suites/sessions.js"
-import { holding, settle } from "./latched.js"
+import { holding, settle } from "./settle.js"
 
 describe("a deadlock with oneself", () => {
   it.effect("fails at once when the asking fiber holds the last connection", () =>

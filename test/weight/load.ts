@@ -1,6 +1,6 @@
 /**
- * A program under load, whose collector `survivors.test.ts` listens to: `load.ts <url> <kind>`. It says "warm" when what comes
- * next is what is meant.
+ * A program under load, of whose collector `minorCollections.test.ts` reads the trace: `load.ts <url> <kind>`. It writes "warm" when
+ * what is measured begins.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"

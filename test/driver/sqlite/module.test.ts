@@ -363,13 +363,13 @@ describe.skipIf(lacking !== undefined)(
         })
     )
 
-    const permitted = bundle(new URL("permitted.ts", import.meta.url))
+    const program = bundle(new URL("extensionUnderPermissions.ts", import.meta.url))
 
     it.scoped("extensions under Node's permission model", () =>
       Effect.gen(function*() {
         const file = Path.join(yield* folder, "a.db")
         const allowed = ["--permission", "--allow-fs-read=*", "--allow-fs-write=*", "--no-warnings"]
-        const output = execFileSync(process.execPath, [...allowed, permitted, file], { encoding: "utf8" })
+        const output = execFileSync(process.execPath, [...allowed, program, file], { encoding: "utf8" })
         assert.deepStrictEqual(JSON.parse(output), ["Authorization", [{ n: 1 }]])
       }))
   }

@@ -252,7 +252,7 @@ describe("with workers", () => {
   it.scoped("a process whose program was killed ends, also in the middle of a statement", () =>
     Effect.gen(function*() {
       const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
-      const program = fileURLToPath(new URL("./killed.ts", import.meta.url))
+      const program = fileURLToPath(new URL("./idleAndBusy.ts", import.meta.url))
       const child = spawn(process.execPath, ["--import", tsx, program, yield* file, endless], {
         stdio: ["ignore", "pipe", "inherit"]
       })

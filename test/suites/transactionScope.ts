@@ -332,14 +332,14 @@ const isMeantBy = (ends: Frame["ends"], cause: Cause.Cause<unknown>): boolean =>
     ? Cause.isInterruptedOnly(cause)
     : [...Cause.failures(cause), ...Cause.defects(cause)].every((_) => _ === "meant")
 
-export const places = (target: Target, runs: number): void => {
-  describe("places", () => {
+export const transactionScope = (target: Target, runs: number): void => {
+  describe("transaction scope", () => {
     test(
       target,
       "each statement runs in the transaction in which its effect stands",
       Effect.gen(function*() {
         const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
-        console.log(`places on ${target.name}: DBLIVE_SEED=${seed}`)
+        console.log(`transaction scope on ${target.name}: DBLIVE_SEED=${seed}`)
         const databases: Databases = [
           yield* makeDatabase("Db", yield* Db.sql),
           yield* makeDatabase("Other", yield* Other.sql)

@@ -1,6 +1,9 @@
 /**
- * Order without sleeping: `settle` lets everything go on that can, without letting time pass; `holding(effect?)` forks a
- * session that stays open until `leave`, and tells by `entered` when it has its connection.
+ * Order without sleeping.
+ *
+ * - `settle`: `Effect<void>`; every fiber that can run does, while the clock stands still.
+ * - `holding`: `Effect<{ entered, leave, fiber }>`; forks a session that stays open until `leave`. `entered` waits until it has its
+ *   connection.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

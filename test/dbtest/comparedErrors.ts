@@ -7,7 +7,7 @@ import type { DbError } from "../../src/DbError.js"
 const comparable = (text: string): string => text.replace(/\b\d{5,}\b/g, "N").replace(/ in table '\w+'/, " in table")
 
 /** Everything of an error that a program can go by, and what a person reads. */
-export const face = (error: DbError): { readonly cause: unknown; readonly [field: string]: unknown } => ({
+export const compared = (error: DbError): { readonly cause: unknown; readonly [field: string]: unknown } => ({
   ...error,
   tag: error._tag,
   isTransient: error.isTransient,

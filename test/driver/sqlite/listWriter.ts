@@ -1,5 +1,5 @@
 /**
- * A program to be killed: `writer.ts FILE...` writes one list after the other to each file, and a line of JSON for each that
+ * A program to be killed: `listWriter.ts FILE...` writes one list after the other to each file, and a line of JSON for each that
  * it was told is done, `[index of the file, id of the list]`, and for each process that it starts: its id.
  */
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
-/** `shows(value)`: every form in which a value may come to be read, as one text. */
+/** `rendered(value)`: a value as logs, consoles and JSON render it, each way under the other as one text. */
 import { inspect } from "node:util"
 
-export const shows = (value: unknown): string => {
+export const rendered = (value: unknown): string => {
   const texts = [
     inspect(value, { depth: Infinity, showHidden: true, getters: true }),
     inspect(value),

@@ -1,4 +1,7 @@
-/** Asks for an extension on Node's own SQLite, `permitted.ts FILE`, and writes how that ended: for Node's permission model. */
+/**
+ * A program for Node's permission model: `extensionUnderPermissions.ts FILE` loads an extension into Node's own SQLite, and writes
+ * how that ended.
+ */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"

@@ -156,7 +156,7 @@ describe("a list of statements whose process is killed", () => {
   }
 })
 
-const writer = bundle(new URL("writer.ts", import.meta.url))
+const writer = bundle(new URL("listWriter.ts", import.meta.url))
 
 const isAlive = (pid: number): boolean => {
   try {

@@ -7,7 +7,7 @@ import type { DbError } from "../../src/DbError.js"
 import * as DbTest from "../../src/DbTest.js"
 import { makeRelay, type Relay } from "../driver/mysql/relay.js"
 import { describeMariadb, describePrivateMysql, freshMysqlDatabase, mysqlQuery, privateMysql } from "../kit/mysql.js"
-import { face, inTransaction, on, refusal, update, updateRow } from "./face.js"
+import { compared, inTransaction, on, refusal, update, updateRow } from "./comparedErrors.js"
 
 const options = {
   // Whole seconds is what the server knows for locks.
@@ -135,8 +135,8 @@ describeMariadb("injected faults beside those of MariaDB", () => {
     it.scopedLive(name, () =>
       Effect.gen(function*() {
         const { database, relay } = yield* server
-        const injected = face(yield* on(DbTest.flaky(database, plan), program))
-        const found = face(yield* on(database, real(relay)))
+        const injected = compared(yield* on(DbTest.flaky(database, plan), program))
+        const found = compared(yield* on(database, real(relay)))
         // At a statement's limit the server and the engine stop it at the same moment, and either may be first.
         expect({ ...injected, cause: name.includes("too long") ? found.cause : injected.cause }).toEqual(found)
       }))
@@ -147,7 +147,7 @@ describeMariadb("injected faults beside those of MariaDB", () => {
       const { database, relay } = yield* server
       const injected = yield* refusal(DbTest.flaky(database, [{ on: "connect", times: 100, fault: "Timeout" }]))
       relay.silence()
-      expect(face(injected)).toEqual(face(yield* refusal(database)))
+      expect(compared(injected)).toEqual(compared(yield* refusal(database)))
     }))
 })
 
@@ -163,8 +163,8 @@ describePrivateMysql("injected refusals beside those of MariaDB", () => {
         refusal(DbTest.flaky(database, [{ on: "connect", times: 100, fault }]))
       // A server that refuses before it has greeted does not always say the SQLSTATE.
       const seen = (error: DbError) => ({
-        ...face(error),
-        cause: { ...face(error).cause as object, sqlState: undefined }
+        ...compared(error),
+        cause: { ...compared(error).cause as object, sqlState: undefined }
       })
       const expected = [yield* injected("TooManyConnections"), yield* injected("Refused")].map(seen)
       const connect = Effect.acquireRelease(

@@ -17,7 +17,7 @@ import {
   query
 } from "../kit/postgres.js"
 import { afterStatement, makeProxy, type Proxy } from "../kit/proxy.js"
-import { face, inTransaction, on, refusal, update, updateRow } from "./face.js"
+import { compared, inTransaction, on, refusal, update, updateRow } from "./comparedErrors.js"
 
 const limits = { lockTimeout: "150 millis", statementTimeout: "1 second" } as const
 /** Of a connection that fails by itself; others have the time they need. */
@@ -163,7 +163,7 @@ describePostgres("injected faults beside real ones", () => {
       Effect.gen(function*() {
         const place = yield* server
         const injected = yield* on(DbTest.flaky(database(place), plan), program)
-        expect(face(injected)).toEqual(face(yield* on(database(place), real(place))))
+        expect(compared(injected)).toEqual(compared(yield* on(database(place), real(place))))
       }))
   }
 
@@ -181,7 +181,7 @@ describePostgres("injected faults beside real ones", () => {
           )
         )
         yield* spoil(place)
-        expect(face(injected)).toEqual(face(yield* refusal(database(place, impatient))))
+        expect(compared(injected)).toEqual(compared(yield* refusal(database(place, impatient))))
         expect(Duration.toMillis(took)).toBeLessThan(10_000)
       }))
   }
@@ -198,7 +198,7 @@ describePrivatePostgres("injected refusals beside those of a server", () => {
       })
       const expected = yield* injected(url, "TooManyConnections")
       yield* Effect.replicateEffect(observer(url), 3)
-      expect(face(yield* refusal(Db.layer({ url, ssl: "disable" })))).toEqual(face(expected))
+      expect(compared(yield* refusal(Db.layer({ url, ssl: "disable" })))).toEqual(compared(expected))
     }), 30_000)
 
   it.scopedLive("a server that is starting", () =>
@@ -218,6 +218,6 @@ describePrivatePostgres("injected refusals beside those of a server", () => {
         refusal(Db.layer({ url: server.url, ssl: "disable", pool: { acquireTimeout: "50 millis" } })),
         (error) => !(error._tag === "ConnectionError" && error.reason === "Refused")
       )
-      expect(face(real)).toEqual(face(expected))
+      expect(compared(real)).toEqual(compared(expected))
     }), 30_000)
 })
