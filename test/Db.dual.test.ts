@@ -32,7 +32,7 @@ const at = DbTest.sqlite({
   migrations: Effect.flatMap(SqlClient.SqlClient, (sql) => sql`CREATE TABLE note (body TEXT)`)
 })
 
-describe("the forms", () => {
+describe("data-first, data-last and without options", () => {
   it.live("of session", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* status.pipe(Db.session), ["idle", 1])

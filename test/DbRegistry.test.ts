@@ -186,7 +186,7 @@ describe("DbRegistry", () => {
       ])
     }))
 
-  describe("live", () => {
+  describe("layerEnv", () => {
     const names = (variables: Readonly<Record<string, string>>) =>
       DbRegistry.names.pipe(Effect.provide(DbRegistry.layerEnv.pipe(withVariables(variables))))
 

@@ -35,7 +35,7 @@ const between: Record<string, Record<number, (folder: string) => void>> = {
   }
 }
 
-describe("documents", () => {
+describe("the documents of the command", () => {
   for (const [file, edits] of Object.entries(between)) {
     it.scopedLive(`${file} shows what the command writes`, () =>
       Effect.gen(function*() {

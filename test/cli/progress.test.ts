@@ -23,7 +23,7 @@ const shown = (isTTY: boolean) =>
     return text
   })
 
-describe("progress", () => {
+describe("the progress of the command", () => {
   it.effect("plain lines where there is no terminal", () =>
     Effect.map(shown(false), (text) =>
       expect(text).toBe(
@@ -42,14 +42,14 @@ describe("progress", () => {
     }))
 })
 
-describe("text", () => {
+describe("tables of the command", () => {
   it("columns stay aligned with wide and combining characters, and control characters are shown", () => {
     expect(Text.table(["a", "b"], [["漢字", 1], ["é", 2], ["x\u001b[31m", 3]])).toBe(
       "a          b\n---------  -\n漢字       1\né          2\nx\\x1b[31m  3"
     )
   })
 
-  it("cells", () => {
+  it("a cell has the text of its value", () => {
     expect([null, undefined, 12n, true, new Date(0), new Uint8Array([1, 255]), { a: 1n }, [1]].map(Text.cell)).toEqual([
       "",
       "",

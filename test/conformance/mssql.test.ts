@@ -22,24 +22,25 @@ const mssql: Target = {
     series: (n) =>
       `WITH s (x) AS (SELECT 1 WHERE ${n} > 0 UNION ALL SELECT x + 1 FROM s WHERE x < ${n}) SELECT x FROM s OPTION (MAXRECURSION 0)`,
     endless: "WAITFOR DELAY '01:00:00'",
-    dirt: [
-      { make: "CREATE TABLE #leftover (v INT)", see: "SELECT v FROM #leftover", clean: "UndefinedObject" },
-      { make: "SET LOCK_TIMEOUT 4711", see: "SELECT @@LOCK_TIMEOUT AS v", clean: 30_000 },
+    sessionState: [
+      { change: "CREATE TABLE #leftover (v INT)", read: "SELECT v FROM #leftover", initial: "UndefinedObject" },
+      { change: "SET LOCK_TIMEOUT 4711", read: "SELECT @@LOCK_TIMEOUT AS v", initial: 30_000 },
       {
-        make: "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-        see: "SELECT CAST(transaction_isolation_level AS INT) AS v FROM sys.dm_exec_sessions WHERE session_id = @@SPID",
-        clean: 2
+        change: "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        read:
+          "SELECT CAST(transaction_isolation_level AS INT) AS v FROM sys.dm_exec_sessions WHERE session_id = @@SPID",
+        initial: 2
       },
       {
-        make: "EXEC sp_set_session_context N'leftover', N'seen'",
-        see: "SELECT CAST(SESSION_CONTEXT(N'leftover') AS NVARCHAR(10)) AS v",
-        clean: null
+        change: "EXEC sp_set_session_context N'leftover', N'seen'",
+        read: "SELECT CAST(SESSION_CONTEXT(N'leftover') AS NVARCHAR(10)) AS v",
+        initial: null
       },
       {
-        make: "EXEC sp_getapplock @Resource = N'leftover', @LockMode = 'Exclusive', @LockOwner = 'Session'",
-        see:
+        change: "EXEC sp_getapplock @Resource = N'leftover', @LockMode = 'Exclusive', @LockOwner = 'Session'",
+        read:
           "SELECT COUNT(*) AS v FROM sys.dm_tran_locks WHERE resource_type = N'APPLICATION' AND request_session_id = @@SPID",
-        clean: 0
+        initial: 0
       }
     ],
     // SQL Server checks every constraint at once.

@@ -19,20 +19,20 @@ const mysql: Target = {
       `SELECT x FROM (SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d AS x FROM ${digits} a, ${digits} b, ` +
       `${digits} c, ${digits} e, ${digits} f) s WHERE x <= ${n} ORDER BY x`,
     endless: "SELECT SLEEP(3600)",
-    dirt: [
+    sessionState: [
       {
-        make: "CREATE TEMPORARY TABLE leftover AS SELECT 1 AS v",
-        see: "SELECT v FROM leftover",
-        clean: "UndefinedObject"
+        change: "CREATE TEMPORARY TABLE leftover AS SELECT 1 AS v",
+        read: "SELECT v FROM leftover",
+        initial: "UndefinedObject"
       },
-      { make: "SET @leftover = 'seen'", see: "SELECT @leftover AS v", clean: null },
-      { make: "SET time_zone = '+05:00'", see: "SELECT @@time_zone AS v", clean: "+00:00" },
+      { change: "SET @leftover = 'seen'", read: "SELECT @leftover AS v", initial: null },
+      { change: "SET time_zone = '+05:00'", read: "SELECT @@time_zone AS v", initial: "+00:00" },
       {
-        make: "SELECT GET_LOCK('dblive leftover', 5)",
-        see: "SELECT IS_USED_LOCK('dblive leftover') AS v",
-        clean: null
+        change: "SELECT GET_LOCK('dblive leftover', 5)",
+        read: "SELECT IS_USED_LOCK('dblive leftover') AS v",
+        initial: null
       },
-      { make: "USE information_schema", see: "SELECT DATABASE() LIKE 'test%' AS v", clean: 1 }
+      { change: "USE information_schema", read: "SELECT DATABASE() LIKE 'test%' AS v", initial: 1 }
     ],
     // InnoDB checks every constraint at once.
     deferred: undefined

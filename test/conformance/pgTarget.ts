@@ -14,24 +14,28 @@ export const pg: Target = {
     resolvesCommits: true,
     series: (n) => `SELECT x FROM generate_series(1, ${n}) AS x`,
     endless: "SELECT pg_sleep(3600)",
-    dirt: [
-      { make: "CREATE TEMP TABLE leftover AS SELECT 1 AS v", see: "SELECT v FROM leftover", clean: "UndefinedObject" },
+    sessionState: [
       {
-        make: "SET search_path = nowhere",
-        see: "SELECT current_setting('search_path') AS v",
-        clean: "\"$user\", public"
+        change: "CREATE TEMP TABLE leftover AS SELECT 1 AS v",
+        read: "SELECT v FROM leftover",
+        initial: "UndefinedObject"
       },
       {
-        make: "SELECT set_config('dblive.leftover', 'seen', false)",
-        see: "SELECT nullif(current_setting('dblive.leftover', true), '') AS v",
-        clean: null
+        change: "SET search_path = nowhere",
+        read: "SELECT current_setting('search_path') AS v",
+        initial: "\"$user\", public"
       },
       {
-        make: "SELECT pg_advisory_lock(4711)",
-        see: "SELECT count(*)::int AS v FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711",
-        clean: 0
+        change: "SELECT set_config('dblive.leftover', 'seen', false)",
+        read: "SELECT nullif(current_setting('dblive.leftover', true), '') AS v",
+        initial: null
       },
-      { make: "LISTEN leftover", see: "SELECT count(*)::int AS v FROM pg_listening_channels()", clean: 0 }
+      {
+        change: "SELECT pg_advisory_lock(4711)",
+        read: "SELECT count(*)::int AS v FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711",
+        initial: 0
+      },
+      { change: "LISTEN leftover", read: "SELECT count(*)::int AS v FROM pg_listening_channels()", initial: 0 }
     ],
     deferred: {
       parent: "CREATE TABLE parent (id bigint PRIMARY KEY)",

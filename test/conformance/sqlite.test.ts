@@ -21,9 +21,13 @@ const sqlite: Target = {
     series: (n) =>
       `WITH RECURSIVE s (x) AS (SELECT 1 WHERE ${n} > 0 UNION ALL SELECT x + 1 FROM s WHERE x < ${n}) SELECT x FROM s`,
     endless: undefined,
-    dirt: [
-      { make: "CREATE TEMP TABLE leftover AS SELECT 1 AS v", see: "SELECT v FROM leftover", clean: "UndefinedObject" },
-      { make: "PRAGMA foreign_keys = OFF", see: "SELECT foreign_keys AS v FROM pragma_foreign_keys", clean: 1 }
+    sessionState: [
+      {
+        change: "CREATE TEMP TABLE leftover AS SELECT 1 AS v",
+        read: "SELECT v FROM leftover",
+        initial: "UndefinedObject"
+      },
+      { change: "PRAGMA foreign_keys = OFF", read: "SELECT foreign_keys AS v FROM pragma_foreign_keys", initial: 1 }
     ],
     deferred: {
       parent: "CREATE TABLE parent (id INTEGER PRIMARY KEY)",

@@ -33,7 +33,7 @@ const bodies = Effect.map(
   (rows) => rows.map(({ body }) => body)
 )
 
-describe("sqlite", () => {
+describe("DbTest.sqlite", () => {
   for (const file of [false, true]) {
     it.effect(`gives a private, migrated and seeded database ${file ? "in a file" : "in memory"}`, () =>
       Effect.gen(function*() {
@@ -124,7 +124,7 @@ describe("sqlite", () => {
     }))
 })
 
-describe("assertions", () => {
+describe("assertions of DbTest", () => {
   const { effect } = it
   effect("count queries, and tell them from transactions", () =>
     Effect.gen(function*() {
@@ -178,7 +178,7 @@ describe("assertions", () => {
     }))
 })
 
-describe("what is held for long", () => {
+describe("a session held for long under a test layer", () => {
   const inMemory = Db.layer({ url: "sqlite::memory:" })
   const layers = {
     sqlite: DbTest.sqlite(),
@@ -201,7 +201,7 @@ describe("what is held for long", () => {
   }
 })
 
-describe("what stands still", () => {
+describe("a database on which nothing moves", () => {
   afterEach(() => {
     vi.useRealTimers()
     vi.restoreAllMocks()
@@ -238,7 +238,7 @@ layer(DbTest.sqlite({ migrations }))("a layer that tests share", (it) => {
     }))
 })
 
-describePostgres("postgres", () => {
+describePostgres("DbTest.postgres", () => {
   const database = (options: { readonly keep?: "always" } = {}) =>
     DbTest.postgres({ url: sharedPostgres().url, migrations, seed, ...options })
   const name = Effect.map(
@@ -408,7 +408,7 @@ describePostgres("postgres", () => {
   })
 })
 
-describePrivatePostgres("postgres without a server", () => {
+describePrivatePostgres("DbTest.postgres without a server", () => {
   it.scopedLive("starts one for the run, which ends with it", () =>
     Effect.gen(function*() {
       // What a run has left that was killed together with its server's keeper. No process has such a number.
@@ -449,7 +449,7 @@ describePrivatePostgres("postgres without a server", () => {
     }), 60_000)
 })
 
-describe("pglite", () => {
+describe("DbTest.pglite", () => {
   it.live("is PostgreSQL, private, migrated and seeded", () =>
     Effect.gen(function*() {
       const once = Effect.gen(function*() {

@@ -11,11 +11,11 @@ const cases = (
   left: ReadonlyArray<string>,
   nothing: ReadonlyArray<string>
 ) => {
-  describe(name, () => {
-    it("leave something", () => {
+  describe(`leftBehind, ${name}`, () => {
+    it("tells what a text leaves in its session", () => {
       for (const text of left) assert.isString(leftBehind(text), text)
     })
-    it("leave nothing that is lost", () => {
+    it("tells nothing of texts that leave nothing that is lost", () => {
       for (const text of nothing) assert.isUndefined(leftBehind(text), text)
     })
   })

@@ -33,7 +33,7 @@ const warnings = (options: Effect.Effect<DbConfig.Options, never, Scope.Scope>, 
     return lines.filter((line) => line === "a connection is held for long").length
   })
 
-describe("migrations", () => {
+describe("migrations on SQLite", () => {
   it.scoped("hold their session on purpose: on SQLite their lock is no statement's", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []

@@ -218,7 +218,7 @@ const suite = (layer: Layer.Layer<Db | SqlClient.SqlClient, unknown, Scope.Scope
   )
 }
 
-describe("requests on SQLite", () =>
+describe("SqlClient.TransactionConnection and requests, SQLite", () =>
   suite(
     Layer.unwrapScoped(
       Effect.map(
@@ -228,7 +228,7 @@ describe("requests on SQLite", () =>
     ).pipe(Layer.provide(NodeContext.layer))
   ))
 
-describePostgres("requests on PostgreSQL", () =>
+describePostgres("SqlClient.TransactionConnection and requests, PostgreSQL", () =>
   suite(
     Layer.unwrapScoped(Effect.map(freshDatabase, ({ url }) => Db.layer({ url, pool: { size: 4, overflow: 0 } })))
   ))

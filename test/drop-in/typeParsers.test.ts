@@ -27,7 +27,7 @@ const types: TypeParsers = {
       : pg.types.getTypeParser(oid, format) as (text: string) => unknown
 }
 
-describePostgres("types", () => {
+describePostgres("the parsers of the option types", () => {
   it.scopedLive("are read by the program's parsers, every way; the others as ever", () =>
     Effect.gen(function*() {
       const { url } = yield* freshDatabase

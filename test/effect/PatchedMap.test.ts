@@ -24,7 +24,7 @@ const told = (map: Map<string, number>, keys: ReadonlyArray<string>) => {
   }
 }
 
-describe("an amended map", () => {
+describe("a patched map", () => {
   it("says what a copy would say, however many stand on one another", () => {
     const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
     console.log(`amended maps: DBLIVE_SEED=${seed}`)

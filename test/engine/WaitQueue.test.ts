@@ -16,54 +16,54 @@ const makeWaiter = (onRefused: () => void, waitingSince = 0): Waiter<never> => (
 })
 
 it("a waiter that is served while the one before it is refused is not served or refused once more", () => {
-  const line = new WaitQueue<never>("test", undefined)
+  const queue = new WaitQueue<never>("test", undefined)
   const refused: Array<string> = []
   const served = makeWaiter(() => refused.push("served"))
   const last = makeWaiter(() => refused.push("last"))
   // Being refused, the first lets go of what the second waits for.
   const first = makeWaiter(() => {
     refused.push("first")
-    line.remove(served)
+    queue.remove(served)
   })
   const stays = makeWaiter(() => refused.push("stays"))
   for (const waiter of [stays, first, served, last]) {
-    line.add(waiter)
+    queue.add(waiter)
   }
-  line.refuse((waiter) => waiter !== stays, () => undefined as never)
+  queue.refuse((waiter) => waiter !== stays, () => undefined as never)
   assert.deepStrictEqual(refused, ["first", "last"])
-  assert.strictEqual(line.head, stays)
-  assert.strictEqual(line.size, 1)
+  assert.strictEqual(queue.head, stays)
+  assert.strictEqual(queue.size, 1)
 })
 
 it("a waiter that is served while the one before it is shed is not the next", () => {
   const shedding = new CoDel({ target: 10, interval: 100 })
   // The shortest wait of an interval was too long.
   shedding.judge(500, 900)
-  const line = new WaitQueue<never>("test", shedding)
+  const queue = new WaitQueue<never>("test", shedding)
   let sheds = 0
   const served = makeWaiter(() => {})
   const last = makeWaiter(() => {}, 1000)
   const first = makeWaiter(() => {
     sheds++
-    line.remove(served)
+    queue.remove(served)
   })
   for (const waiter of [first, served, last]) {
-    line.add(waiter)
+    queue.add(waiter)
   }
-  assert.strictEqual(line.next(1000, false), last)
+  assert.strictEqual(queue.next(1000, false), last)
   assert.strictEqual(sheds, 1)
 })
 
-it("a place that was left leads nowhere, wherever in the line it was", () => {
-  const line = new WaitQueue<never>("test", undefined)
+it("the links of a waiter that was removed are empty, wherever in the queue it was", () => {
+  const queue = new WaitQueue<never>("test", undefined)
   const waiters = Array.from({ length: 3 }, () => makeWaiter(() => {}))
   for (const order of [[0, 1, 2], [1, 0, 2], [1, 2, 0], [2, 1, 0]]) {
-    waiters.forEach((waiter) => line.add(waiter))
+    waiters.forEach((waiter) => queue.add(waiter))
     for (const index of order) {
-      // A served waiter lives on for a while, and V8 takes even dead ones for alive for a while.
-      const place = waiters[index]!.links
-      line.remove(waiters[index]!)
-      assert.deepStrictEqual(place, { previous: undefined, next: undefined })
+      // A served waiter is kept for a while, and V8 takes one in its old space for live even after that.
+      const links = waiters[index]!.links
+      queue.remove(waiters[index]!)
+      assert.deepStrictEqual(links, { previous: undefined, next: undefined })
     }
   }
 })

@@ -1,5 +1,5 @@
 /**
- * The pool's wait queue against a model: which waiter is served, and with what, whatever happens in whatever order. The
+ * The pool against a model: which waiters wait, which are served, and with what, after any events in any order. The
  * pool is driven by hand: openings end when the test says so, and time passes when the test says so.
  */
 import { assert, it } from "@effect/vitest"
@@ -267,7 +267,7 @@ class Real {
     }
     const fork: Fork = (effect) => Effect.runFork(effect, { scheduler: this.scheduler })
     this.pool = new Pool<number>(
-      "line",
+      "model",
       { ...untimed, size, overflow, maxWaiters, shedding },
       { size, total: size + overflow, reserved: reservedPlaces },
       {
@@ -299,9 +299,9 @@ class Real {
   enter({ failFast, limit, reserved, takesAlong }: Extract<Step, { do: "enter" }>): void {
     const who = this.waiters.length
     const waitDeadline = this.now + limit
-    // A line that leads in a circle is walked for ever.
+    // A queue whose links lead in a circle is walked for ever.
     const look = <A>(value: A): A => {
-      if (++this.looks > 10_000) throw new Error("the line has no end")
+      if (++this.looks > 10_000) throw new Error("the queue has no end")
       return value
     }
     const waiter: Waiter<number> = {
@@ -463,9 +463,9 @@ const isSame = (model: Model, real: Real, step: Step): void => {
   real.looks = 0
 }
 
-it("waiters are served in the order of coming, whichever others leave, come or are refused meanwhile", () => {
+it("waiters are served in the order of arrival, whichever others leave, arrive or are refused meanwhile", () => {
   const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
-  console.log(`the pool's line: DBLIVE_SEED=${seed}`)
+  console.log(`the pool against a model: DBLIVE_SEED=${seed}`)
   const seen = new Map<string, number>()
   fc.assert(
     fc.property(settings, steps, (settings, steps) => {

@@ -25,8 +25,8 @@ const kinds: ReadonlyArray<readonly [string, typeof Db.session]> = [["session", 
 ]]
 
 for (const [name, around] of kinds) {
-  describe(`a ${name}`, () => {
-    it.effect("leaves its fiber as it was, after success, failure and interruption", () =>
+  describe(`a ${name} and its fiber`, () => {
+    it.effect("the fiber is afterwards as it was: after success, failure and interruption", () =>
       inDb(Effect.gen(function*() {
         const before = yield* contextKeys
         const refs = yield* Effect.getFiberRefs
@@ -41,7 +41,7 @@ for (const [name, around] of kinds) {
         assert.deepStrictEqual([...(yield* Effect.getFiberRefs).locals], [...refs.locals])
       })))
 
-    it.effect("keeps what its effect has set, and takes back what was provided to it", () =>
+    it.effect("the effect's FiberRefs are kept, and the services provided to it are not", () =>
       inDb(Effect.gen(function*() {
         const before = yield* contextKeys
         yield* around(Effect.zipRight(FiberRef.set(user, "Ada"), Effect.provideService(Name, Name, "inner")))
@@ -52,7 +52,7 @@ for (const [name, around] of kinds) {
         assert.deepStrictEqual(yield* contextKeys, before)
       })))
 
-    it.effect("gives its place to the fibers forked in it, and only to them", () =>
+    it.effect("fibers forked in it are in it, and no others", () =>
       inDb(Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const outer = yield* contextKeys

@@ -160,7 +160,7 @@ const suite = (name: string, options: Effect.Effect<DbConfig.Options, never, Sco
         yield* Effect.provide(body(server), server.context)
       }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 
-  describe(`in a transaction, ${name}`, () => {
+  describe(`a request in a transaction, ${name}`, () => {
     test("is committed on 2xx and 3xx, before the client has its answer", ({ url }) =>
       Effect.gen(function*() {
         assert.strictEqual((yield* post(url, "created")).status, 201)
@@ -231,7 +231,7 @@ const suite = (name: string, options: Effect.Effect<DbConfig.Options, never, Sco
       }), { maxStream: 100_000 })
   })
 
-  describe(`in a session, ${name}`, () => {
+  describe(`a request in a session, ${name}`, () => {
     const test = (
       promise: string,
       body: (server: Effect.Effect.Success<ReturnType<typeof served>>) => Effect.Effect<void, unknown, Db>

@@ -110,7 +110,7 @@ const isTold = Effect.fnUntraced(function*(kind: Kind) {
   return history
 })
 
-describeAll("processes", (kind) => {
+describeAll("migrations by several processes", (kind) => {
   // On MySQL fewer: what differs there, DDL that commits, shows itself with few.
   const together = kind === "mysql" ? 4 : 10
   const kills = kind === "mysql" ? 2 : 6

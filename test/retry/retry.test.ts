@@ -278,7 +278,7 @@ describe("Db.retry", () => {
     }))
 })
 
-describe("retries are seen", () => {
+describe("retries in the log, on spans and in metrics", () => {
   it.effect("in the log, at debug, with attempt and reason; and on the span", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({ pool: { size: 1 } })

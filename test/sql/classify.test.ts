@@ -8,7 +8,7 @@ const dialects = ["pg", "sqlite", "mysql", "mssql"] as const
 
 const controls = (text: string) => statementsOf(text, syntaxes.pg).map(({ tokens }) => controlOf(tokens))
 
-describe("a text", () => {
+describe("the classification of a text", () => {
   it("is several statements where a semicolon is code", () => {
     for (const dialect of dialects) {
       for (const text of ["SELECT 1; SELECT 2", ";;SELECT 1;;/* c */;SELECT 2", "BEGIN; COMMIT"]) {

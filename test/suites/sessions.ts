@@ -130,24 +130,26 @@ export const sessions = (target: Target): void => {
       target,
       "leave nothing behind for the next borrower",
       Effect.gen(function*() {
-        for (const { clean, make, see } of target.sql.dirt) {
+        for (const { change, initial, read } of target.sql.sessionState) {
           if (target.sql.sessionless === true) {
-            for (const effect of [Db.query(make), Db.session(Db.query(make)), Db.query(make).pipe(Db.transaction)]) {
+            for (
+              const effect of [Db.query(change), Db.session(Db.query(change)), Db.query(change).pipe(Db.transaction)]
+            ) {
               const error = yield* Effect.flip(effect)
-              assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }, make)
+              assert.deepInclude(error, { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" }, change)
             }
             continue
           }
-          yield* Db.session(Db.query(make))
-          const seen = yield* Effect.either(Db.query<{ v: unknown }>(see))
+          yield* Db.session(Db.query(change))
+          const seen = yield* Effect.either(Db.query<{ v: unknown }>(read))
           const value = seen._tag === "Right" ? seen.right[0]?.v : seen.left.reason
-          assert.deepStrictEqual(value, clean, make)
-          yield* Db.query(make)
-          const again = yield* Effect.either(Db.query<{ v: unknown }>(see))
+          assert.deepStrictEqual(value, initial, change)
+          yield* Db.query(change)
+          const again = yield* Effect.either(Db.query<{ v: unknown }>(read))
           assert.deepStrictEqual(
             again._tag === "Right" ? again.right[0]?.v : again.left.reason,
-            clean,
-            `single: ${make}`
+            initial,
+            `single: ${change}`
           )
         }
       }),
@@ -163,23 +165,23 @@ export const sessions = (target: Target): void => {
         const logger = Logger.make(({ logLevel, message }) => {
           if (logLevel.label === "WARN") warnings.push(String(message))
         })
-        const { dirt } = target.sql
+        const { sessionState } = target.sql
         yield* Effect.gen(function*() {
-          for (const { make } of dirt) {
-            yield* Db.session(Db.query(make))
-            yield* Db.query(make).pipe(Db.transaction, Effect.ignore)
+          for (const { change } of sessionState) {
+            yield* Db.session(Db.query(change))
+            yield* Db.query(change).pipe(Db.transaction, Effect.ignore)
             yield* Db.query("SELECT 1 AS one")
           }
           yield* Effect.yieldNow()
           assert.deepStrictEqual(warnings, [])
-          for (const { make } of dirt) {
-            yield* Db.query(make)
-            yield* Db.query(make)
+          for (const { change } of sessionState) {
+            yield* Db.query(change)
+            yield* Db.query(change)
             yield* Db.query("SELECT 1 AS one")
           }
           yield* Effect.yieldNow()
         }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
-        assert.lengthOf(warnings, dirt.length)
+        assert.lengthOf(warnings, sessionState.length)
         for (const warning of warnings) {
           assert.match(warning, /outside of a session is lost.*Db\.session.*"settings"/)
         }

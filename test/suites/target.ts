@@ -31,8 +31,11 @@ export interface Target {
     readonly series: (n: number) => string
     /** A statement that keeps the server busy for longer than any test waits, where it can be stopped. */
     readonly endless: string | undefined
-    /** Makes the session unclean in a way the next borrower would see, and reads it back as column `v`. */
-    readonly dirt: ReadonlyArray<{ readonly make: string; readonly see: string; readonly clean: unknown }>
+    /**
+     * State of a session that the next borrower would see: `change` changes it, `read` reads it as column `v`, and `initial` is what
+     * a new connection reads, or the reason of its error.
+     */
+    readonly sessionState: ReadonlyArray<{ readonly change: string; readonly read: string; readonly initial: unknown }>
     /** Nothing of a session lasts, so that what would is refused, and migrations too: their lock would. */
     readonly sessionless?: boolean
     /** A table whose foreign key is checked at COMMIT only. */

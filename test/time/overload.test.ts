@@ -122,7 +122,7 @@ describe("a deadlock with oneself", () => {
 })
 
 describe("a full pool", () => {
-  it.effect("lets pings through, and the question for a commit, although the line is full too", () =>
+  it.effect("lets pings through, and the question for a commit, although the queue is full too", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({ pool: { size: 1, maxWaiters: 1 } })
       yield* Effect.gen(function*() {

@@ -101,7 +101,7 @@ const elsewhere: Target = {
     bigint: "INTEGER",
     series: (n) => `SELECT value AS x FROM generate_series(1, ${n})`,
     endless,
-    dirt: [],
+    sessionState: [],
     deferred: undefined
   },
   connections: undefined

@@ -45,7 +45,7 @@ const digits = (value: unknown): string => {
   return String(value)
 }
 
-describe("the text", () => {
+describe("numbers in the text of JSON", () => {
   for (const number of [...long, ...scaled]) {
     for (const text of [number, `[${number}]`, `{"a": {"b": [1, ${number}]}}`, `{"a":${number},"b":"x"}`]) {
       it(`keeps ${text}`, () => {
@@ -130,7 +130,7 @@ const open =
     )
 
 for (const place of places) {
-  place.describe(place.name, () => {
+  place.describe(`numbers in JSON columns, ${place.name}`, () => {
     for (const type of place.types) {
       it.scoped(
         `${type}: every digit, in rows, values, streams and objects that are written back`,
@@ -220,7 +220,7 @@ for (const place of places) {
   })
 }
 
-describePostgres("what PostgreSQL makes JSON of", () => {
+describePostgres("numbers in what PostgreSQL makes JSON of", () => {
   it.scoped("arrays of json, rows, domains, arrays of domains, and what sql.json writes", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

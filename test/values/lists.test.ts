@@ -6,7 +6,7 @@ import { subjects, test } from "./databases.js"
 
 /** `IN (:ids)` with an array, and what is said of parameters. */
 for (const target of subjects) {
-  target.describe(`lists, ${target.name}`, () => {
+  target.describe(`IN with an array, ${target.name}`, () => {
     const table = Effect.gen(function*() {
       yield* Db.query(`CREATE TABLE t (n ${target.integer}, v ${target.text})`)
       yield* Db.batch([1, 2, 3].map((n) => ["INSERT INTO t VALUES (:n, :v)", { n, v: `v${n}` }] as const))

@@ -8,7 +8,7 @@ import { subjects, test } from "./databases.js"
 
 /** The helpers of the template: the right SQL, or a refusal that says what is wrong. */
 for (const target of subjects) {
-  target.describe(`templates, ${target.name}`, () => {
+  target.describe(`helpers of the template, ${target.name}`, () => {
     const table = Effect.flatMap(SqlClient.SqlClient, (sql) =>
       Effect.as(
         sql.unsafe(`CREATE TABLE t (n ${target.integer}, v ${target.text} DEFAULT 'd')`),

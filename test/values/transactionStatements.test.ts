@@ -8,7 +8,7 @@ import { subjects, test } from "./databases.js"
 /** What begins or ends a transaction outside of a session would do nothing. */
 for (const target of subjects) {
   const begin = target.name === "mssql" ? "BEGIN TRANSACTION" : "BEGIN"
-  target.describe(`transactions by hand, ${target.name}`, () => {
+  target.describe(`BEGIN and COMMIT as statements, ${target.name}`, () => {
     test(
       target,
       "are refused outside of a session, and run in one",

@@ -186,7 +186,7 @@ describeStandIn("SQL Server statements with very many parameters", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("the look at a text", () => {
+describe("the classification of a T-SQL text", () => {
   it("tells what leaves something behind", () => {
     const clean = [
       "SELECT 1",

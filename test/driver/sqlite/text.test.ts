@@ -5,7 +5,7 @@ import * as fc from "fast-check"
 import { facts, mayWrite, split, together } from "../../../src/internal/driver/sqlite/text.js"
 import { execute, single } from "./harness.js"
 
-describe("split", () => {
+describe("splitting a text into statements", () => {
   it("takes texts apart where SQLite does", () => {
     const cases: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
       ["", []],
@@ -48,8 +48,8 @@ describe("split", () => {
   })
 })
 
-describe("together", () => {
-  it("says how several statements begin", () => {
+describe("the BEGIN of several statements", () => {
+  it("is IMMEDIATE when one of them writes, and none when one cannot be in a transaction", () => {
     strictEqual(together(["SELECT 1", "VALUES (1)"]), "BEGIN")
     strictEqual(together(["SELECT 1", "DELETE FROM t"]), "BEGIN IMMEDIATE")
     for (const apart of ["BEGIN", "commit", "/* c */ PRAGMA x", "VACUUM", "ATTACH 'x' AS y", "SAVEPOINT a"]) {
@@ -96,8 +96,8 @@ const texts: ReadonlyArray<readonly [text: string, writes: boolean]> = [
   ["SELEC", false]
 ]
 
-describe("what writes", () => {
-  it.scoped("by the text, and by SQLite, are of one mind", () =>
+describe("whether a statement writes", () => {
+  it.scoped("is the same by its text and by SQLite", () =>
     Effect.gen(function*() {
       const connection = yield* single({})
       yield* execute(connection, "CREATE TABLE t(x UNIQUE)")
@@ -111,7 +111,7 @@ describe("what writes", () => {
     }))
 })
 
-describe("what is left behind", () => {
+describe("what a statement leaves behind in its session", () => {
   it("is known by the text", () => {
     const left = (text: string) => {
       const { change } = facts(text)

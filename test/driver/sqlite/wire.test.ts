@@ -51,7 +51,7 @@ const asBytes = (value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).map(([key, value]) => [key, asBytes(value)]))
     : value
 
-describe("frames", () => {
+describe("frames between a program and its SQLite process", () => {
   it("give back every value as it was, whatever pieces they come in", () => {
     fc.assert(
       fc.property(fc.array(value, { maxLength: 5 }), fc.array(fc.nat(200)), (values, cuts) => {
