@@ -11,6 +11,9 @@ const makers = {
     "Make it in internal/error/engine.ts, in a driver by failure() of internal/driver/Failure.ts, and again by withFields()."
 }
 
+/** Words for persons, where a connection, a fiber or a client is meant. */
+const persons = JSON.parse(readFileSync(new URL("scripts/persons.json", import.meta.url), "utf8"))
+
 /** `private` is the one word for it: `#` only where a secret would show otherwise, with that reason. */
 const hashes = {
   selector: ":matches(PropertyDefinition, MethodDefinition) > PrivateIdentifier.key",
