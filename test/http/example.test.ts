@@ -4,22 +4,12 @@ import * as Effect from "effect/Effect"
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
 import { request } from "node:http"
-import { createServer } from "node:net"
 import { folder } from "../databases/folder.js"
 import { bundle } from "../kit/bundle.js"
+import { freePort } from "../kit/serverProcess.js"
 import { send } from "./serve.js"
 
 const main = bundle(new URL("../../examples/http-server.ts", import.meta.url))
-
-const freePort = Effect.promise(() =>
-  new Promise<number>((resolve) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
-)
 
 interface Program {
   readonly url: string
@@ -33,7 +23,7 @@ interface Program {
 const program = (seconds: number) =>
   Effect.gen(function*() {
     const cwd = yield* folder
-    const port = yield* freePort
+    const port = yield* Effect.promise(freePort)
     let output = ""
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>

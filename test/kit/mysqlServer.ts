@@ -4,15 +4,15 @@
  * Exports: `startMysql(options)`, `provideMysql(project)`, `mysqlUnavailable()`.
  */
 import * as Mysql from "mysql2/promise"
-import { execFile, spawn } from "node:child_process"
+import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import type { TestProject } from "vitest/node"
 import { type Certificate, makeAuthority } from "./certificates.js"
+import { findProgram, onFreePort, startProcess } from "./serverProcess.js"
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -27,24 +27,14 @@ declare module "vitest" {
   }
 }
 
-const searched = [
-  ...(process.env["PATH"] ?? "").split(path.delimiter),
-  "/usr/sbin",
-  "/usr/local/sbin",
-  "/usr/local/bin"
-]
-
-const find = (names: ReadonlyArray<string>): string | undefined =>
-  names.flatMap((name) => searched.map((folder) => path.join(folder, name))).find((file) => fs.existsSync(file))
-
 interface Programs {
   readonly server: string
   readonly install: string
 }
 
 const programs = (): Programs | undefined => {
-  const server = find(["mariadbd"])
-  const install = find(["mariadb-install-db"])
+  const server = findProgram("mariadbd")
+  const install = findProgram("mariadb-install-db")
   return server === undefined || install === undefined || os.platform() === "win32" ? undefined : { server, install }
 }
 
@@ -86,31 +76,9 @@ export interface MysqlServer {
   readonly dispose: () => Promise<void>
 }
 
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = net.createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => typeof address === "object" && address !== null ? resolve(address.port) : reject(address))
-    })
-  })
-
-/**
- * The shell keeps the server, and ends it when its standard input ends: with this process at the latest, however that
- * ends. The folder goes too, unless it was told to keep it for another start.
- */
-const keeper = "folder=$1; shift; \"$@\" & server=$!; told=$(cat); kill -9 $server 2>/dev/null; wait $server; " +
-  "[ \"$told\" = keep ] || rm -rf \"$folder\""
-
-const answers = async (options: Mysql.ConnectionOptions): Promise<boolean> => {
-  try {
-    const connection = await Mysql.createConnection({ ...options, connectTimeout: 1000 })
-    await connection.end()
-    return true
-  } catch {
-    return false
-  }
+const connect = async (options: Mysql.ConnectionOptions): Promise<void> => {
+  const connection = await Mysql.createConnection({ ...options, connectTimeout: 1000 })
+  await connection.end()
 }
 
 /** Starts a server of its own. */
@@ -164,81 +132,44 @@ export const startMysql = async (options: MysqlOptions = {}): Promise<MysqlServe
     )
   }
   const log = path.join(folder, "server.log")
-  let port = await freePort()
   let stopRunning = (): Promise<void> => Promise.resolve()
-  const start = async (): Promise<void> => {
-    const child = spawn("/bin/sh", [
-      "-c",
-      keeper,
-      "keeper",
+  const startOn = async (port: number): Promise<void> => {
+    const running = await startProcess({
+      command: found.server,
+      args: [
+        "--no-defaults",
+        ...asRoot,
+        `--datadir=${data}`,
+        `--tmpdir=${folder}`,
+        `--socket=${socket}`,
+        `--pid-file=${path.join(folder, "pid")}`,
+        `--log-error=${log}`,
+        `--init-file=${init}`,
+        `--port=${port}`,
+        "--bind-address=127.0.0.1",
+        "--skip-name-resolve",
+        "--skip-log-bin",
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-buffer-pool-size=32M",
+        "--performance-schema=ON",
+        "--max-connections=300",
+        ...tls,
+        ...(options.args ?? [])
+      ],
       folder,
-      found.server,
-      "--no-defaults",
-      ...asRoot,
-      `--datadir=${data}`,
-      `--tmpdir=${folder}`,
-      `--socket=${socket}`,
-      `--pid-file=${path.join(folder, "pid")}`,
-      `--log-error=${log}`,
-      `--init-file=${init}`,
-      `--port=${port}`,
-      "--bind-address=127.0.0.1",
-      "--skip-name-resolve",
-      "--skip-log-bin",
-      "--innodb-flush-log-at-trx-commit=0",
-      "--innodb-buffer-pool-size=32M",
-      "--performance-schema=ON",
-      "--max-connections=300",
-      ...tls,
-      ...(options.args ?? [])
-    ], {
-      // A session of its own, so that an interrupt from the keyboard leaves the stopping to the keeper.
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"],
-      env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" }
+      log,
+      ask: () => connect({ host: "127.0.0.1", port, user, password })
     })
-    let ended = false
-    const exited = new Promise<void>((resolve) =>
-      child.once("close", () => {
-        ended = true
-        resolve()
-      })
-    )
-    child.stdin.on("error", () => {})
-    // Neither the process nor the pipe keeps a test run alive that has forgotten to dispose of them.
-    child.unref()
-    stopRunning = () => {
-      child.stdin.end("keep")
-      return exited
-    }
-    const until = performance.now() + 30_000
-    while (!(await answers({ host: "127.0.0.1", port, user, password }))) {
-      if (ended || performance.now() > until) {
-        await stopRunning()
-        throw new Error(
-          `mariadbd did not start: ${fs.existsSync(log) ? fs.readFileSync(log, "utf8").slice(-4000) : ""}`
-        )
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
+    stopRunning = running.stop
   }
-  const dispose = async (): Promise<void> => {
-    await stopRunning()
-    fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  }
-  for (let attempt = 1;; attempt++) {
-    try {
-      await start()
-      break
-    } catch (error) {
-      // Another program took the port in between.
-      if (attempt === 5 || !/already in use/i.test(String(error))) {
-        await dispose()
-        throw error
-      }
-      port = await freePort()
-    }
-  }
+  const remove = () => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  const port = await onFreePort(async (port) => {
+    await startOn(port)
+    return port
+  }).catch((error: unknown) => {
+    remove()
+    throw error
+  })
   return {
     url: `mysql://${user}:${password}@127.0.0.1:${port}/`,
     host: "127.0.0.1",
@@ -249,8 +180,11 @@ export const startMysql = async (options: MysqlOptions = {}): Promise<MysqlServe
     client,
     socket,
     kill: () => stopRunning(),
-    start,
-    dispose
+    start: () => startOn(port),
+    dispose: async () => {
+      await stopRunning()
+      remove()
+    }
   }
 }
 

@@ -8,15 +8,14 @@
  * - `PgBouncer.admin(text)`: a command of its console, such as `SHOW CLIENTS`.
  */
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import pg from "pg"
 import { describe, inject } from "vitest"
 import { serverIdentity } from "../../src/internal/test/server.js"
 import { type Row, sharedPostgres } from "./postgres.js"
+import { findProgram, onFreePort, startProcess } from "./serverProcess.js"
 
 /** Whose is a connection to the server: a client's for as long as it lives, or a transaction's. */
 export type PoolMode = "session" | "transaction"
@@ -29,14 +28,10 @@ export interface PgBouncer {
   readonly admin: (text: string) => Effect.Effect<ReadonlyArray<Row>>
 }
 
-const program = (): string | undefined =>
-  [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin"]
-    .map((folder) => path.join(folder, "pgbouncer")).find((file) => fs.existsSync(file))
-
 /** Why none can be started here, or `undefined`. */
 const unavailable = (): string | undefined =>
   inject("postgresUnavailable") ??
-    (os.platform() === "win32" || program() === undefined
+    (os.platform() === "win32" || findProgram("pgbouncer") === undefined
       ? "there is no pgbouncer: `apt-get install pgbouncer`"
       : undefined)
 
@@ -46,20 +41,6 @@ export const describePgBouncer = (name: string, body: () => void): void => {
   if (reason === undefined) describe(name, body)
   else describe.skip(`${name} (skipped: ${reason})`, body)
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = net.createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => typeof address === "object" && address !== null ? resolve(address.port) : reject(address))
-    })
-  })
-
-/** The shell keeps the process, and ends it and its folder when its standard input ends: with this process at the latest. */
-const keeper =
-  "folder=$1; shift; \"$@\" & kept=$!; cat > /dev/null; kill -9 $kept 2>/dev/null; wait $kept; rm -rf \"$folder\""
 
 const ask = async (port: number, user: string, password: string, text: string): Promise<ReadonlyArray<Row>> => {
   const client = new pg.Client({ host: "127.0.0.1", port, user, password, database: "pgbouncer" })
@@ -86,44 +67,34 @@ const start = async (mode: PoolMode, settings: ReadonlyArray<string>): Promise<P
   }
   if (identity !== undefined) fs.chownSync(folder, identity.uid, identity.gid)
   const log = file("pgbouncer.log", [])
-  const port = await freePort()
-  const configuration = file("pgbouncer.ini", [
-    "[databases]",
-    `* = host=${server.hostname} port=${server.port === "" ? 5432 : server.port}`,
-    "[pgbouncer]",
-    "listen_addr = 127.0.0.1",
-    `listen_port = ${port}`,
-    "unix_socket_dir =",
-    "auth_type = scram-sha-256",
-    `auth_file = ${file("users.txt", [`"${user}" "${password}"`])}`,
-    `admin_users = ${user}`,
-    `logfile = ${log}`,
-    `pool_mode = ${mode}`,
-    ...settings
-  ])
-  const child = spawn("/bin/sh", ["-c", keeper, "keeper", folder, program()!, "-q", configuration], {
-    ...identity,
-    // A session of its own, so that an interrupt from the keyboard leaves the stopping to the keeper.
-    detached: true,
-    cwd: folder,
-    stdio: ["pipe", "ignore", "ignore"],
-    env: { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" }
+  const port = await onFreePort(async (port) => {
+    const configuration = file("pgbouncer.ini", [
+      "[databases]",
+      `* = host=${server.hostname} port=${server.port === "" ? 5432 : server.port}`,
+      "[pgbouncer]",
+      "listen_addr = 127.0.0.1",
+      `listen_port = ${port}`,
+      "unix_socket_dir =",
+      "auth_type = scram-sha-256",
+      `auth_file = ${file("users.txt", [`"${user}" "${password}"`])}`,
+      `admin_users = ${user}`,
+      `logfile = ${log}`,
+      `pool_mode = ${mode}`,
+      ...settings
+    ])
+    await startProcess({
+      command: findProgram("pgbouncer")!,
+      args: ["-q", configuration],
+      folder,
+      identity,
+      log,
+      ask: () => ask(port, user, password, "SHOW VERSION")
+    })
+    return port
+  }).catch((error: unknown) => {
+    fs.rmSync(folder, { recursive: true, force: true })
+    throw error
   })
-  child.stdin.on("error", () => {})
-  child.unref() // Its pipe must not keep this process; at the latest its end closes it. Node's pipe to a child is a socket.
-  ;(child.stdin as net.Socket).unref()
-  const until = performance.now() + 10_000
-  while (true) {
-    try {
-      await ask(port, user, password, "SHOW VERSION")
-      break
-    } catch (error) {
-      if (performance.now() > until) {
-        throw new Error(`pgbouncer did not start: ${String(error)}; ${fs.readFileSync(log, "utf8").slice(-2000)}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
   return {
     port,
     through: (url) => {

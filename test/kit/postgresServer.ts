@@ -7,13 +7,13 @@
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"
 import { type Identity, installation as native, programs, serverIdentity } from "../../src/internal/test/server.js"
 import { makeAuthority } from "./certificates.js"
+import { onFreePort } from "./serverProcess.js"
 
 /** Where the server's programs are, or why there are none for this machine. */
 export type Installation =
@@ -95,16 +95,6 @@ const temporaryFolder = (identity: Identity | undefined): string => {
   if (identity !== undefined) fs.chownSync(directory, identity.uid, identity.gid)
   return directory
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = net.createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => typeof address === "object" && address !== null ? resolve(address.port) : reject(address))
-    })
-  })
 
 /** The other end of `supervisor.mjs`. */
 const supervise = (directory: string, identity: Identity | undefined) => {
@@ -204,8 +194,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
     }
     Object.assign(settings, options.settings)
 
-    let port = 0
-    const start = async (): Promise<void> => {
+    const startOn = async (port: number): Promise<number> => {
       const started = await supervisor.ask({
         operation: "start",
         command: path.join(bin, "postgres"),
@@ -218,17 +207,9 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
         ]
       })
       if (!started.ok) throw new Error(`PostgreSQL did not start: ${started.output}`)
+      return port
     }
-    for (let attempt = 1;; attempt++) {
-      port = await freePort()
-      try {
-        await start()
-        break
-      } catch (error) {
-        // Another program took the port in between.
-        if (attempt === 5 || !String(error).includes("Address already in use")) throw error
-      }
-    }
+    const port = await onFreePort(startOn)
 
     return {
       host: "127.0.0.1",
@@ -238,7 +219,9 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
       caCert,
       client,
       socketDirectory: os.platform() === "win32" ? undefined : directory,
-      start,
+      start: async () => {
+        await startOn(port)
+      },
       stop: async (mode) => {
         await supervisor.ask({ operation: "stop", signal: mode === "fast" ? "SIGINT" : "SIGQUIT" })
       },
