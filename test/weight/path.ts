@@ -14,9 +14,7 @@ const filesRun = Effect.promise(async () => {
   const { result } = await inspector.post("Profiler.takePreciseCoverage")
   return result
     .filter(({ functions, url }) =>
-      url.includes("/src/") && !url.includes("node_modules") &&
-      // That of the module itself runs when it is loaded.
-      functions.some(({ functionName, ranges }) => functionName !== "" && ranges[0]!.count > 0)
+      url.includes("/src/") && !url.includes("node_modules") && functions.some(({ ranges }) => ranges[0]!.count > 0)
     )
     .map(({ url }) => url.slice(url.lastIndexOf("/src/") + 5))
 })
