@@ -4,7 +4,7 @@
  * it are made from this.
  */
 import { existsSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { join, relative, sep } from "node:path"
 import ts from "typescript"
 
 /** A public name. */
@@ -19,6 +19,8 @@ export interface PublicName {
   readonly origin: string | undefined
   readonly summary: string
   readonly tags: ReadonlyArray<{ readonly name: string; readonly text: string }>
+  /** Its module in `dist/` and its name there: `internal/config/options Options`. */
+  readonly declared: ReadonlyArray<string>
   /** Members without a word of documentation. */
   readonly silentMembers: ReadonlyArray<string>
   /** The package's types it is written with and that have no name of their own for users, and those behind them. */
@@ -86,6 +88,7 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
           declaration: `// from ${origin}`,
           summary: "",
           tags: [],
+          declared: [],
           silentMembers: [],
           behind: []
         }]
@@ -120,6 +123,10 @@ export const publicNames = (directory: string): ReadonlyArray<PublicName> => {
         declaration: printed(own),
         summary: ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim(),
         tags,
+        declared: own.map((node) => {
+          const module = relative(join(directory, "dist"), node.getSourceFile().fileName).replace(/\.d\.ts$/, "")
+          return `${module.replaceAll(sep, "/")} ${symbol.name}`
+        }),
         silentMembers: own.flatMap((node) => membersOf(node)).filter((node) =>
           !hasWords(checker, checker.getSymbolAtLocation(node))
         ).map((node) => node.getText()),

@@ -89,6 +89,7 @@ const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, i
  * A named database: a tag of the same shape as `Db`.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  *
@@ -97,6 +98,7 @@ const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, i
  * const count = SurveyHub.query("SELECT count(*) AS n FROM survey WHERE year = :year", { year: 2026 })
  *
  * const program = count.pipe(Effect.provide(SurveyHub.layer({ url: "sqlite://:memory:" })))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -120,6 +122,7 @@ const makeTag = <Self, Name extends string, Provided>(
  * The default database: the tag named "default".
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { Db, DbLive } from "dblive"
@@ -130,6 +133,7 @@ const makeTag = <Self, Name extends string, Provided>(
  * }).pipe(Db.session)
  *
  * const program = notes.pipe(Effect.provide(DbLive))
+ * ```
  *
  * @since 0.1.0
  * @category tags

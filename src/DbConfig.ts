@@ -138,7 +138,7 @@ export const dotenv: (folder: string) => Layer.Layer<never, ConfigError.ConfigEr
  * What names the database, as a URI without password and parameters. {@link parseUrl} reads it.
  *
  * @since 0.1.0
- * @category diagnostics
+ * @category conversions
  */
 export const uri: (config: DbConfig) => string = internalUri.uri
 
@@ -146,6 +146,6 @@ export const uri: (config: DbConfig) => string = internalUri.uri
  * Every setting that has a variable, in the order of the documentation.
  *
  * @since 0.1.0
- * @category diagnostics
+ * @category constants
  */
 export const settings: ReadonlyArray<Setting> = table

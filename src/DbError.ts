@@ -42,7 +42,7 @@ export {
  * Whether a value is one of the three errors, also one that another copy of this package has made.
  *
  * @since 0.1.0
- * @category predicates
+ * @category guards
  */
 export const isDbError: (u: unknown) => u is DbError = Reason.isDbError
 

@@ -110,6 +110,7 @@ export const withSession: {
  * layer is provided to.
  *
  * @example
+ * ```ts
  * import { HttpLayerRouter, HttpServerRequest, HttpServerResponse } from "@effect/platform"
  * import { Db, DbLive } from "dblive"
  * import * as DbHttp from "dblive/http"
@@ -122,6 +123,7 @@ export const withSession: {
  * }))
  *
  * const routes = addNote.pipe(Layer.provide(DbHttp.transaction(Db).layer), Layer.provide(DbLive))
+ * ```
  *
  * @since 0.1.0
  * @category middleware
@@ -215,6 +217,7 @@ type Requirements<E, R> =
  * The routes without a guard show nothing of what a server said.
  *
  * @example
+ * ```ts
  * import { HttpLayerRouter } from "@effect/platform"
  * import { NodeHttpServer } from "@effect/platform-node"
  * import { Db, DbLive } from "dblive"
@@ -226,6 +229,7 @@ type Requirements<E, R> =
  *   Layer.provide(NodeHttpServer.layer(createServer, { port: 3000 })),
  *   Layer.provide(DbLive)
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -298,6 +302,7 @@ export interface DrainingOptions {
  * Then the layers below are closed: the server, and last the databases. WebSockets are left to the layer that serves them.
  *
  * @example
+ * ```ts
  * import { HttpLayerRouter } from "@effect/platform"
  * import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
  * import { Db, DbLive } from "dblive"
@@ -315,6 +320,7 @@ export interface DrainingOptions {
  *
  * // SIGTERM and SIGINT interrupt the main fiber, which closes the layers.
  * Layer.launch(program).pipe(NodeRuntime.runMain)
+ * ```
  *
  * @since 0.2.0
  * @category layers
@@ -331,6 +337,7 @@ export const draining = (server: Server, options: DrainingOptions = {}): Layer.L
  * document, and its clients have `client.databases.health({ urlParams: {} })`.
  *
  * @example
+ * ```ts
  * import { HttpApi, HttpLayerRouter } from "@effect/platform"
  * import { Db } from "dblive"
  * import * as DbHttp from "dblive/http"
@@ -339,9 +346,10 @@ export const draining = (server: Server, options: DrainingOptions = {}): Layer.L
  * class Api extends HttpApi.make("notes").add(DbHttp.Group) {}
  *
  * const routes = HttpLayerRouter.addHttpApi(Api).pipe(Layer.provide(DbHttp.layerGroup(Api, [Db])))
+ * ```
  *
  * @since 0.1.0
- * @category HttpApi
+ * @category models
  */
 export const Group = GroupClass
 
@@ -349,7 +357,7 @@ export const Group = GroupClass
  * The handlers of {@link Group} in an `HttpApi`, for these databases.
  *
  * @since 0.1.0
- * @category HttpApi
+ * @category layers
  */
 export const layerGroup = <
   Id extends string,
@@ -367,7 +375,7 @@ export const layerGroup = <
  * The handlers of {@link Group} in an `HttpApi`, for all databases of a `DbRegistry`.
  *
  * @since 0.1.0
- * @category HttpApi
+ * @category layers
  */
 export const layerGroupRegistry = <
   Id extends string,

@@ -47,12 +47,12 @@ export {
   MigrationError,
   /**
    * @since 0.1.0
-   * @category reasons
+   * @category errors
    */
   MigrationReason,
   /**
    * @since 0.1.0
-   * @category reasons
+   * @category errors
    */
   migrationReasons,
   /**
@@ -83,7 +83,7 @@ export type {
 export {
   /**
    * @since 0.1.0
-   * @category operations
+   * @category execution
    */
   create
 } from "./internal/migrator/Template.js"
@@ -251,7 +251,7 @@ const withoutLimits = <Self, R>(database: Target<Self>, options: Options<R>) =>
  * ```
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const run = <Self, R>(database: Target<Self>, options: Options<R>): Operation<RunResult, Self, R> =>
   withoutLimits(database, options)(on(database, (name, access) => Operations.run(name, options, access)))
@@ -260,7 +260,7 @@ export const run = <Self, R>(database: Target<Self>, options: Options<R>): Opera
  * The current version and the state of each migration. Changes nothing.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const status = <Self, R>(database: Target<Self>, options: Options<R>): Operation<State, Self, R> =>
   on(database, (name, access) => Operations.status(name, options, access))
@@ -269,7 +269,7 @@ export const status = <Self, R>(database: Target<Self>, options: Options<R>): Op
  * The SQL that `run` would run. Changes nothing. Fails where `run` would refuse.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const plan = <Self, R>(
   database: Target<Self>,
@@ -281,7 +281,7 @@ export const plan = <Self, R>(
  * `OutOfOrder`, `Failed`, `DuplicateVersion`, or `Pending`. Changes nothing.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const validate = <Self, R>(database: Target<Self>, options: Options<R>): Operation<State, Self, R> =>
   on(database, (name, access) => Operations.validate(name, options, access))
@@ -291,7 +291,7 @@ export const validate = <Self, R>(database: Target<Self>, options: Options<R>): 
  * It touches nothing but the history table.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const repair = <Self, R>(
   database: Target<Self>,
@@ -303,7 +303,7 @@ export const repair = <Self, R>(
  * version 1.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const baseline = <Self, R>(
   database: Target<Self>,
@@ -323,7 +323,7 @@ export const baseline = <Self, R>(
  * including the target, as in Flyway. Gives what ran, in order.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const undo = <Self, R>(
   database: Target<Self>,
@@ -342,7 +342,7 @@ export const undo = <Self, R>(
  * ```
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const healthStatus = <Self, R>(
   database: Target<Self>,

@@ -150,7 +150,7 @@ const families = (): ReadonlyArray<Family> => {
  * ```
  *
  * @since 0.1.0
- * @category rendering
+ * @category formatting
  */
 export const render: Effect.Effect<string, PrometheusError> = Effect.tryPromise({
   try: async () => {

@@ -29,15 +29,17 @@ const backOff = (
  * A number of attempts with jittered exponential back-off: from `base`, twice that, ... to `cap`.
  *
  * @example
+ * ```ts
  * import { DbRetry } from "dblive"
  *
  * const schedule = DbRetry.attempts(5, "50 millis", "1 second")
+ * ```
  *
  * @param n how often the work is run at most, the first time included
  * @param base the shortest wait
  * @param cap the longest wait
  * @since 0.1.0
- * @category schedules
+ * @category constructors
  */
 export const attempts = (
   n: number,
@@ -50,7 +52,7 @@ export const attempts = (
  * of the waiters bounds it.
  *
  * @since 0.1.0
- * @category schedules
+ * @category constructors
  */
 export const connection: Schedule.Schedule<unknown, DbError> = backOff("50 millis", "1 second")
 
@@ -59,7 +61,7 @@ export const connection: Schedule.Schedule<unknown, DbError> = backOff("50 milli
  * conflicts): up to 10 attempts from 10 ms to 500 ms. Anything else is not repeated.
  *
  * @since 0.1.0
- * @category schedules
+ * @category constructors
  */
 export const conflicts: Schedule.Schedule<unknown, DbError> = attempts(10, "10 millis", "500 millis").pipe(
   Schedule.whileInput((error: DbError) =>
@@ -72,7 +74,7 @@ export const conflicts: Schedule.Schedule<unknown, DbError> = attempts(10, "10 m
  * For everything transient, a lost connection and a restarting server included: up to 8 attempts from 50 ms to 2 s.
  *
  * @since 0.1.0
- * @category schedules
+ * @category constructors
  */
 export const transient: Schedule.Schedule<unknown, DbError> = attempts(8, "50 millis", "2 seconds")
 
@@ -80,6 +82,6 @@ export const transient: Schedule.Schedule<unknown, DbError> = attempts(8, "50 mi
  * 3 attempts, exponential, 4 s to 10 s.
  *
  * @since 0.1.0
- * @category schedules
+ * @category constructors
  */
 export const classic: Schedule.Schedule<unknown, DbError> = attempts(3, "4 seconds", "10 seconds")

@@ -39,13 +39,13 @@ export {
  * `MssqlClient` of `@effect/sql-mssql`, which the layers of such a database provide: by {@link withClient} in their type, too.
  *
  * @since 0.1.0
- * @category services
+ * @category tags
  */
 export const MssqlClient: Context.Tag<Published.MssqlClient, Published.MssqlClient> = Published.MssqlClient
 
 /**
  * @since 0.1.0
- * @category services
+ * @category tags
  */
 export type MssqlClient = Published.MssqlClient
 

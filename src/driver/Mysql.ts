@@ -35,13 +35,13 @@ export {
  * `MysqlClient` of `@effect/sql-mysql2`, which the layers of such a database provide: by {@link withClient} in their type, too.
  *
  * @since 0.1.0
- * @category services
+ * @category tags
  */
 export const MysqlClient: Context.Tag<Published.MysqlClient, Published.MysqlClient> = Published.MysqlClient
 
 /**
  * @since 0.1.0
- * @category services
+ * @category tags
  */
 export type MysqlClient = Published.MysqlClient
 

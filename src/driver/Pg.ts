@@ -24,7 +24,7 @@ export {
    * The tag under which the layers of a PostgreSQL database provide the client of `@effect/sql-pg`.
    *
    * @since 0.1.0
-   * @category services
+   * @category tags
    */
   PgClient
 } from "../internal/driver/pg/client.js"

@@ -112,6 +112,29 @@ const checkPackageTyped = async (archive: Parameters<typeof checkPackage>[0], en
   }
 }
 
+/** Those of Effect's own modules that are in use. */
+const categories = new Set([
+  "accessors",
+  "combinators",
+  "constants",
+  "constructors",
+  "conversions",
+  "error handling",
+  "errors",
+  "execution",
+  "formatting",
+  "guards",
+  "layers",
+  "logging",
+  "metrics",
+  "middleware",
+  "models",
+  "predicates",
+  "schemas",
+  "tags",
+  "type ids"
+])
+
 describe("the public names", () => {
   it("are those of the report (npm run docs:api, when the change is meant)", () => {
     const expected = reports(names)
@@ -129,6 +152,34 @@ describe("the public names", () => {
         ...["since", "category"].filter((tag) => !tags.some((own) => own.name === tag)).map((tag) => `@${tag}`)
       ]
       return lacks.length === 0 ? [] : [`${entry} ${name}: ${lacks.join(", ")}`]
+    })
+    assert.deepStrictEqual(faults, [])
+  })
+
+  it("have categories of Effect's own modules, and examples in fences", () => {
+    const faults = own().flatMap(({ entry, name, tags }) =>
+      tags.filter((tag) =>
+        (tag.name === "category" && !categories.has(tag.text)) ||
+        (tag.name === "example" && !/^```ts\n[^]*\n```$/.test(tag.text))
+      ).map((tag) => `${entry} ${name}: @${tag.name} ${tag.text}`)
+    )
+    assert.deepStrictEqual(faults, [])
+  })
+
+  it("are the only ones in the internal modules that have a version and a category", () => {
+    const declared = new Set(own().flatMap((name) => name.declared))
+    const files = fs.readdirSync(path.join(root, "src/internal"), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+    const faults = files.flatMap((file) => {
+      const module = `internal/${file.replaceAll(path.sep, "/").replace(/\.ts$/, "")}`
+      const comments = fs.readFileSync(path.join(root, "src/internal", file), "utf8").matchAll(
+        /^\/\*\*[^]*?\*\/\n(.*)/gm
+      )
+      return [...comments].filter(([comment, declaration = ""]) => {
+        const name = /^export (?:abstract )?(?:class|const|function|interface|namespace|type) (\w+)/.exec(declaration)
+          ?.[1]
+        return /@(?:since|category)/.test(comment) && !declared.has(`${module} ${name}`)
+      }).map(([, declaration]) => `${module}: ${declaration}`)
     })
     assert.deepStrictEqual(faults, [])
   })
@@ -161,7 +212,7 @@ describe("the examples that users read", () => {
       const examples = own().flatMap(({ entry, name, tags }) =>
         tags.filter((tag) => tag.name === "example").map(({ text }, index) => ({
           file: `${entry}.${name}.${index}.ts`.replaceAll("/", "-"),
-          text: text.replace(/^```ts\n|```$/g, "")
+          text: text.replace(/^```ts\n|\n```$/g, "")
         }))
       )
       assert.isAbove(examples.length, 5)

@@ -1,7 +1,5 @@
 /**
  * The program: parses the arguments, runs the command, gives the exit code.
- *
- * @since 0.1.0
  */
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
@@ -125,9 +123,6 @@ const logger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logg
 /**
  * The command line with these arguments; gives the exit code. It takes the folder, the environment and standard input of
  * the process, and writes to `Console`.
- *
- * @since 0.1.0
- * @category entry points
  */
 export const program = (argv: ReadonlyArray<string>): Effect.Effect<number> =>
   Effect.tap(Effect.suspend(() => command(argv)), (code) =>
@@ -166,12 +161,7 @@ const command = (argv: ReadonlyArray<string>): Effect.Effect<number> => {
   )
 }
 
-/**
- * Runs the command line with the arguments of the process.
- *
- * @since 0.1.0
- * @category entry points
- */
+/** Runs the command line with the arguments of the process. */
 export const main = (argv: ReadonlyArray<string>): void => {
   // A reader that has seen enough (`| head`) is no failure.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {

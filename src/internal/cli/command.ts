@@ -1,7 +1,5 @@
 /**
  * What all commands share: their beginning, their end, their folder.
- *
- * @since 0.1.0
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -10,12 +8,7 @@ import type { Where } from "./database.js"
 import { announce, showsPassword } from "./database.js"
 import { exitCodes } from "./report.js"
 
-/**
- * How a command ended; read by the program's end.
- *
- * @since 0.1.0
- * @category models
- */
+/** How a command ended; read by the program's end. */
 export const exit: { code: number } = { code: exitCodes.done }
 
 /** Keeps the exit code for the program's end. */

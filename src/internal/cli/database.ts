@@ -1,7 +1,5 @@
 /**
  * The database that a command works on.
- *
- * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"

@@ -1,7 +1,5 @@
 /**
  * What an interrupt has undone.
- *
- * @since 0.1.0
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"

@@ -2,8 +2,6 @@
 /**
  * The `dblive` command. What it is built of is loaded here, so that a program that only uses the library needs none of
  * it.
- *
- * @since 0.1.0
  */
 const packages = {
   "@effect/cli": "0.77",

@@ -1,7 +1,5 @@
 /**
  * The options that commands share.
- *
- * @since 0.1.0
  */
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"

@@ -1,8 +1,6 @@
 /**
  * What is shown while migrations run: a bar on a terminal, plain lines elsewhere. It goes to standard error, so that
  * standard output holds the result only.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -1,7 +1,5 @@
 /**
  * The commands about the database itself.
- *
- * @since 0.1.0
  */
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"

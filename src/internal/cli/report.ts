@@ -1,7 +1,5 @@
 /**
  * How a command ends: what it writes, and the exit code.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as ConfigError from "effect/ConfigError"
@@ -13,12 +11,7 @@ import { isDbError } from "../../DbError.js"
 import { MigrationError } from "../migrator/MigrationError.js"
 import { toJson } from "./text.js"
 
-/**
- * The exit codes, as the help describes them.
- *
- * @since 0.1.0
- * @category models
- */
+/** The exit codes, as the help describes them. */
 export const exitCodes = {
   done: 0,
   failed: 1,
@@ -31,34 +24,19 @@ export const exitCodes = {
 /** The signal that interrupts the program, once it has come. */
 export const received: { signal: keyof typeof exitCodes.interrupted | undefined } = { signal: undefined }
 
-/**
- * The command was called in a way that cannot be meant.
- *
- * @since 0.1.0
- * @category errors
- */
+/** The command was called in a way that cannot be meant. */
 export class UsageError {
   readonly _tag = "UsageError"
   constructor(readonly message: string) {}
 }
 
-/**
- * The command did its work, and its answer is "no".
- *
- * @since 0.1.0
- * @category errors
- */
+/** The command did its work, and its answer is "no". */
 export class Answer {
   readonly _tag = "Answer"
   constructor(readonly code: number) {}
 }
 
-/**
- * What a command may fail with.
- *
- * @since 0.1.0
- * @category errors
- */
+/** What a command may fail with. */
 export type Failure = MigrationError | DbError | ConfigError.ConfigError | UsageError | Answer
 
 /** Faults of the migrations themselves: nothing was tried. */
@@ -103,9 +81,6 @@ const jsonOf = (error: unknown): unknown => {
 /**
  * Runs a command's work and says its end: the value by `show`, or as JSON; a failure on standard error, or as JSON.
  * Gives the exit code.
- *
- * @since 0.1.0
- * @category combinators
  */
 export const ending = <A, R>(
   work: Effect.Effect<A, Failure, R>,

@@ -1,7 +1,5 @@
 /**
  * Rows as text: aligned columns, CSV, JSON.
- *
- * @since 0.1.0
  */
 
 /** A cell as text. What JSON has no word for is written as the database would write it. */

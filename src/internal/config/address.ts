@@ -1,7 +1,5 @@
 /**
  * Where a database is: its file, or its servers and its name on them.
- *
- * @since 0.2.0
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"

@@ -1,7 +1,5 @@
 /**
  * `.env` files as a source of variables.
- *
- * @since 0.1.0
  */
 import * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"

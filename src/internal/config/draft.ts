@@ -1,7 +1,5 @@
 /**
  * What has been read of a URL so far, and how it becomes options.
- *
- * @since 0.1.0
  */
 import type { LimitOptions, Options, PoolOptions } from "./options.js"
 import type { DatabaseType } from "./values.js"

@@ -1,7 +1,5 @@
 /**
  * Options from variables.
- *
- * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"

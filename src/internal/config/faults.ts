@@ -1,7 +1,5 @@
 /**
  * How faults of the configuration are told.
- *
- * @since 0.1.0
  */
 import * as ConfigError from "effect/ConfigError"
 import type { Row } from "./row.js"

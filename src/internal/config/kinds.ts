@@ -1,7 +1,5 @@
 /**
  * What settings accept: from a variable's text, and from a program (which may be JavaScript and give anything).
- *
- * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

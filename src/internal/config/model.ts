@@ -1,7 +1,5 @@
 /**
  * A complete configuration, decoded from its options.
- *
- * @since 0.2.0
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

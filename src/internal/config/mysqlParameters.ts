@@ -1,8 +1,6 @@
 /**
  * The parameters of MySQL's and MariaDB's URLs: those of their clients, and those of mysql2, JDBC, Go, providers and
  * Prisma.
- *
- * @since 0.1.0
  */
 import { boolean, word } from "./kinds.js"
 import type { Parameter } from "./parameter.js"

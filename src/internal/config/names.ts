@@ -1,7 +1,5 @@
 /**
  * The databases that variables configure.
- *
- * @since 0.1.0
  */
 import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"

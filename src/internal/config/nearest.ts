@@ -1,7 +1,5 @@
 /**
  * The known word that comes nearest to a mistyped one.
- *
- * @since 0.1.0
  */
 
 /** How many letters have to be put in, taken out or changed (Levenshtein), or swapped with their neighbour. */

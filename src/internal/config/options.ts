@@ -1,8 +1,6 @@
 /**
  * The options of a database, as they are given. Each property has one row in `settings.ts`; the default that its comment names is that
  * of the row.
- *
- * @since 0.2.0
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

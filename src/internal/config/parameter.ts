@@ -1,7 +1,5 @@
 /**
  * What parameters of URLs have in common: how a value is taken, and those that several families know.
- *
- * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
 import type { Draft } from "./draft.js"

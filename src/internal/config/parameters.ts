@@ -1,8 +1,6 @@
 /**
  * The parameters behind the `?` (for SQL Server: also between the `;`), per family: those of the databases' own
  * clients, and those that URLs bring along from other programs.
- *
- * @since 0.1.0
  */
 import type { Draft } from "./draft.js"
 import { decode } from "./draft.js"

@@ -1,7 +1,5 @@
 /**
  * The parameters of PostgreSQL's URLs: libpq's, and those of other clients, of providers and of Prisma.
- *
- * @since 0.1.0
  */
 import { parsePort } from "./draft.js"
 import { boolean, integer, word } from "./kinds.js"

@@ -1,7 +1,5 @@
 /**
  * Prefixes of database names.
- *
- * @since 0.1.0
  */
 
 /**

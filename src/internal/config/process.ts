@@ -1,7 +1,5 @@
 /**
  * What is asked of the process: its environment, and variables.
- *
- * @since 0.2.0
  */
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"

@@ -1,7 +1,5 @@
 /**
  * Options, checked and completed: read, merge, parse, validate, result.
- *
- * @since 0.1.0
  */
 import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"

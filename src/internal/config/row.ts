@@ -1,7 +1,5 @@
 /**
  * What a row of the table of settings is made of.
- *
- * @since 0.2.0
  */
 import type { Kind } from "./kinds.js"
 

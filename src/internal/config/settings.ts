@@ -1,8 +1,6 @@
 /**
  * The table of every setting: its option, its variables, its default per preset, what it accepts, what it means. The place of a row in
  * it is the path of its option; the compiler compares the two. Resolving, the variables and the documentation read this one value.
- *
- * @since 0.1.0
  */
 import { fromHostOption } from "./draft.js"
 import {

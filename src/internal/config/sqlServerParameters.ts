@@ -1,7 +1,5 @@
 /**
  * The parameters of SQL Server's URLs and strings: those of ADO.NET, ODBC and JDBC, and Prisma's.
- *
- * @since 0.1.0
  */
 import { parseHosts } from "./draft.js"
 import type { Kind } from "./kinds.js"

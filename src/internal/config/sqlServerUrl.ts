@@ -1,8 +1,6 @@
 /**
  * SQL Server's own ways to write a connection: `host:1433;database=x;user=y;password={z}` behind `sqlserver://`, and
  * `Server=tcp:host,1433;Database=x` of ODBC and ADO.
- *
- * @since 0.1.0
  */
 import * as Draft from "./draft.js"
 import { takeAll } from "./parameters.js"

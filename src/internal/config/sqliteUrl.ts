@@ -1,8 +1,6 @@
 /**
  * SQLite's URLs: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://:memory:`, `sqlite:x.db`, and SQLite's
  * own `file:x.db?mode=ro`.
- *
- * @since 0.1.0
  */
 import * as Draft from "./draft.js"
 import { parseQuery } from "./parameters.js"

@@ -1,7 +1,5 @@
 /**
  * The table of settings as the documentation shows it.
- *
- * @since 0.2.0
  */
 import type { Preset, Row } from "./row.js"
 import { rows } from "./settings.js"

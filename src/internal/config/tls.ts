@@ -1,7 +1,5 @@
 /**
  * What the configuration says of TLS: a word, files, and options of Node.
- *
- * @since 0.2.0
  */
 import * as Redacted from "effect/Redacted"
 import * as Fs from "node:fs"

@@ -1,7 +1,5 @@
 /**
  * Variables that were probably meant to be others.
- *
- * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

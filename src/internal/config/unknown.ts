@@ -1,7 +1,5 @@
 /**
  * Options that are not known. The types refuse them; plain JavaScript and casts do not.
- *
- * @since 0.2.0
  */
 import type { Tell } from "./faults.js"
 import { shown } from "./faults.js"

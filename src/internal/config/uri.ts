@@ -1,7 +1,5 @@
 /**
  * A configuration as a URI, without its password.
- *
- * @since 0.1.0
  */
 import type { DbConfig, Host } from "./model.js"
 

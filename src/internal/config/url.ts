@@ -3,8 +3,6 @@
  *
  * Faults never repeat what the text holds beyond its scheme: in a broken URL it is not known where the password begins
  * and ends. They name the part, what is accepted, and the accepted word that comes nearest.
- *
- * @since 0.1.0
  */
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"

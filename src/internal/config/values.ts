@@ -1,7 +1,5 @@
 /**
  * The types of single settings: words, secrets, certificates.
- *
- * @since 0.2.0
  */
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"

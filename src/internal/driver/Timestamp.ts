@@ -1,7 +1,5 @@
 /**
  * A `Date` that keeps the microseconds a database has beyond the millisecond.
- *
- * @since 0.1.0
  */
 
 /**
@@ -33,9 +31,6 @@ export class Timestamp extends Date {
 /**
  * The microseconds beyond the millisecond of any date: 0 for a plain one. By the property, so that a `Timestamp` of
  * another copy of this module counts too.
- *
- * @since 0.1.0
- * @category getters
  */
 export const microsecondsOf = (date: Date): number =>
   "microseconds" in date && typeof date.microseconds === "number" ? date.microseconds : 0

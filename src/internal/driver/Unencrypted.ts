@@ -1,19 +1,12 @@
 /**
  * Servers that were reached without TLS, where `prefer` allowed for that.
- *
- * @since 0.1.0
  */
 import type { Host } from "../../DbConfig.js"
 
 /** What does not leave the machine: a socket's folder, and the names and addresses of the machine itself. */
 const local = /^(?:\/.*|localhost|127(?:\.\d{1,3}){3}|::1)$/i
 
-/**
- * Remembers the servers beyond this machine.
- *
- * @since 0.1.0
- * @category models
- */
+/** Remembers the servers beyond this machine. */
 export class Unencrypted {
   private readonly hosts = new Set<string>()
 

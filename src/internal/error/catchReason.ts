@@ -14,7 +14,7 @@ import type { ConnectionReason, QueryReason, TimeoutPhase } from "./reasons.js"
  * A `ConnectionError` with one of these reasons.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export interface ConnectionErrorOf<out R extends ConnectionReason> extends ConnectionError {
   /** One of these. */
@@ -25,7 +25,7 @@ export interface ConnectionErrorOf<out R extends ConnectionReason> extends Conne
  * A `ConnectionError` with any reason but these.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export interface ConnectionErrorWithout<R extends ConnectionReason> extends ConnectionError {
   /** None of these. */
@@ -36,7 +36,7 @@ export interface ConnectionErrorWithout<R extends ConnectionReason> extends Conn
  * A `QueryError` with one of these reasons.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export interface QueryErrorOf<out R extends QueryReason> extends QueryError {
   /** One of these. */
@@ -47,7 +47,7 @@ export interface QueryErrorOf<out R extends QueryReason> extends QueryError {
  * A `QueryError` with any reason but these.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export interface QueryErrorWithout<R extends QueryReason> extends QueryError {
   /** None of these. */
@@ -58,7 +58,7 @@ export interface QueryErrorWithout<R extends QueryReason> extends QueryError {
  * A `TimeoutError` with one of these phases.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export interface TimeoutErrorOf<out P extends TimeoutPhase> extends TimeoutError {
   /** One of these. */
@@ -71,7 +71,7 @@ export interface TimeoutErrorOf<out P extends TimeoutPhase> extends TimeoutError
  * A `TimeoutError` with any phase but these.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export interface TimeoutErrorWithout<P extends TimeoutPhase> extends TimeoutError {
   /** None of these. */
@@ -94,7 +94,7 @@ type LabelsOf<Tag extends DbError["_tag"], R extends string> = `${Tag}.${R}` | E
  * phases of a `TimeoutError` count as its reasons: `"Lock"`, `"TimeoutError.Lock"`.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export type ReasonLabel =
   | LabelsOf<"ConnectionError", ConnectionReason>
@@ -110,7 +110,7 @@ type ReasonsIn<Tag extends DbError["_tag"], Label, All extends string> = Label e
  * The labels of the reasons that an error channel can hold. Any can stand behind a `SqlError`.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export type LabelIn<E> = E extends ConnectionError ? LabelsOf<"ConnectionError", E["reason"]>
   : E extends QueryError ? LabelsOf<"QueryError", E["reason"]>
@@ -126,7 +126,7 @@ type OfTimeout<P extends TimeoutPhase> = [P] extends [never] ? never : TimeoutEr
  * The errors that labels stand for.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export type Labelled<Label extends ReasonLabel> =
   | OfConnection<ReasonsIn<"ConnectionError", Label, ConnectionReason>>
@@ -137,7 +137,7 @@ export type Labelled<Label extends ReasonLabel> =
  * What is caught from an error channel by labels.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export type Caught<E, Label> = E extends ConnectionError
   ? OfConnection<Extract<E["reason"], ReasonsIn<"ConnectionError", Label, ConnectionReason>>>
@@ -162,7 +162,7 @@ type LeftOfTimeout<E extends TimeoutError, Left extends TimeoutPhase> = [Left] e
  * stays, for its type does not tell its reason.
  *
  * @since 0.2.0
- * @category reasons
+ * @category errors
  */
 export type Uncaught<E, Label> = E extends ConnectionError
   ? LeftOfConnection<E, Exclude<E["reason"], ReasonsIn<"ConnectionError", Label, ConnectionReason>>>
@@ -205,14 +205,16 @@ const isLabelled = (error: DbError, labels: ReadonlyArray<string>): boolean =>
  * A `SqlError` is none of the three, whatever stands behind it.
  *
  * @example
+ * ```ts
  * import { DbError } from "dblive"
  *
  * const isTaken = DbError.is("UniqueViolation", "ExclusionViolation")
  * const isForbidden = DbError.is("QueryError.Authorization")
+ * ```
  *
  * @param labels the reasons, each by its name or as `error.reason` with the error's tag before it
  * @since 0.2.0
- * @category predicates
+ * @category guards
  */
 export const is =
   <const Labels extends Arr.NonEmptyReadonlyArray<ReasonLabel>>(...labels: Labels) =>
@@ -242,6 +244,7 @@ const split = <F>(args: ReadonlyArray<unknown>): readonly [labels: ReadonlyArray
  * For streams there is `catchReasonStream`.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db, DbError } from "dblive"
  *
@@ -255,6 +258,7 @@ const split = <F>(args: ReadonlyArray<unknown>): readonly [labels: ReadonlyArray
  *   )
  *
  * const often = DbError.catchReason(add("a"), "Lock", "Overloaded", "QueryError.Unknown", (error) => Effect.logWarning(error))
+ * ```
  *
  * @param args the reasons, each by its name or with its error's tag before it, and last what to do instead
  * @since 0.2.0
@@ -289,6 +293,7 @@ export const catchReason: {
  * was given.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect, Stream } from "effect"
  * import { DbError } from "dblive"
@@ -296,6 +301,7 @@ export const catchReason: {
  * const lines = Stream.unwrap(Effect.map(SqlClient.SqlClient, (sql) => sql`SELECT * FROM log`.stream)).pipe(
  *   DbError.catchReasonStream("UndefinedObject", () => Stream.empty)
  * )
+ * ```
  *
  * @param args the reasons, each by its name or with its error's tag before it, and last what to go on with
  * @since 0.2.0

@@ -16,17 +16,9 @@ import {
 const common = {
   /** What happened, where, and what to do next, rendered from the other fields. */
   message: Schema.String,
-  /**
-   * What happened and where, in the middle of a sentence. Never holds a parameter's value or a password.
-   *
-   * @since 0.2.0
-   */
+  /** What happened and where, in the middle of a sentence. Never holds a parameter's value or a password. */
   what: Schema.String,
-  /**
-   * What to do next: that of the reason, where nothing better is known.
-   *
-   * @since 0.2.0
-   */
+  /** What to do next: that of the reason, where nothing better is known. */
   advice: Schema.String,
   outcome: Outcome,
   /** The name of the database: `"default"`, or that of its tag. */
@@ -35,8 +27,6 @@ const common = {
   code: Schema.optional(Schema.String),
   /**
    * The statement before which the database committed a part of the transaction by itself, as MySQL does before DDL.
-   *
-   * @since 0.2.0
    */
   committedBy: Schema.optional(Schema.String),
   /** What the driver gave, untouched. */

@@ -34,7 +34,7 @@ interface Reason {
  * Every reason of a {@link ConnectionError}, with its meaning, whether it is transient, and what to do.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const connectionReasons = {
   Refused: {
@@ -133,7 +133,7 @@ export const connectionReasons = {
  * Every reason of a {@link QueryError}, with its meaning, whether it is transient, and what to do.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const queryReasons = {
   SqlSyntax: {
@@ -237,7 +237,7 @@ export const queryReasons = {
  * Every phase of a {@link TimeoutError}, with its meaning, whether it is transient, and what to do.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const timeoutPhases = {
   Connect: {
@@ -284,7 +284,7 @@ const literals = <T extends Record<string, Reason>>(table: T) =>
  * The reasons of a {@link ConnectionError}, as a schema.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const ConnectionReason = literals(connectionReasons)
 
@@ -292,7 +292,7 @@ export const ConnectionReason = literals(connectionReasons)
  * Why a connection could not be obtained or used: a key of {@link connectionReasons}.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export type ConnectionReason = typeof ConnectionReason.Type
 
@@ -300,7 +300,7 @@ export type ConnectionReason = typeof ConnectionReason.Type
  * The reasons of a {@link QueryError}, as a schema.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const QueryReason = literals(queryReasons)
 
@@ -308,7 +308,7 @@ export const QueryReason = literals(queryReasons)
  * Why a statement was refused: a key of {@link queryReasons}.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export type QueryReason = typeof QueryReason.Type
 
@@ -316,7 +316,7 @@ export type QueryReason = typeof QueryReason.Type
  * The phases of a {@link TimeoutError}, as a schema.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const TimeoutPhase = literals(timeoutPhases)
 
@@ -324,6 +324,6 @@ export const TimeoutPhase = literals(timeoutPhases)
  * Which wait reached its limit: a key of {@link timeoutPhases}.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export type TimeoutPhase = typeof TimeoutPhase.Type

@@ -1,8 +1,6 @@
 /**
  * How a file is put into the transaction that it shares with its history row: what has to run before BEGIN, and what the
  * file says of transactions itself.
- *
- * @since 0.1.1
  */
 import type { Dialect } from "@effect/sql/Statement"
 import { controlOf } from "../sql/classify.js"
@@ -13,9 +11,6 @@ import { SplitFault } from "./Statement.js"
 /**
  * What becomes of a statement: it runs in the transaction, before it, or not at all, because the transaction does what it
  * says.
- *
- * @since 0.1.1
- * @category models
  */
 export type Place = "inside" | "before" | "nowhere"
 
@@ -37,12 +32,7 @@ const autocommit =
 /** MySQL's DDL commits what stands before it: only files of these words can be one transaction there. */
 const mysqlTransactional = new Set(["INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH", "SET", "VALUES"])
 
-/**
- * Whether a file of MySQL can be one transaction.
- *
- * @since 0.1.1
- * @category getters
- */
+/** Whether a file of MySQL can be one transaction. */
 export const isTransactionalOnMysql = (statements: ReadonlyArray<Statement>): boolean =>
   statements.every((statement) =>
     mysqlTransactional.has(statement.words[0] ?? "") || ["begin", "commit"].includes(controls(statement) ?? "")
@@ -57,9 +47,6 @@ const dependsOnForeignKeys = ({ words }: Statement): boolean =>
  * How foreign keys stand while a file runs, and whether its end is to be checked. SQLite's pragma does nothing in a
  * transaction, so that one value has to hold for the whole file: "off" where any part asks for it. What that lets pass
  * where the file wants them on is found by the check at the end.
- *
- * @since 0.1.1
- * @category models
  */
 export interface ForeignKeys {
   readonly on: boolean
@@ -70,9 +57,6 @@ export interface ForeignKeys {
 /**
  * Looks at a file, or at the beginning of one that is too large, for what it does with foreign keys. `undefined` where
  * they stay as they are.
- *
- * @since 0.1.1
- * @category getters
  */
 export const foreignKeysIn = (
   statements: ReadonlyArray<Statement>,
@@ -101,21 +85,11 @@ export const foreignKeysIn = (
   return { on, checked: !on && (initial || asked.has(true)) }
 }
 
-/**
- * The beginning of a file that has to be known before BEGIN: pragmas, and the file's own BEGIN.
- *
- * @since 0.1.1
- * @category getters
- */
+/** The beginning of a file that has to be known before BEGIN: pragmas, and the file's own BEGIN. */
 export const isBeginning = (statement: Statement): boolean =>
   statement.words[0] === "PRAGMA" || controls(statement) === "begin"
 
-/**
- * Follows a file through its transaction. Its methods throw a {@link SplitFault}.
- *
- * @since 0.1.1
- * @category models
- */
+/** Follows a file through its transaction. Its methods throw a {@link SplitFault}. */
 export class Arrangement {
   private begun: Statement | undefined = undefined
   private ended = false

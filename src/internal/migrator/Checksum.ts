@@ -1,8 +1,6 @@
 /**
  * Checksums as Flyway computes them: CRC32 over the UTF-8 bytes of the lines without their ends, a byte order mark at
  * the beginning left out, as a signed 32 bit number.
- *
- * @since 0.1.0
  */
 
 const table = /* @__PURE__ */ (() => {
@@ -19,12 +17,7 @@ const table = /* @__PURE__ */ (() => {
 
 const bom = [0xef, 0xbb, 0xbf]
 
-/**
- * A checksum under way: fed with chunks of bytes, cut anywhere.
- *
- * @since 0.1.0
- * @category models
- */
+/** A checksum under way: fed with chunks of bytes, cut anywhere. */
 export interface Checksum {
   readonly update: (bytes: Uint8Array) => void
   /** The checksum of what was fed so far. */
@@ -36,9 +29,6 @@ export interface Checksum {
  *
  * A line's end is a byte 10 or 13 and nothing else in UTF-8 is, so that leaving these bytes out is the same as
  * splitting into lines.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const make = (): Checksum => {
   let crc = -1
@@ -83,12 +73,7 @@ export const make = (): Checksum => {
   }
 }
 
-/**
- * The checksum of a whole text.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The checksum of a whole text. */
 export const ofText = (text: string): number => {
   const checksum = make()
   checksum.update(new TextEncoder().encode(text))

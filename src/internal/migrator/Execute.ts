@@ -1,8 +1,6 @@
 /**
  * Runs one migration and writes its history row: both in one transaction where the database can, else with a row that
  * says at every moment how far it has come.
- *
- * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -27,12 +25,7 @@ import { describeProgress } from "./State.js"
 /** The wait for a lock in a transaction, by default: a DDL that waits makes every statement behind it wait. */
 const defaultLockTimeout = Duration.seconds(10)
 
-/**
- * Decides how a migration runs.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Decides how a migration runs. */
 export const prepare = (
   migration: Migration,
   context: Scripts.Context
@@ -123,12 +116,7 @@ const sendAll = (texts: ReadonlyArray<string>): Effect.Effect<void, SqlError, Ne
     (sql) => Effect.forEach(texts, (text) => sql.unsafe(text).unprepared, { discard: true })
   )
 
-/**
- * What is written into the history when a migration has ended well.
- *
- * @since 0.1.0
- * @category models
- */
+/** What is written into the history when a migration has ended well. */
 export interface Entry {
   /** Writes the row; in the migration's transaction where there is one. */
   readonly write: (executionTime: number) => Effect.Effect<void, SqlError>
@@ -138,12 +126,7 @@ export interface Entry {
   readonly description: string
 }
 
-/**
- * The usual record: one row per migration.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The usual record: one row per migration. */
 export const recordRow = (
   row: Omit<NewRow, "executionTime" | "success">,
   insert: (row: NewRow) => Effect.Effect<void, SqlError>,
@@ -277,12 +260,7 @@ const stepwise = (context: RunContext, ready: ReadyMigration, record: Entry): Ef
   })
 }
 
-/**
- * What became of a migration that was applied.
- *
- * @since 0.1.1
- * @category models
- */
+/** What became of a migration that was applied. */
 export interface Executed {
   readonly millis: number
   /** What it changed of its session and could not be put back. */
@@ -292,12 +270,7 @@ export interface Executed {
 /** How long putting a session back may take when a migration did not end well. */
 const restoreLimit = "5 seconds"
 
-/**
- * Runs one migration, and puts its session back whatever became of it.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** Runs one migration, and puts its session back whatever became of it. */
 export const execute = (
   context: RunContext,
   ready: ReadyMigration,

@@ -1,7 +1,5 @@
 /**
  * What is said of a migration that failed: what the server said, where it is in the file, what is left of it, what to do.
- *
- * @since 0.1.1
  */
 import { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
@@ -24,10 +22,6 @@ const stringField = (u: unknown, key: string): string | undefined => {
   return typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined
 }
 
-/**
- * @since 0.1.1
- * @category errors
- */
 export const reasonOf = (error: DbError): MigrationReason => {
   if (error._tag === "QueryError") {
     return error.reason === "Authorization" ? "Permission" : error.reason === "ReadOnly" ? "ReadOnly" : "Failed"
@@ -35,12 +29,7 @@ export const reasonOf = (error: DbError): MigrationReason => {
   return error._tag === "ConnectionError" && error.reason === "ReadOnlyServer" ? "ReadOnly" : "Failed"
 }
 
-/**
- * What the server said, in the parts of a {@link MigrationError}.
- *
- * @since 0.1.1
- * @category errors
- */
+/** What the server said, in the parts of a {@link MigrationError}. */
 export const serverParts = (error: DbError): Partial<Errors.Parts> => ({
   reason: reasonOf(error),
   outcome: error.outcome,
@@ -64,10 +53,6 @@ const positionOf = (error: DbError): ServerPosition => {
   }
 }
 
-/**
- * @since 0.1.1
- * @category errors
- */
 export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): string | undefined => {
   const code = error._tag === "QueryError" ? error.code : undefined
   const message = stringField(error.cause, "message") ?? ""
@@ -107,10 +92,6 @@ export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): 
     : undefined
 }
 
-/**
- * @since 0.1.1
- * @category errors
- */
 export const failStatement = (
   context: RunContext,
   ready: ReadyMigration,
@@ -132,12 +113,7 @@ export const failStatement = (
     advice: advise(error, ready, ready.transactional)
   })
 
-/**
- * An effect failed: with an error of its own, one of a database, or a defect.
- *
- * @since 0.1.1
- * @category errors
- */
+/** An effect failed: with an error of its own, one of a database, or a defect. */
 export const failEffect = (context: RunContext, ready: ReadyMigration, cause: Cause.Cause<unknown>): MigrationError => {
   const failure = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
   const error = failure instanceof SqlError
@@ -161,12 +137,7 @@ export const failEffect = (context: RunContext, ready: ReadyMigration, cause: Ca
   })
 }
 
-/**
- * BEGIN, COMMIT or the history row failed: neither a statement nor the effect.
- *
- * @since 0.1.1
- * @category errors
- */
+/** BEGIN, COMMIT or the history row failed: neither a statement nor the effect. */
 export const failAround = (context: RunContext, ready: ReadyMigration, cause: SqlError): MigrationError => {
   const error = fromSqlError(cause, context.database)
   return Errors.make({
@@ -184,12 +155,7 @@ export const failAround = (context: RunContext, ready: ReadyMigration, cause: Sq
   })
 }
 
-/**
- * A migration ended, and a transaction that it had begun did not.
- *
- * @since 0.1.1
- * @category errors
- */
+/** A migration ended, and a transaction that it had begun did not. */
 export const leftOpen = (
   context: RunContext,
   ready: ReadyMigration,
@@ -213,12 +179,7 @@ export const leftOpen = (
     : Scripts.failAt(ready.migration, opener, parts)
 }
 
-/**
- * Rows refer to rows that are not there, and did not before the migration.
- *
- * @since 0.1.1
- * @category errors
- */
+/** Rows refer to rows that are not there, and did not before the migration. */
 export const brokenKeys = (context: RunContext, ready: ReadyMigration, broken: ReadonlyArray<string>): MigrationError =>
   Errors.make({
     reason: "Failed",

@@ -1,20 +1,13 @@
 /**
  * SQLite's foreign keys around a migration: set before BEGIN, because the pragma does nothing later, and looked after
  * before COMMIT. They go back with the rest of the session.
- *
- * @since 0.1.1
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { ForeignKeys } from "./Arrangement.js"
 
-/**
- * What is to be asked before COMMIT.
- *
- * @since 0.1.1
- * @category models
- */
+/** What is to be asked before COMMIT. */
 export interface Check {
   /** Rows without their parents that were not there before, in words. */
   readonly broken: Effect.Effect<ReadonlyArray<string>, SqlError>
@@ -36,12 +29,7 @@ const look = (sql: SqlClient.SqlClient) =>
     (rows) => new Map(rows.map((row) => [JSON.stringify([row.child, row.parent]), row]))
   )
 
-/**
- * Sets foreign keys as the file wants them.
- *
- * @since 0.1.1
- * @category constructors
- */
+/** Sets foreign keys as the file wants them. */
 export const prepare = (wanted: ForeignKeys | undefined): Effect.Effect<Check, SqlError, SqlClient.SqlClient> =>
   Effect.gen(function*() {
     if (wanted === undefined) {

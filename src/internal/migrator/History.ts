@@ -1,8 +1,6 @@
 /**
  * The history table: made where it is missing, read and written in the shape it has. It can be dblive's own, that of
  * Flyway (`flyway_schema_history`), or that of Flyway 3 (`schema_version`, one row per version).
- *
- * @since 0.1.0
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -11,20 +9,10 @@ import * as Effect from "effect/Effect"
 import { compareVersions } from "./Name.js"
 import type { Row } from "./State.js"
 
-/**
- * The table that Flyway uses when it is not told otherwise.
- *
- * @since 0.1.0
- * @category constants
- */
+/** The table that Flyway uses when it is not told otherwise. */
 export const flywayTable = "flyway_schema_history"
 
-/**
- * A table as it was found.
- *
- * @since 0.1.0
- * @category models
- */
+/** A table as it was found. */
 export interface Shape {
   readonly exists: boolean
   /** It has the column `version_rank`. */
@@ -35,12 +23,7 @@ export interface Shape {
   readonly lacks: ReadonlyArray<string>
 }
 
-/**
- * The history table of one database, on one connection.
- *
- * @since 0.1.0
- * @category models
- */
+/** The history table of one database, on one connection. */
 export interface History {
   /** As it is written in SQL. */
   readonly quoted: string
@@ -71,23 +54,13 @@ const columns = [
   "success"
 ]
 
-/**
- * A table, and where it is; `undefined`: wherever the database looks first.
- *
- * @since 0.1.0
- * @category models
- */
+/** A table, and where it is; `undefined`: wherever the database looks first. */
 export interface Table {
   readonly schema: string | undefined
   readonly name: string
 }
 
-/**
- * Reads `name` or `schema.name`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Reads `name` or `schema.name`. */
 export const parse = (table: string): Table => {
   const dot = table.indexOf(".")
   return dot < 0 ? { schema: undefined, name: table } : { schema: table.slice(0, dot), name: table.slice(dot + 1) }
@@ -95,9 +68,6 @@ export const parse = (table: string): Table => {
 
 /**
  * Looks where the table is, or would be made: its name with its place, which does not depend on the session any more.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const locate = (
   client: SqlClient.SqlClient,
@@ -131,12 +101,7 @@ const quoteWith: Record<Dialect, (name: string) => string> = {
   clickhouse: (name) => `"${name.replaceAll("\"", "\\\"")}"`
 }
 
-/**
- * The table's name as it is written in the SQL of a dialect.
- *
- * @since 0.1.0
- * @category conversions
- */
+/** The table's name as it is written in the SQL of a dialect. */
 export const quote = (dialect: Dialect, table: Table): string =>
   [table.schema, table.name].filter((part) => part !== undefined).map(quoteWith[dialect]).join(".")
 
@@ -281,12 +246,7 @@ const rankOf = (version: string | undefined, known: ReadonlyArray<Row>): number 
     ? known.length + 1
     : 1 + known.filter((other) => other.version !== undefined && compareVersions(other.version, version) < 0).length
 
-/**
- * The history table of the database behind `client`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The history table of the database behind `client`. */
 export const make = (client: SqlClient.SqlClient, dialect: Dialect, table: Table): History => {
   const sql = client.withoutTransforms()
   const quoted = quote(dialect, table)

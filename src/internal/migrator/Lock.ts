@@ -4,8 +4,6 @@
  *
  * Waiting is asking again, never a statement that waits on the server: that one would hold a snapshot, for which a
  * `CREATE INDEX CONCURRENTLY` of the lock's holder would wait in turn.
- *
- * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -181,12 +179,7 @@ const described = ({ doing, holder }: Exclude<Attempt, { readonly held: true }>)
 const firstPause = 20
 const longestPause = 500
 
-/**
- * What the lock is asked for with.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the lock is asked for with. */
 export interface Options {
   readonly database: string
   readonly dialect: Dialect
@@ -198,12 +191,7 @@ export interface Options {
   readonly onWait: (holder: string) => Effect.Effect<void>
 }
 
-/**
- * Takes the lock until the scope closes. The connection of `SqlClient` must be pinned: the lock is its.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Takes the lock until the scope closes. The connection of `SqlClient` must be pinned: the lock is its. */
 export const acquire = (
   options: Options
 ): Effect.Effect<void, SqlError | MigrationError, SqlClient.SqlClient | Scope.Scope> =>

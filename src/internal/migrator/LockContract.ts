@@ -5,12 +5,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import type * as Effect from "effect/Effect"
 import type { MigrationError } from "./MigrationError.js"
 
-/**
- * What one try to take the lock gave: the lock, or the name of its holder.
- *
- * @since 0.1.0
- * @category models
- */
+/** What one try to take the lock gave: the lock, or the name of its holder. */
 export type Attempt = { readonly held: true } | {
   readonly held: false
   readonly holder: string
@@ -18,12 +13,7 @@ export type Attempt = { readonly held: true } | {
   readonly doing?: string | undefined
 }
 
-/**
- * A lock as a database has it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A lock as a database has it. */
 export interface Lock {
   readonly attempt: Effect.Effect<Attempt, SqlError | MigrationError>
   /** Frees it. What goes wrong here is mended by the end of the connection. */

@@ -1,7 +1,5 @@
 /**
  * Migrations as they are found: in a folder, in a record, behind a bundler's glob.
- *
- * @since 0.1.0
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -30,12 +28,7 @@ export interface EffectMigration<R = never> {
   readonly transaction?: boolean | undefined
 }
 
-/**
- * What runs: SQL, read anew each time it is needed, or an effect.
- *
- * @since 0.1.0
- * @category models
- */
+/** What runs: SQL, read anew each time it is needed, or an effect. */
 export type Body =
   | {
     readonly _tag: "Sql"
@@ -62,12 +55,7 @@ export interface Migration extends Name.Name {
   readonly body: Body
 }
 
-/**
- * What a source is asked with.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a source is asked with. */
 export interface LoadOptions {
   /** The name of the database, for errors. */
   readonly database: string
@@ -227,12 +215,7 @@ export const fromRecord = <
     )
 })
 
-/**
- * What the effect of a migration requires.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the effect of a migration requires. */
 export type Requirements<T> = T extends Effect.Effect<infer _A, infer _E, infer R> ? R
   : T extends EffectMigration<infer R> ? R
   : never

@@ -1,7 +1,5 @@
 /**
  * The error of migrations: what failed, in which file and line, what is applied and what is not, and what to do next.
- *
- * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import { Outcome } from "../../DbError.js"
@@ -10,7 +8,7 @@ import { Outcome } from "../../DbError.js"
  * Every reason of a {@link MigrationError}, with its meaning and what to do.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const migrationReasons = {
   Parse: {
@@ -65,7 +63,7 @@ export const migrationReasons = {
  * The reasons of a {@link MigrationError}, as a schema.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export const MigrationReason = Schema.Literal(
   // Object.keys gives the table's own keys, of which there is at least one.
@@ -76,7 +74,7 @@ export const MigrationReason = Schema.Literal(
  * Why migrations could not be run.
  *
  * @since 0.1.0
- * @category reasons
+ * @category errors
  */
 export type MigrationReason = typeof MigrationReason.Type
 
@@ -100,18 +98,9 @@ export const Problem = Schema.Struct({
  */
 export type Problem = typeof Problem.Type
 
-/**
- * A line of a file, as shown around an error.
- *
- * @since 0.1.0
- * @category models
- */
+/** A line of a file, as shown around an error. */
 export const ExcerptLine = Schema.Struct({ line: Schema.Number, text: Schema.String })
 
-/**
- * @since 0.1.0
- * @category models
- */
 export type ExcerptLine = typeof ExcerptLine.Type
 
 /**
@@ -155,12 +144,7 @@ export class MigrationError extends Schema.TaggedError<MigrationError>("dblive/M
   cause: Schema.optional(Schema.Defect)
 }) {}
 
-/**
- * What a {@link MigrationError} is made of; the rest is filled in.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a {@link MigrationError} is made of; the rest is filled in. */
 export interface Parts {
   readonly reason: MigrationReason
   readonly database: string
@@ -235,12 +219,7 @@ const render = (parts: Parts, advice: string): string => {
   return lines.join("\n")
 }
 
-/**
- * Makes a {@link MigrationError} and writes its report.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Makes a {@link MigrationError} and writes its report. */
 export const make = (parts: Parts): MigrationError => {
   const advice = parts.advice ?? migrationReasons[parts.reason].advice
   const optional: Record<string, unknown> = {}
@@ -266,12 +245,7 @@ export const make = (parts: Parts): MigrationError => {
   })
 }
 
-/**
- * The same error with further parts, and its report written anew.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** The same error with further parts, and its report written anew. */
 export const extend = (error: MigrationError, parts: Partial<Parts>): MigrationError => {
   const { message: _, _tag: __, ...rest } = error
   return make({ ...rest, ...parts })

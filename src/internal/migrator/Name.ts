@@ -1,26 +1,16 @@
 /**
  * What a migration's name says: `V1_2__Add_users.sql` is version 1.2, "Add users"; `U1_2__...` undoes it;
  * `R__Views.sql` is repeated whenever it changes.
- *
- * @since 0.1.0
  */
 
 /**
  * - `versioned` (`V`): runs once, in the order of versions.
  * - `undo` (`U`): takes back the versioned one of the same version.
  * - `repeatable` (`R`): runs again whenever its checksum changes, after the versioned ones, in the order of names.
- *
- * @since 0.1.0
- * @category models
  */
 export type Kind = "versioned" | "undo" | "repeatable"
 
-/**
- * A parsed name.
- *
- * @since 0.1.0
- * @category models
- */
+/** A parsed name. */
 export interface Name {
   readonly kind: Kind
   /** With dots, as it stands in the file's name (`001.2`). `undefined` for repeatable ones. */
@@ -36,9 +26,6 @@ const pattern = /^(?:([VU])(\d+(?:[._]\d+)*)|(R))__(.+)$/s
 /**
  * Parses a name without its extension and folder. Gives a sentence that says what is wrong where it is no migration's
  * name.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const parse = (name: string): Name | string => {
   const match = pattern.exec(name)
@@ -60,22 +47,12 @@ export const parse = (name: string): Name | string => {
   return { kind: match[1] === "V" ? "versioned" : match[1] === "U" ? "undo" : "repeatable", version, description }
 }
 
-/**
- * Whether a file's path is too long to be recorded in the history.
- *
- * @since 0.1.0
- * @category predicates
- */
+/** Whether a file's path is too long to be recorded in the history. */
 export const isScriptTooLong = (script: string): boolean => script.length > limits.script
 
 const withoutZeros = (digits: string): string => digits.replace(/^0+(?=\d)/, "")
 
-/**
- * Compares two versions by their numbers, of any length: `1.2 < 1.10`, `1 = 1.0 = 001`.
- *
- * @since 0.1.0
- * @category ordering
- */
+/** Compares two versions by their numbers, of any length: `1.2 < 1.10`, `1 = 1.0 = 001`. */
 export const compareVersions = (a: string, b: string): -1 | 0 | 1 => {
   const as = a.split(/[._]/)
   const bs = b.split(/[._]/)
@@ -90,12 +67,7 @@ export const compareVersions = (a: string, b: string): -1 | 0 | 1 => {
   return 0
 }
 
-/**
- * One text per version, equal for equal versions: `001.0` and `1` both give `1`.
- *
- * @since 0.1.0
- * @category conversions
- */
+/** One text per version, equal for equal versions: `001.0` and `1` both give `1`. */
 export const versionKey = (version: string): string => {
   const parts = version.split(/[._]/).map(withoutZeros)
   while (parts.length > 1 && parts[parts.length - 1] === "0") {
@@ -104,20 +76,10 @@ export const versionKey = (version: string): string => {
   return parts.join(".")
 }
 
-/**
- * Whether a text is a version: numbers joined by dots or underscores.
- *
- * @since 0.1.0
- * @category predicates
- */
+/** Whether a text is a version: numbers joined by dots or underscores. */
 export const isVersion = (text: string): boolean => /^\d+(?:[._]\d+)*$/.test(text) && text.length <= limits.version
 
-/**
- * The version after the highest of `versions`: its first number and one, as wide as the widest (at least 3 digits).
- *
- * @since 0.1.0
- * @category conversions
- */
+/** The version after the highest of `versions`: its first number and one, as wide as the widest (at least 3 digits). */
 export const nextVersion = (versions: ReadonlyArray<string>): string => {
   let highest = 0n
   let width = 3

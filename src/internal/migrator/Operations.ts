@@ -1,7 +1,5 @@
 /**
  * The operations, on a connection that is pinned: run, status, plan, validate, repair, baseline, undo.
- *
- * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
@@ -82,10 +80,6 @@ class Ledger {
 
 const typeOf = (migration: Migration) => migration.body._tag === "Sql" ? "SQL" : "EFFECT"
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const status = <R>(
   database: string,
   options: Options<R>,
@@ -152,10 +146,6 @@ const runAll = Effect.fnUntraced(function*<R>(
   return applied
 })
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const run = <R>(
   database: string,
   options: Options<R>,
@@ -257,10 +247,6 @@ const refuseRepeatable = (situation: Situation, shape: Shape, pending: ReadonlyA
     : Effect.void
 }
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const plan = <R>(
   database: string,
   options: Options<R>,
@@ -282,10 +268,6 @@ export const plan = <R>(
     }))
   })
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const validate = <R>(
   database: string,
   options: Options<R>,
@@ -309,10 +291,6 @@ export const validate = <R>(
     return state
   })
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const repair = <R>(
   database: string,
   options: Options<R>,
@@ -337,10 +315,6 @@ export const repair = <R>(
     return repairs
   }))
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const baseline = <R>(
   database: string,
   options: Options<R>,
@@ -384,10 +358,6 @@ export const baseline = <R>(
     yield* Effect.mapError(situation.history.insert(row, rows, shape), historyError(situation))
   }))
 
-/**
- * @since 0.1.0
- * @category operations
- */
 export const undo = <R>(
   database: string,
   options: Options<R>,

@@ -1,7 +1,5 @@
 /**
  * What operations take and give.
- *
- * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

@@ -1,15 +1,8 @@
 /**
  * `${name}` in migrations, and where a place in the replaced text was in the file.
- *
- * @since 0.1.0
  */
 
-/**
- * A text with its placeholders replaced.
- *
- * @since 0.1.0
- * @category models
- */
+/** A text with its placeholders replaced. */
 export interface Replaced {
   readonly text: string
   /** Turns an index into `text` into the index of the original. Inside a value it gives the placeholder's beginning. */
@@ -23,9 +16,6 @@ const identity = (index: number): number => index
 /**
  * Replaces every `${name}`. Fails with the name and the index of the first one without a value; `names` that differ
  * only in case are the same, as Flyway has it.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const replace = (
   text: string,
@@ -71,9 +61,6 @@ export const replace = (
 /**
  * Replaces what has a value and leaves the rest: for checksums of repeatable migrations, which change with their
  * values as in Flyway.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const replaceKnown = (text: string, values: Readonly<Record<string, string>>): string => {
   const byName = new Map(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]))

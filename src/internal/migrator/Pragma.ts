@@ -1,7 +1,5 @@
 /**
  * Pragmas of SQLite that do nothing, or fail, in a transaction.
- *
- * @since 0.1.1
  */
 import { head, switchesOn } from "../driver/sqlite/text.js"
 
@@ -14,21 +12,11 @@ const assigned = (text: string): string | undefined => {
   return words[0] === "PRAGMA" && (words[at + 1] === "=" || words[at + 1] === "(") ? unquote(words[at]!) : undefined
 }
 
-/**
- * What foreign keys are set to by a statement; `undefined` for any other one.
- *
- * @since 0.1.1
- * @category getters
- */
+/** What foreign keys are set to by a statement; `undefined` for any other one. */
 export const foreignKeysOf = (text: string): boolean | undefined =>
   assigned(text) === "FOREIGN_KEYS" ? switchesOn(text) : undefined
 
 const outside = new Set(["JOURNAL_MODE", "SYNCHRONOUS", "TEMP_STORE"])
 
-/**
- * Whether a statement is a pragma that has to run before BEGIN, and may: what stands around it is the same to it.
- *
- * @since 0.1.1
- * @category getters
- */
+/** Whether a statement is a pragma that has to run before BEGIN, and may: what stands around it is the same to it. */
 export const runsBeforeBegin = (text: string): boolean => outside.has(assigned(text) ?? "")

@@ -11,12 +11,7 @@ import type { Migration } from "./Migration.js"
 import type { Script } from "./Script.js"
 import type { SessionState } from "./SessionState.js"
 
-/**
- * What migrations ask of the connection, beside running statements.
- *
- * @since 0.1.1
- * @category models
- */
+/** What migrations ask of the connection, beside running statements. */
 export interface Access {
   /** How the session's transaction stands, by the database's own word. */
   readonly status: Effect.Effect<TransactionStatus>
@@ -24,12 +19,7 @@ export interface Access {
   readonly watch: (listener: (text: string) => void) => Effect.Effect<void, never, Scope.Scope>
 }
 
-/**
- * What all migrations of a run share.
- *
- * @since 0.1.0
- * @category models
- */
+/** What all migrations of a run share. */
 export interface RunContext {
   readonly database: string
   readonly dialect: Dialect
@@ -45,12 +35,7 @@ export interface RunContext {
   readonly onStatement: (count: number, line: number) => Effect.Effect<void>
 }
 
-/**
- * A migration that was read and may run.
- *
- * @since 0.1.0
- * @category models
- */
+/** A migration that was read and may run. */
 export interface ReadyMigration {
   readonly migration: Migration
   /** `undefined` for an effect. */

@@ -1,7 +1,5 @@
 /**
  * SQL migrations on their way to the database: statements with their places, directives, placeholders.
- *
- * @since 0.1.0
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
@@ -24,31 +22,18 @@ import { advance, SplitFault } from "./Statement.js"
  *
  * - `-- dblive: no-transaction`: it runs without a transaction (`CREATE INDEX CONCURRENTLY`, `VACUUM`).
  * - `-- dblive: no-placeholders`: `${name}` stays as it is.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Directives {
   readonly transaction: boolean
   readonly placeholders: boolean
 }
 
-/**
- * A statement with its placeholders replaced.
- *
- * @since 0.1.0
- * @category models
- */
+/** A statement with its placeholders replaced. */
 export interface ReadyStatement extends Statement {
   readonly replaced: Replaced
 }
 
-/**
- * A file that is about to run.
- *
- * @since 0.1.0
- * @category models
- */
+/** A file that is about to run. */
 export interface Script {
   /** It runs in one transaction with its history row. */
   readonly transactional: boolean
@@ -110,12 +95,7 @@ const decode = (migration: Migration, body: SqlBody, database: string): Stream.S
     )
   })
 
-/**
- * The lines of the file around a place.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** The lines of the file around a place. */
 export const excerpt = (
   migration: Migration,
   line: number,
@@ -171,12 +151,7 @@ export const excerpt = (
   })
 }
 
-/**
- * Fails with the place in the file, and the lines around it.
- *
- * @since 0.1.0
- * @category errors
- */
+/** Fails with the place in the file, and the lines around it. */
 export const failAt = (
   migration: Migration,
   place: Place,
@@ -352,9 +327,6 @@ const streamed = (
 /**
  * Reads a file as far as it must be read before it runs: a small one wholly, so that its faults are found before
  * anything is changed; a large one up to its first statement, for its directives and what has to run before BEGIN.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const read = (migration: Migration, body: SqlBody, context: Context): Effect.Effect<Script, MigrationError> =>
   Effect.suspend((): Effect.Effect<Script, MigrationError> => {
@@ -392,12 +364,7 @@ export interface ServerPosition {
   readonly near: string | undefined
 }
 
-/**
- * The place in the file that a server's error is about; the statement's beginning where the server does not say.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** The place in the file that a server's error is about; the statement's beginning where the server does not say. */
 export const locate = (statement: ReadyStatement, server: ServerPosition): Place => {
   const { replaced } = statement
   const index = Option.getOrElse(indexOf(replaced.text, server), () => 0)

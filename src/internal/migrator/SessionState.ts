@@ -2,8 +2,6 @@
  * What a session is beside its transaction: settings, role, temporary objects, locks. It is looked at before the first
  * migration of a run and put back after each one, so that a migration neither changes how the next one runs nor what the
  * caller finds afterwards.
- *
- * @since 0.1.1
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -11,24 +9,14 @@ import type { Dialect } from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import { fromSqlError } from "../../DbError.js"
 
-/**
- * Something of a session that differs, and the statement that puts it back.
- *
- * @since 0.1.1
- * @category models
- */
+/** Something of a session that differs, and the statement that puts it back. */
 export interface Difference {
   /** In words, for the error when it cannot be put back. */
   readonly what: string
   readonly text: string
 }
 
-/**
- * How a database is asked for its session's state.
- *
- * @since 0.1.1
- * @category models
- */
+/** How a database is asked for its session's state. */
 export interface Watch {
   /** Looks at the session as it is now, and gives what differs from what it was at first, in the order of putting back. */
   readonly differences: Effect.Effect<ReadonlyArray<Difference>, SqlError>
@@ -44,12 +32,7 @@ export interface Watch {
   readonly expect?: ((texts: ReadonlyArray<string>) => Effect.Effect<void, SqlError>) | undefined
 }
 
-/**
- * The state of a session, as it was when a run began.
- *
- * @since 0.1.1
- * @category models
- */
+/** The state of a session, as it was when a run began. */
 export interface SessionState {
   /** To be called before a migration, with its statements where they are known. */
   readonly expect: (texts: ReadonlyArray<string>) => Effect.Effect<void, SqlError>
@@ -78,12 +61,7 @@ const attempt = (sql: SqlClient.SqlClient, text: string): Effect.Effect<void, Sq
     (error) => fromSqlError(error, "")._tag === "QueryError" ? Effect.void : Effect.fail(error)
   )
 
-/**
- * Follows a session from now on.
- *
- * @since 0.1.1
- * @category constructors
- */
+/** Follows a session from now on. */
 export const make = (client: SqlClient.SqlClient, watch: Watch): SessionState => {
   const sql = client.withoutTransforms()
   const heard = new Set<string>()
@@ -118,12 +96,7 @@ export interface Capture {
 /** A dialect without state that is known. */
 const nothing: Capture = () => Effect.succeed({ differences: Effect.succeed([]) })
 
-/**
- * Looks at the session of a client whose connection is pinned.
- *
- * @since 0.1.1
- * @category constructors
- */
+/** Looks at the session of a client whose connection is pinned. */
 export const capture = (
   client: SqlClient.SqlClient,
   dialect: Dialect,

@@ -1,7 +1,5 @@
 /**
  * Where an operation finds itself: the migrations, the history as it stands, and the lock.
- *
- * @since 0.1.0
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -22,23 +20,13 @@ import type { Access, RunContext } from "./RunContext.js"
 import { compare } from "./State.js"
 import type { Row, State } from "./State.js"
 
-/**
- * Where an operation finds itself.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where an operation finds itself. */
 export interface Situation extends Omit<RunContext, "session"> {
   readonly table: string
   readonly migrations: ReadonlyArray<Migration>
 }
 
-/**
- * All that can go wrong.
- *
- * @since 0.1.0
- * @category errors
- */
+/** All that can go wrong. */
 export type Failure = MigrationError | DbError
 
 const dialectOf = (sql: SqlClient.SqlClient): Dialect =>
@@ -52,12 +40,7 @@ const dialectOf = (sql: SqlClient.SqlClient): Dialect =>
 
 const defaultTable = "schema_version"
 
-/**
- * Loads the migrations and finds the history's place. Reads nothing of the history.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Loads the migrations and finds the history's place. Reads nothing of the history. */
 export const begin = Effect.fnUntraced(function*<R>(database: string, options: Options<R>, access: Access) {
   const sql = yield* SqlClient.SqlClient
   const dialect = dialectOf(sql)
@@ -89,12 +72,7 @@ export const begin = Effect.fnUntraced(function*<R>(database: string, options: O
   return situation
 })
 
-/**
- * An error of the history table itself.
- *
- * @since 0.1.0
- * @category errors
- */
+/** An error of the history table itself. */
 export const historyError = (situation: Situation) => (cause: SqlError): Failure => {
   const error = fromSqlError(cause, situation.database)
   const reason = error._tag === "QueryError" && error.reason === "Authorization"
@@ -113,24 +91,14 @@ export const historyError = (situation: Situation) => (cause: SqlError): Failure
   })
 }
 
-/**
- * The history as it stands, compared with the migrations.
- *
- * @since 0.1.0
- * @category models
- */
+/** The history as it stands, compared with the migrations. */
 export interface Found {
   readonly shape: Shape
   readonly rows: ReadonlyArray<Row>
   readonly state: State
 }
 
-/**
- * Looks at the history. Under the lock what it gives is final.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** Looks at the history. Under the lock what it gives is final. */
 export const look = <R>(
   situation: Situation,
   options: Options<R>
@@ -168,12 +136,7 @@ export const look = <R>(
     }
   }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(situation)(error))))
 
-/**
- * Takes the lock until the scope closes.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** Takes the lock until the scope closes. */
 export const locked = <R>(situation: Situation, options: Options<R>) =>
   Lock.acquire({
     database: situation.database,
@@ -189,12 +152,7 @@ export const locked = <R>(situation: Situation, options: Options<R>) =>
       )
   }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(situation)(error))))
 
-/**
- * Makes the history table where it is missing.
- *
- * @since 0.1.0
- * @category combinators
- */
+/** Makes the history table where it is missing. */
 export const created = (situation: Situation, shape: Shape): Effect.Effect<Shape, Failure> =>
   shape.exists
     ? Effect.succeed(shape)

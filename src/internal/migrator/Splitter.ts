@@ -1,8 +1,6 @@
 /**
  * Splits a file of SQL into statements while it arrives, and says where each one stands. No more of the file is held
  * than the statement that is being read.
- *
- * @since 0.1.0
  */
 import type { Dialect } from "@effect/sql/Statement"
 import { type Ending, endingOf } from "../sql/Ending.js"
@@ -22,9 +20,6 @@ const upTo = (text: string, pattern: RegExp, from: number): number => {
 /**
  * A file on its way through. Feed it with {@link Splitter.push}, in pieces cut anywhere, then call
  * {@link Splitter.end} once. Both throw a {@link SplitFault}.
- *
- * @since 0.1.0
- * @category models
  */
 export class Splitter {
   private readonly lexer: Lexer

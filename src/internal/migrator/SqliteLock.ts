@@ -2,8 +2,6 @@
  * The lock of migrations on a SQLite file. Each migration has an exclusive transaction of its own; what must be held
  * across them, and around those that run without one, is a write transaction on a second file beside the database
  * (`<file>-migrate`): the operating system frees it when the process dies, however it dies.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Os from "node:os"
@@ -87,12 +85,7 @@ const failure = (database: string, path: string) => (cause: unknown): MigrationE
 
 let count = 0
 
-/**
- * The lock of the database in `file`.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The lock of the database in `file`. */
 export const make = (file: string, database: string): Lock => {
   const path = `${file}-migrate`
   const name = `process ${process.pid} on ${Os.hostname()}, since ${new Date().toISOString()} (${++count})`

@@ -1,7 +1,5 @@
 /**
  * Compares the migrations that were found with the history: what state each is in, what is to run, what is wrong. Pure.
- *
- * @since 0.1.0
  */
 import type { Migration } from "./Migration.js"
 import type { Problem } from "./MigrationError.js"
@@ -112,12 +110,7 @@ export type Repair =
   | { readonly _tag: "RemoveFailed"; readonly row: Row }
   | { readonly _tag: "Align"; readonly row: Row; readonly checksum: number | undefined; readonly description: string }
 
-/**
- * How the comparison is made.
- *
- * @since 0.1.0
- * @category models
- */
+/** How the comparison is made. */
 export interface CompareOptions {
   readonly target: string | undefined
   readonly outOfOrder: boolean
@@ -126,12 +119,7 @@ export interface CompareOptions {
 /** How far a failed migration came is written behind its description. */
 const progressMark = " ["
 
-/**
- * The description of the row of a migration that runs without a transaction, for as long as it has not ended.
- *
- * @since 0.1.0
- * @category conversions
- */
+/** The description of the row of a migration that runs without a transaction, for as long as it has not ended. */
 export const describeProgress = (description: string, progress: string): string => {
   const suffix = `${progressMark}${progress}]`
   return description.slice(0, 200 - suffix.length) + suffix
@@ -176,12 +164,7 @@ const repeatableKey = (description: string): string => {
   return at > 0 && description.endsWith("]") ? description.slice(0, at) : description
 }
 
-/**
- * Two migrations that cannot both be meant.
- *
- * @since 0.1.0
- * @category validation
- */
+/** Two migrations that cannot both be meant. */
 export const duplicates = (migrations: ReadonlyArray<Migration>): ReadonlyArray<Problem> => {
   const seen = new Map<string, Migration>()
   const problems: Array<Problem> = []
@@ -369,12 +352,7 @@ const compareRepeatable = (
 const compareLeftRepeatable = (row: Row, findings: Findings): void =>
   row.success ? findings.add(entry("missing", undefined, row, false)) : findings.failed(undefined, row, false)
 
-/**
- * Compares.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Compares. */
 export const compare = (
   migrations: ReadonlyArray<Migration>,
   rows: ReadonlyArray<Row>,

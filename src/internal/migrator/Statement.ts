@@ -1,15 +1,10 @@
 /**
  * Statements and their places in a file.
- *
- * @since 0.1.0
  */
 
 /**
  * A place in a file. Lines end with LF, CRLF or CR; both numbers begin at 1; a column is a UTF-16 unit, as in most
  * editors. A byte order mark is no column.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Place {
   readonly line: number
@@ -19,9 +14,6 @@ export interface Place {
 /**
  * One statement (SQL Server: one batch), from its first character up to its end mark. Comments before it are not part
  * of it.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Statement extends Place {
   readonly text: string
@@ -31,12 +23,7 @@ export interface Statement extends Place {
   readonly times: number
 }
 
-/**
- * Why a file cannot be split, and where.
- *
- * @since 0.1.0
- * @category models
- */
+/** Why a file cannot be split, and where. */
 export class SplitFault extends Error implements Place {
   override readonly name = "SplitFault"
   constructor(message: string, readonly line: number, readonly column: number, readonly advice?: string) {
@@ -44,12 +31,7 @@ export class SplitFault extends Error implements Place {
   }
 }
 
-/**
- * A place that moves over a text, which may come in pieces.
- *
- * @since 0.1.1
- * @category models
- */
+/** A place that moves over a text, which may come in pieces. */
 export class Position {
   private line = 1
   private column = 1
@@ -77,12 +59,7 @@ export class Position {
   }
 }
 
-/**
- * The place after `text`, which begins at `from`.
- *
- * @since 0.1.0
- * @category conversions
- */
+/** The place after `text`, which begins at `from`. */
 export const advance = (from: Place, text: string): Place => {
   const { column, line } = new Position().advance(text, 0, text.length).place
   return { line: from.line + line - 1, column: line === 1 ? from.column + column - 1 : column }

@@ -1,7 +1,5 @@
 /**
  * Writes the file of a new migration.
- *
- * @since 0.1.0
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -55,7 +53,7 @@ const fill = (text: string, values: Readonly<Record<string, string>>): string =>
  * files it wrote; it never writes over one.
  *
  * @since 0.1.0
- * @category operations
+ * @category execution
  */
 export const create = (
   options: CreateOptions

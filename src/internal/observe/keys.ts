@@ -5,27 +5,15 @@
  * at each update, which costs more than a statement may.
  *
  * Source of the names and the histogram's boundaries: OpenTelemetry semantic conventions, "Database client metrics".
- *
- * @since 0.1.0
  */
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
 
-/**
- * The tag under which every metric carries the name of its database.
- *
- * @since 0.1.0
- * @category tags
- */
+/** The tag under which every metric carries the name of its database. */
 export const poolName = "db.client.connection.pool.name"
 
-/**
- * The tag of `db.client.connection.count`: `idle` or `used`.
- *
- * @since 0.1.0
- * @category tags
- */
+/** The tag of `db.client.connection.count`: `idle` or `used`. */
 export const connectionState = "db.client.connection.state"
 
 /** The key with one more tag. */

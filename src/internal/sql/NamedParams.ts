@@ -5,8 +5,6 @@
  * dollar quotes and comments; not beside another colon (casts); and not right behind a letter, a digit, `_`, `$`, `)`,
  * `]` or a quote, so that slices such as `a[i:j]` stay as they are. In a slice a parameter is written behind a space or
  * the bracket: `a[:i : :j]`.
- *
- * @since 0.1.0
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
@@ -170,9 +168,6 @@ const caches = new Map<Dialect, Map<string, Parsed>>()
 /**
  * Finds the parameters of a statement. What was found is kept for the next time (1,000 texts of a dialect, of up to
  * 20,000 characters).
- *
- * @since 0.1.0
- * @category parsing
  */
 export const parse = (text: string, dialect: Dialect): Parsed => {
   if (!text.includes(":")) {
@@ -216,9 +211,6 @@ const list = (names: Iterable<string>): string => [...new Set(names)].map((name)
  * An array in the list of an IN becomes the values of that list; elsewhere it is a value.
  *
  * An array of values belongs to the dialect's own placeholders: text and values are given back as they are.
- *
- * @since 0.1.0
- * @category parsing
  */
 export const compile = (
   text: string,

@@ -7,12 +7,7 @@ export interface ListPlace {
   readonly sole: boolean
 }
 
-/**
- * A statement cut at its parameters: `texts` has one more than `names`, and they alternate.
- *
- * @since 0.1.0
- * @category models
- */
+/** A statement cut at its parameters: `texts` has one more than `names`, and they alternate. */
 export interface Parsed {
   readonly texts: ReadonlyArray<string>
   /** The name at each cut, in the order of the text. */

@@ -1,8 +1,6 @@
 /**
  * Follows the words of a stored program of MySQL and MariaDB to know which of its semicolons is the last one. A body need
  * not be a BEGIN ... END: any statement may be one, so that it matters where a statement can begin.
- *
- * @since 0.1.1
  */
 
 /** Words that begin a block where a statement can begin, and end it behind END. Elsewhere they are functions or clauses. */
@@ -52,10 +50,6 @@ const notRoutines = new Set([
   "LOGFILE"
 ])
 
-/**
- * @since 0.1.1
- * @category models
- */
 export class StoredProgram {
   private kind: Kind = "unknown"
   private part: "header" | "returns" | "start" | "body" = "header"

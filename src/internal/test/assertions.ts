@@ -13,6 +13,7 @@ import { checked, inUseNow, type RecordedStatement, watched, watchUnder } from "
  * Records the databases of a layer that is not one of `DbTest`'s, and fails a test that leaks connections of them.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -20,6 +21,7 @@ import { checked, inUseNow, type RecordedStatement, watched, watchUnder } from "
  * const test = DbTest.countQueries(Db.query("SELECT 1")).pipe(
  *   Effect.provide(DbTest.recorded(Db.layer({ url: "sqlite::memory:" })))
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -32,6 +34,7 @@ export const recorded = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E
  * {@link recorded}.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -39,9 +42,10 @@ export const recorded = <A, E, R>(layer: Layer.Layer<A, E, R>): Layer.Layer<A, E
  * class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
  *
  * const texts = Effect.map(DbTest.statementsOf(SurveyHub), (statements) => statements.map(({ text }) => text))
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category accessors
  */
 export const statementsOf = <Self>(
   tag: Context.Tag<Self, Database>
@@ -52,6 +56,7 @@ export const statementsOf = <Self>(
  * {@link statementsOf} the default database.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -60,9 +65,10 @@ export const statementsOf = <Self>(
  *   yield* Db.query("SELECT :x", { x: 1 }).pipe(Db.transaction)
  *   return (yield* DbTest.statements).map(({ text }) => text) // BEGIN, SELECT ?, COMMIT
  * }).pipe(Effect.provide(DbTest.sqlite()))
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category accessors
  */
 export const statements: Effect.Effect<ReadonlyArray<RecordedStatement>, never, Db> = statementsOf(Db)
 
@@ -99,6 +105,7 @@ const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
  * Also in a pipe: `effect.pipe(DbTest.record)`, `effect.pipe(DbTest.record({ database: SurveyHub }))`.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -107,9 +114,10 @@ const isDataFirst = (args: IArguments): boolean => Effect.isEffect(args[0])
  *   const [rows, sent] = yield* DbTest.record(Db.query("SELECT :x AS x", { x: 1 }))
  *   return { rows, params: sent[0]?.params }
  * }).pipe(Effect.provide(DbTest.sqlite()))
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category combinators
  */
 export const record: <Arg extends AnyEffect | AnyOptions, Self = Db>(
   effectOrOptions: Arg,
@@ -135,6 +143,7 @@ export const record: <Arg extends AnyEffect | AnyOptions, Self = Db>(
  * count. Catches what asks once per row.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import * as DbTest from "dblive/test"
  * import { expect } from "vitest"
@@ -146,9 +155,10 @@ export const record: <Arg extends AnyEffect | AnyOptions, Self = Db>(
  *   expect(notes).toHaveLength(3)
  *   expect(queries).toBe(2)
  * })
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category combinators
  */
 export const countQueries: <Arg extends AnyEffect | AnyOptions, Self = Db>(
   effectOrOptions: Arg,
@@ -171,6 +181,7 @@ export const countQueries: <Arg extends AnyEffect | AnyOptions, Self = Db>(
  * that by themselves, at the end of each test; this says it of a part of one.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -178,9 +189,10 @@ export const countQueries: <Arg extends AnyEffect | AnyOptions, Self = Db>(
  * const test = Effect.gen(function*() {
  *   yield* DbTest.noLeaks(Db.query("SELECT 1").pipe(Db.session))
  * }).pipe(Effect.provide(DbTest.sqlite()))
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category combinators
  */
 export const noLeaks: <Arg extends AnyEffect | AnyOptions, Self = Db>(
   effectOrOptions: Arg,

@@ -305,6 +305,7 @@ const flakyDriver = (
  * `Clock`: under `TestClock` minutes pass at once.
  *
  * @example
+ * ```ts
  * import { Duration, Effect, Schedule } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -313,6 +314,7 @@ const flakyDriver = (
  *   Db.transaction({ retry: Schedule.recurs(3) }),
  *   Effect.provide(DbTest.flaky(DbTest.sqlite(), [{ on: "commit", nth: 1, fault: "Serialization" }]))
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -339,15 +341,17 @@ const courseOf = (database: Database): Course | undefined =>
  * The faults that have struck a database so far, in order.
  *
  * @example
+ * ```ts
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
  *
  * class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
  *
  * const struck = DbTest.injectedInto(SurveyHub)
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category accessors
  */
 export const injectedInto = <Self>(
   tag: Context.Tag<Self, Database>
@@ -363,6 +367,7 @@ export const injectedInto = <Self>(
  * {@link injectedInto} the default database.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -371,8 +376,9 @@ export const injectedInto = <Self>(
  *   yield* Effect.ignore(Db.query("SELECT 1"))
  *   return yield* DbTest.injected // [{ on: "statement", nth: 1, fault: "LostBefore" }]
  * }).pipe(Effect.provide(DbTest.flaky(DbTest.sqlite(), [{ on: "statement", fault: "LostBefore" }])))
+ * ```
  *
  * @since 0.1.0
- * @category assertions
+ * @category accessors
  */
 export const injected: Effect.Effect<ReadonlyArray<Injected>, never, Db> = injectedInto(Db)

@@ -286,6 +286,7 @@ const makeDriver = (
  * test has caught the error.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -296,6 +297,7 @@ const makeDriver = (
  * ])
  *
  * const test = Db.query("SELECT id, body FROM note WHERE id = ?", [1]).pipe(Effect.provide(database))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -105,6 +105,7 @@ const copies = new Map<string, Blob>()
  * waits. A statement blocks the process and cannot be stopped.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db, DbMigrator } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -112,6 +113,7 @@ const copies = new Map<string, Blob>()
  * const migrations = DbMigrator.fromRecord({ V1__note: "CREATE TABLE note (id int PRIMARY KEY, tags text[])" })
  *
  * const test = Db.query("SELECT tags FROM note").pipe(Effect.provide(DbTest.pglite({ migrations })))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -106,6 +106,7 @@ export const administrator = ({ until, url }: Place) =>
  * printed, when the test (or one of those that shared it) failed. What crashed runs have left is swept by the next one.
  *
  * @example
+ * ```ts
  * import { layer } from "@effect/vitest"
  * import { NodeContext } from "@effect/platform-node"
  * import { Effect, Layer } from "effect"
@@ -119,6 +120,7 @@ export const administrator = ({ until, url }: Place) =>
  * layer(database)("notes", (it) => {
  *   it.effect("begin empty", () => Effect.map(Db.query("SELECT * FROM note"), (rows) => rows.length === 0))
  * })
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -208,6 +208,7 @@ const atTheEnd = (violation: DbError): DbError =>
  * The layer opens a connection of its own. Where a suite shares an open database, {@link sandboxOf} is faster.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -215,6 +216,7 @@ const atTheEnd = (violation: DbError): DbError =>
  * const database = Db.layer({ url: "postgresql://localhost/app_test" })
  *
  * const test = Db.query("DELETE FROM note").pipe(Db.transaction, Effect.provide(DbTest.rollback(database)))
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -241,6 +243,7 @@ export const rollback = <A, E, R>(
  * to itself. It borrows a connection, begins, and at its end rolls back and gives it back.
  *
  * @example
+ * ```ts
  * import { layer } from "@effect/vitest"
  * import { Effect } from "effect"
  * import { Db } from "dblive"
@@ -250,6 +253,7 @@ export const rollback = <A, E, R>(
  *   it.effect("are gone after the test", () =>
  *     Db.query("CREATE TABLE note (body text)").pipe(Effect.provide(DbTest.sandboxOf(Db))))
  * })
+ * ```
  *
  * @since 0.1.0
  * @category layers

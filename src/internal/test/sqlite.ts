@@ -74,6 +74,7 @@ interface Exporting {
  * database is a copy of what they have made.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Db, DbMigrator } from "dblive"
  * import * as DbTest from "dblive/test"
@@ -81,6 +82,7 @@ interface Exporting {
  * const migrations = DbMigrator.fromRecord({ V1__note: "CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT NOT NULL)" })
  *
  * const test = Db.query("SELECT count(*) AS n FROM note").pipe(Effect.provide(DbTest.sqlite({ migrations })))
+ * ```
  *
  * @since 0.1.0
  * @category layers

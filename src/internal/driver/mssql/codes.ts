@@ -1,7 +1,5 @@
 /**
  * What the numbers of SQL Server and the codes of sockets mean, in one table, and the typed errors made from it.
- *
- * @since 0.1.0
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../../DbError.js"
@@ -12,9 +10,6 @@ import { isCheck, namesIn } from "./names.js"
 /**
  * What one code means: as the reason why there is no link (any more), as the answer to a statement, or as a limit that
  * the server kept.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Code {
   readonly link?: ConnectionReason
@@ -33,9 +28,6 @@ const quotes = { quotes: true } as const
 /**
  * Every code that is told apart: numbers of the server, and the names that sockets, name resolution and tedious use.
  * What is not listed is `Unknown`.
- *
- * @since 0.1.0
- * @category codes
  */
 export const codes = {
   102: { statement: "SqlSyntax", ...refused, ...quotes },
@@ -235,23 +227,13 @@ const unlisted: Code = { quotes: true }
 const firstRaised = 50_000
 const tlsCode = /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_(?:TLS|SSL|OSSL)/
 
-/**
- * An error as tedious gives it: of the server with a number, of the socket or its own with a code.
- *
- * @since 0.1.0
- * @category models
- */
+/** An error as tedious gives it: of the server with a number, of the socket or its own with a code. */
 export interface RawError extends Error {
   readonly number?: number | undefined
   readonly code?: string | undefined
 }
 
-/**
- * The first of several errors is the one from which the others follow: tedious wraps them in an `AggregateError`.
- *
- * @since 0.1.0
- * @category getters
- */
+/** The first of several errors is the one from which the others follow: tedious wraps them in an `AggregateError`. */
 export const firstOf = (error: unknown): RawError =>
   error instanceof AggregateError && error.errors.length > 0
     ? firstOf(error.errors[0])
@@ -274,12 +256,7 @@ const lookup = (code: string | number | undefined): Code =>
     ? unlisted
     : table[code] ?? (typeof code === "string" && tlsCode.test(code) ? { link: "Tls" } : unlisted)
 
-/**
- * Where an error came up, and what was in force.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where an error came up, and what was in force. */
 export interface Circumstances {
   readonly database: string
   readonly statement: string | undefined
@@ -290,12 +267,7 @@ export interface Circumstances {
   readonly lockTimeout: number | undefined
 }
 
-/**
- * The typed error for what the server answered to a statement.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The typed error for what the server answered to a statement. */
 export const classify = (raw: unknown, at: Circumstances): DbError => {
   const error = firstOf(raw)
   const code = codeOf(error)
@@ -339,12 +311,7 @@ export const classify = (raw: unknown, at: Circumstances): DbError => {
   return refused(reason, what, known.quotes === true || isRaised ? error.message : undefined)
 }
 
-/**
- * The typed error for an attempt to open a link that failed, or for a link that broke.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The typed error for an attempt to open a link that failed, or for a link that broke. */
 export const classifyLink = (raw: unknown, at: {
   readonly database: string
   readonly where: string

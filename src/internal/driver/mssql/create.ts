@@ -1,7 +1,5 @@
 /**
  * Creating a database.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DbConfig } from "../../../DbConfig.js"
@@ -21,9 +19,6 @@ const quote = (name: string): string => `[${name.replaceAll("]", "]]")}]`
 /**
  * Creates the database of the configuration. Another process that does the same at the same time is no failure; the
  * database may then not be open yet.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const createDatabase = (
   config: DbConfig,

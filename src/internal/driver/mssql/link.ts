@@ -1,8 +1,6 @@
 /**
  * One authenticated socket to a SQL Server. tedious speaks the protocol on it; the socket is ours, so that it can be
  * dropped at once, and no login leaves on it before it is as secure as was asked for.
- *
- * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -20,23 +18,13 @@ import type { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
 import { markColumn } from "./wire.js"
 
-/**
- * A link that is up.
- *
- * @since 0.1.0
- * @category models
- */
+/** A link that is up. */
 export interface Link {
   readonly raw: Tedious.Connection
   readonly socket: net.Socket
 }
 
-/**
- * A server as messages name it.
- *
- * @since 0.1.0
- * @category getters
- */
+/** A server as messages name it. */
 export const whereIs = ({ host, instance, port }: Host): string =>
   instance === undefined ? `${host}:${port}` : `${host}\\${instance}`
 
@@ -199,12 +187,7 @@ const guardLogin = (raw: Tedious.Connection, config: DbConfig, host: Host): Logi
   return guard
 }
 
-/**
- * Opens one link. An interrupt drops the socket.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Opens one link. An interrupt drops the socket. */
 export const openLink = (
   config: DbConfig,
   host: Host,

@@ -1,7 +1,5 @@
 /**
  * A `Date` with everything that `datetime2` and `datetimeoffset` have beyond it.
- *
- * @since 0.1.0
  */
 import { Timestamp } from "../Timestamp.js"
 

@@ -1,15 +1,8 @@
 /**
  * The names of constraints, tables and columns in the server's messages. SQL Server gives them nowhere else.
- *
- * @since 0.1.0
  */
 
-/**
- * What a message names, with the fields of a `QueryError`.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a message names, with the fields of a `QueryError`. */
 export interface Names {
   readonly constraint?: string
   readonly schema?: string
@@ -91,18 +84,10 @@ const lastOf = (read: Read, message: string): string | undefined => read(message
 /**
  * Whether 547 is about a check. The kind of constraint is a word of the language, not of the message's translation, and stands before
  * the first name.
- *
- * @since 0.2.0
- * @category getters
  */
 export const isCheck = (message: string): boolean => /\bCHECK\b/.test(message.split("\"", 1)[0]!)
 
-/**
- * The names in a message with this number. What cannot be told is left out.
- *
- * @since 0.1.0
- * @category getters
- */
+/** The names in a message with this number. What cannot be told is left out. */
 export const namesIn = (number: number, message: string): Names => {
   switch (number) {
     case 2627: {

@@ -1,8 +1,6 @@
 /**
  * Stored procedures, as `call` of `MssqlClient` has them: a statement like any other, so that it runs in the session and
  * transaction it is called in.
- *
- * @since 0.1.0
  */
 import type { MssqlClient } from "@effect/sql-mssql/MssqlClient"
 import type { SqlClient } from "@effect/sql/SqlClient"
@@ -37,12 +35,7 @@ const declaration = (name: string, { options, type }: Described): string =>
     >[0]
   )
 
-/**
- * Runs a procedure on a client. The names of its parameters are its author's, and checked to be names.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Runs a procedure on a client. The names of its parameters are its author's, and checked to be names. */
 export const makeCall = (client: SqlClient): MssqlClient["call"] => {
   const call = (procedure: Procedure) => {
     const names = [...Object.keys(procedure.params), ...Object.keys(procedure.outputParams)]

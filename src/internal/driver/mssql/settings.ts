@@ -1,8 +1,6 @@
 /**
  * What a connection is set to when it is opened, and again when the server has forgotten it; and those settings that
  * are not the server's but choose how to log in.
- *
- * @since 0.1.0
  */
 import type { DbConfig } from "../../../DbConfig.js"
 
@@ -21,12 +19,7 @@ const authentications: Readonly<Record<string, ReadonlyArray<string>>> = {
 /** Settings that the driver takes itself. */
 const own = new Set(["authentication", "clientId", "tenantId", "domain", "serverName"])
 
-/**
- * Why the settings of a configuration cannot be kept.
- *
- * @since 0.1.0
- * @category settings
- */
+/** Why the settings of a configuration cannot be kept. */
 export const unsupported = (config: DbConfig): string | undefined => {
   const { settings } = config
   const authentication = settings["authentication"] ?? "default"
@@ -48,20 +41,10 @@ export const unsupported = (config: DbConfig): string | undefined => {
 const literal = (value: string): string =>
   /^(?:-?\d+|[A-Za-z][A-Za-z_ ]*)$/.test(value) ? value : `N'${value.replaceAll("'", "''")}'`
 
-/**
- * The statement for the wait for a lock: 0 of ours is "no limit", which is -1 of the server's.
- *
- * @since 0.1.0
- * @category text
- */
+/** The statement for the wait for a lock: 0 of ours is "no limit", which is -1 of the server's. */
 export const lockText = (millis: number): string => `SET LOCK_TIMEOUT ${millis === 0 ? -1 : Math.ceil(millis)}`
 
-/**
- * The statements that make a connection what the configuration asks for.
- *
- * @since 0.1.0
- * @category text
- */
+/** The statements that make a connection what the configuration asks for. */
 export const setupText = (config: DbConfig): string => {
   const statements = Object.entries(config.settings).filter(([name]) => !own.has(name)).map(([name, value]) =>
     `SET ${name} ${literal(value)}`
@@ -70,11 +53,6 @@ export const setupText = (config: DbConfig): string => {
   return statements.join(";\n")
 }
 
-/**
- * What the server says of itself.
- *
- * @since 0.1.0
- * @category text
- */
+/** What the server says of itself. */
 export const factsText = "SELECT @@SPID AS id, CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS version, " +
   "CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS nvarchar(128)) AS updateability"

@@ -1,15 +1,8 @@
 /**
  * What is remembered of the texts that run on one connection: the handles of those that the server has prepared.
- *
- * @since 0.1.0
  */
 
-/**
- * A text with one list of parameter types.
- *
- * @since 0.1.0
- * @category models
- */
+/** A text with one list of parameter types. */
 export interface Prepared {
   readonly key: string
   readonly text: string
@@ -23,9 +16,6 @@ export interface Prepared {
 /**
  * The least recently used go first. A text is prepared when it comes a second time: for one that comes once the
  * server's own cache of plans is enough.
- *
- * @since 0.1.0
- * @category models
  */
 export class Statements {
   private readonly prepared = new Map<string, Prepared>()

@@ -1,15 +1,9 @@
 /**
  * What a statement's text tells before it is sent.
- *
- * @since 0.1.0
  */
 import { isWord, memoized, statementsOf, wordSet } from "../../sql/classify.js"
 import { syntaxes } from "../../sql/Syntax.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface Traits {
   /** BEGIN, COMMIT, ROLLBACK, savepoints: never sent within a procedure, which must leave the transaction as it was. */
   readonly control: boolean
@@ -68,9 +62,6 @@ const takesLock = /\bsp_getapplock\b[^;]*'session'/i
  * Looks at a text. Cautious where it cannot know: what it does not recognise is taken to write and to leave something
  * behind. What a procedure or trigger does is not in the text. Statements need no semicolon between them here, so that it is the
  * words that tell, and not how a statement ends as it does in `controlOf`.
- *
- * @since 0.1.0
- * @category getters
  */
 export const traitsOf: (text: string) => Traits = memoized((text) => {
   const words = wordsOf(text)
@@ -100,9 +91,6 @@ const left: Readonly<Record<string, string>> = { SET: "SET", USE: "USE", SETUSER
 /**
  * What the last statement of a text leaves in its session for statements to come, in words. Statements are told apart by
  * their semicolons only.
- *
- * @since 0.1.0
- * @category getters
  */
 export const leftBehind = (text: string): string | undefined => {
   const words = wordsOf(text)

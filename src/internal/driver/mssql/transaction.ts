@@ -1,15 +1,10 @@
 /**
  * The T-SQL of transactions.
- *
- * @since 0.1.0
  */
 import type { BeginOptions, TransactionSql } from "../../../driver/Driver.js"
 
 /**
  * Marks the BEGIN of a transaction in which the driver refuses writes: SQL Server has no such transactions of its own.
- *
- * @since 0.1.0
- * @category text
  */
 export const readOnlyMark = "/* read only */"
 
@@ -22,10 +17,6 @@ const begin = ({ deferrable, isolation, readOnly }: BeginOptions): string | { re
 /** Not by dots, as `@effect/sql-mssql` has it: a savepoint's name has no parts. */
 const quote = (name: string): string => `[${name.replaceAll("]", "]]")}]`
 
-/**
- * @since 0.1.0
- * @category text
- */
 export const transactionSql: TransactionSql = {
   begin,
   commit: "COMMIT TRANSACTION",

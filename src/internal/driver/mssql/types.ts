@@ -1,7 +1,5 @@
 /**
  * Types of parameters for tedious, where its own lose something: decimals beyond a double, microseconds, offsets.
- *
- * @since 0.1.0
  */
 import * as Tedious from "tedious"
 import type { DataType, ParameterData } from "tedious/lib/data-type.js"
@@ -44,12 +42,7 @@ const momentBytes = (date: Date): Buffer => {
   return bytes
 }
 
-/**
- * `datetime2(7)` in UTC, with all digits that a date has.
- *
- * @since 0.1.0
- * @category types
- */
+/** `datetime2(7)` in UTC, with all digits that a date has. */
 export const dateTime2: DataType = dataType({
   id: 0x2a,
   type: "DATETIME2N",
@@ -64,12 +57,7 @@ export const dateTime2: DataType = dataType({
   validate: (value: unknown) => value
 })
 
-/**
- * `datetimeoffset(7)`.
- *
- * @since 0.1.0
- * @category types
- */
+/** `datetimeoffset(7)`. */
 export const dateTimeOffset: DataType = dataType({
   id: 0x2b,
   type: "DATETIMEOFFSETN",
@@ -87,12 +75,7 @@ export const dateTimeOffset: DataType = dataType({
   validate: (value: unknown) => value
 })
 
-/**
- * `float`. tedious takes a number by way of its text, in which -0 is 0.
- *
- * @since 0.1.0
- * @category types
- */
+/** `float`. tedious takes a number by way of its text, in which -0 is 0. */
 export const float: DataType = dataType({
   id: 0x3e,
   type: "FLT8",
@@ -132,12 +115,7 @@ const longestDecimal = 38
 const decimalLength = (precision: number): number =>
   precision <= 9 ? 4 : precision <= 19 ? 8 : precision <= 28 ? 12 : 16
 
-/**
- * `decimal(p, s)` from a text, a bigint or a number, digit by digit: what does not fit is refused, not rounded.
- *
- * @since 0.1.0
- * @category types
- */
+/** `decimal(p, s)` from a text, a bigint or a number, digit by digit: what does not fit is refused, not rounded. */
 export const decimal: DataType = dataType({
   id: 0x6a,
   type: "DECIMALN",
@@ -194,10 +172,5 @@ const exact: Readonly<Record<string, DataType>> = {
 /** By name: a type may come from another copy of tedious. `TYPES` is an object of such types, with fixed keys in its own. */
 const known = Tedious.TYPES as unknown as Readonly<Record<string, DataType | undefined>>
 
-/**
- * The type to send for one that a caller named: ours where tedious's loses something.
- *
- * @since 0.1.0
- * @category types
- */
+/** The type to send for one that a caller named: ours where tedious's loses something. */
 export const exactType = (type: DataType): DataType => exact[type.name] ?? known[type.name] ?? type

@@ -1,7 +1,5 @@
 /**
  * Values on their way to SQL Server. What the way would change without a word is refused.
- *
- * @since 0.1.0
  */
 import * as Statement from "@effect/sql/Statement"
 import * as Redacted from "effect/Redacted"
@@ -15,22 +13,12 @@ import { dateTime2, dateTimeOffset, exactType, float } from "./types.js"
 
 const { TYPES } = Tedious
 
-/**
- * Why a parameter is not sent. Never holds its value.
- *
- * @since 0.1.0
- * @category models
- */
+/** Why a parameter is not sent. Never holds its value. */
 export class Refused {
   constructor(readonly index: number, readonly what: string, readonly advice: string) {}
 }
 
-/**
- * A parameter as tedious takes it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A parameter as tedious takes it. */
 export interface Parameter {
   readonly name: string
   readonly type: DataType
@@ -44,26 +32,13 @@ export interface Parameter {
 
 /**
  * The most parameters of one statement. The server takes 2,100 with one call, and `sp_executesql` has two of its own.
- *
- * @since 0.2.0
- * @category encoding
  */
 export const mostParameters = 2098
 
-/**
- * The most parameters of a statement that is prepared: `sp_prepexec` has three of its own.
- *
- * @since 0.2.0
- * @category encoding
- */
+/** The most parameters of a statement that is prepared: `sp_prepexec` has three of its own. */
 export const mostPreparedParameters = 2097
 
-/**
- * The NULL for a binary column.
- *
- * @since 0.1.0
- * @category encoding
- */
+/** The NULL for a binary column. */
 export const binaryNull = (name: string): Parameter => ({
   name,
   type: TYPES.VarBinary,
@@ -239,12 +214,7 @@ const rehearse = (
   for (const _ of type.generateParameterData(data, wireOptions));
 }
 
-/**
- * Parameters named `1`, `2`, ... as tedious is to send them, or why one of them is refused.
- *
- * @since 0.1.0
- * @category encoding
- */
+/** Parameters named `1`, `2`, ... as tedious is to send them, or why one of them is refused. */
 export const encode = (
   params: ReadonlyArray<unknown>,
   collation: Parameters<DataType["validate"]>[1]
@@ -273,12 +243,7 @@ export const encode = (
   return encoded
 }
 
-/**
- * The declaration that belongs to a text with these parameters: `@1 int, @2 nvarchar(4000)`.
- *
- * @since 0.1.0
- * @category encoding
- */
+/** The declaration that belongs to a text with these parameters: `@1 int, @2 nvarchar(4000)`. */
 export const declarationOf = (parameters: ReadonlyArray<Parameter>): string =>
   parameters.map(({ name, options, type, value }) =>
     `@${name} ${

@@ -1,7 +1,5 @@
 /**
  * What is told of a request that did not end well, where the server's answer alone does not say it.
- *
- * @since 0.1.0
  */
 import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
@@ -10,12 +8,7 @@ import { classifyLink } from "./codes.js"
 import type { Job } from "./job.js"
 import { mostParameters } from "./values.js"
 
-/**
- * The connection on which it happened.
- *
- * @since 0.1.0
- * @category models
- */
+/** The connection on which it happened. */
 export interface Place {
   readonly config: DbConfig
   /** The server, for messages. */
@@ -25,12 +18,7 @@ export interface Place {
 /** Whether all that the request did is undone with its transaction. */
 const isUndone = (job: Job): boolean => job.inTransaction && job.traits.transactional
 
-/**
- * A statement that may write, where only reads are allowed.
- *
- * @since 0.1.0
- * @category verdicts
- */
+/** A statement that may write, where only reads are allowed. */
 export const readOnly = ({ config }: Place, text: string): DbError =>
   failure({
     _tag: "QueryError",
@@ -43,12 +31,7 @@ export const readOnly = ({ config }: Place, text: string): DbError =>
     outcome: "NotSent"
   })
 
-/**
- * A parameter that is not sent.
- *
- * @since 0.1.0
- * @category verdicts
- */
+/** A parameter that is not sent. */
 export const parameter = ({ config }: Place, job: Job, what: string, advice?: string): DbError =>
   failure({
     _tag: "QueryError",
@@ -60,12 +43,7 @@ export const parameter = ({ config }: Place, job: Job, what: string, advice?: st
     ...(advice === undefined ? {} : { advice })
   })
 
-/**
- * More parameters than the server takes.
- *
- * @since 0.2.0
- * @category verdicts
- */
+/** More parameters than the server takes. */
 export const tooMany = (place: Place, job: Job, count: number): DbError =>
   parameter(
     place,
@@ -76,9 +54,6 @@ export const tooMany = (place: Place, job: Job, count: number): DbError =>
 
 /**
  * The outcome of a request that the server answered with an error, where more is known than the error's number says.
- *
- * @since 0.1.0
- * @category verdicts
  */
 export const outcomeOf = (job: Job): Outcome | undefined => {
   if (!job.sent) return job.inTransaction ? undefined : "NotSent"
@@ -86,12 +61,7 @@ export const outcomeOf = (job: Job): Outcome | undefined => {
   return !isUndone(job) && job.counted > 0 ? "Unknown" : undefined
 }
 
-/**
- * A link that broke.
- *
- * @since 0.1.0
- * @category verdicts
- */
+/** A link that broke. */
 export const linkBroke = ({ config, where }: Place, error: Error, outcome: Outcome): ConnectionError =>
   classifyLink(error, {
     database: config.name,
@@ -100,12 +70,7 @@ export const linkBroke = ({ config, where }: Place, error: Error, outcome: Outco
     otherwise: "Lost"
   })
 
-/**
- * A request whose link broke.
- *
- * @since 0.1.0
- * @category verdicts
- */
+/** A request whose link broke. */
 export const lost = (place: Place, job: Job, error: Error): DbError => {
   if (job.sent && job.traits.commit) {
     return failure({
@@ -125,9 +90,6 @@ export const lost = (place: Place, job: Job, error: Error): DbError => {
 /**
  * A request that was stopped by a cancel, or by its limit. What the server did before the attention reached it, it does
  * not say.
- *
- * @since 0.1.0
- * @category verdicts
  */
 export const stopped = ({ config }: Place, job: Job): DbError => {
   const outcome = !job.sent && !job.inTransaction

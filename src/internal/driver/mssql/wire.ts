@@ -4,8 +4,6 @@
  *
  * tedious has no hook for this. Its reader of values is replaced by one that knows the marks which
  * {@link markColumn} puts on the columns of our own connections; everything else goes to the reader that was there.
- *
- * @since 0.1.0
  */
 import * as Module from "node:module"
 import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.js"
@@ -113,12 +111,7 @@ class Marked {
 
 const marks = new Map<string, Marked>()
 
-/**
- * To be called for each column of an answer before its rows are read: tedious's `columnNameReplacer`.
- *
- * @since 0.1.0
- * @category decoding
- */
+/** To be called for each column of an answer before its rows are read: tedious's `columnNameReplacer`. */
 export const markColumn = (name: string, _: number, metadata: Pick<ColumnMetadata, "type">): string => {
   const { type } = metadata
   if (decoders[type.name] === undefined) return name
@@ -161,24 +154,14 @@ const install = (): string | undefined => {
   }
 }
 
-/**
- * Why values cannot be read without loss; `undefined` where they can.
- *
- * @since 0.1.0
- * @category decoding
- */
+/** Why values cannot be read without loss; `undefined` where they can. */
 export const unreadable: string | undefined = install()
 
 /** Columns of type `bigint`: their values come as text. */
 const isBigInt = (metadata: ColumnMetadata): boolean =>
   metadata.type.name === "BigInt" || (metadata.type.name === "IntN" && metadata.dataLength === 8)
 
-/**
- * How the rows of one answer become what the caller asked for.
- *
- * @since 0.1.0
- * @category decoding
- */
+/** How the rows of one answer become what the caller asked for. */
 export class RowBuilder {
   private readonly names: ReadonlyArray<string>
   private readonly bigints: ReadonlyArray<boolean>

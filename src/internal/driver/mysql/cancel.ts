@@ -1,7 +1,5 @@
 /**
  * Stopping what runs on a connection: `KILL QUERY` on a link of its own.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
@@ -42,9 +40,6 @@ const answer = ({ raw, socket }: Link): Effect.Effect<void> =>
 /**
  * Ends when the job has ended and no `KILL QUERY` for it is under way. One that arrives before the server has begun
  * with the statement is without effect, so it is repeated.
- *
- * @since 0.1.0
- * @category cancelling
  */
 export const stop = (
   endpoint: Endpoint,

@@ -1,7 +1,5 @@
 /**
  * `MysqlClient` of `@effect/sql-mysql2`, over the engine.
- *
- * @since 0.1.0
  */
 import * as Published from "@effect/sql-mysql2/MysqlClient"
 import * as Context from "effect/Context"
@@ -63,9 +61,6 @@ const clientConfig = (credentials: Credentials.Credentials): Published.MysqlClie
 
 /**
  * The services of MySQL: `MysqlClient`, which is the engine's client with the configuration. Its secrets are redacted.
- *
- * @since 0.1.0
- * @category services
  */
 export const services = (credentials: Credentials.Credentials): Driver["services"] => ({ client }: ClientContext) =>
   Effect.sync(() => {

@@ -1,7 +1,5 @@
 /**
  * What the numbers of MySQL and MariaDB and the codes of sockets mean, in one table, and the typed errors made from it.
- *
- * @since 0.1.0
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../../DbError.js"
@@ -12,9 +10,6 @@ import { namesIn } from "./names.js"
 /**
  * What one code means: as the reason why there is no link (any more), as the answer to a statement, or as a limit that
  * the server kept.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Code {
   readonly link?: ConnectionReason
@@ -34,9 +29,6 @@ const failed = { goesOn: true, quotes: true } as const
 /**
  * Every code that is told apart: numbers of the server, and the names that sockets, name resolution and mysql2 use.
  * What is not listed is `Unknown`.
- *
- * @since 0.1.0
- * @category codes
  */
 export const codes = {
   1005: { statement: "Unknown" },
@@ -219,12 +211,7 @@ const isRaised = ({ errno, sqlState }: RawError, known: Code): boolean =>
   (known === unlisted && sqlState !== undefined && /^[0-9A-Z]{5}$/.test(sqlState) &&
     (sqlState === "45000" || !classes.has(sqlState.slice(0, 2))))
 
-/**
- * An error as mysql2 gives it.
- *
- * @since 0.1.0
- * @category models
- */
+/** An error as mysql2 gives it. */
 export interface RawError extends Error {
   readonly errno?: number | undefined
   readonly code?: string | undefined
@@ -244,20 +231,10 @@ const innermost = (error: unknown): RawError =>
 const codeOf = (error: RawError): string | number | undefined =>
   error.errno !== undefined && error.errno > 0 ? error.errno : error.code
 
-/**
- * The line of {@link codes} for an error.
- *
- * @since 0.1.0
- * @category codes
- */
+/** The line of {@link codes} for an error. */
 export const lookup = (error: RawError): Code => table[codeOf(error) ?? ""] ?? unlisted
 
-/**
- * Where an error came up, and what was in force.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where an error came up, and what was in force. */
 export interface Circumstances {
   readonly database: string
   readonly statement: string | undefined
@@ -271,12 +248,7 @@ export interface Circumstances {
   readonly lockTimeout: number | undefined
 }
 
-/**
- * The typed error for what the server answered to a statement.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The typed error for what the server answered to a statement. */
 export const classify = (cause: RawError, at: Circumstances): DbError => {
   const known = lookup(cause)
   const code = codeOf(cause)
@@ -327,12 +299,7 @@ export const classify = (cause: RawError, at: Circumstances): DbError => {
     : refused(reason, what)
 }
 
-/**
- * The typed error for an attempt to open a link that failed, or for a link that broke.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The typed error for an attempt to open a link that failed, or for a link that broke. */
 export const classifyLink = (raw: unknown, at: {
   readonly database: string
   readonly where: string

@@ -1,7 +1,5 @@
 /**
  * Names of columns that mysql2 refuses: it would give up the connection over them. They travel under other names.
- *
- * @since 0.1.0
  */
 import type { FieldPacket } from "mysql2"
 import { rowMaker } from "../row.js"
@@ -11,12 +9,7 @@ const refused = new Set(["__proto__", "__defineGetter__", "__defineSetter__", "_
 /** No name has this character: MySQL does not take it in one. */
 const sign = "\0"
 
-/**
- * To be called with the columns of a result before mysql2 reads its rows.
- *
- * @since 0.1.0
- * @category names
- */
+/** To be called with the columns of a result before mysql2 reads its rows. */
 export const disguise = (fields: ReadonlyArray<FieldPacket> | undefined): void => {
   // A statement without rows has no columns.
   if (fields === undefined) return
@@ -27,12 +20,7 @@ export const disguise = (fields: ReadonlyArray<FieldPacket> | undefined): void =
 
 type Row = Record<string, unknown>
 
-/**
- * Gives the rows of these columns their own names back; `undefined` where they have them.
- *
- * @since 0.1.0
- * @category names
- */
+/** Gives the rows of these columns their own names back; `undefined` where they have them. */
 export const undisguise = (fields: ReadonlyArray<FieldPacket>): ((row: Row) => Row) | undefined => {
   const names = fields.map(({ name }) => name)
   if (!names.some((name) => name.startsWith(sign))) return undefined

@@ -1,8 +1,6 @@
 /**
  * One authenticated socket to a MySQL or MariaDB server. mysql2 speaks the protocol on it; the socket is ours, so that
  * it can be dropped at once.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -22,12 +20,7 @@ interface Packet {
   readonly eofStatusFlags: () => number
 }
 
-/**
- * mysql2's connection, with what of it is not in its types and is used here.
- *
- * @since 0.1.0
- * @category models
- */
+/** mysql2's connection, with what of it is not in its types and is used here. */
 export interface Raw extends Mysql.Connection {
   handlePacket: (packet: Packet | undefined) => void
   startTLS: (done: (error?: Error) => void) => void
@@ -36,12 +29,7 @@ export interface Raw extends Mysql.Connection {
   readonly _handleNetworkError: (error: Error) => void
 }
 
-/**
- * A link that is up.
- *
- * @since 0.1.0
- * @category models
- */
+/** A link that is up. */
 export interface Link {
   readonly raw: Raw
   readonly socket: net.Socket
@@ -52,12 +40,7 @@ export interface Link {
   readonly flags: { last: number }
 }
 
-/**
- * A server as a driver reaches it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A server as a driver reaches it. */
 export interface Endpoint {
   readonly config: DbConfig
   readonly host: Host
@@ -69,12 +52,7 @@ export interface Endpoint {
   readonly within: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | TimeoutError>
 }
 
-/**
- * The user and password. Asked again for every link.
- *
- * @since 0.1.0
- * @category models
- */
+/** The user and password. Asked again for every link. */
 export interface Credentials {
   readonly username: string | undefined
   readonly password: string | undefined
@@ -242,12 +220,7 @@ const attempt = (
     })
   })
 
-/**
- * Opens a link to a host. Interruptible; an interrupt drops the socket.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Opens a link to a host. Interruptible; an interrupt drops the socket. */
 export const openLink = (
   config: DbConfig,
   host: Host,

@@ -1,15 +1,8 @@
 /**
  * The names of constraints, tables and columns in the server's messages. MySQL gives them nowhere else.
- *
- * @since 0.1.0
  */
 
-/**
- * What a message names, with the fields of a `QueryError`.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a message names, with the fields of a `QueryError`. */
 export interface Names {
   readonly constraint?: string
   readonly schema?: string
@@ -73,12 +66,7 @@ const positionIn = (message: string, statement: string | undefined): Names => {
   return at === -1 ? {} : { position: at + 1 }
 }
 
-/**
- * The names in a message, by its number.
- *
- * @since 0.1.0
- * @category getters
- */
+/** The names in a message, by its number. */
 export const namesIn = (code: number, message: string, statement: string | undefined): Names => {
   switch (code) {
     case 1062:

@@ -1,7 +1,5 @@
 /**
  * What mysql2 gives for a statement, and what the caller asked for.
- *
- * @since 0.1.0
  */
 import type { FieldPacket, ResultSetHeader } from "mysql2"
 import type { JsonNumbers } from "../../../DbConfig.js"
@@ -10,18 +8,10 @@ import { RowDecoder } from "./values.js"
 
 /**
  * A header where there are no rows, rows as arrays or objects, or an array of these where there were several statements.
- *
- * @since 0.1.0
- * @category models
  */
 export type Results = ResultSetHeader | ReadonlyArray<unknown>
 
-/**
- * The columns; an array of such arrays where there were several statements.
- *
- * @since 0.1.0
- * @category models
- */
+/** The columns; an array of such arrays where there were several statements. */
 export type Fields = ReadonlyArray<FieldPacket> | ReadonlyArray<ReadonlyArray<FieldPacket> | undefined> | undefined
 
 /**
@@ -51,12 +41,7 @@ const shapeOne = (
     ? result
     : []
 
-/**
- * The results in the shape of the request's mode. Throws `Inexact`, where such numbers are refused.
- *
- * @since 0.1.0
- * @category shaping
- */
+/** The results in the shape of the request's mode. Throws `Inexact`, where such numbers are refused. */
 export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers): unknown =>
   isSeveral(results, fields) && isSeveralFields(fields)
     ? results.map((result, i) => shapeOne(request, result, fields[i], numbers))
@@ -65,12 +50,7 @@ export const shape = (request: Request, results: Results, fields: Fields, number
 
 const toNumber = (text: string | null): number | null => text === null ? null : Number(text)
 
-/**
- * A text in the text protocol. mysql2's own reading of digits loses the last bit of some doubles.
- *
- * @since 0.1.0
- * @category sending
- */
+/** A text in the text protocol. mysql2's own reading of digits loses the last bit of some doubles. */
 export const textOptions = (sql: string) => ({
   sql,
   typeCast: (field: { readonly type: string; readonly string: () => string | null }, next: () => unknown): unknown =>

@@ -1,20 +1,13 @@
 /**
  * A text of several statements, cut where the server would cut it. A prepared statement is a single one in this protocol, so
  * a text with parameters is sent statement by statement, each with its own: no value becomes part of a text.
- *
- * @since 0.1.0
  */
 import { executable, memoized } from "../../sql/classify.js"
 import { Lexer } from "../../sql/Lexer.js"
 import { syntaxes } from "../../sql/Syntax.js"
 import { commitsImplicitly, lastingOf, type Traits, traitsOf } from "./texts.js"
 
-/**
- * What the server's `sql_mode` makes of a text.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the server's `sql_mode` makes of a text. */
 export interface Reading {
   /** A backslash escapes in strings: not under `NO_BACKSLASH_ESCAPES`. */
   readonly backslash: boolean
@@ -22,24 +15,14 @@ export interface Reading {
   readonly ansiQuotes: boolean
 }
 
-/**
- * A statement of a text.
- *
- * @since 0.1.0
- * @category models
- */
+/** A statement of a text. */
 export interface Part {
   readonly text: string
   /** How many `?` outside of strings, names and comments. */
   readonly placeholders: number
 }
 
-/**
- * The statements of a text, and what they do together.
- *
- * @since 0.1.0
- * @category models
- */
+/** The statements of a text, and what they do together. */
 export interface Script {
   readonly parts: ReadonlyArray<Part>
   readonly placeholders: number
@@ -55,9 +38,6 @@ const program =
 /**
  * The statements of a text under one reading, apart from `statementsOf`: it counts placeholders, keeps programs whole, and reads
  * as the server's mode has it. `undefined` where a comment that the server may run hides their ends.
- *
- * @since 0.1.0
- * @category reading
  */
 export const partsOf = (text: string, { ansiQuotes, backslash }: Reading): ReadonlyArray<Part> | undefined => {
   const lexer = new Lexer({
@@ -132,9 +112,6 @@ const sameParts = (a: ReadonlyArray<Part> | undefined, b: ReadonlyArray<Part> | 
 /**
  * The statements of a text: `undefined` where they cannot be told apart, `"by mode"` where that depends on the `sql_mode` in
  * force, as only a backslash in quotes makes it.
- *
- * @since 0.1.0
- * @category reading
  */
 export const read: (text: string) => Script | undefined | "by mode" = memoized((text) => {
   const [usual, ...others] = text.includes("\\") ? readings : readings.slice(0, 1)
@@ -142,12 +119,7 @@ export const read: (text: string) => Script | undefined | "by mode" = memoized((
   return others.every((reading) => sameParts(parts, partsOf(text, reading))) ? scriptOf(parts) : "by mode"
 }, 20_000)
 
-/**
- * The statements of a text under the server's `sql_mode`. One that changes the mode on its way cannot be read.
- *
- * @since 0.1.0
- * @category reading
- */
+/** The statements of a text under the server's `sql_mode`. One that changes the mode on its way cannot be read. */
 export const readUnder = (text: string, sqlMode: string): Script | undefined => {
   if (/sql_mode/i.test(text)) return undefined
   const modes = sqlMode.toUpperCase().split(",")
@@ -159,9 +131,6 @@ export const readUnder = (text: string, sqlMode: string): Script | undefined => 
 
 /**
  * Which statements of a text commit by themselves what stands before them. What cannot be told apart is said not to.
- *
- * @since 0.1.0
- * @category reading
  */
 export const implicitCommits = (text: string): "all" | "some" | "none" => {
   if (!traitsOf(text).several) return commitsImplicitly(text) ? "all" : "none"
@@ -173,9 +142,6 @@ export const implicitCommits = (text: string): "all" | "some" | "none" => {
 
 /**
  * What the last statement of a text leaves in its session, in words. What cannot be told apart is said to leave nothing.
- *
- * @since 0.1.0
- * @category reading
  */
 export const leftBehind = (text: string): string | undefined => {
   if (!traitsOf(text).several) return lastingOf(text)

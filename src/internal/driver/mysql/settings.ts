@@ -1,17 +1,10 @@
 /**
  * What a connection is set to when it is opened, and again when the server has forgotten it.
- *
- * @since 0.1.0
  */
 import type { DbConfig } from "../../../DbConfig.js"
 import type { Link } from "./link.js"
 
-/**
- * Limits as the server keeps them, in milliseconds; 0: none.
- *
- * @since 0.1.0
- * @category models
- */
+/** Limits as the server keeps them, in milliseconds; 0: none. */
 export interface Limits {
   readonly statement: number
   readonly rowLock: number
@@ -19,12 +12,7 @@ export interface Limits {
   readonly tableLock: number
 }
 
-/**
- * What the server says when it is set up.
- *
- * @since 0.1.0
- * @category models
- */
+/** What the server says when it is set up. */
 export interface Facts {
   readonly id: number
   readonly version: string
@@ -35,12 +23,7 @@ export interface Facts {
   readonly maxPacket: number
 }
 
-/**
- * A name as MySQL takes it. Not by dots, as `@effect/sql` has it: these names have no parts.
- *
- * @since 0.1.0
- * @category text
- */
+/** A name as MySQL takes it. Not by dots, as `@effect/sql` has it: these names have no parts. */
 export const quoteName = (name: string): string => `\`${name.replaceAll("`", "``")}\``
 
 /** Bare where the server wants a number or a word, and in a form that no sql_mode reads differently where it is text. */
@@ -63,12 +46,7 @@ const limitItems = (limits: Partial<Limits>, mariadb: boolean): Array<string> =>
   ...(limits.tableLock === undefined ? [] : [`lock_wait_timeout = ${seconds(limits.tableLock)}`])
 ]
 
-/**
- * The statement that sets other limits for this connection.
- *
- * @since 0.1.0
- * @category text
- */
+/** The statement that sets other limits for this connection. */
 export const limitText = (limits: Limits, mariadb: boolean): string => `SET ${limitItems(limits, mariadb).join(", ")}`
 
 /** Whether a limit of the caller's is what the server has, which counts locks in whole seconds. */
@@ -76,12 +54,7 @@ export const sameLimits = (a: Limits, b: Limits): boolean =>
   a.statement === b.statement && seconds(a.rowLock) === seconds(b.rowLock) &&
   seconds(a.tableLock) === seconds(b.tableLock)
 
-/**
- * Why settings cannot be kept, or `undefined`.
- *
- * @since 0.1.0
- * @category checks
- */
+/** Why settings cannot be kept, or `undefined`. */
 export const unsupported = (config: DbConfig): string | undefined => {
   if (config.channelBinding === "require") return "MySQL has no channel binding"
   for (const [name, value] of Object.entries(config.settings)) {
@@ -100,12 +73,7 @@ export const unsupported = (config: DbConfig): string | undefined => {
   return undefined
 }
 
-/**
- * Everything in one text, so that it costs one round trip.
- *
- * @since 0.1.0
- * @category text
- */
+/** Everything in one text, so that it costs one round trip. */
 export const setupText = (config: DbConfig, link: Link, before: Facts | undefined): string => {
   const { mariadb } = link
   const hasRoles = mariadb || link.version[0] >= 8
@@ -150,12 +118,7 @@ export const setupText = (config: DbConfig, link: Link, before: Facts | undefine
 
 const isOff = (value: unknown): boolean => /^(?:0|off)$/i.test(String(value))
 
-/**
- * The answer to {@link setupText}: the row of its last statement.
- *
- * @since 0.1.0
- * @category text
- */
+/** The answer to {@link setupText}: the row of its last statement. */
 export const factsOf = (row: ReadonlyArray<unknown>): Facts => ({
   id: Number(row[0]),
   version: String(row[1]),

@@ -1,19 +1,12 @@
 /**
  * The prepared statements of one connection.
- *
- * @since 0.1.0
  */
 import type { PrepareStatementInfo } from "mysql2"
 import type { RawError } from "./codes.js"
 import type { Raw } from "./link.js"
 import { type Traits, traitsOf } from "./texts.js"
 
-/**
- * A statement the server has prepared. mysql2's type leaves out its parameters.
- *
- * @since 0.1.0
- * @category models
- */
+/** A statement the server has prepared. mysql2's type leaves out its parameters. */
 export interface Prepared {
   readonly info: PrepareStatementInfo & { readonly parameters: ReadonlyArray<unknown> }
   readonly text: string
@@ -25,9 +18,6 @@ export interface Prepared {
 /**
  * Statements by their text, the one longest unused closed first. mysql2 keeps such a table too, but tells neither what
  * is in it nor how many parameters a statement has; its own is two larger, so that it never closes one by itself.
- *
- * @since 0.1.0
- * @category models
  */
 export class Statements {
   private readonly byText = new Map<string, Prepared>()

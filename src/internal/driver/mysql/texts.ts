@@ -1,16 +1,10 @@
 /**
  * What a statement's text tells before it is sent.
- *
- * @since 0.1.0
  */
 
 import { classify, codeOf, controlOf, memoized, statementsOf } from "../../sql/classify.js"
 import { syntaxes } from "../../sql/Syntax.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface Traits {
   /** BEGIN, COMMIT, ROLLBACK, savepoints: sent as text, because preparing them costs a round trip each. */
   readonly control: boolean
@@ -60,9 +54,6 @@ const codesOf = (text: string, most?: number): ReadonlyArray<string> =>
 /**
  * Looks at a text. Cautious where it cannot know: what it does not recognise is taken to leave something behind and to
  * commit. What a stored function does is not in the text.
- *
- * @since 0.1.0
- * @category getters
  */
 export const traitsOf: (text: string) => Traits = memoized((text) => {
   const codes = codesOf(text, within.test(text) ? undefined : beginning)
@@ -87,12 +78,7 @@ export const traitsOf: (text: string) => Traits = memoized((text) => {
   }
 })
 
-/**
- * Whether a statement commits by itself what stands before it: DDL above all.
- *
- * @since 0.1.0
- * @category getters
- */
+/** Whether a statement commits by itself what stands before it: DDL above all. */
 export const commitsImplicitly = (text: string): boolean => committing.test(codesOf(text, beginning)[0] ?? "")
 
 const lastsNot =
@@ -110,12 +96,7 @@ const lasting: ReadonlyArray<readonly [RegExp, string]> = [
   [setsVariable, "a user variable"]
 ]
 
-/**
- * What one statement is sure to leave in its session for statements to come, in words.
- *
- * @since 0.1.0
- * @category getters
- */
+/** What one statement is sure to leave in its session for statements to come, in words. */
 export const lastingOf = (statement: string): string | undefined => {
   const code = codesOf(statement)[0] ?? ""
   return lastsNot.test(code) ? undefined : lasting.find(([pattern]) => pattern.test(code))?.[1]

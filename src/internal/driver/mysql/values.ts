@@ -1,7 +1,5 @@
 /**
  * Values on their way to MySQL and back. What the way would change without a word is refused.
- *
- * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
 import type { FieldPacket } from "mysql2"
@@ -16,12 +14,7 @@ import { undisguise } from "./columns.js"
 // Of the default import: mysql2 makes these two by getters, which Node does not see as named exports.
 const { TypedParameter, Types } = Mysql
 
-/**
- * Why a parameter is not sent. Never holds its value.
- *
- * @since 0.1.0
- * @category models
- */
+/** Why a parameter is not sent. Never holds its value. */
 export class Refused {
   constructor(readonly index: number, readonly what: string, readonly advice: string) {}
 }
@@ -127,8 +120,6 @@ const encodeOne = (value: unknown, index: number, mariadb: boolean): unknown => 
  * Parameters as mysql2 is to send them, or why one of them is refused.
  *
  * @param mariadb whether the server is one of MariaDB, which keeps every digit of JSON
- * @since 0.1.0
- * @category encoding
  */
 export const encode = (params: ReadonlyArray<unknown>, mariadb: boolean): Array<unknown> | Refused => {
   const encoded = new Array<unknown>(params.length)
@@ -208,9 +199,6 @@ interface Column {
 /**
  * What is to be done to the rows of one answer. mysql2 gives them as arrays or objects, with dates and JSON as text and
  * integers beyond 2^53 as decimal text.
- *
- * @since 0.1.0
- * @category decoding
  */
 export class RowDecoder {
   /** Only those whose values change. */
@@ -280,9 +268,6 @@ const bytesOf = (value: unknown, exactly: boolean): number => {
 /**
  * Whether a statement is larger than the server takes. It would hang up, and nothing would say what became of the
  * statement. The parameters are those that `encode` gives.
- *
- * @since 0.1.0
- * @category encoding
  */
 export const exceeds = (text: string, params: ReadonlyArray<unknown>, limit: number): boolean => {
   // The text and the parameters travel apart.

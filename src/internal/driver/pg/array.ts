@@ -1,14 +1,9 @@
 /**
  * PostgreSQL's array literals.
- *
- * @since 0.1.0
  */
 
 /**
  * Reads an array literal, of any depth. A literal with lower bounds (`[0:1]={a,b}`) loses them. `delimiter`: `;` for boxes.
- *
- * @since 0.1.0
- * @category decoding
  */
 export const parse = <A>(text: string, element: (text: string) => A, delimiter = ","): Array<unknown> => {
   const between = delimiter.charCodeAt(0)
@@ -59,12 +54,7 @@ export const parse = <A>(text: string, element: (text: string) => A, delimiter =
   return level()
 }
 
-/**
- * Writes an array literal. `element` gives an element's text, or `null`.
- *
- * @since 0.1.0
- * @category encoding
- */
+/** Writes an array literal. `element` gives an element's text, or `null`. */
 export const format = (
   items: ReadonlyArray<unknown>,
   element: (item: unknown) => string | null,

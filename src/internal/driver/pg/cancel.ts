@@ -1,7 +1,5 @@
 /**
  * Stopping what runs: a CancelRequest on a socket of its own, and the wait until it cannot hit anything any more.
- *
- * @since 0.1.0
  */
 import type { Socket } from "node:net"
 import type { DbError } from "../../../DbError.js"
@@ -12,12 +10,7 @@ import { connect } from "./route.js"
 /** A cancel that came too early (the statement had not arrived) is sent again after this many milliseconds. */
 const again = 200
 
-/**
- * What a cancel needs of the connection whose statement it stops.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a cancel needs of the connection whose statement it stops. */
 export interface Options {
   readonly route: Route
   readonly id: number
@@ -34,9 +27,6 @@ export interface Options {
  * A cancel under way. The server closes the socket after it has sent the signal; once the statement has ended as well,
  * one round trip shows that the signal was taken: a signal that finds no statement is dropped by the server before the
  * next one begins.
- *
- * @since 0.1.0
- * @category models
  */
 export class Cancel {
   private socket: Socket | undefined

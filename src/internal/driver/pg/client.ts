@@ -1,7 +1,5 @@
 /**
  * `PgClient` of `@effect/sql-pg`, over the engine.
- *
- * @since 0.1.0
  */
 import type { TypeId } from "@effect/sql-pg/PgClient"
 import type * as Published from "@effect/sql-pg/PgClient"
@@ -23,7 +21,7 @@ import * as Listener from "./listener.js"
  * The client of `@effect/sql-pg`: `SqlClient` with `json`, `listen` and `notify`.
  *
  * @since 0.1.0
- * @category services
+ * @category tags
  */
 export type PgClient = Published.PgClient
 
@@ -31,7 +29,7 @@ export type PgClient = Published.PgClient
  * The tag of `@effect/sql-pg`, by its key: the package itself is not needed at run time.
  *
  * @since 0.1.0
- * @category services
+ * @category tags
  */
 export const PgClient: Context.Tag<PgClient, PgClient> = Context.GenericTag<PgClient>("@effect/sql-pg/PgClient")
 
@@ -51,12 +49,7 @@ const refusing = (database: string): Listener.Listener => ({
     }))
 })
 
-/**
- * The services of PostgreSQL: `PgClient`, which is the engine's client with `json`, `listen` and `notify`.
- *
- * @since 0.1.0
- * @category services
- */
+/** The services of PostgreSQL: `PgClient`, which is the engine's client with `json`, `listen` and `notify`. */
 export const services = (
   credentials: Credentials,
   open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>

@@ -1,7 +1,5 @@
 /**
  * The configuration in the words of `@effect/sql-pg`.
- *
- * @since 0.1.0
  */
 import type { PgClientConfig } from "@effect/sql-pg/PgClient"
 import * as Duration from "effect/Duration"
@@ -46,9 +44,6 @@ const urlOf = (config: DbConfig, host: Host, user: string, password: Redacted.Re
 /**
  * The configuration as `PgClient.config` tells it: the first host's. What is obtained anew for each connection is what it was when
  * one was last opened.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const clientConfig = (config: DbConfig, credentials: Credentials): PgClientConfig => {
   const host = config.hosts[0]!

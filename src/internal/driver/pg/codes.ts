@@ -1,7 +1,5 @@
 /**
  * What PostgreSQL's and the socket's codes mean, in one table, and the typed errors made from it.
- *
- * @since 0.1.0
  */
 import type {
   ConnectionError,
@@ -18,9 +16,6 @@ import { socketCodes } from "../socketCodes.js"
 /**
  * What one code means: as the reason why there is no link (any more), and as the answer to a statement. `timeout`
  * names the limit that the server kept, where the code says so by itself.
- *
- * @since 0.1.0
- * @category models
  */
 export interface Code {
   readonly link?: ConnectionReason
@@ -31,9 +26,6 @@ export interface Code {
 /**
  * Every code that is told apart: SQLSTATEs (five characters), classes of SQLSTATEs (two characters, for those without
  * a line of their own) and the codes of sockets, name resolution and TLS. What is not listed is `Unknown`.
- *
- * @since 0.1.0
- * @category codes
  */
 export const codes = {
   "08": { link: "Lost" },
@@ -106,12 +98,7 @@ const table: Readonly<Record<string, Code | undefined>> = codes
 const socketPrefixes = ["ERR_TLS", "ERR_SSL", "ERR_OSSL", "CERT", "CRL", "UNABLE_TO"]
 const none: Code = {}
 
-/**
- * The line of {@link codes} that applies to a code: its own, else that of its class or family.
- *
- * @since 0.1.0
- * @category codes
- */
+/** The line of {@link codes} that applies to a code: its own, else that of its class or family. */
 export const lookup = (code: string | undefined): Code => {
   if (code === undefined) return none
   const own = table[code]
@@ -121,12 +108,7 @@ export const lookup = (code: string | undefined): Code => {
   return family === undefined ? none : table[family]!
 }
 
-/**
- * The parts of `pg`'s `DatabaseError` that are read here.
- *
- * @since 0.1.0
- * @category models
- */
+/** The parts of `pg`'s `DatabaseError` that are read here. */
 export interface ServerError extends Error {
   readonly severity?: string | undefined
   readonly code?: string | undefined
@@ -140,12 +122,7 @@ export interface ServerError extends Error {
   readonly routine?: string | undefined
 }
 
-/**
- * Whether the server ends the link with this error. `severity` is in the server's language, hence also the codes.
- *
- * @since 0.1.0
- * @category codes
- */
+/** Whether the server ends the link with this error. `severity` is in the server's language, hence also the codes. */
 export const isFatal = (error: ServerError): boolean =>
   error.severity === "FATAL" || error.severity === "PANIC" || error.severity === undefined ||
   (error.code !== undefined && (error.code.startsWith("57P0") || table[error.code]?.timeout !== undefined))
@@ -177,9 +154,6 @@ const withoutValues = (error: ServerError): string =>
 /**
  * What to do where a prepared statement is missing, or there already, in spite of us: a pooler in transaction mode has
  * given its session to another client.
- *
- * @since 0.1.0
- * @category codes
  */
 export const poolerAdvice = (code: string | undefined): string | undefined =>
   code === "26000" || code === "42P05"
@@ -223,12 +197,7 @@ const linkReason = (error: ServerError): ConnectionReason | undefined =>
   (error.code === "08P01" ? poolerTexts.find(([text]) => text.test(error.message))?.[1] : undefined) ??
     lookup(error.code).link
 
-/**
- * Where a server's error came from, and what was in force.
- *
- * @since 0.1.0
- * @category models
- */
+/** Where a server's error came from, and what was in force. */
 export interface Circumstances {
   readonly database: string
   readonly outcome: Outcome
@@ -253,12 +222,7 @@ export interface Circumstances {
   readonly idleMillis: number
 }
 
-/**
- * The typed error for an error of the server.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The typed error for an error of the server. */
 export const classify = (error: ServerError, at: Circumstances): DbError => {
   const { code } = error
   const known = lookup(code)
@@ -311,12 +275,7 @@ const innermost = (error: unknown): Error & { readonly code?: string | undefined
   return error instanceof Error ? error : new Error(String(error))
 }
 
-/**
- * The typed error for an attempt to open a link that failed, or for a link that broke.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The typed error for an attempt to open a link that failed, or for a link that broke. */
 export const classifyLink = (cause: unknown, at: {
   readonly database: string
   readonly where: string

@@ -1,16 +1,11 @@
 /**
  * What became of a transaction whose COMMIT got no answer.
- *
- * @since 0.1.0
  */
 import type { CommitStatus, Connection, Done, Request } from "../../../driver/Driver.js"
 
 /**
  * Names the running transaction: its id, the process that runs it, and the timeline. After a failover another
  * transaction may bear the same id, on another timeline.
- *
- * @since 0.1.0
- * @category statements
  */
 export const transactionId = "SELECT pg_current_xact_id()::text || ':' || pg_backend_pid() || ':' || " +
   "left(pg_walfile_name(pg_current_wal_lsn()), 8) AS id"
@@ -53,9 +48,6 @@ const ask = (connection: Connection, text: string, id: string, done: Done<unknow
 /**
  * Asks on another connection. A transaction that still runs, because the server has not noticed yet that its client is
  * gone, is ended: it could only wait for its client, and its outcome would stay unknown.
- *
- * @since 0.1.0
- * @category statements
  */
 export const commitStatus = (connection: Connection, id: string, done: Done<CommitStatus>): void => {
   const round = (left: number): void =>

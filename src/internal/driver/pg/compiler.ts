@@ -1,8 +1,6 @@
 /**
  * The compiler of `@effect/sql-pg`, with one difference: a `json` fragment's value keeps its mark, so that `null`, a
  * string and an array in it are sent as JSON and not as NULL, a JSON text and an array literal.
- *
- * @since 0.1.0
  */
 import type { Custom } from "@effect/sql/Statement"
 import * as Statement from "@effect/sql/Statement"
@@ -10,20 +8,11 @@ import { Json } from "./json.js"
 
 interface PgJson extends Custom<"PgJson", unknown> {}
 
-/**
- * A fragment that sends its value as JSON.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** A fragment that sends its value as JSON. */
 export const json = Statement.custom<PgJson>("PgJson")
 
 const escape = Statement.defaultEscape("\"")
 
-/**
- * @since 0.1.0
- * @category constructors
- */
 export const compiler = (
   transform: ((name: string) => string) | undefined,
   transformJson: boolean

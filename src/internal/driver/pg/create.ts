@@ -1,7 +1,5 @@
 /**
  * Creating a database.
- *
- * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type { DbConfig } from "../../../DbConfig.js"
@@ -21,12 +19,7 @@ const exists: ReadonlySet<string | undefined> = new Set(["42P04", "23505"])
 /** Not by dots, as `@effect/sql` has it: the name of a database has no parts. */
 const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
 
-/**
- * Creates the database of the configuration. Another process that does the same at the same time is no failure.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Creates the database of the configuration. Another process that does the same at the same time is no failure. */
 export const createDatabase = (
   config: DbConfig,
   open: (config: DbConfig) => Driver["open"]

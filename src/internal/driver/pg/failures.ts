@@ -1,7 +1,5 @@
 /**
  * What is said when something on a connection fails.
- *
- * @since 0.1.0
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
@@ -12,12 +10,7 @@ import { classify, classifyLink, poolerAdvice } from "./codes.js"
 import type { Fault } from "./values.js"
 import { Unsendable } from "./values.js"
 
-/**
- * The limits the session was opened with, in milliseconds; 0: none.
- *
- * @since 0.1.0
- * @category models
- */
+/** The limits the session was opened with, in milliseconds; 0: none. */
 export interface SessionLimits {
   readonly statementTimeout: number
   readonly lockTimeout: number
@@ -25,20 +18,10 @@ export interface SessionLimits {
   readonly transactionTimeout: number
 }
 
-/**
- * Limits of a statement or of a transaction, in milliseconds; `undefined` or NaN where the session's apply.
- *
- * @since 0.1.0
- * @category models
- */
+/** Limits of a statement or of a transaction, in milliseconds; `undefined` or NaN where the session's apply. */
 export type OwnLimits = Pick<Request, "statementTimeout" | "lockTimeout">
 
-/**
- * What is known of a statement that fails.
- *
- * @since 0.1.0
- * @category models
- */
+/** What is known of a statement that fails. */
 export interface Failing {
   readonly outcome: Outcome
   readonly statement: string | undefined
@@ -49,12 +32,7 @@ export interface Failing {
   readonly hint?: string | undefined
 }
 
-/**
- * How the connection stands at that moment.
- *
- * @since 0.1.0
- * @category models
- */
+/** How the connection stands at that moment. */
 export interface Standing {
   readonly isCancelling: boolean
   /** The limits that hold where the statement has none of its own. */
@@ -67,22 +45,12 @@ export interface Standing {
   readonly idleMillis: number
 }
 
-/**
- * Where nothing of a statement was under way.
- *
- * @since 0.1.0
- * @category constants
- */
+/** Where nothing of a statement was under way. */
 export const nothingSent: Failing = { outcome: "NotSent", statement: undefined, commit: false }
 
 const isServerError = (error: Error | undefined): error is ServerError => error !== undefined && "severity" in error
 
-/**
- * Makes the typed errors of one database's connections.
- *
- * @since 0.1.0
- * @category models
- */
+/** Makes the typed errors of one database's connections. */
 export class Failures {
   /**
    * @param database the name of the database

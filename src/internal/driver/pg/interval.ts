@@ -1,7 +1,5 @@
 /**
  * Intervals in every style that PostgreSQL writes them: a pooler may leave the style to the server.
- *
- * @since 0.1.0
  */
 import { types } from "pg"
 import { Unreadable } from "./unreadable.js"
@@ -99,9 +97,6 @@ const postgresPattern =
 /**
  * Reads an interval. Style `postgres`, which is the default, by `pg` itself; a text that is no interval in any style is
  * refused.
- *
- * @since 0.1.0
- * @category decoding
  */
 export const parse = (text: string): unknown => {
   if (postgresPattern.test(text)) return usual(text)

@@ -1,15 +1,8 @@
 /**
  * JSON as a parameter.
- *
- * @since 0.1.0
  */
 
-/**
- * A value that is to be sent as JSON whatever it is: `null`, a string and an array too.
- *
- * @since 0.1.0
- * @category models
- */
+/** A value that is to be sent as JSON whatever it is: `null`, a string and an array too. */
 export class Json {
   constructor(readonly value: unknown) {}
 }

@@ -1,17 +1,10 @@
 /**
  * What `pg` gives over: a link that is open, and the messages that arrive on it.
- *
- * @since 0.1.0
  */
 import type { Duplex } from "node:stream"
 import type { Route } from "./route.js"
 
-/**
- * A message received by `pg`'s `Connection`, with the parts that are read here.
- *
- * @since 0.1.0
- * @category models
- */
+/** A message received by `pg`'s `Connection`, with the parts that are read here. */
 export interface Message {
   /** In bytes. */
   readonly length: number
@@ -25,12 +18,7 @@ export interface Message {
   readonly parameterValue?: string
 }
 
-/**
- * What `pg` gives over once the server is ready.
- *
- * @since 0.1.0
- * @category models
- */
+/** What `pg` gives over once the server is ready. */
 export interface Opened {
   readonly id: number
   readonly secret: number

@@ -1,7 +1,5 @@
 /**
  * LISTEN: one connection per database for all listeners, opened again when it is lost.
- *
- * @since 0.1.0
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -54,10 +52,6 @@ interface Link {
 /** A stream of payloads. */
 type Payloads = Mailbox.Mailbox<string, ConnectionError>
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface Listener {
   /**
    * The payloads sent to a channel from now on. Listens when the stream begins, confirmed by the server. When the layer of
@@ -272,9 +266,6 @@ class SharedListener implements Listener {
 /**
  * Makes the listener of a database. It opens a connection when the first stream begins and closes it when the last one
  * has ended. `keepalive`: within how many milliseconds a connection that went silent is noticed; 0: within 40 seconds.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const make = (
   database: string,

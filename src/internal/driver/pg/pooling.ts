@@ -4,17 +4,10 @@
  *
  * A pooler such as PgBouncer refuses startup parameters that it does not keep itself, and in its transaction mode gives
  * each transaction another process of the server.
- *
- * @since 0.1.0
  */
 import type { DbConfig } from "../../../DbConfig.js"
 
-/**
- * What was learnt about a pooler, for all connections of a pool.
- *
- * @since 0.1.0
- * @category models
- */
+/** What was learnt about a pooler, for all connections of a pool. */
 export interface Learnt {
   /** Startup parameters that were refused, in lower case. */
   readonly refused: Set<string>
@@ -22,12 +15,7 @@ export interface Learnt {
   floatDigits: number | undefined
 }
 
-/**
- * The statements that set what a connection could not be opened with.
- *
- * @since 0.1.0
- * @category models
- */
+/** The statements that set what a connection could not be opened with. */
 export interface Carried {
   /** Goes ahead of a statement outside of a transaction, within the same implicit one. */
   readonly single: string | undefined
@@ -68,9 +56,6 @@ const exactFloats = "3"
 
 /**
  * The parameters that a connection is opened with. Behind a pooler in transaction mode only those that every pooler takes.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const startupParameters = (config: DbConfig, user: string, { refused }: Learnt): Readonly<Parameters> => {
   const place: Parameters = { user, database: config.database ?? user }
@@ -98,20 +83,12 @@ export const startupParameters = (config: DbConfig, user: string, { refused }: L
 
 const refusal = /unsupported startup parameter(?: in options)?: "?([\w.]+)"?/i
 
-/**
- * The parameter that a pooler refuses by this message.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** The parameter that a pooler refuses by this message. */
 export const refusedParameter = (message: string): string | undefined => refusal.exec(message)?.[1]
 
 /**
  * Notes a refusal, and with it all that a pooler which refuses the one will refuse as well: it names only one at a time.
  * Gives the names that are left out from now on; none where the refusal says nothing new.
- *
- * @since 0.1.0
- * @category constructors
  */
 export const learn = (
   learnt: Learnt,
@@ -154,9 +131,6 @@ const statement = ([name, value]: Entry): string => {
  * What has to go with each transaction of a connection; `undefined` where the connection could be given all of it.
  *
  * @param reported the parameters that the server has reported of itself
- *
- * @since 0.1.0
- * @category constructors
  */
 export const carriedOf = (
   config: DbConfig,
@@ -189,11 +163,6 @@ export const carriedOf = (
   }
 }
 
-/**
- * Asks how floats are written. Before PostgreSQL 12 everything below 3 loses digits.
- *
- * @since 0.1.0
- * @category constants
- */
+/** Asks how floats are written. Before PostgreSQL 12 everything below 3 loses digits. */
 export const floatQuestion = "SELECT CASE WHEN current_setting('server_version_num')::integer >= 120000 " +
   "THEN current_setting('extra_float_digits')::integer ELSE 0 END AS digits"

@@ -1,19 +1,12 @@
 /**
  * The statements a connection has prepared.
- *
- * @since 0.1.0
  */
 import { randomInt } from "node:crypto"
 import type { Shape } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
-/**
- * A statement known to the server by name. The unnamed one has the name `""`.
- *
- * @since 0.1.0
- * @category models
- */
+/** A statement known to the server by name. The unnamed one has the name `""`. */
 export interface Prepared {
   readonly name: string
   readonly sql: string
@@ -34,9 +27,6 @@ const mostCharacters = 512 * 1024
 /**
  * Statements by their text; `pg` keeps such a list too, but has no limit and forgets the columns. The least recently
  * used one makes room for the next, and is closed on the server together with that.
- *
- * @since 0.1.0
- * @category models
  */
 export class PreparedStatements {
   private readonly known = new Map<string, Prepared>()

@@ -1,15 +1,9 @@
 /**
  * The way to a server: an address that was reached, and how the link is encrypted.
- *
- * @since 0.1.0
  */
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface Route {
   /** As `net.connect` takes it: never resolved anew, so that a cancel reaches the server it is meant for. */
   readonly to: { readonly host: string; readonly port: number } | { readonly path: string }
@@ -21,12 +15,7 @@ export interface Route {
 
 const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
-/**
- * Opens a socket along a route; `ready` is called when it may be written to. A failure closes it with that error.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Opens a socket along a route; `ready` is called when it may be written to. A failure closes it with that error. */
 export const connect = (route: Route, ready: (socket: Net.Socket) => void): Net.Socket => {
   const socket = Net.connect({ ...route.to })
   socket.setNoDelay(true)

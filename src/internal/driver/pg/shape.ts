@@ -1,19 +1,12 @@
 /**
  * How the rows of one statement are read: its columns, their names and how each is decoded.
- *
- * @since 0.1.0
  */
 import type { Mode } from "../../../driver/Driver.js"
 import { rowMaker } from "../row.js"
 import type { Types } from "./types.js"
 import type { Decode } from "./values.js"
 
-/**
- * A column as `pg` describes it.
- *
- * @since 0.1.0
- * @category models
- */
+/** A column as `pg` describes it. */
 export interface Field {
   readonly name: string
   readonly tableID: number
@@ -24,18 +17,9 @@ export interface Field {
   readonly format: string
 }
 
-/**
- * The values of a row as they came.
- *
- * @since 0.1.0
- * @category models
- */
+/** The values of a row as they came. */
 export type Values = ReadonlyArray<string | null>
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface ReadRow {
   (values: Values): unknown
 }
@@ -52,12 +36,7 @@ const arrays = (decoders: ReadonlyArray<Decode>): ReadRow => (values) => {
 const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<Decode>): ReadRow =>
   rowMaker<unknown, string | null>(names, (text, column) => text === null ? null : decoders[column]!(text))
 
-/**
- * The columns of an answer. Readers are made when the first row asks for them.
- *
- * @since 0.1.0
- * @category models
- */
+/** The columns of an answer. Readers are made when the first row asks for them. */
 export class Shape {
   private readonly readers: Array<ReadRow | undefined> = [undefined, undefined, undefined, undefined]
 
@@ -93,23 +72,13 @@ export class Shape {
   }
 }
 
-/**
- * The shape of a statement that gives no rows.
- *
- * @since 0.1.0
- * @category constants
- */
+/** The shape of a statement that gives no rows. */
 export const noColumns = new Shape([])
 
 /** As `pg` reads a command tag: only the first word of `CREATE TABLE`, and the oid of an old server's `INSERT`. */
 const tagPattern = /^([A-Za-z]+)(?: (\d+))?(?: (\d+))?/
 
-/**
- * What `pg` gives as the result of one statement.
- *
- * @since 0.1.0
- * @category models
- */
+/** What `pg` gives as the result of one statement. */
 export interface Result {
   readonly command: string | null
   readonly rowCount: number | null
@@ -119,10 +88,6 @@ export interface Result {
   readonly rowAsArray: boolean
 }
 
-/**
- * @since 0.1.0
- * @category constructors
- */
 export const result = (tag: string | undefined, rows: ReadonlyArray<unknown>, shape: Shape): Result => {
   const match = tag === undefined ? null : tagPattern.exec(tag)
   const count = match?.[3] ?? match?.[2]

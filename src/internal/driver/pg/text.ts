@@ -1,16 +1,10 @@
 /**
  * What can be known of a statement from its text alone: how it must be sent, and whether it may leave something behind
  * in the session.
- *
- * @since 0.1.0
  */
 import { type Control, controlOf, isWord, type Statement, statementsOf, wordSet } from "../../sql/classify.js"
 import { syntaxes } from "../../sql/Syntax.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
 export interface Text {
   /** Why the text cannot be sent as it is. */
   readonly fault: string | undefined
@@ -283,12 +277,7 @@ const faultOf = (text: string): string | undefined =>
     ? undefined
     : "the statement contains a lone surrogate, which UTF-8 cannot express"
 
-/**
- * Reads a text. Linear in its length; the caller remembers the answer.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Reads a text. Linear in its length; the caller remembers the answer. */
 export const scan = (text: string): Text => {
   const statements = statementsOf(text, syntaxes.pg)
   const looks = statements.map(lookAt)
@@ -321,12 +310,7 @@ export const scan = (text: string): Text => {
 /** What these take back is not there where they run outside of a session. */
 const takingBack: ReadonlySet<string> = new Set(["UNLISTEN", "DISCARD", "DEALLOCATE", "RESET"])
 
-/**
- * What the last statement of a text leaves in its session for statements to come, in words.
- *
- * @since 0.1.0
- * @category getters
- */
+/** What the last statement of a text leaves in its session for statements to come, in words. */
 export const leftBehind = (text: string): string | undefined => {
   const { left } = scan(text)
   return left === undefined || takingBack.has(left) ? undefined : left
@@ -335,12 +319,7 @@ export const leftBehind = (text: string): string | undefined => {
 /** Longer texts are read anew: to read one costs nothing beside running it, and to keep many costs memory. */
 const longest = 16_384
 
-/**
- * Texts that were read before, so that a text is read once per database and not once per run. Bounded.
- *
- * @since 0.1.0
- * @category models
- */
+/** Texts that were read before, so that a text is read once per database and not once per run. Bounded. */
 export class Texts {
   private readonly known = new Map<string, Text>()
   constructor(private readonly limit: number) {}

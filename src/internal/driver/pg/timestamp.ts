@@ -1,7 +1,5 @@
 /**
  * Dates as PostgreSQL writes and reads them: always as UTC, never by way of the process's time zone.
- *
- * @since 0.1.0
  */
 import { Timestamp } from "../Timestamp.js"
 import { Unreadable } from "./unreadable.js"
@@ -47,9 +45,6 @@ const parseUsual = (text: string): number => {
 /**
  * Reads a `date`, `timestamp` or `timestamptz` in ISO style: one without a zone is UTC. `infinity` is a number. A text
  * that lies beyond what a `Date` can hold is given back as it is; one of another style is refused.
- *
- * @since 0.1.0
- * @category decoding
  */
 export const parse = (text: string): Date | number | string => {
   const usual = parseUsual(text)
@@ -84,12 +79,7 @@ export const parse = (text: string): Date | number | string => {
 
 const two = (value: number): string => value < 10 ? `0${value}` : String(value)
 
-/**
- * Writes a valid `Date` as PostgreSQL reads it for `date`, `timestamp` and `timestamptz` alike.
- *
- * @since 0.1.0
- * @category encoding
- */
+/** Writes a valid `Date` as PostgreSQL reads it for `date`, `timestamp` and `timestamptz` alike. */
 export const format = (date: Date): string => {
   const year = date.getUTCFullYear()
   if (year > 0 && year < 10000) return date.toISOString()

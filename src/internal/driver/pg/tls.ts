@@ -1,18 +1,11 @@
 /**
  * TLS as the configuration asks for it.
- *
- * @since 0.1.0
  */
 import type { ConnectionOptions } from "node:tls"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import { contextOf, given } from "../Tls.js"
 
-/**
- * libpq's meaning of `sslmode`, in Node's words; `undefined` where there is no TLS.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** libpq's meaning of `sslmode`, in Node's words; `undefined` where there is no TLS. */
 export const tlsOptions = (config: DbConfig, host: Host): ConnectionOptions | undefined => {
   const { mode } = config.ssl
   if (mode === "disable" || host.host.startsWith("/")) return undefined

@@ -1,7 +1,5 @@
 /**
  * The types of one database: how each is read, and which are arrays, as its catalog says.
- *
- * @since 0.2.0
  */
 import * as Pg from "pg"
 import type { JsonNumbers, TypeParsers } from "../../../DbConfig.js"
@@ -107,9 +105,6 @@ const mostKnown = 10_000
 
 /**
  * What one connection knows of the types of its database. A type that is made again has another oid, so what is known stays true.
- *
- * @since 0.2.0
- * @category models
  */
 export class Types {
   private readonly known = new Map<number, Known>()

@@ -1,7 +1,5 @@
 /**
  * What JavaScript values are sent as, and what PostgreSQL's values are read as.
- *
- * @since 0.1.0
  */
 import * as Redacted from "effect/Redacted"
 import { isAnyArrayBuffer, isDate, isMap, isPromise, isRegExp, isSet, isWeakMap, isWeakSet } from "node:util/types"
@@ -13,12 +11,7 @@ import { Json } from "./json.js"
 import * as Timestamp from "./timestamp.js"
 import type { Encoded } from "./writer.js"
 
-/**
- * A parameter that cannot be sent without changing it. Says which kind of value it is, never the value.
- *
- * @since 0.1.0
- * @category errors
- */
+/** A parameter that cannot be sent without changing it. Says which kind of value it is, never the value. */
 export class Unsendable extends Error {
   constructor(readonly kind: string) {
     super(kind)
@@ -107,12 +100,7 @@ const encodeObject = (value: object): Encoded => {
   return kind === undefined ? encodeJson(value) : refuse(kind)
 }
 
-/**
- * Encodes one parameter. Throws {@link Unsendable} for what cannot be sent.
- *
- * @since 0.1.0
- * @category encoding
- */
+/** Encodes one parameter. Throws {@link Unsendable} for what cannot be sent. */
 export const encode = (value: unknown): Encoded => {
   switch (typeof value) {
     case "string":
@@ -136,9 +124,6 @@ const jsonArrayTypes: ReadonlySet<number> = new Set([199, 3807])
 /**
  * Encodes an array for a parameter whose type the server has told: JSON for `json` and `jsonb`, an array literal of
  * JSON for their arrays, else as {@link encode} does. Without the type, `[]` would reach a `jsonb` as `{}`.
- *
- * @since 0.1.0
- * @category encoding
  */
 export const encodeArray = (value: ReadonlyArray<unknown>, oid: number | undefined, delimiter = ","): Encoded =>
   oid !== undefined && jsonTypes.has(oid)
@@ -147,22 +132,12 @@ export const encodeArray = (value: ReadonlyArray<unknown>, oid: number | undefin
     ? PgArray.format(value, (item) => item === null ? null : encodeJson(item instanceof Json ? item.value : item))
     : PgArray.format(value, encodeElement, delimiter)
 
-/**
- * Reads the text of a value that is not NULL.
- *
- * @since 0.1.0
- * @category models
- */
+/** Reads the text of a value that is not NULL. */
 export interface Decode {
   (text: string): unknown
 }
 
-/**
- * What stands in the way of sending a parameter, and which one it is, from 0.
- *
- * @since 0.1.0
- * @category models
- */
+/** What stands in the way of sending a parameter, and which one it is, from 0. */
 export interface Fault {
   readonly cause: unknown
   readonly at: number
@@ -173,12 +148,7 @@ interface Delimiters {
   readonly delimiter: (oid: number | undefined) => string
 }
 
-/**
- * The encoded parameters of a request. What an array becomes depends on the type that the server expects.
- *
- * @since 0.1.0
- * @category models
- */
+/** The encoded parameters of a request. What an array becomes depends on the type that the server expects. */
 export class Params {
   constructor(
     readonly encoded: Array<Encoded>,
@@ -207,12 +177,7 @@ export class Params {
   }
 }
 
-/**
- * Encodes parameters, or says which of them cannot be sent.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Encodes parameters, or says which of them cannot be sent. */
 export const encodeAll = (given: ReadonlyArray<unknown>): Params | Fault => {
   const encoded = new Array<Encoded>(given.length)
   let hasArrays = false
@@ -279,8 +244,6 @@ const bigints = new Map<number, Decode>([
  * string.
  *
  * @param chosen the program's own parser of the type
- * @since 0.2.0
- * @category decoding
  */
 export const decoderOf = (oid: number, safeIntegers: boolean, chosen?: Decode): Decode | undefined =>
   (safeIntegers ? bigints.get(oid) : undefined) ?? chosen ?? decoders.get(oid)

@@ -1,7 +1,5 @@
 /**
  * Messages to the server, gathered into one buffer per round trip.
- *
- * @since 0.1.0
  */
 
 const Message = {
@@ -22,20 +20,10 @@ const Portal = 80
 /** Larger than this, a buffer is given away instead of copied, and not kept. */
 const keep = 65536
 
-/**
- * What a parameter is sent as: text, bytes, or null.
- *
- * @since 0.1.0
- * @category models
- */
+/** What a parameter is sent as: text, bytes, or null. */
 export type Encoded = string | Uint8Array | null
 
-/**
- * Gathers messages; `take` gives them as one buffer. `pg`'s own serializer makes a buffer and a write of each.
- *
- * @since 0.1.0
- * @category models
- */
+/** Gathers messages; `take` gives them as one buffer. `pg`'s own serializer makes a buffer and a write of each. */
 export class Writer {
   private buffer = Buffer.allocUnsafe(8192)
   private at = 0
@@ -218,10 +206,5 @@ export class Writer {
   }
 }
 
-/**
- * Shared by all connections: what one gathers is taken before another's turn comes.
- *
- * @since 0.1.0
- * @category constructors
- */
+/** Shared by all connections: what one gathers is taken before another's turn comes. */
 export const writer = new Writer()

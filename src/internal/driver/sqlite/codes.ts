@@ -39,9 +39,6 @@ const connection = (number: number, reason: ConnectionReason, outcome: Outcome =
  *
  * A failed statement is `RolledBack`: SQLite undoes what it had done. A failed write to the disk is `Unknown`, because
  * it can come after the pages of the commit were written.
- *
- * @since 0.1.0
- * @category codes
  */
 export const codes = {
   SQLITE_ERROR: query(1, "Unknown"),

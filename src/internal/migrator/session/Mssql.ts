@@ -1,7 +1,5 @@
 /**
  * The session of SQL Server: SET options, database, temporary tables, and what only the text tells.
- *
- * @since 0.1.1
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -96,10 +94,6 @@ const undo = (texts: ReadonlyArray<string>): ReadonlyArray<string> => {
   ]
 }
 
-/**
- * @since 0.1.1
- * @category constructors
- */
 export const capture: Capture = (sql) =>
   Effect.map(look(sql), (before) => ({
     differences: Effect.map(look(sql), (now) => differencesOf(before, now)),

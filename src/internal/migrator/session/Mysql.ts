@@ -1,7 +1,5 @@
 /**
  * The session of MySQL and MariaDB: variables, role, database, locked tables, temporary tables, named locks.
- *
- * @since 0.1.1
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -138,10 +136,6 @@ const undo = (texts: ReadonlyArray<string>): ReadonlyArray<string> => {
 
 const charsets = ["character_set_client", "character_set_connection", "character_set_results", "collation_connection"]
 
-/**
- * @since 0.1.1
- * @category constructors
- */
 export const capture: Capture = (sql) =>
   Effect.gen(function*() {
     const [row] = yield* sql.unsafe<{ version: string }>("SELECT VERSION() AS version").unprepared

@@ -1,7 +1,5 @@
 /**
  * The session of PostgreSQL: settings, role, temporary objects, prepared statements, cursors, listeners, locks.
- *
- * @since 0.1.1
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
@@ -91,10 +89,6 @@ const differencesOf = (before: ReadonlyArray<Found>, now: ReadonlyArray<Found>):
   ]
 }
 
-/**
- * @since 0.1.1
- * @category constructors
- */
 export const capture: Capture = (sql: SqlClient.SqlClient) =>
   Effect.gen(function*() {
     const see = Effect.map(sql.unsafe<Found>(look), (rows) => rows)

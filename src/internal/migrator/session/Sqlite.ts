@@ -1,7 +1,5 @@
 /**
  * The session of SQLite: pragmas, temporary objects, attached databases.
- *
- * @since 0.1.1
  */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -97,10 +95,6 @@ const differencesOf = (before: Found, now: Found): ReadonlyArray<Difference> => 
   }))
 ]
 
-/**
- * @since 0.1.1
- * @category constructors
- */
 export const capture: Capture = (sql) =>
   Effect.gen(function*() {
     const list = yield* sql.unsafe<{ name: string }>("SELECT name FROM pragma_pragma_list").unprepared
