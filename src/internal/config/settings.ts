@@ -2,6 +2,7 @@
  * The table of every setting: its option, its variables, its default per preset, what it accepts, what it means. The place of a row in
  * it is the path of its option; the compiler compares the two. Resolving, the variables and the documentation read this one value.
  */
+/* eslint-disable max-lines -- A table: one entry a setting. */
 import { fromHostOption } from "./draft.js"
 import {
   attributes,

@@ -326,7 +326,9 @@ export class Lexer {
         if (escapes) {
           if (at + 1 >= text.length && !isFinal) break
           at++
-        } else this.hasBackslash = true
+        } else {
+          this.hasBackslash = true
+        }
       }
     }
     this.at = Math.min(at, text.length)

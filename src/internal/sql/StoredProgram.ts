@@ -97,7 +97,9 @@ export class StoredProgram {
     if (this.kind === "unknown") {
       if (routines.has(word) && (this.first === "CREATE" || word === "EVENT")) this.kind = word as Kind
       else if (notRoutines.has(word)) this.kind = "none"
-    } else if (this.parentheses === 0) this.headerOf(word, previous)
+    } else if (this.parentheses === 0) {
+      this.headerOf(word, previous)
+    }
   }
 
   /** MariaDB's block without a program: BEGIN NOT ATOMIC. */
@@ -106,7 +108,9 @@ export class StoredProgram {
       this.open("block")
       this.part = "body"
       this.isStart = true
-    } else if (this.count > 2) this.kind = "none"
+    } else if (this.count > 2) {
+      this.kind = "none"
+    }
   }
 
   /** A word outside of parentheses, once the kind is known. */
@@ -118,8 +122,11 @@ export class StoredProgram {
       if (blocks.has(word) || word === "RETURN") this.enter(word)
     } else if (
       (this.kind === "TRIGGER" && word === "ROW" && previous === "EACH") || (this.kind === "EVENT" && word === "DO")
-    ) this.part = "start"
-    else if (this.kind === "FUNCTION" && word === "RETURNS") this.part = "returns"
+    ) {
+      this.part = "start"
+    } else if (this.kind === "FUNCTION" && word === "RETURNS") {
+      this.part = "returns"
+    }
   }
 
   /** The first word of the body. */
@@ -160,11 +167,17 @@ export class StoredProgram {
     } else if (isStart && blocks.has(word)) {
       this.open("block")
       this.isStart = word === "BEGIN" || word === "LOOP" || word === "REPEAT"
-    } else if (isStart && word === "DECLARE") this.handler = "declare"
-    else if (isStart && word === "UNTIL") this.isUntil = true
-    else if (word === "CASE") this.open("expression")
-    else if (!isStart && this.isInBlock && (word === "THEN" || word === "DO")) this.isStart = true
-    else if (this.isInBlock && word === "ELSE") this.isStart = true
+    } else if (isStart && word === "DECLARE") {
+      this.handler = "declare"
+    } else if (isStart && word === "UNTIL") {
+      this.isUntil = true
+    } else if (word === "CASE") {
+      this.open("expression")
+    } else if (!isStart && this.isInBlock && (word === "THEN" || word === "DO")) {
+      this.isStart = true
+    } else if (this.isInBlock && word === "ELSE") {
+      this.isStart = true
+    }
   }
 
   /** A handler's statement follows its conditions without a mark of its own. Says whether the word belongs to them. */
@@ -196,8 +209,9 @@ export class StoredProgram {
     this.isName = sign === "@"
     if (this.handler === "condition") this.handler = "conditions"
     else if (this.handler === "conditions" && sign === ",") this.handler = "condition"
-    if (sign === "(") this.parentheses++
-    else if (sign === ")") {
+    if (sign === "(") {
+      this.parentheses++
+    } else if (sign === ")") {
       this.parentheses = Math.max(0, this.parentheses - 1)
       if (this.parentheses === 0 && this.kind === "PROCEDURE" && this.part === "header") this.part = "start"
     }

@@ -44,7 +44,9 @@ export class Statements {
         this.prepared.delete(oldest!.key)
         if (oldest!.handle !== undefined) this.evicted.push(oldest!.handle)
       }
-    } else this.prepared.delete(key)
+    } else {
+      this.prepared.delete(key)
+    }
     this.prepared.set(key, entry)
     entry.uses++
     return entry

@@ -185,7 +185,9 @@ export class RowBuilder {
       const value = bigints[i] && given !== null ? BigInt(given as string) : given
       if (this.unsafe) {
         Object.defineProperty(row, names[i]!, { value, enumerable: true, configurable: true, writable: true })
-      } else row[names[i]!] = value
+      } else {
+        row[names[i]!] = value
+      }
     }
     return row
   }

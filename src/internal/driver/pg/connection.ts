@@ -103,8 +103,9 @@ export class PgConnection implements Connection, Channel {
     const text = known === undefined ? session.texts.of(request.text) : known.text
     const refusal = this.refusal(request, text)
     if (refusal !== undefined) return done(refusal, undefined)
-    if (session.carried !== undefined) done = this.carryingOn(session.carried, text, answer)
-    else if (
+    if (session.carried !== undefined) {
+      done = this.carryingOn(session.carried, text, answer)
+    } else if (
       !text.plain && !text.controls && session.transaction === "idle" && request.begin === undefined &&
       (request.statementTimeout !== undefined || request.lockTimeout !== undefined)
     ) {
