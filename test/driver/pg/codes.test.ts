@@ -123,6 +123,10 @@ describe("codes of PostgreSQL", () => {
       "server login has been failing, try again later (server_login_retry)": "Refused",
       "server conn crashed?": "Lost",
       "server closed the connection unexpectedly": "Lost",
+      "database removed": "Lost",
+      "query timeout": "Lost",
+      "idle transaction timeout": "Lost",
+      "client_idle_timeout": "Lost",
       "unsupported startup parameter: x": "Unsupported",
       "something else": "Unknown"
     }

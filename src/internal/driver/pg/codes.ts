@@ -188,7 +188,8 @@ const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReaso
     /^(?:pgbouncer )?cannot connect to server|^server login (?:failed|has been failing)|^server_login_retry/i,
     "Refused"
   ],
-  [/^server conn(?:ection)? crashed|^server closed the connection|^client_idle_timeout|_timeout$/i, "Lost"],
+  // "database removed" is what KILL says.
+  [/^server conn(?:ection)? crashed|^server closed the connection|^database removed$|[_ ]timeout$/i, "Lost"],
   [/^unsupported (?:options )?startup parameter/i, "Unsupported"]
 ]
 
