@@ -138,6 +138,21 @@ describe("codes of PostgreSQL", () => {
     assert.strictEqual(linkReason(serverError("3D000", "no more connections allowed")), "UnknownDatabase")
   })
 
+  it("what a pooler never handed to the server is not sent", () => {
+    const fatal = { ...at, fatal: true, outcome: "Unknown" as const }
+    const outcomes = [
+      ["08P01", "query_wait_timeout", fatal, "NotSent"],
+      ["08P01", "query_timeout", fatal, "NotSent"],
+      ["08P01", "query_wait_timeout", { ...fatal, outcome: "RolledBack" }, "RolledBack"],
+      ["08P01", "query_wait_timeout", { ...fatal, commit: true }, "Unknown"],
+      ["08P01", "query timeout", fatal, "Unknown"],
+      ["57P01", "query_wait_timeout", fatal, "Unknown"]
+    ] as const
+    for (const [code, text, circumstances, outcome] of outcomes) {
+      assert.strictEqual(classify(serverError(code, text), circumstances).outcome, outcome, text)
+    }
+  })
+
   it("a prepared statement that is missing, or there already, names the option for poolers", () => {
     for (const code of ["26000", "42P05"]) {
       assert.include(classify(serverError(code), at).message, "prepare: false (?pgbouncer=true in the URL)")

@@ -193,6 +193,9 @@ const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReaso
   [/^unsupported (?:options )?startup parameter/i, "Unsupported"]
 ]
 
+/** What PgBouncer says to a client that waits for a session of the server: nothing that this client sent has reached one. */
+const stillWaiting = /^query_(?:wait_)?timeout$|^pgbouncer cannot connect to server/
+
 /** Why there is no link (any more), by code, and where that says nothing, by a pooler's text. */
 const linkReason = (error: ServerError): ConnectionReason | undefined =>
   (error.code === "08P01" ? poolerTexts.find(([text]) => text.test(error.message))?.[1] : undefined) ??
@@ -233,10 +236,10 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
     code,
     advice: adviceOf(error),
     database: at.database,
-    outcome: at.outcome,
+    outcome: at.outcome === "Unknown" && code === "08P01" && stillWaiting.test(error.message) ? "NotSent" : at.outcome,
     statement: at.statement,
     cause: error
-  }
+  } as const
   if (at.commit && at.fatal) {
     return failure({
       _tag: "QueryError",
