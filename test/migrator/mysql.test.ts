@@ -9,7 +9,7 @@ import * as LogLevel from "effect/LogLevel"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import * as Mysql from "../../src/driver/Mysql.js"
-import { describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
+import { describeMariadb, describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
 
 const fresh = Effect.map(freshMysqlDatabase, ({ url }) => ({
   url,
@@ -115,6 +115,33 @@ describeMysql("migrations on MySQL", () => {
         expect(second.applied).toEqual([])
         expect((yield* Fiber.join(first)).applied).toHaveLength(2)
         expect(yield* Deferred.await(waiting)).toMatch(/^connection \d+, user /)
+      }).pipe(Effect.provide(layer), quiet)
+    }))
+})
+
+describeMariadb("migrations on MariaDB", () => {
+  it.scopedLive("a SET that commits: what was applied is said, and is not applied another time", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* fresh
+      yield* Effect.gen(function*() {
+        const commits = [
+          "SET PASSWORD FOR note@localhost = PASSWORD('')",
+          "SET autocommit = 0, foreign_key_checks = 0; INSERT INTO note VALUES (2); SET autocommit = 1, foreign_key_checks = 1",
+          "SET STATEMENT max_statement_time = 9 FOR ANALYZE TABLE note"
+        ]
+        yield* Db.query("CREATE OR REPLACE USER note@localhost")
+        for (const set of commits) {
+          yield* Db.script("DROP TABLE IF EXISTS note, schema_version; CREATE TABLE note (x INT)")
+          const migrations = DbMigrator.fromRecord({
+            V1__Note: `INSERT INTO note VALUES (1); ${set}; INSERT INTO nowhere VALUES (1);`
+          })
+          const error = yield* Effect.flip(DbMigrator.run(Db, { migrations }))
+          expect(error.message).toContain("stay applied")
+          expect(yield* Db.query("SELECT x FROM note WHERE x = 1")).toHaveLength(1)
+          expect((yield* Effect.flip(DbMigrator.run(Db, { migrations }))).message).toContain("repair")
+          expect(yield* Db.query("SELECT x FROM note WHERE x = 1")).toHaveLength(1)
+        }
+        yield* Db.query("DROP USER note@localhost")
       }).pipe(Effect.provide(layer), quiet)
     }))
 })

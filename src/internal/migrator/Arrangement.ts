@@ -32,10 +32,18 @@ const autocommit =
 /** MySQL's DDL commits what stands before it: only files of these words can be one transaction there. */
 const mysqlTransactional = new Set(["INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH", "SET", "VALUES"])
 
+/**
+ * What begins with SET and may commit: SET PASSWORD, SET DEFAULT ROLE, SET STATEMENT ... FOR any other, and autocommit
+ * among other variables.
+ */
+const commitsBySet = ({ text, words }: Statement): boolean =>
+  words[0] === "SET" &&
+  (["PASSWORD", "DEFAULT", "STATEMENT"].includes(words[1] ?? "") || /\bautocommit\b/i.test(text) && !autocommit.test(text))
+
 /** Whether a file of MySQL can be one transaction. */
 export const isTransactionalOnMysql = (statements: ReadonlyArray<Statement>): boolean =>
   statements.every((statement) =>
-    mysqlTransactional.has(statement.words[0] ?? "") || ["begin", "commit"].includes(controls(statement) ?? "")
+    mysqlTransactional.has(statement.words[0] ?? "") && !commitsBySet(statement) || ["begin", "commit"].includes(controls(statement) ?? "")
   )
 
 /** Statements of SQLite that do something else where foreign keys are checked. */
