@@ -509,6 +509,12 @@ describeMariadb("what a migration does to its session on MariaDB", () => {
       "0"
     ],
     ["a lock", "DO GET_LOCK('leak', 0);", "SELECT IS_FREE_LOCK('leak') AS v", "1"],
+    [
+      "a limit of rows, and what it hides",
+      "SET @leak = 1, @other = 2; SET sql_select_limit = 0;",
+      "SELECT @leak IS NULL AND @other IS NULL AND @@sql_select_limit > 0 AS v LIMIT 1",
+      "1"
+    ],
     ["a database", "USE mysql;", "SELECT DATABASE() <> 'mysql' AS v", "1"],
     ["a prepared statement", "PREPARE s FROM 'SELECT 1';", "EXECUTE s", "missing"]
   ]

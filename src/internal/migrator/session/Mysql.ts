@@ -31,25 +31,28 @@ interface Variable {
   readonly value: string | null
 }
 
+/** The session's sql_select_limit does not hold for a SELECT that has a LIMIT. */
+const all = " LIMIT 18446744073709551615"
+
 const variables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
   mariadb
     ? sql.unsafe<Variable>(
       "SELECT LOWER(VARIABLE_NAME) AS name, SESSION_VALUE AS value FROM information_schema.SYSTEM_VARIABLES " +
-        "WHERE VARIABLE_SCOPE IN ('SESSION', 'SESSION ONLY') AND READ_ONLY = 'NO' AND SESSION_VALUE IS NOT NULL"
+        "WHERE VARIABLE_SCOPE IN ('SESSION', 'SESSION ONLY') AND READ_ONLY = 'NO' AND SESSION_VALUE IS NOT NULL" + all
     ).unprepared
     // A variable of the server alone is refused when it is set, and no session's own.
     : sql.unsafe<Variable>(
-      "SELECT LOWER(s.VARIABLE_NAME) AS name, s.VARIABLE_VALUE AS value FROM performance_schema.session_variables s"
+      "SELECT LOWER(s.VARIABLE_NAME) AS name, s.VARIABLE_VALUE AS value FROM performance_schema.session_variables s" + all
     ).unprepared
 
 const ownVariables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
   sql.unsafe<{ name: string; hex: string; charset: string | null; bare: unknown; value: string }>(
-    mariadb
+    (mariadb
       ? "SELECT VARIABLE_NAME AS name, HEX(VARIABLE_VALUE) AS hex, VARIABLE_VALUE AS value, CHARACTER_SET_NAME AS charset, " +
         "VARIABLE_TYPE NOT LIKE '%CHAR%' AS bare FROM information_schema.USER_VARIABLES WHERE VARIABLE_VALUE IS NOT NULL"
       : "SELECT VARIABLE_NAME AS name, HEX(VARIABLE_VALUE) AS hex, CAST(VARIABLE_VALUE AS CHAR) AS value, 'utf8mb4' AS charset, " +
         "0 AS bare FROM performance_schema.user_variables_by_thread WHERE THREAD_ID = PS_CURRENT_THREAD_ID() " +
-        "AND VARIABLE_VALUE IS NOT NULL"
+        "AND VARIABLE_VALUE IS NOT NULL") + all
   ).unprepared.pipe(
     // A server that does not tell them.
     Effect.orElseSucceed(() => [])
@@ -60,7 +63,7 @@ const look = (sql: SqlClient.SqlClient, mariadb: boolean, hasRoles: boolean): Ef
     const rows = yield* variables(sql, mariadb)
     const own = yield* ownVariables(sql, mariadb)
     const [place] = yield* sql.unsafe<{ place: string | null; role: string | null }>(
-      `SELECT DATABASE() AS place, ${hasRoles ? "CURRENT_ROLE()" : "NULL"} AS role`
+      `SELECT DATABASE() AS place, ${hasRoles ? "CURRENT_ROLE()" : "NULL"} AS role${all}`
     ).unprepared
     return {
       variables: new Map(
