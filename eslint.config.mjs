@@ -147,16 +147,5 @@ export default [
       // Rows of a driver asked directly, and faults on purpose.
       "@typescript-eslint/no-explicit-any": "off"
     }
-  },
-  // TEMPORARY: to be removed when these folders keep the limits.
-  {
-    files: ["src/internal/{Engine,SqlClient}.ts", "src/internal/{request,fiber,session,pool}/**/*.ts"],
-    rules: {
-      "max-lines": "off",
-      "max-lines-per-function": "off",
-      complexity: "off",
-      "@typescript-eslint/max-params": "off"
-    }
   }
-  // END OF TEMPORARY
 ]

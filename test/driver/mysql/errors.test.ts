@@ -71,6 +71,10 @@ const cases: ReadonlyArray<
     column: "at",
     code: "1292"
   }],
+  ["CREATE TRIGGER after_none BEFORE INSERT ON child FOR EACH ROW FOLLOWS nowhere SET @a = 1", [], {
+    reason: "UndefinedObject",
+    outcome: "NotSent"
+  }],
   ["SELEC ?", [1], { reason: "SqlSyntax", code: "1064", outcome: "NotSent", position: 1 }],
   ["SELECT ?\nFROM\n  parent WHERE WHERE", [1], { reason: "SqlSyntax", position: 30 }],
   ["SELECT (", [], { reason: "SqlSyntax", position: 9 }],

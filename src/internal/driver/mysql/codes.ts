@@ -177,6 +177,7 @@ export const codes = {
 
 const table: Readonly<Record<string | number, Code | undefined>> = codes
 const unlisted: Code = { quotes: true }
+const noTrigger: Code = { statement: "UndefinedObject", ...refused }
 
 /** The classes of the server's own SQLSTATEs: https://mariadb.com/kb/en/sqlstate/ and MySQL's reference of errors. */
 const classes = new Set([
@@ -232,7 +233,9 @@ const codeOf = (error: RawError): string | number | undefined =>
   error.errno !== undefined && error.errno > 0 ? error.errno : error.code
 
 /** The line of {@link codes} for an error. */
-export const lookup = (error: RawError): Code => table[codeOf(error) ?? ""] ?? unlisted
+export const lookup = (error: RawError): Code =>
+  // MySQL's words for a link that was idle for too long; MariaDB gives the number to a trigger that FOLLOWS none.
+  error.errno === 4031 && /\btrigger\b/i.test(error.message) ? noTrigger : table[codeOf(error) ?? ""] ?? unlisted
 
 /** Where an error came up, and what was in force. */
 export interface Circumstances {
