@@ -38,12 +38,14 @@ const mysqlTransactional = new Set(["INSERT", "UPDATE", "DELETE", "REPLACE", "SE
  */
 const commitsBySet = ({ text, words }: Statement): boolean =>
   words[0] === "SET" &&
-  (["PASSWORD", "DEFAULT", "STATEMENT"].includes(words[1] ?? "") || /\bautocommit\b/i.test(text) && !autocommit.test(text))
+  (["PASSWORD", "DEFAULT", "STATEMENT"].includes(words[1] ?? "") ||
+    /\bautocommit\b/i.test(text) && !autocommit.test(text))
 
 /** Whether a file of MySQL can be one transaction. */
 export const isTransactionalOnMysql = (statements: ReadonlyArray<Statement>): boolean =>
   statements.every((statement) =>
-    mysqlTransactional.has(statement.words[0] ?? "") && !commitsBySet(statement) || ["begin", "commit"].includes(controls(statement) ?? "")
+    mysqlTransactional.has(statement.words[0] ?? "") && !commitsBySet(statement) ||
+    ["begin", "commit"].includes(controls(statement) ?? "")
   )
 
 /** Statements of SQLite that do something else where foreign keys are checked. */

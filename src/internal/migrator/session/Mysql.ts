@@ -42,7 +42,8 @@ const variables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
     ).unprepared
     // A variable of the server alone is refused when it is set, and no session's own.
     : sql.unsafe<Variable>(
-      "SELECT LOWER(s.VARIABLE_NAME) AS name, s.VARIABLE_VALUE AS value FROM performance_schema.session_variables s" + all
+      "SELECT LOWER(s.VARIABLE_NAME) AS name, s.VARIABLE_VALUE AS value FROM performance_schema.session_variables s" +
+        all
     ).unprepared
 
 const ownVariables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
