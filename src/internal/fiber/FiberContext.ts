@@ -235,6 +235,7 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
  * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
  */
 
+// eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: called for each session
 export const withLevel = <A, E, R, B, E2>(
   engine: ClientSource,
   fiber: AnyFiber,

@@ -7,6 +7,7 @@
  * back as a call. Each entry is in exactly one state at any time: idle, in use, or busy (validated or reset).
  */
 
+/* eslint-disable max-lines -- the states of an entry and all transitions between them, which are to be read together */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
 import type * as DbConfig from "../../DbConfig.js"

@@ -24,6 +24,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
   private wait: AcquireRequest | undefined = undefined
   private acquired: PoolEntry<Driver.Connection> | undefined = undefined
 
+  // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each statement
   constructor(
     engine: EngineContext,
     readonly request: Driver.Request,

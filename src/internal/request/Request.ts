@@ -301,6 +301,7 @@ export class SessionRequest extends Request {
   /** A BEGIN that is sent with it. */
   begin: string | undefined = undefined
 
+  // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each statement
   constructor(
     readonly session: RequestOwner,
     readonly level: TransactionLevel,

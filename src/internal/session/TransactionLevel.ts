@@ -26,6 +26,7 @@ export class TransactionLevel<S = unknown> {
    */
   committedBy: string | undefined = undefined
 
+  // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each transaction
   constructor(
     readonly session: S,
     readonly parent: TransactionLevel<S> | undefined,

@@ -147,6 +147,7 @@ export const withTransaction = <A, E, R, E2>(
 
 /** What a transaction is called with. A class: one is made for each transaction, and V8 keeps literals of one place for long. */
 class Call<A, E, R, E2> {
+  // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each
   constructor(
     readonly engine: Engine,
     readonly effect: Effect.Effect<A, E, R>,
