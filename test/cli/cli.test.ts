@@ -271,6 +271,37 @@ describe("dblive", () => {
     }), 60_000)
 })
 
+describe("an interrupt of dblive migrate on SQLite", () => {
+  for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    it.scopedLive(
+      `${name}: what runs is rolled back, nothing more is run, and it exits with ${code}`,
+      () =>
+        Effect.gen(function*() {
+          const { start, write } = yield* shell
+          const slow = "INSERT INTO b WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 500000) " +
+            "SELECT max(x) FROM n;\n"
+          write("migrations/default/V1__a.sql", "CREATE TABLE a (x int);")
+          write("migrations/default/V2__b.sql", `CREATE TABLE b (x int);\n${slow.repeat(200)}`)
+          write("migrations/default/V3__c.sql", "CREATE TABLE c (x int);")
+          const env = { DATABASE_URL: "sqlite:./app.db" }
+          const stopped = yield* start(["migrate", "--create"], { env, signal: { after: /V2__b\.sql \.\.\.\n/, name } })
+          expect(stopped.err).toContain("\ninterrupted: V2__b.sql was rolled back; applied before it: V1__a.sql\n")
+          expect(stopped).toMatchObject({ code, out: "" })
+          const tables = yield* start([
+            "query",
+            "SELECT name FROM sqlite_master WHERE name IN ('a', 'b', 'c')",
+            "-f",
+            "json"
+          ], {
+            env
+          })
+          expect(JSON.parse(tables.out)).toEqual([{ name: "a" }])
+        }),
+      60_000
+    )
+  }
+})
+
 describePostgres("dblive on PostgreSQL", () => {
   for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     it.scopedLive(`${name} says what it undid, and exits with ${code}`, () =>

@@ -234,8 +234,6 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
  * Runs an effect in a level, and then what ends the level. To be called by the fiber that runs it, where interruption is masked.
  * That fiber runs the end, too: `contained` keeps the effect from being continued in another one.
  */
-
-// eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: called for each session
 export const withLevel = <A, E, R, B, E2>(
   engine: ClientSource,
   fiber: AnyFiber,
@@ -244,6 +242,7 @@ export const withLevel = <A, E, R, B, E2>(
   span: Tracer.Span | undefined,
   effect: Effect.Effect<A, E, R>,
   end: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2>
+  // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: called for each session
 ): Effect.Effect<B, E2, R> => {
   const override = new ContextOverride(fiber, contextOf(engine, level, span, fiber.currentContext))
   const ended = (exit: Exit.Exit<A, E>) => {

@@ -8,13 +8,10 @@ import type { Engine } from "../Engine.js"
 const maxBlockingMillis = 10
 
 /**
- * Lets the event loop go on once in a while, where rows are there without waiting for them: limits, sockets and signals
- * would otherwise wait for the end of it. By time, because rows are cheap and what is done with them may not be.
+ * Lets the event loop go on once in a while, where work is done without waiting for it: limits, sockets and signals would
+ * otherwise wait for the end of it. By time, because rows are cheap and what is done with them may not be.
  */
-export const yieldToEventLoop = (engine: Engine): Effect.Effect<void> => {
-  if (!engine.driver.capabilities.synchronous) {
-    return Effect.void
-  }
+export const yieldInTime = (): Effect.Effect<void> => {
   let since = performance.now()
   const pause = Effect.async<void>((resume) => {
     const immediate = setImmediate(() => {
@@ -25,3 +22,7 @@ export const yieldToEventLoop = (engine: Engine): Effect.Effect<void> => {
   })
   return Effect.suspend(() => performance.now() - since < maxBlockingMillis ? Effect.void : pause)
 }
+
+/** The same, where the driver answers without waiting. */
+export const yieldToEventLoop = (engine: Engine): Effect.Effect<void> =>
+  engine.driver.capabilities.synchronous ? yieldInTime() : Effect.void

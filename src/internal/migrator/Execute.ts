@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import type { DbError } from "../../DbError.js"
 import { fromSqlError } from "../../DbError.js"
 import { statementTimeout } from "../error/engine.js"
+import { yieldInTime } from "../fiber/yieldToEventLoop.js"
 import * as Failures from "./Failures.js"
 import * as ForeignKeys from "./ForeignKeys.js"
 import type { Change, NewRow } from "./History.js"
@@ -74,14 +75,19 @@ const runBody = (
   }
   return Effect.flatMap(SqlClient.SqlClient, (sql) => {
     let count = 0
-    return Stream.runForEach(ready.script!.statements, (statement) =>
-      runStatement(context, sql, statement).pipe(
-        Effect.catchAll(Failures.failStatement(context, ready, statement, count)),
-        Effect.zipRight(Effect.suspend(() => {
-          count++
-          return Effect.zipRight(onStatement(count, statement), context.onStatement(count, statement.line))
-        }))
-      ))
+    // SQLite's statements run in this process: a signal would wait for the end of all of them.
+    const yieldNow = context.dialect === "sqlite" ? yieldInTime() : Effect.void
+    return Stream.runForEach(
+      ready.script!.statements,
+      (statement) =>
+        Effect.zipRight(yieldNow, runStatement(context, sql, statement)).pipe(
+          Effect.catchAll(Failures.failStatement(context, ready, statement, count)),
+          Effect.zipRight(Effect.suspend(() => {
+            count++
+            return Effect.zipRight(onStatement(count, statement), context.onStatement(count, statement.line))
+          }))
+        )
+    )
   })
 }
 

@@ -1,7 +1,7 @@
 /**
  * Runs a fiber's statements: in its level, or on a connection of their own.
  */
-
+/* eslint-disable @typescript-eslint/max-params -- one after the other, not in an object: these are called for each statement */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
