@@ -20,6 +20,30 @@ const hashes = {
   message: "Write private; # only for what inspect must not show."
 }
 
+/** Names that were given up for the field's own: docs/glossary.md. */
+const retired = [
+  ["[sS]lots?", "entry"],
+  ["[fF]rames?", "level"],
+  ["[aA]larm", "timer"],
+  ["[gG]round", "engine"],
+  ["[jJ]ob", "request, exchange"],
+  ["Work", "Request"],
+  ["[cC]laim", "AcquireRequest"],
+  ["[gG]oodbyes?", "ClosingConnections"],
+  ["Idleness", "Eviction"],
+  ["Breath|breathing", "yieldToEventLoop"],
+  ["Boundary", "TransactionEnd"],
+  ["Handling", "ConnectionFactory"],
+  ["lent|lentAt|lend", "inUse, acquire"],
+  ["giveBack", "recycle"],
+  ["ring", "expire"],
+  ["Opener", "Connector"],
+  ["Refusal", "errors"]
+].map(([name, take]) => ({
+  selector: `Identifier[name=/^(${name})$/]`,
+  message: `Retired name: ${take}.`
+}))
+
 export default [
   { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "**/node_modules/"] },
   ...tseslint.configs.recommended.map((config) => ({ ...config, files: typescript })),
@@ -82,45 +106,12 @@ export default [
   },
   {
     files: ["src/**/*.ts"],
-    rules: { "no-restricted-syntax": ["error", hashes] }
+    rules: { "no-restricted-syntax": ["error", hashes, ...retired] }
   },
   {
     files: ["src/**/*.ts"],
     ignores: ["src/DbError.ts", "src/internal/error/*.ts", "src/internal/driver/Failure.ts"],
-    rules: { "no-restricted-syntax": ["error", hashes, makers] }
-  },
-  {
-    // Names that were given up for the field's own: docs/glossary.md.
-    files: ["src/internal/{Engine,SqlClient}.ts", "src/internal/{pool,request,session,fiber,effect,observe}/**/*.ts"],
-    rules: {
-      "no-restricted-syntax": [
-        "error",
-        hashes,
-        makers,
-        ...[
-          ["[sS]lots?", "entry"],
-          ["[fF]rames?", "level"],
-          ["[aA]larm", "timer"],
-          ["[gG]round", "engine"],
-          ["[jJ]ob", "request"],
-          ["Work", "Request"],
-          ["[cC]laim", "AcquireRequest"],
-          ["[gG]oodbyes?", "ClosingConnections"],
-          ["Idleness", "Eviction"],
-          ["Breath|breathing", "yieldToEventLoop"],
-          ["Boundary", "TransactionEnd"],
-          ["Handling", "ConnectionFactory"],
-          ["lent|lentAt|lend", "inUse, acquire"],
-          ["giveBack", "recycle"],
-          ["ring", "expire"],
-          ["Opener", "Connector"],
-          ["Refusal", "errors"]
-        ].map(([retired, take]) => ({
-          selector: `Identifier[name=/^(${retired})$/]`,
-          message: `Retired name: ${take}.`
-        }))
-      ]
-    }
+    rules: { "no-restricted-syntax": ["error", hashes, makers, ...retired] }
   },
   {
     // What is right beyond a limit says why, where it is disabled.

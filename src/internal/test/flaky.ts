@@ -20,7 +20,7 @@ import { databasesOf, watched } from "./watch.js"
 const CourseId: unique symbol = Symbol.for("dblive/DbTest/Course")
 
 /** What the connections of one flaky database share. */
-interface Ground {
+interface Surroundings {
   readonly driver: Driver.Driver
   readonly errors: Errors
   readonly course: Course
@@ -40,7 +40,7 @@ class FlakyConnection extends Delegate {
   private isBroken = false
   private held: Held | undefined = undefined
 
-  constructor(inner: Driver.Connection, private readonly ground: Ground) {
+  constructor(inner: Driver.Connection, private readonly surroundings: Surroundings) {
     super(inner)
   }
 
@@ -76,8 +76,8 @@ class FlakyConnection extends Delegate {
     held.stop()
     this.held = undefined
     const outcome = this.inner.transaction === "idle" ? "NotSent" : "RolledBack"
-    failTransaction(this.ground.driver, this.inner, () => {
-      held.fail(this.ground.errors.cancelled(held.request.text, outcome))
+    failTransaction(this.surroundings.driver, this.inner, () => {
+      held.fail(this.surroundings.errors.cancelled(held.request.text, outcome))
       done(undefined, undefined)
     })
   }
@@ -124,7 +124,7 @@ class FlakyConnection extends Delegate {
     done: Driver.Done<A>,
     pass: (request: Driver.Request, done: Driver.Done<A>) => void
   ): void {
-    const { course, driver, isOut } = this.ground
+    const { course, driver, isOut } = this.surroundings
     if (this.refuse(request, done)) {
       return
     }
@@ -140,7 +140,7 @@ class FlakyConnection extends Delegate {
     if (strike.delayMillis === 0) {
       return this.strike(strike.fault, request, commit, done, pass)
     }
-    const stop = this.ground.later(strike.delayMillis, () => {
+    const stop = this.surroundings.later(strike.delayMillis, () => {
       this.held = undefined
       this.strike(strike.fault, request, commit, done, pass)
     })
@@ -177,14 +177,19 @@ class FlakyConnection extends Delegate {
       default:
         return this.answer(request, commit, () =>
           fail(
-            this.ground.errors.answered(fault, { outcome: "RolledBack", statement: request.text, commit, request })
+            this.surroundings.errors.answered(fault, {
+              outcome: "RolledBack",
+              statement: request.text,
+              commit,
+              request
+            })
           ))
     }
   }
 
   /** Leaves the transaction as the database leaves it after a failure, without the statement. */
   private answer(request: Driver.Request, commit: boolean, done: () => void): void {
-    const { driver } = this.ground
+    const { driver } = this.surroundings
     if (commit) {
       return ask(this.inner, driver.transaction.rollback, done)
     }
@@ -201,7 +206,7 @@ class FlakyConnection extends Delegate {
     }
     return this.inner.lost || this.inner.transaction === "idle"
       ? drop()
-      : ask(this.inner, this.ground.driver.transaction.rollback, drop)
+      : ask(this.inner, this.surroundings.driver.transaction.rollback, drop)
   }
 
   private tell(error: DbError): void {
@@ -214,7 +219,7 @@ class FlakyConnection extends Delegate {
 
   private lostError(request: Driver.Request | undefined, sent: boolean, commit = false): DbError {
     const isInside = this.inner.transaction !== "idle" || (sent && request?.begin !== undefined)
-    return this.ground.errors.lost({
+    return this.surroundings.errors.lost({
       outcome: isInside && !commit ? "RolledBack" : sent ? "Unknown" : "NotSent",
       commit,
       statement: request?.text
@@ -240,7 +245,7 @@ const flakyDriver = (
       return outages.some(({ from, until }) => from <= now && now < until)
     }
     const live = new Set<FlakyConnection>()
-    const ground: Ground = {
+    const surroundings: Surroundings = {
       driver,
       errors,
       course,
@@ -280,7 +285,7 @@ const flakyDriver = (
       return delayMillis > 0 ? Effect.zipRight(Effect.sleep(delayMillis), attempt) : attempt
     })
     const flaky = wrapConnections({ ...driver, open }, (connection) => {
-      const mine = new FlakyConnection(connection, ground)
+      const mine = new FlakyConnection(connection, surroundings)
       for (const other of live) {
         if (other.lost) {
           live.delete(other)

@@ -20,7 +20,7 @@ const discard = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET
 const readOnly = /read\s+only/i
 
 /** What a {@link SandboxConnection} has from its sandbox. */
-export interface Ground {
+export interface Surroundings {
   readonly driver: Driver.Driver
   readonly database: string
   readonly orphans: ReadonlySet<string>
@@ -40,7 +40,7 @@ export class SandboxConnection extends Delegate {
   private isBusy = false
   private abort: ((error: DbError) => void) | undefined = undefined
 
-  constructor(inner: Driver.Connection, private readonly ground: Ground) {
+  constructor(inner: Driver.Connection, private readonly surroundings: Surroundings) {
     super(inner)
   }
 
@@ -49,7 +49,7 @@ export class SandboxConnection extends Delegate {
   }
 
   override get dirty(): boolean {
-    return this.isInside || (this.inner.dirty && this.ground.driver.target.system === "postgresql")
+    return this.isInside || (this.inner.dirty && this.surroundings.driver.target.system === "postgresql")
   }
 
   override get lost(): boolean {
@@ -126,7 +126,7 @@ export class SandboxConnection extends Delegate {
 
   private settle(done: () => void = () => {}): void {
     const free = () => {
-      this.ground.onFree()
+      this.surroundings.onFree()
       done()
     }
     if (this.isInside && !this.inner.lost && this.inner.transaction !== "idle") {
@@ -138,14 +138,14 @@ export class SandboxConnection extends Delegate {
 
   /** One request: answered once, and not at all by what comes after the connection was dropped. */
   private request<A>(done: Driver.Done<A>, start: (end: Driver.Done<A>) => void): void {
-    this.ground.onProgress()
+    this.surroundings.onProgress()
     // The value beside an error is never read.
     const refuse = (error: DbError) => done(error, undefined as A)
     if (this.isGone) {
       return refuse(this.loss ?? this.goneError("NotSent"))
     }
     if (!this.inner.lost && this.inner.transaction === "idle") {
-      return refuse(transactionEnded(this.ground.database))
+      return refuse(transactionEnded(this.surroundings.database))
     }
     let isAnswered = false
     this.isBusy = true
@@ -200,7 +200,7 @@ export class SandboxConnection extends Delegate {
   }
 
   private kindOf(text: string): Control | undefined {
-    return classify(text, this.ground.driver.dialect).control
+    return classify(text, this.surroundings.driver.dialect).control
   }
 
   private send(request: Driver.Request, end: Driver.Done<unknown>): void {
@@ -213,7 +213,7 @@ export class SandboxConnection extends Delegate {
 
   /** A savepoint can go with the statement behind it, and what became of the transaction tells whether it is there. */
   private get isPipelined(): boolean {
-    return this.ground.driver.target.system === "postgresql" && this.inner.transaction === "open"
+    return this.surroundings.driver.target.system === "postgresql" && this.inner.transaction === "open"
   }
 
   /** Runs a request behind a savepoint, and says whether that is there: what is refused before it is sent makes none. */
@@ -222,7 +222,7 @@ export class SandboxConnection extends Delegate {
     request: Driver.Request,
     done: (error: DbError | undefined, value: unknown, isThere: boolean) => void
   ): void {
-    const begin = this.ground.driver.transaction.savepoint(name)
+    const begin = this.surroundings.driver.transaction.savepoint(name)
     if (this.isPipelined) {
       return this.send(
         { ...request, begin },
@@ -240,7 +240,7 @@ export class SandboxConnection extends Delegate {
     this.behind(aroundStatement, request, (error, value, isThere) =>
       error !== undefined
         ? isThere ? this.undo(aroundStatement, () => end(error, undefined)) : end(error, undefined)
-        : mayWrite(this.inner, request.text, this.ground.driver.dialect)
+        : mayWrite(this.inner, request.text, this.surroundings.driver.dialect)
         ? this.commitSavepoint(aroundStatement, request.text, (violation) => end(violation, value))
         : this.release(aroundStatement, (left) => end(left, value)))
   }
@@ -251,7 +251,7 @@ export class SandboxConnection extends Delegate {
     body: (leave: (error: DbError | undefined, done: (error: DbError | undefined) => void) => void) => void,
     failed: (error: DbError) => void
   ): void {
-    const { transaction } = this.ground.driver
+    const { transaction } = this.surroundings.driver
     this.ask(transaction.savepoint(name), (error) => {
       if (error !== undefined) {
         return failed(error)
@@ -261,7 +261,7 @@ export class SandboxConnection extends Delegate {
   }
 
   private release(name: string, done: (error: DbError | undefined) => void): void {
-    const text = this.ground.driver.transaction.release?.(name)
+    const text = this.surroundings.driver.transaction.release?.(name)
     if (text === undefined || this.inner.transaction === "idle") {
       return done(undefined)
     }
@@ -273,7 +273,7 @@ export class SandboxConnection extends Delegate {
       return done(undefined)
     }
     this.ask(
-      this.ground.driver.transaction.rollbackTo(name),
+      this.surroundings.driver.transaction.rollbackTo(name),
       (error) => error === undefined ? this.release(name, done) : done(error)
     )
   }
@@ -287,7 +287,7 @@ export class SandboxConnection extends Delegate {
   // ---------------------------------------------------------------------------
 
   private begin(text: string, done: (error: DbError | undefined) => void): void {
-    const { driver } = this.ground
+    const { driver } = this.surroundings
     const isSqlite = driver.target.system === "sqlite"
     this.isReadOnly = readOnly.test(text) || (isSqlite && /^\s*begin\s*(?:deferred)?\s*$/i.test(text))
     this.ask(driver.transaction.savepoint(asTransaction), (error) => {
@@ -308,10 +308,10 @@ export class SandboxConnection extends Delegate {
       return this.rollback(done)
     }
     if (this.inner.transaction === "failed") {
-      return this.rollback((error) => done(error ?? commitWasRollback(this.ground.database)))
+      return this.rollback((error) => done(error ?? commitWasRollback(this.surroundings.database)))
     }
     this.isInside = false
-    this.commitSavepoint(asTransaction, this.ground.driver.transaction.commit, done)
+    this.commitSavepoint(asTransaction, this.surroundings.driver.transaction.commit, done)
   }
 
   private rollback(done: (error: DbError | undefined) => void): void {
@@ -325,7 +325,7 @@ export class SandboxConnection extends Delegate {
    * it is taken back; and goes in one round trip.
    */
   private commitSavepoint(name: string, statement: string, done: (error: DbError | undefined) => void): void {
-    const { database, driver, orphans } = this.ground
+    const { database, driver, orphans } = this.surroundings
     const undone = (error: DbError) => this.undo(name, () => done(asCommit(error, statement)))
     if (driver.target.system !== "postgresql") {
       return checkDeferred(
@@ -349,7 +349,7 @@ export class SandboxConnection extends Delegate {
 
   /** A database without a server is not told that a transaction only reads. */
   private checkReadOnly(text: string): DbError | undefined {
-    const { database, driver } = this.ground
+    const { database, driver } = this.surroundings
     if (!this.isReadOnly || driver.target.system !== "sqlite" || !this.inner.writes(text)) {
       return undefined
     }
@@ -419,6 +419,6 @@ export class SandboxConnection extends Delegate {
   }
 
   private goneError(outcome: "NotSent" | "Unknown"): ConnectionError {
-    return this.loss = gone(this.ground.database, outcome === "Unknown" && this.isInside ? "RolledBack" : outcome)
+    return this.loss = gone(this.surroundings.database, outcome === "Unknown" && this.isInside ? "RolledBack" : outcome)
   }
 }

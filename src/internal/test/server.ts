@@ -201,7 +201,7 @@ const read = (folder: string): State | undefined => {
 }
 
 /** Makes the folder. True in the worker that has made it, which starts the server. */
-const claim = (folder: string): boolean => {
+const takeFolder = (folder: string): boolean => {
   try {
     fs.mkdirSync(folder, { mode: 0o711 })
     return true
@@ -310,7 +310,7 @@ export const embeddedUrl = (
       try: async (signal) => {
         const until = performance.now() + startLimit
         while (!signal.aborted) {
-          if (claim(folder)) {
+          if (takeFolder(folder)) {
             launch(native, folder, owner)
           }
           const state = read(folder)

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { type Answer, frame, Frames } from "../../../src/internal/driver/sqlite/wire.js"
+import { type Answer, encodeFrame, FrameDecoder } from "../../../src/internal/driver/sqlite/wire.js"
 
 /** An answer with this value, as the other process sends it. */
 const answer = (value: unknown): Answer => [null, value, false, true, false]
 
 const received = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<unknown> => {
-  const frames = new Frames()
+  const frames = new FrameDecoder()
   const values: Array<unknown> = []
   for (const chunk of chunks) {
     frames.push(chunk)
@@ -17,7 +17,7 @@ const received = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<unknown> => {
   return values
 }
 
-const framed = (value: unknown): Buffer => Buffer.from(frame(answer(value)))
+const framed = (value: unknown): Buffer => Buffer.from(encodeFrame(answer(value)))
 
 /** Whether it went as JSON. */
 const isJson = (value: unknown): boolean => framed(value)[0] === "[".charCodeAt(0)

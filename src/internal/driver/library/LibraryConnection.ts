@@ -6,19 +6,19 @@ import type { Socket } from "node:net"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
 import { failure } from "../Failure.js"
+import type { Exchange } from "./Exchange.js"
 import type { FlowingCursor } from "./FlowingCursor.js"
-import type { Job } from "./Job.js"
 
 /** The longest that closing in order may take. */
 const closeMillis = 1000
 
 /** What a connection has from its driver. */
-export interface Parts<J extends Job> {
+export interface Parts<J extends Exchange> {
   readonly database: string
   /** The server, for messages. */
   readonly where: string
   readonly socket: Socket
-  readonly Job: new(text: string | undefined, traits: J["traits"], inTransaction: boolean, end: Done<unknown>) => J
+  readonly Exchange: new(text: string | undefined, traits: J["traits"], inTransaction: boolean, end: Done<unknown>) => J
   readonly traitsOf: (text: string) => J["traits"]
   /** Of what the driver sends on its own account: nothing of it writes, nothing of it stays. */
   readonly ownTraits: J["traits"]
@@ -27,7 +27,7 @@ export interface Parts<J extends Job> {
 }
 
 /** `P`: the parameters of a request as its library takes them. `C`: the cursor over its answers. */
-export abstract class LibraryConnection<J extends Job, P, C extends FlowingCursor> implements Connection {
+export abstract class LibraryConnection<J extends Exchange, P, C extends FlowingCursor> implements Connection {
   id = 0
   serverVersion = ""
   dirty = false
@@ -37,7 +37,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
 
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: what the library holds of the socket has the password.
   readonly #parts: Parts<J>
-  protected job: J | undefined = undefined
+  protected exchange: J | undefined = undefined
   /** A statement of the program's may have set limits of its own. */
   protected hasForeignLimits = false
   private isLeaving = false
@@ -50,29 +50,29 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
 
   abstract get transaction(): TransactionStatus
 
-  /** Sets the connection to what the configuration asks for, and ends the job. */
-  protected abstract configure(job: J, isNew: boolean): void
+  /** Sets the connection to what the configuration asks for, and ends the exchange. */
+  protected abstract configure(exchange: J, isNew: boolean): void
   /** Checks a request, sends what goes ahead of its statement, and calls `next` when the statement itself may be sent. */
-  protected abstract admit(job: J, request: Request, next: (params: P) => void): void
-  /** Sends a statement, and ends the job with its answer. */
-  protected abstract run(job: J, request: Request, params: P): void
-  protected abstract makeCursor(job: J, request: Request, opened: Done<Cursor>): C
-  /** Sends a statement whose rows go to a cursor, and ends the job when all of them have come. */
-  protected abstract stream(job: J, request: Request, params: P, cursor: C): void
-  /** Asks the cheapest question, and ends the job with its answer. */
-  protected abstract askAlive(job: J): void
+  protected abstract admit(exchange: J, request: Request, next: (params: P) => void): void
+  /** Sends a statement, and ends the exchange with its answer. */
+  protected abstract run(exchange: J, request: Request, params: P): void
+  protected abstract makeCursor(exchange: J, request: Request, opened: Done<Cursor>): C
+  /** Sends a statement whose rows go to a cursor, and ends the exchange when all of them have come. */
+  protected abstract stream(exchange: J, request: Request, params: P, cursor: C): void
+  /** Asks the cheapest question, and ends the exchange with its answer. */
+  protected abstract askAlive(exchange: J): void
   /** Ends the open transaction, where a reset of the session that follows (`resets`) does not do that by itself. */
-  protected abstract endTransaction(job: J, commits: boolean, resets: boolean, next: () => void): void
+  protected abstract endTransaction(exchange: J, commits: boolean, resets: boolean, next: () => void): void
   /** Has the server make the session as if newly opened, and forgets what was known of it. */
-  protected abstract resetSession(job: J, next: () => void): void
+  protected abstract resetSession(exchange: J, next: () => void): void
   abstract cancel(done: Done<void>): void
   /** Has the library close the link in order. */
   protected abstract leave(): void
 
   /** The error of a request that was stopped. */
-  protected abstract stopped(job: J): DbError
+  protected abstract stopped(exchange: J): DbError
   /** The error of a request whose link broke. */
-  protected abstract lostError(job: J, error: Error): DbError
+  protected abstract lostError(exchange: J, error: Error): DbError
   protected abstract linkError(error: Error, outcome: Outcome): ConnectionError
 
   writes(): boolean {
@@ -81,32 +81,32 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
 
   /** Sets the connection up. To be called once, before anything else. */
   setUp(done: Done<void>): void {
-    const job = this.startOwn(done)
-    if (job !== undefined) this.configure(job, true)
+    const exchange = this.startOwn(done)
+    if (exchange !== undefined) this.configure(exchange, true)
   }
 
   execute(request: Request, done: Done<unknown>): void {
-    const job = this.startRequest(request, done)
-    if (job !== undefined) this.admit(job, request, (params) => this.run(job, request, params))
+    const exchange = this.startRequest(request, done)
+    if (exchange !== undefined) this.admit(exchange, request, (params) => this.run(exchange, request, params))
   }
 
   openCursor(request: Request, done: Done<Cursor>): void {
     let cursor: C | undefined
-    const job = this.startRequest(request, (error) => {
+    const exchange = this.startRequest(request, (error) => {
       if (cursor !== undefined) cursor.end(error)
       // The value is not read beside an error, and without a cursor there is one.
       else done(error, undefined as never)
     })
-    if (job === undefined) return
-    this.admit(job, request, (params) => {
-      cursor = this.makeCursor(job, request, done)
-      this.stream(job, request, params, cursor)
+    if (exchange === undefined) return
+    this.admit(exchange, request, (params) => {
+      cursor = this.makeCursor(exchange, request, done)
+      this.stream(exchange, request, params, cursor)
     })
   }
 
   ping(done: Done<void>): void {
-    const job = this.startOwn(done)
-    if (job !== undefined) this.askAlive(job)
+    const exchange = this.startOwn(done)
+    if (exchange !== undefined) this.askAlive(exchange)
   }
 
   reset(policy: ResetPolicy, done: Done<void>): void {
@@ -115,26 +115,26 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
     if (!resets && !isOpen && !this.lost) return done(undefined, undefined)
     const commits = policy === "commit" && isOpen
     const { rollbackTraits, traitsOf } = this.#parts
-    const job = this.startOwn(done, commits ? traitsOf("COMMIT") : rollbackTraits)
-    if (job === undefined) return
+    const exchange = this.startOwn(done, commits ? traitsOf("COMMIT") : rollbackTraits)
+    if (exchange === undefined) return
     const clean = (): void => {
-      if (!resets) return this.finish(job, undefined)
-      if (!this.sendable(job)) return
-      this.resetSession(job, () => {
+      if (!resets) return this.finish(exchange, undefined)
+      if (!this.sendable(exchange)) return
+      this.resetSession(exchange, () => {
         this.dirty = false
         this.holds = false
         this.hasForeignLimits = false
-        this.configure(job, false)
+        this.configure(exchange, false)
       })
     }
-    if (isOpen) this.endTransaction(job, commits, resets, clean)
+    if (isOpen) this.endTransaction(exchange, commits, resets, clean)
     else clean()
   }
 
   close(done: Done<void>): void {
     const { socket } = this.#parts
     // A statement that runs cannot be left in order.
-    if (this.job !== undefined) this.destroy()
+    if (this.exchange !== undefined) this.destroy()
     if (this.lost) return done(undefined, undefined)
     this.isLeaving = true
     this.lost = true
@@ -166,7 +166,7 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
       end(this.gone(this.lostBy), undefined)
       return undefined
     }
-    return this.job = new this.#parts.Job(text, traits, begins || this.transaction === "open", end)
+    return this.exchange = new this.#parts.Exchange(text, traits, begins || this.transaction === "open", end)
   }
 
   /** Why nothing can be sent on a link that is lost. */
@@ -181,30 +181,30 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
     })
   }
 
-  protected finish(job: J, error: DbError | undefined, value?: unknown): void {
-    if (job.finished) return
-    if (this.job === job) this.job = undefined
-    job.finish(error, value)
+  protected finish(exchange: J, error: DbError | undefined, value?: unknown): void {
+    if (exchange.finished) return
+    if (this.exchange === exchange) this.exchange = undefined
+    exchange.finish(error, value)
   }
 
-  /** Whether a job may still send; else it ends here. */
-  protected sendable(job: J): boolean {
-    if (job.finished) return false
-    if (!job.cancelled) return true
-    this.finish(job, this.stopped(job))
+  /** Whether an exchange may still send; else it ends here. */
+  protected sendable(exchange: J): boolean {
+    if (exchange.finished) return false
+    if (!exchange.cancelled) return true
+    this.finish(exchange, this.stopped(exchange))
     return false
   }
 
   /** The statement itself is sent now, and its limit runs. */
-  protected sending(job: J): void {
-    if (job.traits.dirties) this.dirty = true
-    if (job.traits.limits) this.hasForeignLimits = true
-    job.sentAt = performance.now()
-    if (job.limit > 0 && job.timer === undefined) {
-      job.timer = setTimeout(() => {
-        job.timedOut = true
+  protected sending(exchange: J): void {
+    if (exchange.traits.dirties) this.dirty = true
+    if (exchange.traits.limits) this.hasForeignLimits = true
+    exchange.sentAt = performance.now()
+    if (exchange.limit > 0 && exchange.timer === undefined) {
+      exchange.timer = setTimeout(() => {
+        exchange.timedOut = true
         this.cancel(() => {})
-      }, job.limit)
+      }, exchange.limit)
     }
   }
 
@@ -214,8 +214,8 @@ export abstract class LibraryConnection<J extends Job, P, C extends FlowingCurso
     this.lost = true
     if (!this.isLeaving) this.lostBy = error
     this.#parts.socket.destroy()
-    const job = this.job
-    if (job !== undefined) this.finish(job, verdict ?? this.lostError(job, error))
+    const exchange = this.exchange
+    if (exchange !== undefined) this.finish(exchange, verdict ?? this.lostError(exchange, error))
     if (!this.isLeaving) this.onLost?.(this.linkError(error, "Unknown"))
   }
 }

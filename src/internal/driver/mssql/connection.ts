@@ -10,7 +10,7 @@ import { keptLimit } from "../Failure.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
 import { classify, firstOf } from "./codes.js"
 import { RowCursor } from "./cursor.js"
-import { Job } from "./job.js"
+import { Exchange } from "./exchange.js"
 import type { Link } from "./link.js"
 import { factsText, lockText, setupText } from "./settings.js"
 import { type Prepared, Statements } from "./statements.js"
@@ -59,7 +59,7 @@ type Row = ReadonlyArray<{ readonly value: unknown }>
 const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): ReadonlyArray<unknown> =>
   Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })
 
-export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parameter>, RowCursor> {
+export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<Parameter>, RowCursor> {
   /** Whether the database takes writes. */
   updateable = true
 
@@ -79,7 +79,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       database: config.name,
       where,
       socket: link.socket,
-      Job,
+      Exchange,
       traitsOf,
       ownTraits,
       rollbackTraits: ownTraits
@@ -96,10 +96,10 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     return this.#raw.inTransaction ? "open" : "idle"
   }
 
-  protected run(job: Job, request: Request, parameters: ReadonlyArray<Parameter>): void {
+  protected run(exchange: Exchange, request: Request, parameters: ReadonlyArray<Parameter>): void {
     const sets: Array<Array<unknown>> = []
     let builder: RowBuilder | undefined
-    this.dispatch(job, request, parameters, {
+    this.dispatch(exchange, request, parameters, {
       columns: (_, columns) => {
         builder = new RowBuilder(columns, request.mode !== "values", request.safeIntegers)
         sets.push([])
@@ -108,7 +108,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       ended: (rowCount) => {
         const rows = sets.length === 1 ? sets[0]! : sets.flat()
         this.finish(
-          job,
+          exchange,
           undefined,
           request.mode === "raw"
             ? rawOf(sets, rowCount ?? 0)
@@ -120,34 +120,39 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     })
   }
 
-  protected makeCursor(job: Job, _request: Request, opened: Done<Cursor>): RowCursor {
-    return new RowCursor(opened, { stop: (done) => this.cancel(done), stopped: () => this.stopped(job) })
+  protected makeCursor(exchange: Exchange, _request: Request, opened: Done<Cursor>): RowCursor {
+    return new RowCursor(opened, { stop: (done) => this.cancel(done), stopped: () => this.stopped(exchange) })
   }
 
-  protected stream(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, cursor: RowCursor): void {
-    this.dispatch(job, request, parameters, {
+  protected stream(
+    exchange: Exchange,
+    request: Request,
+    parameters: ReadonlyArray<Parameter>,
+    cursor: RowCursor
+  ): void {
+    this.dispatch(exchange, request, parameters, {
       columns: (sent, columns) =>
         cursor.columns(sent, new RowBuilder(columns, request.mode !== "values", request.safeIntegers)),
       row: (columns) => cursor.row(columns),
-      ended: () => this.finish(job, undefined)
+      ended: () => this.finish(exchange, undefined)
     })
   }
 
-  protected askAlive(job: Job): void {
-    this.batch(job, "SELECT 1", { ended: () => this.finish(job, undefined) })
+  protected askAlive(exchange: Exchange): void {
+    this.batch(exchange, "SELECT 1", { ended: () => this.finish(exchange, undefined) })
   }
 
   /** Not left to the reset: COMMIT and ROLLBACK have answers of their own. */
-  protected endTransaction(job: Job, commits: boolean, _resets: boolean, next: () => void): void {
-    job.sent = true
-    this.batch(job, commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", { ended: next })
+  protected endTransaction(exchange: Exchange, commits: boolean, _resets: boolean, next: () => void): void {
+    exchange.sent = true
+    this.batch(exchange, commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", { ended: next })
   }
 
   /** The request with which sp_reset_connection travels sets what tedious asks for, the isolation level with it. */
-  protected resetSession(job: Job, next: () => void): void {
+  protected resetSession(exchange: Exchange, next: () => void): void {
     this.#raw.reset((error) => {
-      if (job.finished) return
-      if (error !== undefined && error !== null) return this.failed(job, error)
+      if (exchange.finished) return
+      if (error !== undefined && error !== null) return this.failed(exchange, error)
       this.statements.forget()
       next()
     })
@@ -159,32 +164,32 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   cancel(done: Done<void>): void {
-    const { job } = this
-    if (job === undefined || this.lost) return done(undefined, undefined)
-    job.whenFinished.push(() => done(undefined, undefined))
-    if (job.cancelled) return
-    job.cancelled = true
+    const { exchange } = this
+    if (exchange === undefined || this.lost) return done(undefined, undefined)
+    exchange.whenFinished.push(() => done(undefined, undefined))
+    if (exchange.cancelled) return
+    exchange.cancelled = true
     // Sends the attention and awaits its acknowledgement; the request ends with ECANCEL then, and nothing is under way.
     this.#raw.cancel()
   }
 
-  protected admit(job: Job, request: Request, next: (parameters: ReadonlyArray<Parameter>) => void): void {
-    const { traits } = job
+  protected admit(exchange: Exchange, request: Request, next: (parameters: ReadonlyArray<Parameter>) => void): void {
+    const { traits } = exchange
     if (this.transaction === "idle") this.isReadOnly = false
     const begin = request.begin ?? (traits.control ? request.text : "")
     const reading = this.config.access === "read-only" || this.isReadOnly ||
       request.begin?.includes(readOnlyMark) === true
-    if (reading && !traits.reads) return this.finish(job, Verdicts.readOnly(this.place, request.text))
+    if (reading && !traits.reads) return this.finish(exchange, Verdicts.readOnly(this.place, request.text))
     if (request.params.length > mostParameters) {
-      return this.finish(job, Verdicts.tooMany(this.place, job, request.params.length))
+      return this.finish(exchange, Verdicts.tooMany(this.place, exchange, request.params.length))
     }
     const parameters = encode(request.params, this.#raw.databaseCollation)
     if (parameters instanceof Refused) {
       const what = `parameter ${parameters.index + 1} is ${parameters.what}`
-      return this.finish(job, Verdicts.parameter(this.place, job, what, parameters.advice))
+      return this.finish(exchange, Verdicts.parameter(this.place, exchange, what, parameters.advice))
     }
     const { limits } = this.config
-    job.limit = request.statementTimeout ?? limits.statementTimeout
+    exchange.limit = request.statementTimeout ?? limits.statementTimeout
     const lock = request.lockTimeout === undefined || request.lockTimeout === 0
       ? limits.lockTimeout
       : request.lockTimeout
@@ -194,10 +199,10 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     if (request.begin !== undefined) ahead.push(request.begin)
     const go = (): void => {
       if (begin.includes(readOnlyMark)) this.isReadOnly = true
-      this.giveUpEvicted(job, () => next(parameters))
+      this.giveUpEvicted(exchange, () => next(parameters))
     }
     if (ahead.length === 0) return go()
-    this.batch(job, ahead.join(";\n"), {
+    this.batch(exchange, ahead.join(";\n"), {
       ended: () => {
         if (!traits.control) this.lock = lock
         if (request.begin !== undefined && traitsOf(request.begin).dirties) this.dirty = true
@@ -207,30 +212,35 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
   }
 
   /** Frees what the server keeps for statements that are no longer remembered. */
-  private giveUpEvicted(job: Job, next: () => void): void {
+  private giveUpEvicted(exchange: Exchange, next: () => void): void {
     const handle = this.statements.evicted.pop()
     if (handle === undefined) return next()
-    const request = this.make(job, "sp_unprepare", {
-      ended: () => this.giveUpEvicted(job, next),
+    const request = this.make(exchange, "sp_unprepare", {
+      ended: () => this.giveUpEvicted(exchange, next),
       // It is gone already.
       failed: (error) => {
         if (firstOf(error).number !== unknownHandle) return false
-        this.giveUpEvicted(job, next)
+        this.giveUpEvicted(exchange, next)
         return true
       }
     })
     request.addParameter("", TYPES.Int, handle)
-    if (this.sendable(job)) this.#raw.callProcedure(request)
+    if (this.sendable(exchange)) this.#raw.callProcedure(request)
   }
 
   /** Sends the statement: as text, by `sp_executesql`, or by the handle it was prepared under. */
-  private dispatch(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, receiver: Receiver): void {
-    if (!this.sendable(job)) return
-    job.sent = true
-    if (job.traits.takesLock) this.holds = true
-    this.sending(job)
-    if (parameters.length === 0) return this.batch(job, request.text, receiver)
-    this.call(job, request, this.typed(request.text, parameters), receiver)
+  private dispatch(
+    exchange: Exchange,
+    request: Request,
+    parameters: ReadonlyArray<Parameter>,
+    receiver: Receiver
+  ): void {
+    if (!this.sendable(exchange)) return
+    exchange.sent = true
+    if (exchange.traits.takesLock) this.holds = true
+    this.sending(exchange)
+    if (parameters.length === 0) return this.batch(exchange, request.text, receiver)
+    this.call(exchange, request, this.typed(request.text, parameters), receiver)
   }
 
   /** With NULLs of the type that the server is known to want. */
@@ -241,14 +251,14 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       : parameters.map((one) => one.untyped === true && binaries.has(one.name) ? binaryNull(one.name) : one)
   }
 
-  private call(job: Job, request: Request, parameters: ReadonlyArray<Parameter>, given: Receiver): void {
+  private call(exchange: Exchange, request: Request, parameters: ReadonlyArray<Parameter>, given: Receiver): void {
     const receiver: Receiver = {
       ...given,
       failed: (error) => {
         const clashes = typeClashes.has(firstOf(error).number) && parameters.some((one) => one.untyped === true)
         // Only where nothing has run, and nothing has ended.
-        if (!clashes || job.counted > 0 || job.inTransaction !== (this.transaction === "open")) return false
-        this.describe(job, request, parameters, error, given)
+        if (!clashes || exchange.counted > 0 || exchange.inTransaction !== (this.transaction === "open")) return false
+        this.describe(exchange, request, parameters, error, given)
         return true
       }
     }
@@ -260,11 +270,11 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
       return sent
     }
     const direct = (): void => {
-      if (this.sendable(job)) this.#raw.execSql(add(this.make(job, request.text, receiver)))
+      if (this.sendable(exchange)) this.#raw.execSql(add(this.make(exchange, request.text, receiver)))
     }
     if (entry === undefined || entry.uses === 1) return direct()
-    if (entry.handle === undefined) return this.prepareAndRun(job, entry, add, receiver)
-    const sent = this.make(job, "sp_execute", {
+    if (entry.handle === undefined) return this.prepareAndRun(exchange, entry, add, receiver)
+    const sent = this.make(exchange, "sp_execute", {
       ...receiver,
       failed: (error) => {
         if (firstOf(error).number !== unknownHandle) return receiver.failed!(error)
@@ -280,7 +290,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
 
   /** Asks the server which of its NULLs a statement wants as binary, and runs it again where there are such. */
   private describe(
-    job: Job,
+    exchange: Exchange,
     request: Request,
     parameters: ReadonlyArray<Parameter>,
     clash: Error,
@@ -289,7 +299,7 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     const binaries = new Set<string>()
     let name = -1
     let type = -1
-    const sent = this.make(job, "sp_describe_undeclared_parameters", {
+    const sent = this.make(exchange, "sp_describe_undeclared_parameters", {
       columns: (_, columns) => {
         name = columns.findIndex((column) => column.colName === "name")
         type = columns.findIndex((column) => column.colName === "suggested_system_type_name")
@@ -300,27 +310,29 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
         }
       },
       ended: () => {
-        if (!parameters.some((one) => one.untyped === true && binaries.has(one.name))) return this.failed(job, clash)
+        if (!parameters.some((one) => one.untyped === true && binaries.has(one.name))) {
+          return this.failed(exchange, clash)
+        }
         this.statements.learn(request.text, binaries)
-        if (this.sendable(job)) this.call(job, request, this.typed(request.text, parameters), receiver)
+        if (this.sendable(exchange)) this.call(exchange, request, this.typed(request.text, parameters), receiver)
       },
       // What the server cannot tell leaves the error that there was.
       failed: () => {
-        this.failed(job, clash)
+        this.failed(exchange, clash)
         return true
       }
     })
     sent.addParameter("tsql", TYPES.NVarChar, request.text)
-    if (this.sendable(job)) this.#raw.callProcedure(sent)
+    if (this.sendable(exchange)) this.#raw.callProcedure(sent)
   }
 
   private prepareAndRun(
-    job: Job,
+    exchange: Exchange,
     entry: Prepared,
     add: (sent: Tedious.Request) => Tedious.Request,
     receiver: Receiver
   ): void {
-    const sent = this.make(job, "sp_prepexec", {
+    const sent = this.make(exchange, "sp_prepexec", {
       ...receiver,
       returned: (value) => {
         if (typeof value === "number") entry.handle = value
@@ -332,16 +344,16 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     this.#raw.callProcedure(add(sent))
   }
 
-  private batch(job: Job, text: string, receiver: Receiver): void {
-    if (this.sendable(job)) this.#raw.execSqlBatch(this.make(job, text, receiver))
+  private batch(exchange: Exchange, text: string, receiver: Receiver): void {
+    if (this.sendable(exchange)) this.#raw.execSqlBatch(this.make(exchange, text, receiver))
   }
 
-  /** One message to the server on behalf of a job. */
-  private make(job: Job, text: string, receiver: Receiver): Tedious.Request {
+  /** One message to the server on behalf of an exchange. */
+  private make(exchange: Exchange, text: string, receiver: Receiver): Tedious.Request {
     const request = new Tedious.Request(text, (error, rowCount) => {
-      if (job.finished) return
+      if (exchange.finished) return
       if (error === undefined || error === null) return receiver.ended(rowCount)
-      if (receiver.failed?.(error) !== true) this.failed(job, error)
+      if (receiver.failed?.(error) !== true) this.failed(exchange, error)
     })
     const { columns, returned, row } = receiver
     // The types of tedious know columns by name, which it is told not to make.
@@ -349,56 +361,59 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     if (row !== undefined) request.on("row", (all: unknown) => row(all as Row))
     if (returned !== undefined) request.on("returnValue", (_, value) => returned(value))
     const counted = (rowCount: number | undefined): void => {
-      if (rowCount !== undefined) job.counted++
+      if (rowCount !== undefined) exchange.counted++
     }
     request.on("done", counted)
     request.on("doneInProc", counted)
     return request
   }
 
-  protected configure(job: Job, isNew: boolean): void {
+  protected configure(exchange: Exchange, isNew: boolean): void {
     const text = setupText(this.config)
     this.lock = this.config.limits.lockTimeout
-    const next = (): void => isNew ? this.askFacts(job) : this.finish(job, undefined)
+    const next = (): void => isNew ? this.askFacts(exchange) : this.finish(exchange, undefined)
     if (text === "") next()
-    else this.batch(job, text, { ended: next })
+    else this.batch(exchange, text, { ended: next })
   }
 
-  private askFacts(job: Job): void {
-    this.batch(job, factsText, {
+  private askFacts(exchange: Exchange): void {
+    this.batch(exchange, factsText, {
       columns: () => {},
       row: ([id, version, updateability]) => {
         this.id = Number(id?.value)
         this.serverVersion = String(version?.value)
         this.updateable = updateability?.value !== "READ_ONLY"
       },
-      ended: () => this.finish(job, undefined)
+      ended: () => this.finish(exchange, undefined)
     })
   }
 
-  private failed(job: Job, error: Error): void {
+  private failed(exchange: Exchange, error: Error): void {
     const first = firstOf(error)
     // What has no number is not of the server: the link is in no known state, except after a cancel.
-    if (first.code === "ECANCEL") return this.finish(job, Verdicts.stopped(this.place, job))
+    if (first.code === "ECANCEL") return this.finish(exchange, Verdicts.stopped(this.place, exchange))
     if (first.code === "EPARAM" || first instanceof TypeError) {
       // tedious has ended the message with the mark that it is to be ignored.
-      return this.finish(job, Verdicts.parameter(this.place, job, "a parameter has no form in the type it was given"))
+      return this.finish(
+        exchange,
+        Verdicts.parameter(this.place, exchange, "a parameter has no form in the type it was given")
+      )
     }
     if (first.number === undefined) return this.broken(error)
-    if (!job.sent) this.lock = undefined
+    if (!exchange.sent) this.lock = undefined
     const lock = this.lock ?? this.config.limits.lockTimeout
     const verdict = classify(error, {
       database: this.config.name,
-      statement: job.text,
-      commit: job.sent && job.traits.commit,
-      outcome: Verdicts.outcomeOf(job),
+      statement: exchange.text,
+      commit: exchange.sent && exchange.traits.commit,
+      outcome: Verdicts.outcomeOf(exchange),
       // 0 is that of a statement which is not to wait at all.
       lockTimeout: lock === 0 && !this.hasForeignLimits
         ? 0
-        : keptLimit(lock, performance.now() - job.sentAt, this.hasForeignLimits)
+        : keptLimit(lock, performance.now() - exchange.sentAt, this.hasForeignLimits)
     })
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error, verdict)
-    this.finish(job, verdict)
+    this.finish(exchange, verdict)
   }
 
   protected override broken(error: Error, verdict?: DbError): void {
@@ -407,12 +422,12 @@ export class MssqlConnection extends LibraryConnection<Job, ReadonlyArray<Parame
     this.#raw.close()
   }
 
-  protected stopped(job: Job): DbError {
-    return Verdicts.stopped(this.place, job)
+  protected stopped(exchange: Exchange): DbError {
+    return Verdicts.stopped(this.place, exchange)
   }
 
-  protected lostError(job: Job, error: Error): DbError {
-    return Verdicts.lost(this.place, job, error)
+  protected lostError(exchange: Exchange, error: Error): DbError {
+    return Verdicts.lost(this.place, exchange, error)
   }
 
   protected linkError(error: Error, outcome: Outcome): ConnectionError {

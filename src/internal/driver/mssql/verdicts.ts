@@ -5,7 +5,7 @@ import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import { failure } from "../Failure.js"
 import { classifyLink } from "./codes.js"
-import type { Job } from "./job.js"
+import type { Exchange } from "./exchange.js"
 import { mostParameters } from "./values.js"
 
 /** The connection on which it happened. */
@@ -16,7 +16,7 @@ export interface Place {
 }
 
 /** Whether all that the request did is undone with its transaction. */
-const isUndone = (job: Job): boolean => job.inTransaction && job.traits.transactional
+const isUndone = (exchange: Exchange): boolean => exchange.inTransaction && exchange.traits.transactional
 
 /** A statement that may write, where only reads are allowed. */
 export const readOnly = ({ config }: Place, text: string): DbError =>
@@ -32,22 +32,22 @@ export const readOnly = ({ config }: Place, text: string): DbError =>
   })
 
 /** A parameter that is not sent. */
-export const parameter = ({ config }: Place, job: Job, what: string, advice?: string): DbError =>
+export const parameter = ({ config }: Place, exchange: Exchange, what: string, advice?: string): DbError =>
   failure({
     _tag: "QueryError",
     reason: "Parameter",
     database: config.name,
-    statement: job.text,
+    statement: exchange.text,
     what,
     outcome: "NotSent",
     ...(advice === undefined ? {} : { advice })
   })
 
 /** More parameters than the server takes. */
-export const tooMany = (place: Place, job: Job, count: number): DbError =>
+export const tooMany = (place: Place, exchange: Exchange, count: number): DbError =>
   parameter(
     place,
-    job,
+    exchange,
     `the statement has ${count} parameters, and SQL Server takes ${mostParameters} at the most`,
     "send it in parts, or the values as one parameter: JSON, read by OPENJSON"
   )
@@ -55,10 +55,10 @@ export const tooMany = (place: Place, job: Job, count: number): DbError =>
 /**
  * The outcome of a request that the server answered with an error, where more is known than the error's number says.
  */
-export const outcomeOf = (job: Job): Outcome | undefined => {
-  if (!job.sent) return job.inTransaction ? undefined : "NotSent"
+export const outcomeOf = (exchange: Exchange): Outcome | undefined => {
+  if (!exchange.sent) return exchange.inTransaction ? undefined : "NotSent"
   // Of several statements without a transaction those stay that did not fail.
-  return !isUndone(job) && job.counted > 0 ? "Unknown" : undefined
+  return !isUndone(exchange) && exchange.counted > 0 ? "Unknown" : undefined
 }
 
 /** A link that broke. */
@@ -71,38 +71,38 @@ export const linkBroke = ({ config, where }: Place, error: Error, outcome: Outco
   })
 
 /** A request whose link broke. */
-export const lost = (place: Place, job: Job, error: Error): DbError => {
-  if (job.sent && job.traits.commit) {
+export const lost = (place: Place, exchange: Exchange, error: Error): DbError => {
+  if (exchange.sent && exchange.traits.commit) {
     return failure({
       _tag: "QueryError",
       reason: "CommitUnknown",
       database: place.config.name,
       what: `the connection to ${place.where} broke during COMMIT`,
       outcome: "Unknown",
-      statement: job.text,
+      statement: exchange.text,
       cause: error
     })
   }
   // With the link the server ends the transaction.
-  return linkBroke(place, error, isUndone(job) ? "RolledBack" : job.sent ? "Unknown" : "NotSent")
+  return linkBroke(place, error, isUndone(exchange) ? "RolledBack" : exchange.sent ? "Unknown" : "NotSent")
 }
 
 /**
  * A request that was stopped by a cancel, or by its limit. What the server did before the attention reached it, it does
  * not say.
  */
-export const stopped = ({ config }: Place, job: Job): DbError => {
-  const outcome = !job.sent && !job.inTransaction
+export const stopped = ({ config }: Place, exchange: Exchange): DbError => {
+  const outcome = !exchange.sent && !exchange.inTransaction
     ? "NotSent"
-    : !job.sent || isUndone(job) || job.traits.reads
+    : !exchange.sent || isUndone(exchange) || exchange.traits.reads
     ? "RolledBack"
     : "Unknown"
-  const parts = { database: config.name, statement: job.text, outcome } as const
-  return job.timedOut
+  const parts = { database: config.name, statement: exchange.text, outcome } as const
+  return exchange.timedOut
     ? failure({
       _tag: "TimeoutError",
       phase: "Statement",
-      limitMillis: job.limit,
+      limitMillis: exchange.limit,
       ...parts,
       what: "the statement ran into its limit and was stopped"
     })

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { classifyLink, type RawError } from "./codes.js"
-import type { Job } from "./job.js"
+import type { Exchange } from "./exchange.js"
 import type { Endpoint, Link } from "./link.js"
 
 /** No such thread: the connection, and with it the statement, is gone. */
@@ -24,10 +24,10 @@ const kill = (endpoint: Endpoint, link: Link, id: number): Effect.Effect<void, C
     })
   })
 
-const finished = (job: Job): Effect.Effect<void> =>
+const finished = (exchange: Exchange): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
-    if (job.finished) return resume(Effect.void)
-    job.whenFinished.push(() => resume(Effect.void))
+    if (exchange.finished) return resume(Effect.void)
+    exchange.whenFinished.push(() => resume(Effect.void))
   })
 
 /** Any answer at all: an error is one, and a link that is gone cannot be hit. */
@@ -38,24 +38,24 @@ const answer = ({ raw, socket }: Link): Effect.Effect<void> =>
   })
 
 /**
- * Ends when the job has ended and no `KILL QUERY` for it is under way. One that arrives before the server has begun
+ * Ends when the exchange has ended and no `KILL QUERY` for it is under way. One that arrives before the server has begun
  * with the statement is without effect, so it is repeated.
  */
 export const stop = (
   endpoint: Endpoint,
   connection: Link,
   id: number,
-  job: Job
+  exchange: Exchange
 ): Effect.Effect<void, ConnectionError | TimeoutError> =>
   Effect.acquireUseRelease(
     endpoint.link,
     (link) => {
       const loop = (wait: number): Effect.Effect<void, ConnectionError | TimeoutError> =>
         Effect.suspend(() =>
-          job.finished ? Effect.void : Effect.zipRight(
+          exchange.finished ? Effect.void : Effect.zipRight(
             endpoint.within(kill(endpoint, link, id)),
             Effect.flatMap(
-              Effect.timeoutOption(finished(job), wait),
+              Effect.timeoutOption(finished(exchange), wait),
               (ended) => ended._tag === "Some" ? Effect.void : loop(Math.min(wait * 2, 1000))
             )
           )
@@ -70,7 +70,7 @@ export const stop = (
       })
   ).pipe(
     // It ended by itself before anything was sent to stop it.
-    Effect.catchAll((error) => job.finished ? Effect.void : Effect.fail(error)),
+    Effect.catchAll((error) => exchange.finished ? Effect.void : Effect.fail(error)),
     // One answer after the last KILL QUERY: whatever that still could have hit, it has hit.
     Effect.zipRight(endpoint.within(answer(connection)))
   )

@@ -13,7 +13,7 @@ import { stop } from "./cancel.js"
 import { lookup, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
 import { RowCursor } from "./cursor.js"
-import { Job } from "./job.js"
+import { Exchange } from "./exchange.js"
 import type { Endpoint, Link, Raw } from "./link.js"
 import { type Fields, isHeader, isSeveral, type Results, shape, textOptions } from "./results.js"
 import { read, readUnder, type Script } from "./script.js"
@@ -40,7 +40,7 @@ const named = (command: Query): Query => command.on("fields", disguise)
 
 type Answer = (error: RawError | null, results: Results, fields: Fields) => void
 
-export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowCursor> {
+export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>, RowCursor> {
   private readonly endpoint: Endpoint
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it leads to the library's connection, which has the password.
   readonly #link: Link
@@ -64,7 +64,7 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
       database: endpoint.config.name,
       where: endpoint.where,
       socket: link.socket,
-      Job,
+      Exchange,
       traitsOf: (text) => statements.get(text)?.traits ?? traitsOf(text),
       ownTraits,
       rollbackTraits
@@ -82,53 +82,53 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
     return (this.flags & inTransactionFlags) === 0 ? "idle" : "open"
   }
 
-  protected run(job: Job, request: Request, params: Array<unknown>): void {
-    if (job.traits.several) this.read(job, request, params)
-    else this.single(job, request, params, (answer) => this.finish(job, undefined, answer))
+  protected run(exchange: Exchange, request: Request, params: Array<unknown>): void {
+    if (exchange.traits.several) this.read(exchange, request, params)
+    else this.single(exchange, request, params, (answer) => this.finish(exchange, undefined, answer))
   }
 
-  protected makeCursor(job: Job, request: Request, opened: Done<Cursor>): RowCursor {
+  protected makeCursor(exchange: Exchange, request: Request, opened: Done<Cursor>): RowCursor {
     const cursor = new RowCursor(opened, {
       raw: this.#raw,
       decoder: (fields) => new RowDecoder(fields, request, this.endpoint.config.jsonNumbers),
-      unreadable: (cause) => Verdicts.unreadable(this.endpoint, job, cause),
+      unreadable: (cause) => Verdicts.unreadable(this.endpoint, exchange, cause),
       answered: (error) => {
-        if (job.finished) return
-        if (error !== undefined) return this.failed(job, error)
+        if (exchange.finished) return
+        if (error !== undefined) return this.failed(exchange, error)
         this.flags = this.#link.flags.last
-        this.finish(job, undefined)
+        this.finish(exchange, undefined)
       },
       stop: (done) => this.cancel(done),
-      stopped: () => this.stopped(job)
+      stopped: () => this.stopped(exchange)
     })
-    job.discard = cursor.discard
+    exchange.discard = cursor.discard
     return cursor
   }
 
-  protected stream(job: Job, request: Request, params: Array<unknown>, cursor: RowCursor): void {
-    this.dispatch(job, request, params, (start) => cursor.attach(start(undefined)))
+  protected stream(exchange: Exchange, request: Request, params: Array<unknown>, cursor: RowCursor): void {
+    this.dispatch(exchange, request, params, (start) => cursor.attach(start(undefined)))
   }
 
-  protected askAlive(job: Job): void {
+  protected askAlive(exchange: Exchange): void {
     this.#raw.ping((error: RawError | null | undefined) => {
-      if (job.finished) return
-      if (error) this.failed(job, error)
-      else this.finish(job, undefined)
+      if (exchange.finished) return
+      if (error) this.failed(exchange, error)
+      else this.finish(exchange, undefined)
     })
   }
 
-  protected endTransaction(job: Job, commits: boolean, resets: boolean, next: () => void): void {
+  protected endTransaction(exchange: Exchange, commits: boolean, resets: boolean, next: () => void): void {
     // A reset of the connection rolls back by itself.
     if (resets && !commits) return next()
-    job.phase = "run"
-    this.send(job, (answer) => this.query(commits ? "COMMIT" : "ROLLBACK", answer), next)
+    exchange.phase = "run"
+    this.send(exchange, (answer) => this.query(commits ? "COMMIT" : "ROLLBACK", answer), next)
   }
 
-  protected resetSession(job: Job, next: () => void): void {
-    job.phase = "run"
+  protected resetSession(exchange: Exchange, next: () => void): void {
+    exchange.phase = "run"
     this.#raw.reset((error) => {
-      if (job.finished) return
-      if (error) return this.failed(job, error)
+      if (exchange.finished) return
+      if (error) return this.failed(exchange, error)
       this.#statements.forget()
       this.flags = 0
       next()
@@ -142,42 +142,42 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   cancel(done: Done<void>): void {
-    const { job } = this
+    const { exchange } = this
     if (this.cancelling !== undefined) {
       this.cancelling.push(done)
       return
     }
-    if (job === undefined || this.lost) return done(undefined, undefined)
+    if (exchange === undefined || this.lost) return done(undefined, undefined)
     const waiting: Array<Done<void>> = this.cancelling = [done]
-    job.cancelled = true
-    job.discard?.()
+    exchange.cancelled = true
+    exchange.discard?.()
     const settled = (error: DbError | undefined) => {
       this.cancelling = undefined
       for (const waiter of waiting) waiter(error, undefined)
     }
     // A fiber of its own, on the real clock: a server does not wait for a test's.
-    Effect.runFork(stop(this.endpoint, this.#link, this.id, job)).addObserver((exit) => {
+    Effect.runFork(stop(this.endpoint, this.#link, this.id, exchange)).addObserver((exit) => {
       if (Exit.isSuccess(exit)) return settled(undefined)
       const error = Cause.failureOption(exit.cause)
       settled(error._tag === "Some" ? error.value : Verdicts.notStopped(this.endpoint, Cause.squash(exit.cause)))
     })
   }
 
-  protected admit(job: Job, request: Request, next: (params: Array<unknown>) => void): void {
-    const { traits } = job
+  protected admit(exchange: Exchange, request: Request, next: (params: Array<unknown>) => void): void {
+    const { traits } = exchange
     if (!this.charset.startsWith("utf8") && !traits.control && head(request.text, "mysql", 1)[0] !== "SET") {
-      return this.finish(job, Verdicts.characterSet(this.endpoint, job, this.charset))
+      return this.finish(exchange, Verdicts.characterSet(this.endpoint, exchange, this.charset))
     }
     const params = encode(request.params, this.#link.mariadb)
     if (params instanceof Refused) {
       return this.finish(
-        job,
-        Verdicts.parameter(this.endpoint, job, `parameter ${params.index + 1} is ${params.what}`, params.advice)
+        exchange,
+        Verdicts.parameter(this.endpoint, exchange, `parameter ${params.index + 1} is ${params.what}`, params.advice)
       )
     }
     const limit = this.facts!.maxPacket
     if (exceeds(request.text, params, limit)) {
-      return this.finish(job, Verdicts.tooLarge(this.endpoint, job, limit))
+      return this.finish(exchange, Verdicts.tooLarge(this.endpoint, exchange, limit))
     }
     const ahead: Array<string> = []
     const base = this.facts!.limits
@@ -192,31 +192,31 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
       ahead.push(limitText(limits, this.#link.mariadb))
     }
     if (request.begin !== undefined) ahead.push(request.begin)
-    if (!this.#link.mariadb && !traits.control) job.limit = limits.statement
+    if (!this.#link.mariadb && !traits.control) exchange.limit = limits.statement
     if (ahead.length === 0) return next(params)
-    this.send(job, (answer) => this.query(ahead.join("; "), answer), () => {
+    this.send(exchange, (answer) => this.query(ahead.join("; "), answer), () => {
       this.limits = limits
       next(params)
     })
   }
 
   private single(
-    job: Job,
+    exchange: Exchange,
     request: Request,
     params: Array<unknown>,
     next: (answer: unknown, isSeveral: boolean) => void
   ): void {
     this.dispatch(
-      job,
+      exchange,
       request,
       params,
       (start) =>
-        this.send(job, start, (results, fields) => {
+        this.send(exchange, start, (results, fields) => {
           let answer: unknown
           try {
             answer = shape(request, results, fields, this.endpoint.config.jsonNumbers)
           } catch (cause) {
-            return this.finish(job, Verdicts.unreadable(this.endpoint, job, cause))
+            return this.finish(exchange, Verdicts.unreadable(this.endpoint, exchange, cause))
           }
           next(answer, isSeveral(results, fields))
         })
@@ -224,20 +224,25 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   /** A text that may be several statements: it is cut, where the server would not do that by itself. */
-  private read(job: Job, request: Request, params: Array<unknown>): void {
+  private read(exchange: Exchange, request: Request, params: Array<unknown>): void {
     const go = (script: Script | undefined) => {
       if (script === undefined || script.parts.length < 2) {
-        return this.single(job, request, params, (answer) => this.finish(job, undefined, answer))
+        return this.single(exchange, request, params, (answer) => this.finish(exchange, undefined, answer))
       }
-      job.traits = script.traits
-      if (params.length > 0) return this.each(job, request, params, script)
+      exchange.traits = script.traits
+      if (params.length > 0) return this.each(exchange, request, params, script)
       // Sent as it is: only where there are parameters does the protocol take one statement at a time.
-      this.single(job, { ...request, prepare: false }, params, (answer) => this.finish(job, undefined, answer))
+      this.single(
+        exchange,
+        { ...request, prepare: false },
+        params,
+        (answer) => this.finish(exchange, undefined, answer)
+      )
     }
     const script = read(request.text)
     if (script !== "by mode") return go(script)
     this.#raw.config.rowsAsArray = true
-    this.send(job, (answer) => this.query("SELECT @@sql_mode", answer), (results) => {
+    this.send(exchange, (answer) => this.query("SELECT @@sql_mode", answer), (results) => {
       // A SELECT of one value.
       const mode = String((results as ReadonlyArray<ReadonlyArray<unknown>>)[0]?.[0])
       go(readUnder(request.text, mode))
@@ -245,16 +250,16 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   /** Sends the statements of a text one after the other, each with its own parameters. The first that fails is the last. */
-  private each(job: Job, request: Request, params: Array<unknown>, { parts, placeholders }: Script): void {
-    if (placeholders !== params.length) return this.miscounted(job, placeholders, params.length)
+  private each(exchange: Exchange, request: Request, params: Array<unknown>, { parts, placeholders }: Script): void {
+    if (placeholders !== params.length) return this.miscounted(exchange, placeholders, params.length)
     const answers: Array<unknown> = []
     const next = (index: number, from: number): void => {
       const part = parts[index]
-      if (part === undefined) return this.finish(job, undefined, answers)
+      if (part === undefined) return this.finish(exchange, undefined, answers)
       const to = from + part.placeholders
-      job.part = { text: part.text, number: index + 1, of: parts.length }
-      this.single(job, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {
-        job.results++
+      exchange.part = { text: part.text, number: index + 1, of: parts.length }
+      this.single(exchange, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {
+        exchange.results++
         // A CALL gives as many results as its procedure, as it does where the server cuts the text.
         if (isSeveral) answers.push(...answer as ReadonlyArray<unknown>)
         else answers.push(answer)
@@ -264,62 +269,66 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
     next(0, 0)
   }
 
-  private miscounted(job: Job, expected: number, given: number): void {
+  private miscounted(exchange: Exchange, expected: number, given: number): void {
     const what = `the statement has ${expected} placeholders, and ${given} parameters came with it`
-    this.finish(job, Verdicts.parameter(this.endpoint, job, what, "give one parameter for each ?"))
+    this.finish(exchange, Verdicts.parameter(this.endpoint, exchange, what, "give one parameter for each ?"))
   }
 
   /** Prepares where that is asked for, and gives `run` what sends the statement. */
   private dispatch(
-    job: Job,
+    exchange: Exchange,
     request: Request,
     params: Array<unknown>,
     run: (start: (answer: Answer | undefined) => Query) => void
   ): void {
     const go = (start: (answer: Answer | undefined) => Query) => {
-      if (!this.sendable(job)) return
-      job.phase = "run"
+      if (!this.sendable(exchange)) return
+      exchange.phase = "run"
       // Read by mysql2 when a command begins, and one runs at a time.
       this.#raw.config.rowsAsArray = request.mode === "values"
-      if (job.traits.takesLock) this.holds = true
-      else if (job.traits.releasesLocks) this.holds = false
-      this.sending(job)
+      if (exchange.traits.takesLock) this.holds = true
+      else if (exchange.traits.releasesLocks) this.holds = false
+      this.sending(exchange)
       run(start)
     }
-    const count = job.part === undefined ? () => job.results++ : undefined
+    const count = exchange.part === undefined ? () => exchange.results++ : undefined
     const asText = () => go((answer) => this.query(request.text, answer, count))
-    if (params.length === 0 && (!request.prepare || job.traits.control)) return asText()
+    if (params.length === 0 && (!request.prepare || exchange.traits.control)) return asText()
     const cached = this.#statements.get(request.text)
     const use = (prepared: NonNullable<typeof cached>) => {
-      if (!prepared.kept) job.whenFinished.push(() => this.lost || this.#statements.release(prepared))
+      if (!prepared.kept) exchange.whenFinished.push(() => this.lost || this.#statements.release(prepared))
       const expected = prepared.info.parameters.length
-      if (expected !== params.length) return this.miscounted(job, expected, params.length)
+      if (expected !== params.length) return this.miscounted(exchange, expected, params.length)
       // The types of mysql2 want to know the shape of the rows.
       go((answer) => named(prepared.info.execute(params, answer as never) as unknown as Query))
     }
     if (cached !== undefined) return use(cached)
     const prepare = (again: boolean) => {
-      job.phase = "prepare"
+      exchange.phase = "prepare"
       this.#statements.prepare(request.text, request.prepare, (error, prepared) => {
-        if (job.finished) return
+        if (exchange.finished) return
         if (prepared !== undefined) return use(prepared)
         // A kind of statement that cannot be prepared; without parameters it need not be.
         if (error?.errno === 1295 && params.length === 0) return asText()
         // The server's limit of prepared statements is reached: close all of ours.
         if (error?.errno === 1461 && again && this.#statements.closeAll()) return prepare(false)
-        this.failed(job, error ?? new Error("the statement was not prepared"))
+        this.failed(exchange, error ?? new Error("the statement was not prepared"))
       })
     }
     prepare(true)
   }
 
-  /** Sends one command of a job, unless the job is to stop. */
-  private send(job: Job, command: (answer: Answer) => unknown, next: (results: Results, fields: Fields) => void): void {
-    if (!this.sendable(job)) return
+  /** Sends one command of an exchange, unless the exchange is to stop. */
+  private send(
+    exchange: Exchange,
+    command: (answer: Answer) => unknown,
+    next: (results: Results, fields: Fields) => void
+  ): void {
+    if (!this.sendable(exchange)) return
     command((error, results, fields) => {
-      if (job.finished) return
-      if (error) return this.failed(job, error)
-      this.notice(job, results, fields)
+      if (exchange.finished) return
+      if (error) return this.failed(exchange, error)
+      this.notice(exchange, results, fields)
       next(results, fields)
     })
   }
@@ -333,23 +342,23 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
   }
 
   /** Remembers what the server said of the transaction and of the connection's state. */
-  private notice(job: Job, results: Results, fields: Fields): void {
+  private notice(exchange: Exchange, results: Results, fields: Fields): void {
     const all: ReadonlyArray<unknown> = isSeveral(results, fields) ? results : [results]
     const last = all.at(-1)
     this.flags = isHeader(last) ? last.serverStatus : this.#link.flags.last
     for (const result of all) {
       if (isHeader(result)) this.charset = charsetIn(result) ?? this.charset
     }
-    if (job.text === undefined || job.phase !== "run") return
+    if (exchange.text === undefined || exchange.phase !== "run") return
     for (const result of all) {
       if (isHeader(result) && (result.serverStatus & stateChangedFlag) !== 0) this.dirty = true
     }
   }
 
-  protected configure(job: Job): void {
+  protected configure(exchange: Exchange): void {
     const { config } = this.endpoint
     this.#raw.config.rowsAsArray = true
-    this.send(job, (answer) => this.query(setupText(config, this.#link, this.facts), answer), (results) => {
+    this.send(exchange, (answer) => this.query(setupText(config, this.#link, this.facts), answer), (results) => {
       // Several statements were sent; the last of them is a SELECT of one row.
       const rows = (results as ReadonlyArray<unknown>).at(-1) as ReadonlyArray<ReadonlyArray<unknown>>
       const facts = factsOf(rows[0]!)
@@ -359,48 +368,48 @@ export class MysqlConnection extends LibraryConnection<Job, Array<unknown>, RowC
       this.id = facts.id
       this.serverVersion = facts.version
       if (before !== undefined && before.database !== facts.database) {
-        return this.finish(job, Verdicts.hasDatabase(this.endpoint))
+        return this.finish(exchange, Verdicts.hasDatabase(this.endpoint))
       }
-      this.finish(job, undefined)
+      this.finish(exchange, undefined)
     })
   }
 
-  private failed(job: Job, error: RawError): void {
+  private failed(exchange: Exchange, error: RawError): void {
     // What mysql2 itself reports has no number, and leaves the link in no known state.
     if (error.fatal === true || error.errno === undefined) return this.broken(error)
     const known = lookup(error)
-    const { traits } = job
+    const { traits } = exchange
     const limits = this.limits ?? this.facts?.limits
-    if (job.phase === "ahead") {
+    if (exchange.phase === "ahead") {
       this.limits = undefined
       // The isolation level of a BEGIN that failed waits for the next one.
       this.dirty = true
     }
-    const verdict = Verdicts.refused(this.endpoint, job, error, limits, this.hasForeignLimits)
-    job.verdict = verdict
+    const verdict = Verdicts.refused(this.endpoint, exchange, error, limits, this.hasForeignLimits)
+    exchange.verdict = verdict
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error)
-    const certain = !job.inTransaction || (known.goesOn === true && traits.transactional)
-    if (certain && !traits.several && !traits.dirties) return this.finish(job, verdict)
-    this.askStatus(job, 3)
+    const certain = !exchange.inTransaction || (known.goesOn === true && traits.transactional)
+    if (certain && !traits.several && !traits.dirties) return this.finish(exchange, verdict)
+    this.askStatus(exchange, 3)
   }
 
   /** An error does not tell whether the transaction is still open: some end it, by settings of the server. */
-  private askStatus(job: Job, tries: number): void {
+  private askStatus(exchange: Exchange, tries: number): void {
     this.query("DO 0", (error, results) => {
-      if (job.finished) return
+      if (exchange.finished) return
       // A KILL QUERY for the failed statement can hit this one.
-      if (error) return error.fatal !== true && tries > 0 ? this.askStatus(job, tries - 1) : this.broken(error)
+      if (error) return error.fatal !== true && tries > 0 ? this.askStatus(exchange, tries - 1) : this.broken(error)
       if (isHeader(results)) this.flags = results.serverStatus
-      this.finish(job, job.verdict)
+      this.finish(exchange, exchange.verdict)
     })
   }
 
-  protected stopped(job: Job): DbError {
-    return Verdicts.stopped(this.endpoint, job)
+  protected stopped(exchange: Exchange): DbError {
+    return Verdicts.stopped(this.endpoint, exchange)
   }
 
-  protected lostError(job: Job, error: Error): DbError {
-    return job.verdict ?? Verdicts.lost(this.endpoint, job, error)
+  protected lostError(exchange: Exchange, error: Error): DbError {
+    return exchange.verdict ?? Verdicts.lost(this.endpoint, exchange, error)
   }
 
   protected linkError(error: Error, outcome: Outcome): ConnectionError {

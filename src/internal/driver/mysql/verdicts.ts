@@ -5,7 +5,7 @@ import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import { failure, keptLimit } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
 import { classify, classifyLink, type RawError } from "./codes.js"
-import type { Job } from "./job.js"
+import type { Exchange } from "./exchange.js"
 import type { Endpoint } from "./link.js"
 import type { Limits } from "./settings.js"
 
@@ -13,48 +13,48 @@ import type { Limits } from "./settings.js"
 type Place = Pick<Endpoint, "config" | "where">
 
 /** A text that would be taken for other text. */
-export const characterSet = ({ config }: Place, job: Job, charset: string): DbError =>
+export const characterSet = ({ config }: Place, exchange: Exchange, charset: string): DbError =>
   failure({
     _tag: "QueryError",
     reason: "DataError",
     database: config.name,
-    statement: job.text,
+    statement: exchange.text,
     what: `the character set was set to ${charset}, which cannot hold every text`,
     advice: "leave the character set alone: SET NAMES utf8mb4",
     outcome: "NotSent"
   })
 
 /** More bytes than the server takes. */
-export const tooLarge = ({ config }: Place, job: Job, limit: number): DbError =>
+export const tooLarge = ({ config }: Place, exchange: Exchange, limit: number): DbError =>
   failure({
     _tag: "QueryError",
     reason: "DataError",
     database: config.name,
-    statement: job.text,
+    statement: exchange.text,
     what: `the statement with its parameters is larger than the server takes (${limit} bytes)`,
     advice: "send it in parts, or raise max_allowed_packet on the server",
     outcome: "NotSent"
   })
 
 /** A parameter that is not sent. */
-export const parameter = ({ config }: Place, job: Job, what: string, advice: string): DbError =>
+export const parameter = ({ config }: Place, exchange: Exchange, what: string, advice: string): DbError =>
   failure({
     _tag: "QueryError",
     reason: "Parameter",
     database: config.name,
-    statement: job.statement,
+    statement: exchange.statement,
     what,
     advice,
-    outcome: job.applied ? "Unknown" : "NotSent"
+    outcome: exchange.applied ? "Unknown" : "NotSent"
   })
 
 /** A statement that has run, with an answer that is not read otherwise than it is. */
-export const unreadable = ({ config }: Place, job: Job, cause: unknown): DbError =>
+export const unreadable = ({ config }: Place, exchange: Exchange, cause: unknown): DbError =>
   failure({
     _tag: "QueryError",
     reason: "DataError",
     database: config.name,
-    statement: job.statement,
+    statement: exchange.statement,
     what: cause instanceof Inexact
       ? `a value of the answer is ${cause.message}`
       : "a value of the answer could not be read",
@@ -70,34 +70,34 @@ export const unreadable = ({ config }: Place, job: Job, cause: unknown): DbError
  */
 export const refused = (
   { config }: Place,
-  job: Job,
+  exchange: Exchange,
   error: RawError,
   limits: Limits | undefined,
   isForeign: boolean
 ): DbError => {
-  const place = { database: config.name, statement: job.statement }
+  const place = { database: config.name, statement: exchange.statement }
   // The number of a KILL QUERY, by which the driver keeps its limit.
-  if (job.timedOut && error.errno === 1317) {
+  if (exchange.timedOut && error.errno === 1317) {
     return failure({
       _tag: "TimeoutError",
       phase: "Statement",
-      limitMillis: job.limit,
+      limitMillis: exchange.limit,
       ...place,
       what: error.message,
-      outcome: job.applied ? "Unknown" : "RolledBack",
+      outcome: exchange.applied ? "Unknown" : "RolledBack",
       code: error.errno,
       cause: error
     })
   }
-  const ran = job.phase === "run"
-  const ranMillis = performance.now() - job.sentAt
+  const ran = exchange.phase === "run"
+  const ranMillis = performance.now() - exchange.sentAt
   return classify(error, {
     ...place,
-    commit: ran && job.traits.commit,
-    note: job.applied && job.part !== undefined
-      ? `statement ${job.part.number} of the ${job.part.of} of its text; those before it have run`
+    commit: ran && exchange.traits.commit,
+    note: exchange.applied && exchange.part !== undefined
+      ? `statement ${exchange.part.number} of the ${exchange.part.of} of its text; those before it have run`
       : undefined,
-    outcome: job.applied ? "Unknown" : ran || job.inTransaction ? undefined : "NotSent",
+    outcome: exchange.applied ? "Unknown" : ran || exchange.inTransaction ? undefined : "NotSent",
     statementTimeout: keptLimit(limits?.statement ?? 0, ranMillis, isForeign),
     lockTimeout: keptLimit(limits?.rowLock ?? 0, ranMillis, isForeign)
   })
@@ -113,9 +113,9 @@ export const linkBroke = ({ config, where }: Place, error: RawError, outcome: Ou
   })
 
 /** A request whose link broke. */
-export const lost = (place: Place, job: Job, error: RawError): DbError => {
-  const { inTransaction, traits } = job
-  const ran = job.phase === "run" || job.applied
+export const lost = (place: Place, exchange: Exchange, error: RawError): DbError => {
+  const { inTransaction, traits } = exchange
+  const ran = exchange.phase === "run" || exchange.applied
   if (ran && traits.commit) {
     return failure({
       _tag: "QueryError",
@@ -123,7 +123,7 @@ export const lost = (place: Place, job: Job, error: RawError): DbError => {
       database: place.config.name,
       what: `the connection to ${place.where} broke during COMMIT`,
       outcome: "Unknown",
-      statement: job.text,
+      statement: exchange.text,
       cause: error
     })
   }
@@ -132,15 +132,19 @@ export const lost = (place: Place, job: Job, error: RawError): DbError => {
 }
 
 /** A request that was stopped. */
-export const stopped = ({ config }: Place, job: Job): DbError =>
+export const stopped = ({ config }: Place, exchange: Exchange): DbError =>
   failure({
     _tag: "QueryError",
     reason: "Unknown",
     database: config.name,
-    statement: job.text,
+    statement: exchange.text,
     what: "the statement was stopped",
     advice: "run it again if it is still wanted",
-    outcome: job.applied ? "Unknown" : job.inTransaction || job.phase === "run" ? "RolledBack" : "NotSent"
+    outcome: exchange.applied
+      ? "Unknown"
+      : exchange.inTransaction || exchange.phase === "run"
+      ? "RolledBack"
+      : "NotSent"
   })
 
 /** A cancel that could not be delivered. */

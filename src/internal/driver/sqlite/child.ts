@@ -16,7 +16,7 @@ import { load } from "./module.js"
 import type { Loaded } from "./moduleContract.js"
 import { open, type Spec } from "./open.js"
 import { toTable } from "./rows.js"
-import { type Answer, frame, Frames, type Listed, type Message, type Sent, toPlain } from "./wire.js"
+import { type Answer, encodeFrame, FrameDecoder, type Listed, type Message, type Sent, toPlain } from "./wire.js"
 
 /** The channel to the program; and a pipe on which nothing is ever said, whose end says that the program has ended. */
 const channel = 3
@@ -36,7 +36,7 @@ const watchLifeline = () => {
   worker.unref()
 }
 
-const frames = new Frames()
+const decoder = new FrameDecoder()
 
 /** Read into again and again: to make such a large one for each message costs more than to copy what came. */
 const chunk = Buffer.allocUnsafeSlow(65536)
@@ -65,7 +65,7 @@ const onChannel = (call: () => number): number => {
 /** The next message. */
 const read = (): Message => {
   for (;;) {
-    const message = frames.next()
+    const message = decoder.next()
     if (message !== undefined) {
       // The program writes nothing else.
       return message as Message
@@ -75,12 +75,12 @@ const read = (): Message => {
       process.exit(0)
     }
     // A copy: values refer to the bytes they were read from.
-    frames.push(Buffer.from(chunk.subarray(0, length)))
+    decoder.push(Buffer.from(chunk.subarray(0, length)))
   }
 }
 
 const write = (answer: Answer) => {
-  const framed = frame(answer)
+  const framed = encodeFrame(answer)
   // Node's types do not say that both can be written in this way.
   let written = onChannel(() =>
     typeof framed === "string" ? Fs.writeSync(channel, framed) : Fs.writeSync(channel, framed)

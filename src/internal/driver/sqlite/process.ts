@@ -6,7 +6,7 @@ import { createRequire } from "node:module"
 import { Socket } from "node:net"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { connectionFault, type Fault } from "./codes.js"
-import { type Answer, frame, Frames, type Message } from "./wire.js"
+import { type Answer, encodeFrame, FrameDecoder, type Message } from "./wire.js"
 
 /** What a process has to know of this one. Not the rest: it may hold secrets, or a debugger's flags. */
 const inherited = [
@@ -48,7 +48,7 @@ const closeLimit = 2000
 export class Process {
   private readonly child: ChildProcess
   private readonly channel: Socket
-  private readonly frames = new Frames()
+  private readonly decoder = new FrameDecoder()
   private readonly replies: Array<(answer: Answer) => void> = []
   private readonly resumptions: Array<() => void> = []
   /** Whether it is gone, and all that it said was read. */
@@ -89,13 +89,13 @@ export class Process {
   /** Asks, after what was asked before. There is no reply when the process is gone first. */
   ask(message: Message, reply: (answer: Answer) => void): void {
     this.replies.push(reply)
-    this.channel.write(frame(message))
+    this.channel.write(encodeFrame(message))
   }
 
   private received(chunk: Buffer): void {
-    this.frames.push(chunk)
+    this.decoder.push(chunk)
     for (;;) {
-      const value = this.frames.next()
+      const value = this.decoder.next()
       if (value === undefined) {
         return
       }

@@ -135,7 +135,7 @@ const lengthAt = 4
 const headerBytes = 8
 
 /** A value as it goes over the channel: a text, which Node writes without making a buffer of it, or bytes. */
-export const frame = (value: Message | Answer): string | Buffer => {
+export const encodeFrame = (value: Message | Answer): string | Buffer => {
   if (roomInJson(value, mostInJson) >= 0) {
     return `${JSON.stringify(value)}\n`
   }
@@ -150,7 +150,7 @@ export const frame = (value: Message | Answer): string | Buffer => {
 }
 
 /** Takes chunks apart into values. */
-export class Frames {
+export class FrameDecoder {
   private chunks: Array<Buffer> = []
   private size = 0
   /** How many of the chunks are known to hold no end of a line. */

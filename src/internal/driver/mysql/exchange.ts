@@ -2,10 +2,10 @@
  * What is under way on a connection.
  */
 import type { DbError } from "../../../DbError.js"
-import * as Library from "../library/Job.js"
+import * as Library from "../library/Exchange.js"
 import type { Traits } from "./texts.js"
 
-export class Job extends Library.Job<Traits> {
+export class Exchange extends Library.Exchange<Traits> {
   /** What has been sent so far: settings and BEGIN, the text to be prepared, or the statement itself. */
   phase: "ahead" | "prepare" | "run" = "ahead"
   /** Why it failed, known before its end. */

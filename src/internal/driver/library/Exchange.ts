@@ -12,7 +12,7 @@ export interface Traits {
 }
 
 /** One request from its first command to its end. A cancel and a break of the link find it here. */
-export abstract class Job<T extends Traits = Traits> {
+export abstract class Exchange<T extends Traits = Traits> {
   finished = false
   /** Nothing further is to be sent. */
   cancelled = false
