@@ -5,7 +5,6 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { documents, unmarked, written } from "../scripts/blocks.js"
 import { page as capabilities } from "../scripts/capabilities.js"
-import { page as errors } from "../scripts/errors.js"
 import { page as settings } from "../scripts/settings.js"
 import { packages } from "../src/internal/driver/Packages.js"
 
@@ -18,8 +17,6 @@ describe("generated pages are what the code says", () => {
   it("docs/capabilities.md (npm run docs:capabilities)", () => {
     assert.strictEqual(read("docs/capabilities.md"), capabilities)
   })
-
-  it("docs/errors.md (npm run docs:errors)", () => assert.strictEqual(read("docs/errors.md"), errors))
 })
 
 describe.each(documents)("%s", (path) => {

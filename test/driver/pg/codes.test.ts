@@ -166,4 +166,203 @@ describe("codes of PostgreSQL", () => {
     const error = classifyLink(cause, { database: "d", where: "h:1", outcome: "NotSent", otherwise: "Unknown" })
     assert.isString(JSON.stringify(error))
   })
+
+  it("codes of TLS are found by their beginning, and no other code is", () => {
+    const tls = [
+      "ERR_TLS_X",
+      "ERR_SSL_X",
+      "ERR_OSSL_X",
+      "CERT_X",
+      "CRL_HAS_EXPIRED",
+      "UNABLE_TO_X",
+      "DEPTH_ZERO_SELF_SIGNED_CERT"
+    ]
+    for (const code of tls) assert.deepStrictEqual(lookup(code), { link: "Tls" }, code)
+    for (const code of ["ERR_X", "X_CERT", "0800", "080011", "ENEW"]) assert.deepStrictEqual(lookup(code), {}, code)
+  })
+
+  it("an error has what the server said of the statement, and nothing that it left out", () => {
+    const said = serverError("23505", "duplicate key value violates unique constraint \"k\"", {
+      constraint: "k",
+      schema: "s",
+      table: "t",
+      column: "c",
+      detail: "Key (c)=(1) already exists.",
+      hint: "try another",
+      position: "17"
+    })
+    const error = classify(said, { ...at, hint: "ours" })
+    assert.deepInclude(error, {
+      _tag: "QueryError",
+      reason: "UniqueViolation",
+      code: "23505",
+      constraint: "k",
+      schema: "s",
+      table: "t",
+      column: "c",
+      detail: "Key (c)=(1) already exists.",
+      hint: "try another",
+      position: 17,
+      statement: "SELECT $1",
+      database: "orders",
+      outcome: "RolledBack",
+      cause: said
+    })
+    assert.include(error.message, "duplicate key value violates unique constraint \"k\"")
+    const empty = { constraint: "", schema: "", table: "", column: "", detail: "", hint: "", position: "0" }
+    const bare = classify(serverError("23505", "what the server said", empty), at)
+    assert.doesNotHaveAnyKeys(bare, Object.keys(empty))
+    assert.deepInclude(classify(serverError("23505"), { ...at, hint: "ours" }), { hint: "ours" })
+    const atCommit = classify(serverError("57P01", "x", { hint: "theirs" }), { ...at, fatal: true, commit: true })
+    assert.deepInclude(atCommit, { reason: "CommitUnknown", hint: "theirs" })
+    // The link of another statement, and a COMMIT whose link lives.
+    assert.strictEqual(classify(serverError("57P01"), { ...at, fatal: true }).reason, "ServerShutdown")
+    assert.strictEqual(classify(serverError("40001"), { ...at, commit: true }).reason, "Serialization")
+    assert.strictEqual(classify(serverError("XX000"), { ...at, fatal: true }).reason, "Unknown")
+  })
+
+  it("quoted values stay out of messages of class 22 only", () => {
+    const words = "invalid value: \"one\" and \"two\n\" here"
+    assert.include(classify(serverError("22P02", words), at).message, "invalid value: \"…\" here")
+    assert.include(classify(serverError("23514", words), at).message, words)
+    const raised = serverError("22023", words, { routine: "exec_stmt_raise" })
+    assert.include(classify(raised, at).message, words)
+    const without: ServerError = Object.assign(new Error(words), { severity: "ERROR" })
+    assert.include(classify(without, at).message, words)
+  })
+
+  it("several statements in one that is prepared, and no other syntax error, are told to be run one by one", () => {
+    const advice = "Run the statements one by one, or all of them by Db.batch."
+    const several = serverError("42601", "cannot insert multiple commands", { routine: "exec_parse_message" })
+    assert.include(classify(several, at).message, advice)
+    assert.notInclude(classify(serverError("42601", "x", { routine: "scanner_yyerror" }), at).message, advice)
+    assert.notInclude(classify(serverError("42501", "x", { routine: "exec_parse_message" }), at).message, advice)
+    assert.notInclude(classify(serverError("42601"), at).message, "prepare: false")
+  })
+
+  it("a limit of the server's is ours where it can have been", () => {
+    const stopped = (message: string) => serverError("57014", message, { routine: "ProcessInterrupts" })
+    const phase = (error: ServerError, more: Partial<Circumstances>) => {
+      const found = classify(error, { ...at, ...more })
+      return found._tag === "TimeoutError" ? [found.phase, found.limitMillis] : found.reason
+    }
+    const words = "canceling statement due to statement timeout"
+    assert.deepStrictEqual(phase(stopped("x"), { statementTimeout: 500, ranMillis: 500 }), ["Statement", 500])
+    // By hand (pg_cancel_backend), and before our limit.
+    assert.deepStrictEqual(phase(stopped("x"), { statementTimeout: 500, ranMillis: 100 }), "Unknown")
+    assert.deepStrictEqual(phase(stopped("x"), {}), "Unknown")
+    assert.deepStrictEqual(phase(stopped("timeouts"), {}), "Unknown")
+    assert.deepStrictEqual(phase(stopped(words), {}), ["Statement", undefined])
+    assert.deepStrictEqual(phase(stopped("x"), { foreignLimits: true }), ["Statement", undefined])
+    assert.deepStrictEqual(phase(stopped("x"), { foreignLimits: true, statementTimeout: 5 }), ["Statement", undefined])
+    assert.deepStrictEqual(phase(stopped(words), { cancelling: true }), "Unknown")
+    assert.deepStrictEqual(phase(serverError("57014", words), {}), "Unknown")
+    const lock = serverError("55P03", "canceling statement due to lock timeout", { routine: "ProcessInterrupts" })
+    assert.deepStrictEqual(phase(lock, { lockTimeout: 300 }), ["Lock", 300])
+    assert.deepStrictEqual(phase(lock, {}), ["Lock", undefined])
+    assert.deepStrictEqual(phase(lock, { lockTimeout: 300, cancelling: true }), "LockConflict")
+    assert.deepStrictEqual(phase(serverError("42601", words, { routine: "ProcessInterrupts" }), {}), "SqlSyntax")
+    const idle = serverError("25P03", "terminating connection due to idle-in-transaction timeout")
+    assert.deepStrictEqual(phase(idle, { fatal: true }), ["IdleInTransaction", 7])
+    assert.deepStrictEqual(phase(idle, { fatal: true, idleMillis: 0, idleTimeout: 700 }), [
+      "IdleInTransaction",
+      undefined
+    ])
+    assert.deepStrictEqual(phase(serverError("25P04"), { fatal: true }), ["Transaction", undefined])
+    assert.strictEqual(classify(idle, { ...at, outcome: "NotSent" }).outcome, "NotSent")
+  })
+
+  it("the end of the link is seen by severity and by code", () => {
+    assert.isTrue(isFatal(serverError("XX000", "", { severity: "PANIC" })))
+    assert.isTrue(isFatal(serverError("XX000", "", { severity: undefined })))
+    assert.isTrue(isFatal(serverError("25P04", "", { severity: "致命的" })))
+    assert.isFalse(isFatal(serverError("57014", "", { severity: "ОШИБКА" })))
+    assert.isFalse(isFatal(serverError("57P1X", "", { severity: "ОШИБКА" })))
+    assert.isFalse(isFatal(serverError("25P02", "", { severity: "ERROR" })))
+    assert.isFalse(isFatal(serverError("ZZ999", "", { severity: "ERROR" })))
+    assert.isFalse(isFatal(Object.assign(new Error(""), { severity: "ERROR" })))
+  })
+
+  it("an error of the link says where, and the most that is known", () => {
+    const where = { database: "orders", where: "h:1", outcome: "NotSent", otherwise: "Unreachable" } as const
+    const cause = socketError("ECONNREFUSED", "connect refused")
+    const error = classifyLink(cause, where)
+    assert.deepInclude(error, {
+      reason: "Refused",
+      code: "ECONNREFUSED",
+      outcome: "NotSent",
+      database: "orders",
+      cause
+    })
+    assert.include(error.message, "h:1: connect refused")
+    assert.include(classifyLink(socketError("EPIPE", ""), where).message, "h:1: EPIPE")
+    assert.match(classifyLink(new Error(""), where).message, /h:1: there is no route/i)
+    assert.include(classifyLink("words", where).message, "h:1: words")
+    const nested = new AggregateError([new AggregateError([cause], "inner"), new Error("second")], "outer")
+    assert.deepInclude(classifyLink(nested, where), { reason: "Refused" })
+    assert.include(classifyLink(new AggregateError([], "none"), where).message, "h:1: none")
+    const texts = {
+      "SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string": "Authentication",
+      "Password must be a string": "Authentication",
+      "The server does not support SSL connections": "Tls",
+      "There was an error establishing an SSL connection": "Tls",
+      "Unknown authenticationOk message type": "Unsupported",
+      "Connection terminated unexpectedly": "Lost",
+      "no SASL": "Unreachable",
+      "the Password must be": "Unreachable",
+      "an Unknown authenticationOk": "Unreachable",
+      "the Connection terminated": "Unreachable",
+      "something else": "Unreachable"
+    }
+    for (const [text, reason] of Object.entries(texts)) {
+      assert.strictEqual(classifyLink(new Error(text), where).reason, reason, text)
+    }
+  })
+
+  it("a pooler's texts are taken whole, and only under its code", () => {
+    const others = {
+      "ask for no such database": "Unknown",
+      "database \"x\" does not exist, says he": "Unknown",
+      "the database \"x\" does not exist": "Unknown",
+      "Authentication Failed": "Authentication",
+      "no such user: x": "Authentication",
+      "there is no such user": "Unknown",
+      "role \"x\" does not exist": "Authentication",
+      "role \"x\" does not exist, says he": "Unknown",
+      "the role \"x\" does not exist": "Unknown",
+      "permission denied for database \"x\"": "Authorization",
+      "a permission denied for database": "Unknown",
+      "too many connections for role": "TooManyConnections",
+      "there are too many connections": "Unknown",
+      "remaining connection slots are reserved": "TooManyConnections",
+      "the remaining connection slots": "Unknown",
+      "says no more connections allowed": "Unknown",
+      "a query_wait_timeout": "Lost",
+      "that the database system is starting up": "Unknown",
+      "the database system is shutting down": "ServerShutdown",
+      "that pgbouncer is shutting down": "Unknown",
+      "terminating connection due to administrator command": "ServerShutdown",
+      "is terminating connection due to administrator": "Unknown",
+      "cannot connect to server": "Refused",
+      "he cannot connect to server": "Unknown",
+      "server login failed: wrong": "Refused",
+      "the server login failed": "Unknown",
+      "server_login_retry": "Refused",
+      "a server_login_retry": "Unknown",
+      "server connection crashed": "Lost",
+      "the server conn crashed": "Unknown",
+      "that server closed the connection": "Unknown",
+      "client_idle_timeout now": "Lost",
+      "his client_idle_timeout now": "Unknown",
+      "server_lifetime_timeout": "Lost",
+      "a _timeout of something": "Unknown",
+      "unsupported startup parameters: x": "Unsupported",
+      "unsupported options startup parameter: x": "Unsupported",
+      "an unsupported startup parameter": "Unknown"
+    }
+    for (const [text, reason] of Object.entries(others)) {
+      assert.strictEqual(linkReason(serverError("08P01", text)), reason, text)
+    }
+    assert.strictEqual(linkReason(serverError("ZZ999", "no such user")), "Unknown")
+  })
 })
