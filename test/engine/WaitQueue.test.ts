@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { CoDel } from "../../src/internal/pool/CoDel.js"
+import { FifoQueue } from "../../src/internal/pool/FifoQueue.js"
 import type { Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { WaitQueue } from "../../src/internal/pool/WaitQueue.js"
 
@@ -66,4 +67,32 @@ it("the links of a waiter that was removed are empty, wherever in the queue it w
       assert.deepStrictEqual(links, { previous: undefined, next: undefined })
     }
   }
+})
+
+it("whoever does not wait is taken out of nothing", () => {
+  const queue = new FifoQueue<Waiter<never>>()
+  const [stays, left, never] = [makeWaiter(() => {}), makeWaiter(() => {}), makeWaiter(() => {})]
+  queue.add(stays)
+  queue.add(left)
+  queue.remove(left)
+  queue.remove(left)
+  queue.remove(never)
+  assert.strictEqual(queue.size, 1)
+  assert.strictEqual(queue.head, stays)
+  assert.isUndefined(queue.after(never))
+})
+
+it("those who may use the reserved place are counted, and no others", () => {
+  const queue = new WaitQueue<never>("test", undefined)
+  const usual = makeWaiter(() => {})
+  const reserved = { ...makeWaiter(() => {}), reserved: true }
+  queue.add(usual)
+  assert.strictEqual(queue.reserved, 0)
+  queue.add(reserved)
+  assert.strictEqual(queue.reserved, 1)
+  queue.remove(usual)
+  assert.strictEqual(queue.reserved, 1)
+  queue.remove(reserved)
+  queue.remove(reserved)
+  assert.strictEqual(queue.reserved, 0)
 })

@@ -31,6 +31,7 @@ import type {
 import { capabilities, transaction } from "../../src/internal/test/mock.js"
 import { makePlayer, MutableScript, type Script, type Step } from "./scriptedCall.js"
 
+export { fakeErrors } from "./fakeErrors.js"
 export type { Script, Step } from "./scriptedCall.js"
 
 /** One thing that happened, in order. */
@@ -112,46 +113,6 @@ export interface FakeOptions {
   /** Further members of the driver (`transactionId`, `commitStatus`, `services`, ...). */
   readonly overrides?: Partial<Driver> | undefined
 }
-
-/** Ready-made errors. */
-export const fakeErrors = {
-  refused: new ConnectionError({ what: "refused", reason: "Refused", outcome: "NotSent", database: "default" }),
-  authentication: new ConnectionError({
-    what: "wrong password",
-    reason: "Authentication",
-    outcome: "NotSent",
-    database: "default"
-  }),
-  lost: new ConnectionError({ what: "lost", reason: "Lost", outcome: "Unknown", database: "default" }),
-  serialization: new QueryError({
-    what: "could not serialize access",
-    reason: "Serialization",
-    outcome: "RolledBack",
-    database: "default",
-    code: "40001"
-  }),
-  deadlock: new QueryError({
-    what: "deadlock detected",
-    reason: "Deadlock",
-    outcome: "RolledBack",
-    database: "default",
-    code: "40P01"
-  }),
-  unique: new QueryError({
-    what: "duplicate key",
-    reason: "UniqueViolation",
-    outcome: "RolledBack",
-    database: "default",
-    code: "23505",
-    constraint: "fake_key"
-  }),
-  commitUnknown: new ConnectionError({
-    what: "lost between COMMIT and its answer",
-    reason: "Lost",
-    outcome: "Unknown",
-    database: "default"
-  })
-} as const
 
 /** Makes a driver whose connections are pretended. */
 export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDriver> =>
