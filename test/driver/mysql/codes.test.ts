@@ -85,6 +85,7 @@ describe("an error of the server", () => {
     expect(error.cause).toBe(cause)
     expect(error.message).toContain("You have an error in your SQL syntax")
     expect("detail" in error).toBe(false)
+    expect(error.message).not.toContain(", in ")
     expect(classify(raw(1213), at).outcome).toBe("RolledBack")
     expect(classify(raw(1064), { ...at, outcome: "Unknown" }).outcome).toBe("Unknown")
   })

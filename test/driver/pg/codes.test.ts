@@ -43,6 +43,7 @@ describe("codes of PostgreSQL", () => {
     assert.strictEqual(lookup("23505").statement, "UniqueViolation")
     assert.strictEqual(lookup("23999").statement, "CheckViolation")
     assert.strictEqual(lookup("22P02").statement, "DataError")
+    assert.strictEqual(lookup("2201E").statement, "DataError")
     assert.strictEqual(lookup("40001").statement, "Serialization")
     assert.strictEqual(lookup("3D000").link, "UnknownDatabase")
     assert.strictEqual(lookup("CERT_HAS_EXPIRED").link, "Tls")
@@ -165,6 +166,11 @@ describe("codes of PostgreSQL", () => {
     const cause = Object.assign(socketError("ERR_TLS_CERT_ALTNAME_INVALID"), { cert: certificate })
     const error = classifyLink(cause, { database: "d", where: "h:1", outcome: "NotSent", otherwise: "Unknown" })
     assert.isString(JSON.stringify(error))
+    assert.deepInclude(error.cause, { code: cause.code, message: cause.message, stack: cause.stack })
+    // Any other one is what it was.
+    const other = socketError("EPIPE")
+    const at = { database: "d", where: "h:1", outcome: "NotSent", otherwise: "Unknown" } as const
+    assert.strictEqual(classifyLink(other, at).cause, other)
   })
 
   it("codes of TLS are found by their beginning, and no other code is", () => {
@@ -321,6 +327,8 @@ describe("codes of PostgreSQL", () => {
 
   it("a pooler's texts are taken whole, and only under its code", () => {
     const others = {
+      "database \"orders\" does not exist": "UnknownDatabase",
+      "role \"a\nb\" does not exist": "Authentication",
       "ask for no such database": "Unknown",
       "database \"x\" does not exist, says he": "Unknown",
       "the database \"x\" does not exist": "Unknown",
