@@ -116,6 +116,7 @@ describe("what the database commits by itself", () => {
       return [...Cause.failures(exit.cause)][0]
     }
     assert.strictEqual(failed("mine"), "mine")
+    assert.isNull(failed(null))
     assert.strictEqual(failed(fakeErrors.lost), fakeErrors.lost)
     const typed = failed(fakeErrors.unique)
     assert(isDbError(typed))

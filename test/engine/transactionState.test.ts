@@ -66,6 +66,7 @@ describe("levels", () => {
     const { enter, state } = make()
     assert.deepInclude(state.root, { kind: "session", session: "the session", parent: undefined, savepoint: undefined })
     assert.strictEqual(state.innermost, state.root)
+    assert.deepInclude(state, { isBegun: false, isReadOnly: false, pendingBegin: undefined })
     const transaction = enter({ isolation: "serializable", deferrable: true })
     assert.deepInclude(transaction, {
       kind: "transaction",
@@ -392,6 +393,17 @@ describe("a transaction that was ended by one of its statements", () => {
       level: transaction,
       outcome: "Unknown"
     })
+  })
+
+  it("by the database itself goes on also where the statement that committed failed, and not where no text is known", () => {
+    const { ends, enter } = make({ commits: "all" })
+    const transaction = enter(undefined, true)
+    assert.isUndefined(ends("CREATE TABLE t", "idle", fakeErrors.unique))
+    assert.strictEqual(transaction.committedBy, "CREATE TABLE t")
+    const unnamed = make({ commits: "all" })
+    const level = unnamed.enter(undefined, true)
+    assert.deepInclude(told(unnamed.ends(undefined, "idle")), { level, outcome: "Unknown" })
+    assert.isUndefined(level.committedBy)
   })
 
   it("by one of several statements, of which one failed, does not go on: it may have been rolled back", () => {
