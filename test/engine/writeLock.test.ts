@@ -105,7 +105,10 @@ describe("the write lock", () => {
     const [a, b, c] = [writer("a"), writer("b"), writer("c")]
     lock.acquire(a)
     lock.acquire(c)
+    // It was never this one's.
     lock.transfer(b, c)
+    lock.release(c)
+    assert.isFalse(c.has)
     lock.transfer(a, b)
     lock.release(a)
     assert.isFalse(c.has)
