@@ -345,6 +345,15 @@ describe("those who wait", () => {
     assert.isUndefined(larger.ask().refused)
   })
 
+  it("may begin for one that holds nothing, whatever others hold", () => {
+    const hand = handPool({ size: 1 })
+    hand.lent()
+    let holds = false
+    hand.ask({ holds: () => holds })
+    holds = true
+    assert.isUndefined(hand.ask().refused)
+  })
+
   it("use the reserved place, and no one else does", () => {
     const hand = handPool({ size: 1 }, { reserved: 1 })
     const entry = hand.lent()
@@ -426,9 +435,12 @@ describe("those who wait", () => {
   })
 
   it("are not served by what is lent, also where its borrower has a limit", () => {
-    const hand = handPool({ size: 2 })
-    const entry = hand.lent()
-    entry.deadline = 5000
+    const hand = handPool({ size: 3 })
+    const [entry, cleaned] = [hand.lent(), hand.lent()]
+    entry!.deadline = 5000
+    hand.pool.setBusy(cleaned!, 5000)
+    hand.ask()
+    assert.lengthOf(hand.opening, 0)
     hand.ask()
     assert.lengthOf(hand.opening, 1)
   })
@@ -472,16 +484,17 @@ describe("a validation", () => {
     hand.answer(true)
     assert.strictEqual(asked.entry, b)
     assert.strictEqual(c!.state, "gone")
-    const other = handPool({ size: 4, validateAfter: 500 })
-    const [young, first, second] = [other.lent(), other.lent(), other.lent()]
+    // Losses of two kinds do not make up for each other.
+    const other = handPool({ size: 3, keepalive: 2000 })
+    const [first, second, third] = [other.lent(), other.lent(), other.lent()]
     other.pool.release(first!)
     other.advance(500)
-    other.ask()
-    other.pool.release(young!)
-    other.ask()
-    assert.deepStrictEqual(other.validating.map(({ connection }) => connection), ["c2"])
+    other.pool.release(second!)
+    other.advance(1500)
+    assert.deepStrictEqual(other.validating.map(({ connection }) => connection), ["c1"])
     other.answer(false)
-    other.pool.evict(second!, false)
+    other.pool.evict(third!, false)
+    assert.strictEqual(second!.state, "idle")
     assert.isUndefined(other.pool.tryAcquire(other.now))
   })
 
@@ -893,6 +906,15 @@ describe("closing", () => {
     assert.deepStrictEqual(done, ["refuse", "drop"])
     assert.isTrue(Effect.runSync(shutdown.run(1000)))
     assert.deepStrictEqual(done, ["refuse", "drop"])
+  })
+
+  it("drops at once what its borrower closes when it is told to stop", () => {
+    const hand = handPool({ size: 1 })
+    const entry = hand.lent()
+    entry.borrower = borrower(entry, { onCut: (_, how) => how === "stop" && hand.pool.evict(entry, true) })
+    hand.run(hand.pool.close(1000))
+    hand.advance(1000)
+    assert.deepStrictEqual(hand.closed, ["c1", "c1 dropped"])
   })
 
   it("closes what is given back, and what comes open, afterwards", () => {
