@@ -329,9 +329,11 @@ describe("those who wait", () => {
     assert.strictEqual(answers(hand.ask({ holds: (one) => one === b })), "Acquire")
     // Nobody who waits holds the other one, or it is being cleaned.
     hand.pool.withdraw(first)
+    const empty = hand.ask()
     const alone = hand.ask({ holds: (one) => one === b })
     assert.isUndefined(alone.refused)
     hand.pool.withdraw(alone)
+    hand.pool.withdraw(empty)
     hand.pool.setBusy(a!, 1000)
     assert.isUndefined(hand.ask({ holds: () => true }).refused)
     // Of three, the second who waits holds one, and the third another.
