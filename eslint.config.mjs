@@ -45,7 +45,7 @@ const retired = [
 }))
 
 export default [
-  { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "**/node_modules/"] },
+  { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "mutation/.stryker-tmp/", "**/node_modules/"] },
   ...tseslint.configs.recommended.map((config) => ({ ...config, files: typescript })),
   ...effect.configs.dprint,
   {

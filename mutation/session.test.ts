@@ -1,0 +1,8 @@
+/** The tests of sessions and transactions on the fake driver. */
+import "../test/engine/session.test.js"
+import "../test/engine/limits.test.js"
+import "../test/engine/Place.test.js"
+import "../test/retry/retry.test.js"
+import "../test/time/deadline.test.js"
+import "../test/time/limits.test.js"
+import "../test/time/overload.test.js"
