@@ -2,6 +2,6 @@
 import "../test/engine/codel.test.js"
 import "../test/engine/eviction.test.js"
 import "../test/engine/deadlineTimer.test.js"
-import "../test/engine/Waiters.test.js"
+import "../test/engine/WaitQueue.test.js"
 import "../test/engine/poolSteps.test.js"
-import "../test/engine/line.test.js"
+import "../test/engine/poolModel.test.js"

@@ -1,7 +1,7 @@
 /** The tests of sessions and transactions on the fake driver. */
 import "../test/engine/session.test.js"
-import "../test/engine/limits.test.js"
-import "../test/engine/Place.test.js"
+import "../test/engine/withLimits.test.js"
+import "../test/engine/sessionFiber.test.js"
 import "../test/retry/retry.test.js"
 import "../test/time/deadline.test.js"
 import "../test/time/limits.test.js"

@@ -102,10 +102,7 @@ export const handPool = (
       onLeak: (entry, holder) => told.push(`leak ${entry.id} by ${holder.fiber} for ${holder.heldForMillis}`),
       onLeakReturned: (entry, heldFor) => told.push(`leakReturned ${entry.id} after ${heldFor}`)
     },
-    clock,
-    timer,
-    fork,
-    random
+    { clock, timer, fork, random }
   )
 
   const ask = (more: Partial<Waiter<string>> & { readonly limit?: number } = {}): Asked => {
