@@ -55,6 +55,14 @@ describe("the classification of a text", () => {
     strictEqual(isControl("RELEASE \"a\"", "pg"), true)
     strictEqual(isControl("COMMIT; SELECT 1", "pg"), false)
     strictEqual(isControl("COMMIT PREPARED 'a'", "pg"), false)
+    for (const text of ["XA START 'a'", "xa begin 'a', 'b' JOIN", "/* c */ XA END 'a';", "XA PREPARE 'a'"]) {
+      strictEqual(isControl(text, "mysql"), true, text)
+      strictEqual(isControl(text, "pg"), false, text)
+    }
+    // They end one that another connection has prepared.
+    for (const text of ["XA COMMIT 'a'", "XA ROLLBACK 'a'", "XA RECOVER", "xa_start()"]) {
+      strictEqual(isControl(text, "mysql"), false, text)
+    }
     const begin = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION"
     strictEqual(classify(begin, "mysql").control, "begin")
     strictEqual(isControl(begin, "mysql"), false)

@@ -20,7 +20,8 @@ for (const target of subjects) {
           "COMMIT",
           "/* x */ ROLLBACK",
           "SAVEPOINT a",
-          "START TRANSACTION"
+          "START TRANSACTION",
+          ...target.name === "mysql" ? ["XA START 'a'", "XA PREPARE 'a'"] : []
         ]
         for (const text of texts) {
           for (const ask of [Db.query(text), sql.unsafe(text), sql.unsafe(text).raw]) {

@@ -110,9 +110,19 @@ export const codeOf = (tokens: ReadonlyArray<string>): string => tokens.map(unqu
 
 /**
  * What a statement does to transactions. `savepoint` makes one, goes back to it or releases it; `prepared` is the second phase of a
- * `prepare`; `named` is of SQL Server, where the name may be a transaction's or a savepoint's; `isolation` is SET TRANSACTION.
+ * `prepare`; `named` is of SQL Server, where the name may be a transaction's or a savepoint's; `isolation` is SET TRANSACTION;
+ * `branch` is of MySQL: it begins, ends or prepares a transaction of XA on its connection.
  */
-export type Control = "begin" | "commit" | "rollback" | "savepoint" | "prepare" | "prepared" | "named" | "isolation"
+export type Control =
+  | "begin"
+  | "commit"
+  | "rollback"
+  | "savepoint"
+  | "prepare"
+  | "prepared"
+  | "named"
+  | "isolation"
+  | "branch"
 
 const work = "(?: (?:WORK|TRAN|TRANSACTION))?"
 const chain = "(?: AND (?:NO )?CHAIN)?(?: (?:NO )?RELEASE)?$"
@@ -138,6 +148,14 @@ export const controlOf = (tokens: ReadonlyArray<string>): Control | undefined =>
   const code = codeOf(tokens.slice(0, 8))
   return controls.find(([, pattern]) => pattern.test(code))?.[0]
 }
+
+/** A COMMIT or ROLLBACK of XA may come on any connection, and is none. */
+const branch = /^XA (?:START|BEGIN|END|PREPARE)\b/
+
+const branchOf = (statements: ReadonlyArray<Statement>, dialect: Dialect): Control | undefined =>
+  dialect === "mysql" && statements.length === 1 && branch.test(codeOf(statements[0]!.tokens.slice(0, 2)))
+    ? "branch"
+    : undefined
 
 /** How a text ends the transaction in which it runs. */
 export interface TransactionEnd {
@@ -199,7 +217,7 @@ const look = (text: string, dialect: Dialect): Traits => {
     several: statements.length > 1 || statements.some(hidesEnd) ||
       (isUnsure(text, syntax) && /;\s*[^;\s]/.test(text)),
     control: statements.length === 1
-      ? first
+      ? first ?? branchOf(statements, dialect)
       : statements.length === 2 && first === "isolation" && second === "begin"
       ? second
       : undefined,
@@ -263,13 +281,15 @@ const mayControl = (text: string): boolean => {
       return second === 111 || second === 101
     case 115: // start, savepoint, save
       return second === 116 || second === 97
+    case 120: // xa
+      return second === 97
     default:
       // A comment.
       return first === 45 || first === 47 || first === 35
   }
 }
 
-const here = new Set<Control>(["begin", "commit", "rollback", "savepoint"])
+const here = new Set<Control>(["begin", "commit", "rollback", "savepoint", "branch"])
 
 /** Whether a text is a single statement that begins, ends or divides a transaction. It costs other texts a look at two letters. */
 export const isControl = (text: string, dialect: Dialect): boolean => {

@@ -114,6 +114,43 @@ describeMariadb("MySQL resets", () => {
       expect(yield* db.run("SELECT a FROM t ORDER BY a", [], { mode: "values" })).toEqual([[3], [4]])
     }).pipe(Effect.scoped))
 
+  it.live("fail where a transaction of XA stands, so that no other borrower gets it", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.script(
+        "CREATE TABLE t (a INT) ENGINE=InnoDB; CREATE PROCEDURE begins(x TEXT) " +
+          "EXECUTE IMMEDIATE CONCAT('XA START ', QUOTE(x))"
+      )
+      yield* db.reset()
+      const prepared = Effect.map(
+        mysqlQuery(db.database.url, "XA RECOVER"),
+        (rows) => rows.filter((row) => String(row["data"]).startsWith(db.database.name)).length
+      )
+      const leave = (texts: ReadonlyArray<string>, policy: "rollback" | "commit" | "discard") =>
+        Effect.gen(function*() {
+          const one = yield* another(db)
+          for (const text of texts) yield* one.run(text)
+          expect([texts, (yield* Effect.either(one.reset(policy)))._tag]).toEqual([texts, "Left"])
+        }).pipe(Effect.scoped)
+      for (const policy of ["rollback", "commit", "discard"] as const) {
+        const x = `'${db.database.name} ${policy}'`
+        const insert = "INSERT INTO t VALUES (1)"
+        yield* leave([`XA START ${x}`, insert], policy)
+        yield* leave([`XA START ${x}`, insert, `XA END ${x}`], policy)
+        yield* leave([`CALL begins(${x})`, insert], policy)
+        expect(yield* prepared).toBe(0)
+        const texts = [`XA START ${x}`, insert, `XA END ${x}`, `XA PREPARE ${x}`]
+        yield* leave(texts, policy)
+        expect(yield* prepared).toBe(1)
+        // What is ended is in no way, wherever that is done.
+        yield* db.run(`XA ROLLBACK ${x}`)
+        for (const text of texts) yield* db.run(text)
+        yield* db.run(`XA COMMIT ${x}`)
+        yield* db.reset(policy)
+      }
+      expect(yield* db.run("SELECT a FROM t", [], { mode: "values" })).toEqual([[1], [1], [1]])
+    }).pipe(Effect.scoped))
+
   it.live("forget prepared statements with the server, and prepare them again", () =>
     Effect.gen(function*() {
       const db = yield* open()

@@ -61,8 +61,8 @@ export abstract class LibraryConnection<J extends Exchange, P, C extends Flowing
   protected abstract stream(exchange: J, request: Request, params: P, cursor: C): void
   /** Asks the cheapest question, and ends the exchange with its answer. */
   protected abstract askAlive(exchange: J): void
-  /** Ends the open transaction, where a reset of the session that follows (`resets`) does not do that by itself. */
-  protected abstract endTransaction(exchange: J, commits: boolean, resets: boolean, next: () => void): void
+  /** Ends the open transaction; a reset of the session may follow. */
+  protected abstract endTransaction(exchange: J, commits: boolean, next: () => void): void
   /** Has the server make the session as if newly opened, and forgets what was known of it. */
   protected abstract resetSession(exchange: J, next: () => void): void
   abstract cancel(done: Done<void>): void
@@ -127,7 +127,7 @@ export abstract class LibraryConnection<J extends Exchange, P, C extends Flowing
         this.configure(exchange, false)
       })
     }
-    if (isOpen) this.endTransaction(exchange, commits, resets, clean)
+    if (isOpen) this.endTransaction(exchange, commits, clean)
     else clean()
   }
 

@@ -143,7 +143,7 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
   }
 
   /** Not left to the reset: COMMIT and ROLLBACK have answers of their own. */
-  protected endTransaction(exchange: Exchange, commits: boolean, _resets: boolean, next: () => void): void {
+  protected endTransaction(exchange: Exchange, commits: boolean, next: () => void): void {
     exchange.sent = true
     this.batch(exchange, commits ? "COMMIT TRANSACTION" : "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", { ended: next })
   }

@@ -117,10 +117,10 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
     })
   }
 
-  protected endTransaction(exchange: Exchange, commits: boolean, resets: boolean, next: () => void): void {
-    // A reset of the connection rolls back by itself.
-    if (resets && !commits) return next()
+  protected endTransaction(exchange: Exchange, commits: boolean, next: () => void): void {
     exchange.phase = "run"
+    // Also where a reset of the connection follows, which rolls back by itself, but not what XA has prepared: behind it the
+    // server reports no transaction, and refuses every statement on a table. This is refused while one of XA stands.
     this.send(exchange, (answer) => this.query(commits ? "COMMIT" : "ROLLBACK", answer), next)
   }
 
