@@ -9,7 +9,7 @@ import * as LogLevel from "effect/LogLevel"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import * as Mysql from "../../src/driver/Mysql.js"
-import { describeMariadb, describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
+import { describeMariadb, describeMysql, freshMysqlDatabase, mysqlQuery } from "../kit/mysql.js"
 
 const fresh = Effect.map(freshMysqlDatabase, ({ url }) => ({
   url,
@@ -142,6 +142,42 @@ describeMariadb("migrations on MariaDB", () => {
           expect(yield* Db.query("SELECT x FROM note WHERE x = 1")).toHaveLength(1)
         }
         yield* Db.query("DROP USER note@localhost")
+      }).pipe(Effect.provide(layer), quiet)
+    }))
+
+  it.scopedLive("a transaction of XA that a file leaves prepared is not said to be rolled back", () =>
+    Effect.gen(function*() {
+      const { layer, url } = yield* fresh
+      const name = new URL(url).pathname.slice(1)
+      yield* Effect.gen(function*() {
+        yield* Db.query("CREATE TABLE note (x INT)")
+        const begin = (x: string) => `INSERT INTO note VALUES (0);\nXA START '${x}';\nINSERT INTO note VALUES (1);\n`
+        const prepare = (x: string) => `${begin(x)}XA END '${x}';\nXA PREPARE '${x}';`
+        const fails = (script: string) =>
+          Effect.flip(DbMigrator.run(Db, { migrations: DbMigrator.fromRecord({ V1__Note: script }) })).pipe(
+            Effect.ensuring(Effect.orDie(Db.query("DROP TABLE schema_version")))
+          )
+        const prepared = Effect.map(
+          mysqlQuery(url, "XA RECOVER"),
+          (rows) => rows.map((row) => String(row["data"])).filter((data) => data.startsWith(name))
+        )
+        const left = yield* fails(prepare(`${name} a`))
+        expect(left).toMatchObject({ _tag: "MigrationError", reason: "Failed", outcome: "Unknown", line: 2 })
+        expect(left.message).toContain("XA RECOVER")
+        expect(left.message).not.toContain("rolled back;")
+        const behind = yield* fails(`${prepare(`${name} b`)}\nINSERT INTO note VALUES (2);`)
+        expect(behind).toMatchObject({ reason: "Failed", outcome: "Unknown", line: 6, code: "1399" })
+        expect(behind.message).toContain("XA RECOVER")
+        const open = yield* fails(begin(`${name} c`))
+        expect(open.message).toContain("was still open; what was done in it was rolled back")
+        expect((yield* prepared).sort()).toEqual([`${name} a`, `${name} b`])
+        for (const x of yield* prepared) yield* Db.query(`XA COMMIT '${x}'`)
+        yield* DbMigrator.run(Db, {
+          migrations: DbMigrator.fromRecord({ V1__Note: `${prepare(`${name} d`)}\nXA COMMIT '${name} d';` })
+        })
+        expect(yield* history).toMatchObject([{ version: "1", success: 1 }])
+        const rows = yield* Db.query<{ x: number }>("SELECT x FROM note ORDER BY x")
+        expect(rows.map(({ x }) => x)).toEqual([0, 0, 0, 0, 1, 1, 1])
       }).pipe(Effect.provide(layer), quiet)
     }))
 })

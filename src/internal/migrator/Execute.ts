@@ -202,6 +202,16 @@ const rollback = (context: RunContext): Effect.Effect<void, SqlError, Needs> =>
       ? Effect.void
       : sendAll([context.dialect === "mssql" ? "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION" : "ROLLBACK"]))
 
+/**
+ * Whether what a migration left open is a transaction of XA that it has prepared: no ROLLBACK ends it, nor does the end of its
+ * connection. What else is open is rolled back.
+ */
+const isPrepared = (context: RunContext): Effect.Effect<boolean, SqlError, Needs> =>
+  context.dialect !== "mysql" ? Effect.succeed(false) : Effect.catchAll(
+    Effect.as(sendAll(["ROLLBACK"]), false),
+    (error) => Effect.succeed(Failures.saysPrepared(fromSqlError(error, context.database)))
+  )
+
 /** Writes how far a migration has come, where that is no part of a transaction of its own. */
 const progress = (context: RunContext, record: Entry, change: Change, always: boolean) =>
   Effect.flatMap(context.access.status, (status) => {
@@ -242,7 +252,10 @@ const stepwise = (context: RunContext, ready: ReadyMigration, record: Entry): Ef
           Effect.flatMap(context.access.status, (status) =>
             status === "idle" || base !== "idle"
               ? Effect.void
-              : Failures.leftOpen(context, ready, opener, count))
+              : Effect.flatMap(isPrepared(context), (prepared) =>
+                prepared
+                  ? Failures.leftPrepared(context, ready, opener)
+                  : Failures.leftOpen(context, ready, opener, count)))
         )
       ),
       Effect.tapError((error) =>

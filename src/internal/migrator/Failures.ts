@@ -92,6 +92,15 @@ export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): 
     : undefined
 }
 
+/** Whether MySQL refused a statement because a transaction of XA is prepared on its connection: the error tells its state. */
+export const saysPrepared = (error: DbError): boolean =>
+  error._tag === "QueryError" && String(error.code) === "1399" &&
+  /\bPREPARED\b/.test(stringField(error.cause, "message") ?? error.message)
+
+const endPrepared =
+  "a transaction of XA stays prepared, with its locks (XA RECOVER shows it): end it with XA COMMIT or XA ROLLBACK, put right by " +
+  "hand what the other statements left behind, correct the file, run repair, then run again"
+
 export const failStatement = (
   context: RunContext,
   ready: ReadyMigration,
@@ -110,7 +119,9 @@ export const failStatement = (
     ...serverParts(error),
     // COMMIT was not sent: whatever became of the statement, nothing of it stays.
     ...(ready.transactional ? { outcome: "RolledBack" } as const : {}),
-    advice: advise(error, ready, ready.transactional)
+    ...(saysPrepared(error)
+      ? { outcome: "Unknown", advice: endPrepared } as const
+      : { advice: advise(error, ready, ready.transactional) })
   })
 
 /** An effect failed: with an error of its own, one of a database, or a defect. */
@@ -155,6 +166,16 @@ export const failAround = (context: RunContext, ready: ReadyMigration, cause: Sq
   })
 }
 
+/** Fails at the statement that began what is open, where that is known. */
+const failFrom = (
+  ready: ReadyMigration,
+  opener: ReadyStatement | undefined,
+  parts: Errors.Parts
+): Effect.Effect<never, MigrationError> =>
+  opener === undefined
+    ? Effect.fail(Errors.make({ ...parts, script: ready.migration.script, version: ready.migration.version }))
+    : Scripts.failAt(ready.migration, opener, parts)
+
 /** A migration ended, and a transaction that it had begun did not. */
 export const leftOpen = (
   context: RunContext,
@@ -174,10 +195,22 @@ export const leftOpen = (
       ? "give each BEGIN TRANSACTION its COMMIT, and run again"
       : "end it with COMMIT, put right by hand what the statements before it left behind, run repair, then run again"
   } as const
-  return opener === undefined
-    ? Effect.fail(Errors.make({ ...parts, script: ready.migration.script, version: ready.migration.version }))
-    : Scripts.failAt(ready.migration, opener, parts)
+  return failFrom(ready, opener, parts)
 }
+
+/** A migration ended, and left a transaction of XA prepared. */
+export const leftPrepared = (
+  context: RunContext,
+  ready: ReadyMigration,
+  opener: ReadyStatement | undefined
+): Effect.Effect<never, MigrationError> =>
+  failFrom(ready, opener, {
+    reason: "Failed",
+    database: context.database,
+    problem: "the migration ended, and a transaction of XA that it had prepared was neither committed nor rolled back",
+    outcome: "Unknown",
+    advice: endPrepared
+  })
 
 /** Rows refer to rows that are not there, and did not before the migration. */
 export const brokenKeys = (context: RunContext, ready: ReadyMigration, broken: ReadonlyArray<string>): MigrationError =>
