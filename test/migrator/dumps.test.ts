@@ -144,6 +144,45 @@ describeMariadb("a dump of MariaDB", () => {
         })), 60_000)
   }
 
+  it.scopedLive("with binary values as they are is refused, and told of --hex-blob", () =>
+    withFixture("mysql", ({ source, write }) =>
+      Effect.gen(function*() {
+        const { host, name, password, port, url, user } = yield* freshMysqlDatabase
+        yield* mysqlQuery(url, "CREATE TABLE b (id INT PRIMARY KEY, v BLOB)")
+        yield* mysqlQuery(url, "INSERT INTO b VALUES (1, X'FF00275C80'), (2, X'C3A9')")
+        const dump = (...args: ReadonlyArray<string>): Buffer => {
+          try {
+            return execFileSync(
+              "mariadb-dump",
+              ["--protocol=tcp", "-h", host, "-P", String(port), "-u", user, ...args, name],
+              { stdio: "pipe", env: { ...process.env, MYSQL_PWD: password } }
+            )
+          } catch {
+            // The tool is missing: what it writes.
+            return args.includes("--hex-blob")
+              ? Buffer.from(
+                "CREATE TABLE `b` (id INT PRIMARY KEY, v BLOB);\nINSERT INTO `b` VALUES (1,0xFF00275C80),(2,0xC3A9);"
+              )
+              : Buffer.from(
+                "-- MariaDB dump 10.19\nINSERT INTO `b` VALUES (1,_binary '\xff\\0\\'\\\\\x80');\n",
+                "latin1"
+              )
+          }
+        }
+        for (const args of [[], ["--compact"]]) {
+          write({ "V1__Dump.sql": dump(...args) })
+          const error = yield* Effect.flip(DbMigrator.run(Db, { migrations: source }))
+          expect(error).toMatchObject({ _tag: "MigrationError", reason: "Parse" })
+          expect(error.message).toContain("--hex-blob")
+          expect(error.message).not.toContain("save it as UTF-8")
+        }
+        write({ "V1__Dump.sql": Buffer.from("INSERT INTO b VALUES ('caf\xe9')", "latin1") })
+        expect((yield* Effect.flip(DbMigrator.run(Db, { migrations: source }))).message).toContain("save it as UTF-8")
+        write({ "V1__Dump.sql": dump("--hex-blob") })
+        yield* DbMigrator.run(Db, { migrations: source })
+        expect(yield* Db.query("SELECT HEX(v) AS v FROM b ORDER BY id")).toEqual([{ v: "FF00275C80" }, { v: "C3A9" }])
+      })))
+
   it.scopedLive("by phpMyAdmin, with and without the directive", () =>
     withFixture("mysql", () =>
       Effect.gen(function*() {

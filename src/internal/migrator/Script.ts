@@ -63,12 +63,22 @@ const wholeFile = 1024 * 1024
 /** Lines shown before and after the one at fault. */
 const around = 2
 
+/** What mysqldump and mariadb-dump write around tables, and before a binary value that is not in hex. */
+const dumpMark = /^-- (?:MySQL|MariaDB) dump\b|^\/\*M?!\d{5}|\b_binary\s*'/im
+
+/** Whether bytes look like a dump with binary values. */
+const looksLikeDump = (bytes: Uint8Array): boolean => dumpMark.test(Buffer.from(bytes).toString("latin1"))
+
 const decode = (migration: Migration, body: SqlBody, database: string): Stream.Stream<string, MigrationError> =>
   Stream.suspend(() => {
     const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+    let first: Uint8Array | undefined
     const text = (bytes: Uint8Array | undefined) =>
       Effect.try({
-        try: () => bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true }),
+        try: () => {
+          first ??= bytes
+          return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true })
+        },
         catch: () =>
           Errors.make({
             reason: "Parse",
@@ -76,7 +86,10 @@ const decode = (migration: Migration, body: SqlBody, database: string): Stream.S
             script: migration.script,
             version: migration.version,
             problem: "the file is not UTF-8",
-            advice: "save it as UTF-8"
+            advice: [first, bytes].some((piece) => piece !== undefined && looksLikeDump(piece))
+              ? "make the dump again with --hex-blob: its binary values are no text, and saving the file as UTF-8 would " +
+                "change them"
+              : "save it as UTF-8"
           })
       })
     return body.content.pipe(
