@@ -349,6 +349,43 @@ describe("Splitter", () => {
     }
   })
 
+  it("follows sql_mode of MySQL: whether a backslash escapes", () => {
+    const on = "NO_BACKSLASH_ESCAPES"
+    const plain = "select 'c:\\'"
+    const escaped = "select 'a\\';b'"
+    const follows = (statements: ReadonlyArray<string>) => {
+      for (const end of [";", " ;\n"]) {
+        const text = statements.join(end)
+        for (const size of [text.length, 1, 7]) {
+          expect(split("mysql", text, size).map((statement) => statement.text)).toEqual(statements)
+        }
+      }
+    }
+    for (
+      const set of [
+        `SET sql_mode = '${on}'`,
+        `set session sql_mode="ansi,${on.toLowerCase()},x"`,
+        `SET @@session.sql_mode := '${on}'`,
+        `SET @@sql_mode='${on}'`,
+        `SET @old = @@sql_mode, SQL_MODE='${on}'`,
+        `/*!50003 SET sql_mode              = 'STRICT_TRANS_TABLES,${on}' */`
+      ]
+    ) {
+      for (
+        const back of [
+          "/*!50003 SET sql_mode = @saved_sql_mode */",
+          "SET sql_mode = DEFAULT",
+          "SET SQL_MODE=@OLD, SQL_NOTES=@NOTES",
+          "SET sql_mode = ''"
+        ]
+      ) {
+        follows([escaped, set, plain, "SET @saved = @@sql_mode", plain, back, escaped])
+      }
+    }
+    follows([`SET GLOBAL sql_mode = '${on}'`, escaped, `SET @@global.sql_mode = '${on}'`, escaped])
+    follows([`SET @sql_mode = '${on}'`, escaped, `select "SET sql_mode = '${on}'"`, escaped])
+  })
+
   it("holds no more than the statement it reads", () => {
     const splitter = new Splitter("pg")
     const chunk = "insert into t values ('some text; and more', 12345);\n".repeat(1000)

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Mysql from "mysql2/promise"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -143,6 +144,30 @@ describeMariadb("a dump of MariaDB", () => {
           })
         })), 60_000)
   }
+
+  it.scopedLive("with a routine made under NO_BACKSLASH_ESCAPES", () =>
+    withFixture("mysql", () =>
+      Effect.gen(function*() {
+        const { host, name, password, port, url, user } = yield* freshMysqlDatabase
+        const procedure = "CREATE PROCEDURE q() BEGIN SELECT 'c:\\' AS a; SELECT 2 AS b; END"
+        yield* Effect.promise(async () => {
+          const connection = await Mysql.createConnection(url)
+          await connection.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'")
+          await connection.query(procedure)
+          await connection.end()
+        })
+        yield* mysqlQuery(url, "CREATE PROCEDURE r() SELECT 'it\\'s; c' AS a")
+        const dump = dumpOf(
+          "mariadb--routines--no-backslash-escapes.sql",
+          "mariadb-dump",
+          ["--protocol=tcp", "-h", host, "-P", String(port), "-u", user, "--routines", name],
+          { password }
+        ).replaceAll(/DEFINER=`[^`]*`@`[^`]*`/g, "DEFINER=CURRENT_USER")
+        yield* run({ V1__Dump: dump })
+        expect(yield* Db.script("CALL q(); CALL r()")).toEqual(
+          expect.arrayContaining([[{ a: "c:\\" }], [{ b: 2 }], [{ a: "it's; c" }]])
+        )
+      })))
 
   it.scopedLive("with binary values as they are is refused, and told of --hex-blob", () =>
     withFixture("mysql", ({ source, write }) =>

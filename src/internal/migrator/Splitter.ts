@@ -9,6 +9,10 @@ import { syntaxes } from "../sql/Syntax.js"
 import { Position, SplitFault } from "./Statement.js"
 import type { Place, Statement } from "./Statement.js"
 
+/** What a SET gives to the session's `sql_mode` of MySQL: a literal, or a variable or DEFAULT. */
+const sqlMode =
+  /(?<![\w$@.'"]|\b(?:global|persist|persist_only)\s+)(?:@@(?:(?:session|local)\s*\.\s*)?)?`?sql_mode`?\s*:?=\s*(?:(['"])(.*?)\1|@|default\b)/gi
+
 /** The first words of a statement that are told. */
 const remembered = 16
 
@@ -160,6 +164,7 @@ export class Splitter {
   private finish(to: number, times = 1): void {
     if (this.started) {
       const text = this.parts.join("") + this.lexer.text.slice(this.start, to)
+      if (this.dialect === "mysql" && this.words[0] === "SET" && this.words.includes("SQL_MODE")) this.follow(text)
       this.done.push({ text: text.trimEnd(), ...this.startPlace, words: this.words, times })
     }
     this.started = false
@@ -167,6 +172,17 @@ export class Splitter {
     this.words = []
     this.ending = endingOf(this.dialect)
     this.afterDot = false
+  }
+
+  /**
+   * From a SET of `sql_mode` on a backslash escapes or not as the server takes it. A variable is taken for the mode in which the file
+   * began: dumps save it there.
+   */
+  private follow(text: string): void {
+    for (const [, , literal] of text.matchAll(sqlMode)) {
+      const backslash = literal !== undefined && /\bNO_BACKSLASH_ESCAPES\b/i.test(literal) ? "never" : "always"
+      this.lexer.syntax = { ...this.lexer.syntax, backslash }
+    }
   }
 
   private opened(): void {

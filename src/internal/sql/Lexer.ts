@@ -72,7 +72,7 @@ export class Lexer {
   /** PostgreSQL: a string with the prefix E goes on with a quote in one of the next lines. */
   private continues: "no" | "behind" | "line" = "no"
 
-  constructor(readonly syntax: Syntax, public text = "", public isFinal = true) {}
+  constructor(public syntax: Syntax, public text = "", public isFinal = true) {}
 
   /** Moves to the next token. `false` at the end, and where more has to be seen. */
   next(): boolean {
