@@ -24,7 +24,8 @@ import { makeStream, type TransformRows } from "./request/stream.js"
 import type { Session } from "./session/Session.js"
 import type { SessionLevel } from "./session/Session.js"
 import { reserveSession, withTransaction } from "./session/transaction.js"
-import { look, Problem, type Rules } from "./sql/Template.js"
+import { checked, faulty, Problem } from "./sql/Pieces.js"
+import { look, type Rules } from "./sql/Template.js"
 
 // -----------------------------------------------------------------------------
 // statements
@@ -278,14 +279,29 @@ const asClientStatement = <A>(core: Core, statement: Statement.Statement<unknown
   return new ClientStatement<A>(core, undefined, params, text)
 }
 
+/** The texts of a template around one value. */
+const around: TemplateStringsArray = Object.assign(["", ""], { raw: ["", ""] })
+
+/** `sql(name)` without a name. */
+const noName = (name: unknown): Statement.Fragment =>
+  faulty(
+    `sql(...) was given ${name === undefined || name === null ? String(name) : "what is no text"}: it takes the name ` +
+      "of a column or a table, or stands in front of a template"
+  )
+
+const isTemplate = (strings: unknown): strings is TemplateStringsArray => Array.isArray(strings) && "raw" in strings
+
 const makeConstructor = (core: Core): Statement.Constructor =>
   Object.assign(
     function sql(strings: unknown, ...args: Array<unknown>): unknown {
       return typeof strings === "string"
         ? core.base(strings)
-        : new ClientStatement(core, strings as TemplateStringsArray, args, undefined)
+        : isTemplate(strings)
+        ? new ClientStatement(core, strings, args, undefined)
+        : new ClientStatement(core, around, [noName(strings)], undefined)
     },
     core.base,
+    checked(core.base, core.rules.isHelper),
     {
       unsafe: <A extends object>(text: string, params: ReadonlyArray<unknown> = []): Statement.Statement<A> =>
         new ClientStatement<A>(core, undefined, params, text)

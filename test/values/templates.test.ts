@@ -172,5 +172,55 @@ for (const target of subjects) {
         assert.strictEqual((yield* Db.pool).inUse, 0)
       })
     )
+
+    test(
+      target,
+      "what is no piece of SQL is refused by the statement, not by the helper",
+      Effect.gen(function*() {
+        const sql = yield* table
+        // The types refuse these; plain JavaScript and casts let them through.
+        const untyped = (value: unknown) => value as never
+        yield* refused(sql`SELECT n FROM t WHERE ${sql.and([untyped(undefined)])}`, /sql\.and .* undefined .* item 1/)
+        yield* refused(sql`SELECT n FROM t WHERE ${sql.or(["1=1", untyped(null)])}`, /sql\.or .* null .* item 2/)
+        yield* refused(
+          sql`SELECT n FROM t ${sql.csv("ORDER BY", [untyped(undefined)])}`,
+          /sql\.csv .* undefined .* item 1/
+        )
+        yield* refused(sql`SELECT ${sql.csv(["n", untyped(1)])} FROM t`, /sql\.csv .* a number .* item 2/)
+        yield* refused(sql`SELECT ${sql.csv(["n", untyped({})])} FROM t`, /sql\.csv .* an object .* item 2/)
+        yield* refused(sql`SELECT ${sql.csv([untyped(sql("n")), "v"])} FROM t`, /sql\.csv .* a helper .* item 1/)
+        yield* refused(sql`SELECT n FROM t ${sql.csv(untyped(undefined), ["n"])}`, /sql\.csv .* undefined .* first/)
+        yield* refused(sql`SELECT n FROM t WHERE ${sql.and(untyped(undefined))}`, /sql\.and was given what is no array/)
+        yield* refused(sql`SELECT n FROM t WHERE ${sql.and(untyped(new Set(["1=1"])))}`, /no array/)
+        yield* refused(sql`SELECT n FROM t WHERE ${sql.join(" AND ")([untyped(undefined)])}`, /sql\.join .* undefined/)
+        yield* refused(
+          sql`SELECT n FROM t WHERE ${sql.join(untyped(undefined))(["1=1", "1=1"])}`,
+          /sql\.join .* undefined/
+        )
+        yield* refused(
+          sql`SELECT n FROM t WHERE ${sql.in("n", untyped(undefined))}`,
+          /sql\.in was given what is no array/
+        )
+        yield* refused(sql`SELECT n FROM t WHERE ${sql.in(untyped(undefined), [1])}`, /sql\.in .* undefined .* first/)
+        yield* refused(sql`SELECT n FROM t ORDER BY ${sql.literal(untyped(undefined))}`, /sql\.literal .* undefined/)
+        yield* refused(sql`SELECT ${sql(untyped(undefined))} FROM t`, /sql\(\.\.\.\) .* undefined/)
+        yield* refused(sql(untyped(undefined)), /sql\(\.\.\.\) .* undefined/)
+        yield* refused(sql`UPDATE t SET v = x.v ${sql.updateValues(untyped(undefined), "x")}`, /sql\.updateValues/)
+        // Within others.
+        const bad = sql.and(["1=1", sql.or([untyped(undefined)])])
+        yield* refused(sql`SELECT n FROM t WHERE ${sql`(${bad})`}`, /sql\.or .* undefined/)
+        yield* refused(sql`SELECT n FROM t WHERE ${bad}`.stream.pipe(Stream.runDrain), /sql\.or .* undefined/)
+        yield* refused(sql`INSERT INTO t ${sql.insert({ n: 1 }).returning(bad)}`, /sql\.or .* undefined/)
+        assert.include(JSON.stringify(sql`${bad}`), "sql.or")
+        // What was fine stays it.
+        assert.deepStrictEqual(yield* sql`SELECT n FROM t WHERE ${sql.and([])} AND ${sql.or(["1=1", sql`1=${1}`])}`, [])
+        assert.deepStrictEqual(
+          yield* sql`SELECT n FROM t WHERE ${sql.in("n", [])} ${sql.csv("ORDER BY", ["n", "v"])}`,
+          []
+        )
+        assert.deepStrictEqual(yield* sql`SELECT n FROM t ${sql.csv("ORDER BY", [])}`, [])
+        assert.deepStrictEqual(yield* all, [])
+      })
+    )
   })
 }

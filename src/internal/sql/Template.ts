@@ -4,6 +4,7 @@
  */
 import * as Statement from "@effect/sql/Statement"
 import { databases, emptyList, tooMany } from "./Lists.js"
+import { Problem, problemIn } from "./Pieces.js"
 
 type Segment = Statement.Segment
 type Row = Readonly<Record<string, unknown>>
@@ -17,11 +18,6 @@ export interface Rules {
   readonly sql: Pick<Statement.Constructor, "insert">
   /** Whether a value is one of `@effect/sql`'s helpers, whose classes are not exported. */
   readonly isHelper: (value: object) => boolean
-}
-
-/** Why a template cannot be compiled: what is wrong, where, and what to do. */
-export class Problem {
-  constructor(readonly what: string) {}
 }
 
 /** The pieces that a driver has beyond those of `@effect/sql`. A compiler drops those that it does not know, or fails. */
@@ -232,6 +228,9 @@ class Look {
       )
     }
     const rows = segment.value
+    if (!Array.isArray(rows)) {
+      return new Problem("sql.updateValues was given what is no array of rows")
+    }
     const problem = this.rows("sql.updateValues", rows) ?? this.returning(returningOf(segment))
     if (problem !== undefined) {
       return problem
@@ -262,6 +261,10 @@ class Look {
   private returning(what: string | Statement.Fragment | undefined): Problem | undefined {
     if (what === undefined || typeof what === "string") {
       return undefined
+    }
+    for (const segment of what.segments) {
+      const problem = problemIn(segment)
+      if (problem !== undefined) return problem
     }
     const parameters = countOf(what.segments)
     this.count += parameters
@@ -327,7 +330,7 @@ class Look {
       case "Custom":
         this.count++
         this.segments.push(segment)
-        return segment.kind === customs[this.rules.dialect] ? undefined : new Problem(
+        return segment.kind === customs[this.rules.dialect] ? undefined : problemIn(segment) ?? new Problem(
           `the statement holds a value made by another database's client (${segment.kind}), which ` +
             `${databases[this.rules.dialect]} does not know: give the value itself`
         )
