@@ -269,6 +269,12 @@ describe("DbConfig.parseUrl", () => {
         pool: { connectTimeout: 9000 }
       }],
       ["sqlserver://;serverName=h;instanceName=inst;database=d", { host: "h\\inst", database: "d" }],
+      ["Server=h;User ID=u;Password=\"ab\"", { host: "h", username: "u", password: "ab" }],
+      ["Server=h;Password='a;b' ; User ID = \"x=\"\"y\"\"\" ;", { host: "h", username: "x=\"y\"", password: "a;b" }],
+      ["Server=h;Password='it''s';User ID=\"it's\"", { host: "h", username: "it's", password: "it's" }],
+      ["sqlserver://h;user=u;password='a;{b}'", { host: "h", username: "u", password: "a;{b}" }],
+      ["Server=h;User ID=u;Password=a\"b'c", { host: "h", username: "u", password: "a\"b'c" }],
+      ["Server=h;User ID=u;Password=''", { host: "h", username: "u", password: "" }],
       ["Server=tcp:h.example.com,1433;Database=d;User ID=u;Password=p;Encrypt=True;Connection Timeout=30", {
         host: "h.example.com",
         port: 1433,
@@ -334,6 +340,11 @@ describe("DbConfig.parseUrl", () => {
       ["mssql://h/d?encrypt=strict", /^query parameter encrypt/],
       [
         "sqlserver://h;database=d;password={hunter2",
+        /^the settings behind the host cannot be read; accepted: name=value/
+      ],
+      ["Server=h;User ID=u;Password='hunter2", /^the settings behind the host cannot be read; accepted: name=value/],
+      [
+        "Server=h;User ID=u;Password=\"hunter2\"x",
         /^the settings behind the host cannot be read; accepted: name=value/
       ],
       ["sqlserver://h;databas=d;pwd=hunter2", /^setting 1 is not known \(is database meant\?\)/],
@@ -405,9 +416,13 @@ describe("DbConfig.parseUrl", () => {
     )
   })
 
-  it("whatever a SQL Server password is, in braces it is read back", () => {
+  it("whatever a SQL Server password is, in quotes and in braces it is read back", () => {
     fc.assert(
       fc.property(plain, (password) => {
+        for (const quote of ["\"", "'"]) {
+          const quoted = `${quote}${password.replaceAll(quote, quote + quote)}${quote}`
+          strictEqual(read(`Server=h;User ID=u;Password=${quoted};Database=d`).password, password)
+        }
         strictEqual(
           read(`sqlserver://h;user=u;password={${password.replaceAll("}", "}}")}};database=d`).password,
           password

@@ -5,17 +5,26 @@
 import * as Draft from "./draft.js"
 import { takeAll } from "./parameters.js"
 
-/** `name=value;name={va;l}}ue}`: inside braces `;` is part of the value and `}}` is one `}`. `undefined`: unclosed. */
+/**
+ * `name=value;name={va;l}}ue};name="va;l""ue";name='va;l''ue'`: inside braces and quotes `;` is part of the value, and a doubled
+ * end of them stands for itself. Quotes within a value that does not begin with one are part of it. `undefined`: unclosed.
+ */
 const split = (text: string): ReadonlyArray<readonly [string, string]> | undefined => {
   const pairs: Array<readonly [string, string]> = []
-  const pair = /\s*([^=;{}]*?)\s*(?:=\s*(?:\{((?:[^}]|\}\})*)\}\s*|([^;{][^;]*|)))?(?:;|$)/y
+  const pair =
+    /\s*([^=;{}]*?)\s*(?:=\s*(?:\{((?:[^}]|\}\})*)\}\s*|"((?:[^"]|"")*)"\s*|'((?:[^']|'')*)'\s*|([^;{"'][^;]*|)))?(?:;|$)/y
   while (pair.lastIndex < text.length) {
     const match = pair.exec(text)
     if (match === null) {
       return undefined
     }
     if (match[1] !== "") {
-      pairs.push([match[1]!, match[2]?.replaceAll("}}", "}") ?? match[3]?.trim() ?? ""])
+      const [, name = "", braced, double, single, plain] = match
+      pairs.push([
+        name,
+        braced?.replaceAll("}}", "}") ?? double?.replaceAll("\"\"", "\"") ?? single?.replaceAll("''", "'") ??
+          plain?.trim() ?? ""
+      ])
     }
   }
   return pairs
@@ -30,7 +39,9 @@ export const parseSqlServer = (text: string): Draft.Draft => {
     Draft.parseHosts(text.slice(0, semicolon).replace(/\/$/, ""), draft)
   }
   if (pairs === undefined) {
-    draft.faults.push("the settings behind the host cannot be read; accepted: name=value;name={value with ; in it}")
+    draft.faults.push(
+      "the settings behind the host cannot be read; accepted: name=value;name={value with ; in it}, or the same in quotes"
+    )
   } else {
     takeAll("setting", pairs, draft)
   }
