@@ -88,6 +88,15 @@ describePostgres("PgClient", () => {
       assert.deepStrictEqual(rows.map((row) => row.v), [...values, []])
     }))
 
+  it.scoped("values that are not as many as the parameters were not sent", () =>
+    Effect.gen(function*() {
+      const { sql } = yield* fresh()
+      for (const [text, values] of [["SELECT 1", [1, 2, 3]], ["SELECT $1::int + $2::int", [1]]] as const) {
+        const error = fromSqlError(yield* Effect.flip(sql.unsafe(text, values)), "default")
+        assert.deepInclude(error, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent", code: "08P01" })
+      }
+    }))
+
   it.scoped("names are transformed, within JSON where it is asked for", () =>
     Effect.gen(function*() {
       const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())

@@ -129,6 +129,9 @@ describe("codes of PostgreSQL", () => {
       "idle transaction timeout": "Lost",
       "client_idle_timeout": "Lost",
       "unsupported startup parameter: x": "Unsupported",
+      "database \"x\" is disabled": "Refused",
+      "database does not allow connections: x": "Refused",
+      "transaction blocks not allowed in statement pooling mode": "Unsupported",
       "something else": "Unknown"
     }
     for (const [text, reason] of Object.entries(texts)) {
@@ -137,6 +140,29 @@ describe("codes of PostgreSQL", () => {
       assert.deepStrictEqual([error._tag, "reason" in error && error.reason], ["ConnectionError", reason], text)
     }
     assert.strictEqual(linkReason(serverError("3D000", "no more connections allowed")), "UnknownDatabase")
+  })
+
+  it("what a pooler does not allow is advised on, by both ways to its text", () => {
+    const texts = {
+      "database \"x\" is disabled": /Enable it in PgBouncer's console \(ENABLE\)/,
+      "transaction blocks not allowed in statement pooling mode": /Set pool_mode = transaction or session/
+    }
+    for (const [text, advice] of Object.entries(texts)) {
+      const error = serverError("08P01", text, { severity: "FATAL" })
+      assert.match(classify(error, { ...at, fatal: true }).message, advice)
+      assert.match(
+        classifyLink(error, { database: "d", where: "h:1", outcome: "NotSent", otherwise: "Unknown" }).message,
+        advice
+      )
+    }
+  })
+
+  it("a count of parameters that does not fit is told by where it is found, in any language", () => {
+    const said = "bind message supplies 3 parameters, but prepared statement \"\" requires 0"
+    const error = classify(serverError("08P01", said, { routine: "exec_bind_message" }), { ...at, outcome: "NotSent" })
+    assert.deepInclude(error, { _tag: "QueryError", reason: "Parameter", outcome: "NotSent" })
+    assert.match(error.message, /supplies 3 parameters.*Give one value for each/)
+    assert.strictEqual(classify(serverError("08P01", "else"), at).reason, "Unknown")
   })
 
   it("what a pooler never handed to the server is not sent", () => {

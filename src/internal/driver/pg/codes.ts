@@ -160,18 +160,23 @@ export const poolerAdvice = (code: string | undefined): string | undefined =>
     ? "if a pooler in transaction mode lies in between, set prepare: false (?pgbouncer=true in the URL)"
     : undefined
 
+/** The values of a statement are not as many as its parameters. The server calls it a violation of the protocol. */
+const isMiscounted = ({ code, routine }: ServerError): boolean => code === "08P01" && routine === "exec_bind_message"
+
 /** What to do, where a code alone does not say it. */
-const adviceOf = ({ code, routine }: ServerError): string | undefined =>
+const adviceOf = (error: ServerError): string | undefined =>
   // The one syntax error that does not lie in a statement: the protocol prepares single ones.
-  code === "42601" && routine === "exec_parse_message"
+  error.code === "42601" && error.routine === "exec_parse_message"
     ? "run the statements one by one, or all of them by Db.batch"
-    : poolerAdvice(code)
+    : isMiscounted(error)
+    ? "give one value for each $n of the statement"
+    : poolerText(error)?.[2] ?? poolerAdvice(error.code)
 
 /**
  * PgBouncer gives most of what it says, and before version 1.19 what the server said to it, the one code 08P01: only the
  * text tells what it is.
  */
-const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReason]> = [
+const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReason, advice?: string]> = [
   [/^no such database|^database "[^]*" does not exist$/i, "UnknownDatabase"],
   [/authentication failed|^no such user|^role "[^]*" does not exist$/i, "Authentication"],
   [/^permission denied for database/i, "Authorization"],
@@ -190,16 +195,28 @@ const poolerTexts: ReadonlyArray<readonly [text: RegExp, reason: ConnectionReaso
   ],
   // "database removed" is what KILL says.
   [/^server conn(?:ection)? crashed|^server closed the connection|^database removed$|[_ ]timeout$/i, "Lost"],
-  [/^unsupported (?:options )?startup parameter/i, "Unsupported"]
+  [/^unsupported (?:options )?startup parameter/i, "Unsupported"],
+  [
+    /^database "[^]*" is disabled$|^database does not allow connections/i,
+    "Refused",
+    "enable it in PgBouncer's console (ENABLE), or wait until it is enabled"
+  ],
+  [
+    /^transaction blocks not allowed in statement pooling mode/i,
+    "Unsupported",
+    "set pool_mode = transaction or session in PgBouncer: in statement mode there are no transactions"
+  ]
 ]
+
+const poolerText = ({ code, message }: { readonly code?: string | undefined; readonly message: string }) =>
+  code === "08P01" ? poolerTexts.find(([text]) => text.test(message)) : undefined
 
 /** What PgBouncer says to a client that waits for a session of the server: nothing that this client sent has reached one. */
 const stillWaiting = /^query_(?:wait_)?timeout$|^pgbouncer cannot connect to server/
 
 /** Why there is no link (any more), by code, and where that says nothing, by a pooler's text. */
 const linkReason = (error: ServerError): ConnectionReason | undefined =>
-  (error.code === "08P01" ? poolerTexts.find(([text]) => text.test(error.message))?.[1] : undefined) ??
-    lookup(error.code).link
+  poolerText(error)?.[1] ?? lookup(error.code).link
 
 /** Where a server's error came from, and what was in force. */
 export interface Circumstances {
@@ -270,7 +287,8 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
       return failure({ _tag: "TimeoutError", phase: "Lock", limitMillis, ...base })
     }
   }
-  return failure({ _tag: "QueryError", reason: known.statement ?? "Unknown", ...base, ...namedBy(error, at.hint) })
+  const reason = known.statement ?? (isMiscounted(error) ? "Parameter" : "Unknown")
+  return failure({ _tag: "QueryError", reason, ...base, ...namedBy(error, at.hint) })
 }
 
 /** The error of a failed attempt that says most: Node wraps one per address in an `AggregateError`. */
@@ -293,6 +311,7 @@ export const classifyLink = (cause: unknown, at: {
     reason,
     what: `${at.where}: ${error.message || error.code || connectionReasons[reason].meaning}`,
     code: error.code,
+    advice: poolerText(error)?.[2],
     outcome: at.outcome,
     database: at.database,
     cause: withoutCertificate(cause)
