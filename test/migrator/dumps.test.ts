@@ -75,6 +75,18 @@ describe("a dump of sqlite3", () => {
           reason: "ForeignKeyViolation"
         })
       })))
+
+  it.scopedLive("with a virtual table is refused where it stands, and told what to do", () =>
+    withFixture("sqlite", () =>
+      Effect.gen(function*() {
+        const fts = "create virtual table f using fts5(body); insert into f values ('a');"
+        const dump = dumpOf("sqlite-fts.sql", "sqlite3", [":memory:"], { input: `${fts}\n.dump\n` })
+        expect(dump).toContain("PRAGMA writable_schema=ON;")
+        const error = yield* Effect.flip(run({ V1__Dump: dump }))
+        const line = dump.slice(0, dump.search(/INSERT INTO sqlite_(?:schema|master)/)).split("\n").length
+        expect(error).toMatchObject({ _tag: "MigrationError", reason: "Failed", line, outcome: "RolledBack" })
+        expect(error.message).toMatch(/sqlite3 shell.*CREATE VIRTUAL TABLE/)
+      })))
 })
 
 describePostgres("a dump of pg_dump", () => {

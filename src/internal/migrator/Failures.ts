@@ -69,6 +69,9 @@ export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): 
       "{ effect: Effect.gen(function*() { yield* sql`PRAGMA foreign_keys = OFF`; yield* sql.withTransaction(...) }), " +
       "transaction: false }"
   }
+  if (undone && /^table sqlite_(?:master|schema) may not be modified/.test(message)) {
+    return `nothing of this migration is left; ${error.advice}`
+  }
   const isLock = error._tag === "TimeoutError" ? error.phase === "Lock" : code === "55P03"
   const isStatement = error._tag === "TimeoutError"
     ? error.phase === "Statement"

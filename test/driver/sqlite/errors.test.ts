@@ -31,6 +31,7 @@ interface Expected {
   readonly constraint?: string
   readonly table?: string
   readonly column?: string
+  readonly advice?: string
 }
 
 const cases: ReadonlyArray<readonly [text: string, expected: Expected]> = [
@@ -135,7 +136,13 @@ const cases: ReadonlyArray<readonly [text: string, expected: Expected]> = [
   ["INSERT INTO team(absent) VALUES (1)", { reason: "UndefinedObject", outcome: "NotSent" }],
   ["SELECT no_function(1)", { reason: "UndefinedObject", outcome: "NotSent" }],
   ["ROLLBACK TO nowhere", { reason: "UndefinedObject", outcome: "RolledBack" }],
-  ["COMMIT", { reason: "Unknown", outcome: "RolledBack" }]
+  ["COMMIT", { reason: "Unknown", outcome: "RolledBack" }],
+  ["DELETE FROM sqlite_master", {
+    reason: "Unknown",
+    outcome: "NotSent",
+    advice: "restore a dump that sets PRAGMA writable_schema with the sqlite3 shell, or make its virtual tables by " +
+      "CREATE VIRTUAL TABLE and insert their rows"
+  }]
 ]
 
 describe.each(places)("errors, %s", (_, workers) => {
@@ -146,8 +153,8 @@ describe.each(places)("errors, %s", (_, workers) => {
       for (const [text, expected] of cases) {
         const error = yield* Effect.flip(execute(connection, text))
         assertTrue(error instanceof QueryError, text)
-        const { code, column, constraint, outcome, reason, table } = error
-        const actual: Record<string, unknown> = { reason, outcome, code, constraint, table, column }
+        const { advice, code, column, constraint, outcome, reason, table } = error
+        const actual: Record<string, unknown> = { reason, outcome, code, constraint, table, column, advice }
         for (const [name, value] of Object.entries(expected)) {
           strictEqual(actual[name], value, `${name} of: ${text}`)
         }
@@ -168,6 +175,17 @@ describe.each(places)("errors, %s", (_, workers) => {
       assertTrue(error instanceof QueryError)
       strictEqual(error.statement, text)
       assertTrue(!JSON.stringify(error).includes("777"))
+    }))
+
+  it.scoped("a write that a pragma forbids is advised on by what SQLite has", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ workers })
+      yield* execute(connection, schema)
+      yield* execute(connection, "PRAGMA query_only = ON")
+      const error = yield* Effect.flip(execute(connection, "DELETE FROM tag"))
+      strictEqual(error.reason, "ReadOnly")
+      strictEqual(error.outcome, "RolledBack")
+      assertInclude(error.advice, "PRAGMA query_only=OFF")
     }))
 
   it.scoped("an automatic rollback shows", () =>

@@ -266,6 +266,20 @@ export class FunctionError extends Error {
 
 const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
+/** What to do, where the reason's table does not say it, or what another database would need. */
+const adviceOf = (reason: QueryReason, what: string): string | undefined =>
+  // The table speaks of a position, which SQLite gives only within its message.
+  reason === "SqlSyntax"
+    ? "correct the statement"
+    : reason === "ReadOnly"
+    ? "open the database for writing (not mode=ro or access: \"read-only\"), set PRAGMA query_only=OFF, or let the program write to " +
+      "the file and its folder"
+    // Dumps of virtual tables write into the schema, which SQLite's defensive mode refuses.
+    : /^table sqlite_(?:master|schema) may not be modified/.test(what)
+    ? "restore a dump that sets PRAGMA writable_schema with the sqlite3 shell, or make its virtual tables by CREATE VIRTUAL TABLE " +
+      "and insert their rows"
+    : undefined
+
 /** Classifies what better-sqlite3 threw. A fault stays what it is. */
 export const classify = (place: Place, cause: unknown): Fault => {
   if (cause instanceof Fault) {
@@ -292,8 +306,7 @@ export const classify = (place: Place, cause: unknown): Fault => {
     reason,
     outcome: entry.outcome,
     what,
-    // The table's advice speaks of a position, which SQLite gives only within its message.
-    advice: reason === "SqlSyntax" ? "correct the statement" : undefined,
+    advice: adviceOf(reason, what),
     code,
     // A trigger's message is its author's.
     ...(code.startsWith("SQLITE_CONSTRAINT") && code !== "SQLITE_CONSTRAINT_TRIGGER" ? constraintOf(reason, what) : {}),
