@@ -272,8 +272,16 @@ describePostgres("what a migration does to its session on PostgreSQL", () => {
         ) {
           const error = yield* Effect.flip(run({ V1__a: "BEGIN;\nCREATE TABLE a (x INTEGER);\nCOMMIT;", V2__b: text }))
           expect(error).toMatchObject({ _tag: "MigrationError", reason: "Parse" })
+          expect(error.message.includes("SET TRANSACTION ISOLATION LEVEL")).toBe(text.includes("ISOLATION"))
         }
         expect(yield* countOf("a")).toBe(0)
+        // What the refusal of an isolation level names.
+        yield* run({
+          V1__a: "BEGIN;\nCREATE TABLE a (x INTEGER);\nCOMMIT;",
+          V2__b: "BEGIN;\nSET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\n" +
+            "INSERT INTO a SELECT 1 WHERE current_setting('transaction_isolation') = 'serializable';\nCOMMIT;"
+        })
+        expect(yield* countOf("a")).toBe(1)
       })))
 
   const leaks: ReadonlyArray<readonly [what: string, make: string, see: string, clean: unknown]> = [

@@ -25,6 +25,9 @@ const controls = ({ words }: Statement): "begin" | "commit" | "other" | undefine
   return (kind === "begin" || kind === "commit") && bare.test(words.join(" ")) ? kind : "other"
 }
 
+/** A transaction that is begun with an isolation level, which SET TRANSACTION gives as well. */
+const isIsolated = ({ words }: Statement): boolean => /^(?:BEGIN|START) .*\bISOLATION\b/.test(words.join(" "))
+
 /** MySQL's switch of transactions that begin by themselves, in a statement of its own. */
 const autocommit =
   /^(?:\/\*M?!\d*\s*)?set\s+(?:(?:session|local)\s+|@@(?:(?:session|local)\s*\.\s*)?)?`?autocommit`?\s*:?=\s*['"]?(\w+)['"]?\s*(?:\*\/)?$/i
@@ -144,7 +147,11 @@ export class Arrangement {
       `${statement.words[0]} would end the transaction in which the migration and its history row are written together`,
       statement.line,
       statement.column,
-      `remove it (each migration runs in a transaction of its own; one BEGIN and one COMMIT around a file are taken for ` +
+      `${
+        isIsolated(statement)
+          ? "write BEGIN alone and, as the first statement behind it, SET TRANSACTION ISOLATION LEVEL ..."
+          : "remove it"
+      } (each migration runs in a transaction of its own; one BEGIN and one COMMIT around a file are taken for ` +
         `that), or put "-- dblive: ${this.directive}" at the beginning of the file`
     )
   }
