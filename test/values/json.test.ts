@@ -56,6 +56,17 @@ describe("numbers in the text of JSON", () => {
     }
   }
 
+  it("are kept at any depth that JSON.parse reads", () => {
+    for (const [open, close] of [["[", "]"], ["{\"a\":", "}"], ["[{\"__proto__\":", "}]"]] as const) {
+      const depth = 20_000
+      let value = JsonText.parse(`${open.repeat(depth)}9007199254740993${close.repeat(depth)}`, "bigint", true)
+      while (typeof value === "object" && value !== null) {
+        value = Object.getOwnPropertyDescriptor(value, Object.keys(value)[0]!)?.value
+      }
+      assert.strictEqual(value, 9007199254740993n)
+    }
+  })
+
   it("is what JSON.parse makes of it where a double holds its numbers", () => {
     for (const number of short) {
       for (const text of [number, `[${number}, ${number}]`, ` {"a" : ${number}}`]) {
@@ -221,6 +232,17 @@ for (const place of places) {
 }
 
 describePostgres("numbers in what PostgreSQL makes JSON of", () => {
+  it.scoped("a value that is nested deep", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      const rows = yield* sql.unsafe<{ j: unknown }>(
+        `SELECT (repeat('[', 5500) || '${long[0]}' || repeat(']', 5500))::json AS j`
+      )
+      let value = rows[0]?.j
+      while (Array.isArray(value)) value = value[0]
+      assert.strictEqual(digits(value), long[0])
+    }).pipe(open(places[0]!)))
+
   it.scoped("arrays of json, rows, domains, arrays of domains, and what sql.json writes", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

@@ -106,6 +106,24 @@ const mark = `${randomUUID()}:`
 const kept = (digits: string, numbers: JsonNumbers): unknown =>
   numbers === "bigint" && /^-?\d+$/.test(digits) ? BigInt(digits) : new JsonNumber(digits)
 
+const isMarked = (item: unknown): item is string => typeof item === "string" && item.startsWith(mark)
+
+/** Puts the numbers back, in place. `JSON.parse` with a function would call itself for each level, and run out of stack. */
+const unmarked = (root: unknown, numbers: JsonNumbers): unknown => {
+  if (isMarked(root)) return kept(root.slice(mark.length), numbers)
+  if (typeof root !== "object" || root === null) return root
+  // The keys of an array are its indexes. What JSON.parse makes has `__proto__` as a key of its own, where it is one.
+  const left = [root as Record<string, unknown>]
+  for (let within = left.pop(); within !== undefined; within = left.pop()) {
+    for (const key of Object.keys(within)) {
+      const item = within[key]
+      if (isMarked(item)) within[key] = kept(item.slice(mark.length), numbers)
+      else if (typeof item === "object" && item !== null) left.push(item as Record<string, unknown>)
+    }
+  }
+  return root
+}
+
 /**
  * What `JSON.parse` makes of a text, but for numbers that a double cannot hold. Throws a `SyntaxError` as it does, and
  * {@link Inexact}.
@@ -120,13 +138,7 @@ export const parse = (text: string, numbers: JsonNumbers, hasExponents: boolean)
     if (numbers === "refuse") throw new Inexact()
     return `"${mark}${digits}"`
   })
-  return marked === undefined ?
-    value :
-    JSON.parse(
-      marked,
-      (_, item: unknown) =>
-        typeof item === "string" && item.startsWith(mark) ? kept(item.slice(mark.length), numbers) : item
-    )
+  return marked === undefined ? value : unmarked(JSON.parse(marked), numbers)
 }
 
 /** Is shown each value of what becomes JSON; of a long number also its digits. */
