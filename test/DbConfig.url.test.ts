@@ -270,9 +270,10 @@ describe("DbConfig.parseUrl", () => {
       }],
       ["sqlserver://;serverName=h;instanceName=inst;database=d", { host: "h\\inst", database: "d" }],
       ["Server=h;User ID=u;Password=\"ab\"", { host: "h", username: "u", password: "ab" }],
+      // JDBC knows no quotes.
+      ["jdbc:sqlserver://h;user=u;password=\"ab\"", { host: "h", username: "u", password: "\"ab\"" }],
       ["Server=h;Password='a;b' ; User ID = \"x=\"\"y\"\"\" ;", { host: "h", username: "x=\"y\"", password: "a;b" }],
       ["Server=h;Password='it''s';User ID=\"it's\"", { host: "h", username: "it's", password: "it's" }],
-      ["sqlserver://h;user=u;password='a;{b}'", { host: "h", username: "u", password: "a;{b}" }],
       ["Server=h;User ID=u;Password=a\"b'c", { host: "h", username: "u", password: "a\"b'c" }],
       ["Server=h;User ID=u;Password=''", { host: "h", username: "u", password: "" }],
       ["Server=tcp:h.example.com,1433;Database=d;User ID=u;Password=p;Encrypt=True;Connection Timeout=30", {

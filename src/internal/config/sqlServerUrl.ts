@@ -5,21 +5,28 @@
 import * as Draft from "./draft.js"
 import { takeAll } from "./parameters.js"
 
-/**
- * `name=value;name={va;l}}ue};name="va;l""ue";name='va;l''ue'`: inside braces and quotes `;` is part of the value, and a doubled
- * end of them stands for itself. Quotes within a value that does not begin with one are part of it. `undefined`: unclosed.
- */
-const split = (text: string): ReadonlyArray<readonly [string, string]> | undefined => {
+const braces = String.raw`\{((?:[^}]|\}\})*)\}\s*`
+
+/** `name=value;name={va;l}}ue}`: inside braces `;` is part of the value and `}}` is one `}`. That is all that JDBC has. */
+const ofJdbc = new RegExp(String.raw`\s*([^=;{}]*?)\s*(?:=\s*(?:${braces}|([^;{][^;]*|)))?(?:;|$)`, "y")
+
+/** The same, and `name="va;l""ue"` and `name='va;l''ue'`. Quotes within a value that does not begin with one are part of it. */
+const ofAdo = new RegExp(
+  String.raw`\s*([^=;{}]*?)\s*(?:=\s*(?:${braces}|([^;{"'][^;]*|)|"((?:[^"]|"")*)"\s*|'((?:[^']|'')*)'\s*))?(?:;|$)`,
+  "y"
+)
+
+/** The settings of a text; `undefined` where braces or quotes are not closed. */
+const split = (text: string, pair: RegExp): ReadonlyArray<readonly [string, string]> | undefined => {
   const pairs: Array<readonly [string, string]> = []
-  const pair =
-    /\s*([^=;{}]*?)\s*(?:=\s*(?:\{((?:[^}]|\}\})*)\}\s*|"((?:[^"]|"")*)"\s*|'((?:[^']|'')*)'\s*|([^;{"'][^;]*|)))?(?:;|$)/y
+  pair.lastIndex = 0
   while (pair.lastIndex < text.length) {
     const match = pair.exec(text)
     if (match === null) {
       return undefined
     }
     if (match[1] !== "") {
-      const [, name = "", braced, double, single, plain] = match
+      const [, name = "", braced, plain, double, single] = match
       pairs.push([
         name,
         braced?.replaceAll("}}", "}") ?? double?.replaceAll("\"\"", "\"") ?? single?.replaceAll("''", "'") ??
@@ -30,17 +37,19 @@ const split = (text: string): ReadonlyArray<readonly [string, string]> | undefin
   return pairs
 }
 
-/** Reads `host;name=value;...`. The host may be missing. */
-export const parseSqlServer = (text: string): Draft.Draft => {
+/** Reads `host;name=value;...` as JDBC does, where the host may be missing; without a host also as ADO.NET and ODBC do. */
+export const parseSqlServer = (text: string, form: "jdbc" | "ado"): Draft.Draft => {
   const draft = Draft.make("mssql")
   const semicolon = text.indexOf(";")
-  const pairs = split(text.slice(semicolon + 1))
+  const pairs = split(text.slice(semicolon + 1), form === "jdbc" ? ofJdbc : ofAdo)
   if (semicolon > 0) {
     Draft.parseHosts(text.slice(0, semicolon).replace(/\/$/, ""), draft)
   }
   if (pairs === undefined) {
     draft.faults.push(
-      "the settings behind the host cannot be read; accepted: name=value;name={value with ; in it}, or the same in quotes"
+      `the settings behind the host cannot be read; accepted: name=value;name={value with ; in it}${
+        form === "jdbc" ? "" : ", or the same in quotes"
+      }`
     )
   } else {
     takeAll("setting", pairs, draft)

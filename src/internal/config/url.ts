@@ -121,7 +121,7 @@ const read = (text: string): Draft.Draft | string => {
     return draft
   }
   if (/^(driver|server|data source)\s*=/i.test(text)) {
-    return parseSqlServer(`;${text}`)
+    return parseSqlServer(`;${text}`, "ado")
   }
   if (/^host\s*=[^;]*;/i.test(text)) {
     return "it is a string of .NET for PostgreSQL or MySQL; accepted: the same as a URL, postgresql://user:password@host:5432/name"
@@ -159,10 +159,10 @@ const read = (text: string): Draft.Draft | string => {
   const odbc = type === "mssql" ? /^[^?]*\?(?:[^]*&)?odbc_connect=([^&]*)/i.exec(rest) : null
   if (odbc !== null) {
     const settings = Draft.decode(odbc[1]!.replaceAll("+", " "))
-    return settings === undefined ? `odbc_connect ${noEscape}` : parseSqlServer(`;${settings}`)
+    return settings === undefined ? `odbc_connect ${noEscape}` : parseSqlServer(`;${settings}`, "ado")
   }
   return type === "mssql" && /^[^;]*;\s*(?:[A-Za-z][\w ]*=|$)/.test(rest)
-    ? parseSqlServer(rest.slice(2))
+    ? parseSqlServer(rest.slice(2), "jdbc")
     : parseServer(type, rest.slice(2))
 }
 
