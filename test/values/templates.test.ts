@@ -66,6 +66,15 @@ for (const target of subjects) {
         yield* refused(sql`UPDATE t SET ${sql.update({ v: sql`upper(v)` })}`, /SQL as the value of "v"/)
         yield* refused(sql`UPDATE t SET v = x.v ${sql.updateValues([], "x")}`, /updateValues/)
         yield* refused(sql`UPDATE t SET v = x.v ${sql.updateValues([{ n: 1 }, { n: 1, v: "" }], "x")}`, /updateValues/)
+        for (const nothing of [undefined, null, 7, {}] as ReadonlyArray<unknown> as ReadonlyArray<never>) {
+          const row = { n: 1, v: "x" }
+          yield* refused(sql`INSERT INTO t ${sql.insert(row).returning(nothing)}`, /returning was given/)
+          yield* refused(sql`UPDATE t SET ${sql.update({ n: 1 }).returning(nothing)}`, /returning was given/)
+          yield* refused(
+            sql`UPDATE t SET v = x.v ${sql.updateValues([row], "x").returning(nothing)}`,
+            /returning was given|updateValues/
+          )
+        }
         yield* refused(sql`SELECT ${sql.in([])}`, /stands behind no IN/)
         yield* refused(sql`SELECT n FROM t WHERE n IN ${sql.in([1, sql("v")])}`, /item 2/)
         yield* refused(sql`SELECT n FROM t WHERE n IN ${sql.in([undefined])}`, /undefined/)

@@ -30,7 +30,19 @@ const named = (value: unknown, isHelper: (value: object) => boolean): string => 
   return isHelper(value) ? "a helper alone" : "an object"
 }
 
-type Helpers = Pick<Statement.Constructor, "and" | "or" | "csv" | "join" | "in" | "literal">
+type Helpers = Pick<
+  Statement.Constructor,
+  "and" | "or" | "csv" | "join" | "in" | "literal" | "insert" | "update" | "updateValues"
+>
+
+type Row = Record<string, unknown>
+
+/** What `returning` takes. */
+type Returned = string | Statement.Identifier | Statement.Fragment
+
+const isReturned = (what: unknown): what is Returned =>
+  typeof what === "string" || Statement.isFragment(what) ||
+  (typeof what === "object" && what !== null && "_tag" in what && what._tag === "Identifier")
 
 /** The helpers of `base`, which say in the statement what they cannot be made of. */
 export const checked = (base: Statement.Constructor, isHelper: (value: object) => boolean): Helpers => {
@@ -54,6 +66,19 @@ export const checked = (base: Statement.Constructor, isHelper: (value: object) =
       }
     }
     return undefined
+  }
+  /** The helper, whose `returning` says in the statement what it cannot give. */
+  const withReturning = <Helper extends { returning(what: Returned): unknown }>(helper: Helper): Helper => {
+    const { returning } = helper
+    return Object.defineProperty(helper, "returning", {
+      value: (what: unknown) =>
+        returning.call(
+          helper,
+          isReturned(what) ? what : faulty(
+            `returning was given ${named(what, isHelper)}, and takes a text, a column or a piece of SQL`
+          )
+        )
+    })
   }
   const joined = (helper: string, join: (items: ReadonlyArray<string | Statement.Fragment>) => Statement.Fragment) =>
   (
@@ -90,6 +115,10 @@ export const checked = (base: Statement.Constructor, isHelper: (value: object) =
         ? (values.length === 0 ? undefined : notText("sql.in", column, "first argument")) ?? base.in(column, values)
         : faulty("sql.in was given what is no array")
     }) as Statement.Constructor["in"],
-    literal: (text) => notText("sql.literal", text, "argument") ?? base.literal(text)
+    literal: (text) => notText("sql.literal", text, "argument") ?? base.literal(text),
+    // A list and a single row are two overloads of one function: either may be given.
+    insert: (value: Row | ReadonlyArray<Row>) => withReturning(base.insert(value as Row)),
+    update: (value, omit) => withReturning(base.update(value, omit)),
+    updateValues: (value, alias) => withReturning(base.updateValues(value, alias))
   }
 }
