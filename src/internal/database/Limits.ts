@@ -5,8 +5,8 @@ import { dual } from "effect/Function"
 import type * as DbConfig from "../../DbConfig.js"
 import { currentDeadline, currentLimits } from "../fiber/FiberContext.js"
 
-/** Limits of the statements and transactions of an effect. */
-export type Limits = Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
+/** Limits of the statements and transactions of an effect. Without a name outside: declarations write what it is. */
+type Limits = Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">
 
 /** The earlier of two moments holds. */
 export const withTimeout: {

@@ -22,7 +22,7 @@ import { workerId } from "../observe/Log.js"
 import { withRetry } from "../session/retry.js"
 import { withSession } from "../session/transaction.js"
 import { type Database, engineOf as engineBehind } from "./Database.js"
-import { type Limits, withLimits, withTimeout } from "./Limits.js"
+import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
 import * as Session from "./Session.js"
 import * as Transaction from "./Transaction.js"
@@ -157,10 +157,7 @@ export interface Members<Self> {
    * Other limits than the configured ones for the statements and transactions of the effect; 0 lifts one. For the few that
    * are known to take long, such as migrations and reports.
    */
-  readonly withLimits: {
-    (limits: Limits): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-    <A, E, R>(effect: Effect.Effect<A, E, R>, limits: Limits): Effect.Effect<A, E, R>
-  }
+  readonly withLimits: typeof withLimits
 
   /** The `SqlClient` of this database. */
   readonly sql: Effect.Effect<SqlClient.SqlClient, never, Self>

@@ -91,9 +91,7 @@ const tagOf = <Self>(options: AssertionOptions<Self> | undefined): Context.Tag<S
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
 /** Options of any database. Its tag is invariant, so that there is no type of all tags. */
-interface AnyOptions {
-  readonly database: object
-}
+type AnyOptions = { readonly database: object }
 
 type IdOf<Options> = Options extends AssertionOptions<infer Self> ? Self : never
 
