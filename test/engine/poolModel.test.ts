@@ -15,8 +15,8 @@ import { CoDel } from "../../src/internal/pool/CoDel.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
-import { dbConfig } from "../kit/dbConfig.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
+import { ever, unlimited } from "../kit/handPool.js"
 
 /** What happens. An index chooses among what it can happen to, the oldest first; where there is none, nothing happens. */
 type Step =
@@ -80,25 +80,6 @@ const reservedPlaces = 1
 
 /** How often an opening is tried again as long as a fiber waits. */
 const retries = 2
-
-/** Longer than anything here takes. */
-const ever = 1e12
-
-/** No limit of the pool passes, only that of a waiter. */
-const untimed = dbConfig({ type: "postgresql" }, {
-  pool: {
-    overflowIdle: ever,
-    acquireTimeout: ever,
-    connectTimeout: ever,
-    validateAfter: ever,
-    maxLifetime: 0,
-    idleTimeout: 0,
-    minIdle: 0,
-    keepalive: 0,
-    leakThreshold: 0,
-    closeTimeout: ever
-  }
-}).pool
 
 /** Something that befell somebody who asked for a connection. */
 type Event =
@@ -268,7 +249,7 @@ class Real {
     const fork: Fork = (effect) => Effect.runFork(effect, { scheduler: this.scheduler })
     this.pool = new Pool<number>(
       "model",
-      { ...untimed, size, overflow, maxWaiters, shedding },
+      { ...unlimited, size, overflow, maxWaiters, shedding },
       { size, total: size + overflow, reserved: reservedPlaces },
       {
         open: Effect.async<number, ConnectionError>((resume) => {

@@ -20,27 +20,31 @@ import type { ConnectionError, DbError, TimeoutError } from "../../src/DbError.j
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
+import { dbConfig } from "./dbConfig.js"
 
 /** Longer than anything here takes. */
 export const ever = 1e12
 
-const unlimited: DbConfig.Pool = {
-  size: 2,
-  overflow: 0,
-  overflowIdle: ever,
-  acquireTimeout: ever,
-  connectTimeout: ever,
-  validateAfter: ever,
-  maxLifetime: 0,
-  idleTimeout: 0,
-  minIdle: 0,
-  keepalive: 0,
-  leakThreshold: 0,
-  maxWaiters: 1000,
-  resetOnReturn: "rollback",
-  closeTimeout: ever,
-  shedding: undefined
-}
+/** No limit of the pool passes, only that of a waiter. */
+export const unlimited: DbConfig.Pool = dbConfig({ type: "postgresql" }, {
+  pool: {
+    size: 2,
+    overflow: 0,
+    overflowIdle: ever,
+    acquireTimeout: ever,
+    connectTimeout: ever,
+    validateAfter: ever,
+    maxLifetime: 0,
+    idleTimeout: 0,
+    minIdle: 0,
+    keepalive: 0,
+    leakThreshold: 0,
+    maxWaiters: 1000,
+    resetOnReturn: "rollback",
+    closeTimeout: ever,
+    shedding: undefined
+  }
+}).pool
 
 export interface Asked extends Waiter<string> {
   entry: PoolEntry<string> | undefined
