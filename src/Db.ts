@@ -18,13 +18,15 @@ import type * as Database from "./internal/database/Database.js"
 import * as Members from "./internal/database/Members.js"
 import { loadDriver, make } from "./internal/database/Opening.js"
 import type * as Query from "./internal/database/Query.js"
+import type * as Rows from "./internal/database/Rows.js"
 import type { Session as SessionHandle } from "./internal/database/Session.js"
 import type * as Transaction from "./internal/database/Transaction.js"
 
-export type { Make } from "./driver/Driver.js"
+export type { Make, StatementResult } from "./driver/Driver.js"
 export { type Database, TypeId } from "./internal/database/Database.js"
 export type { Members, RetryOptions } from "./internal/database/Members.js"
 export type { Param, ParamObject, Params, QueryOptions } from "./internal/database/Query.js"
+export type { RowsMember, ScalarMember, SchemaOptions } from "./internal/database/Rows.js"
 export type { Session } from "./internal/database/Session.js"
 export type { Atomic, TransactionOptions } from "./internal/database/Transaction.js"
 export type { Typed } from "./internal/database/Typed.js"
@@ -220,6 +222,24 @@ export declare namespace Db {
    * @interface
    */
   export type QueryOptions = Query.QueryOptions
+
+  /**
+   * Options of a statement whose rows a schema decodes.
+   *
+   * @since 0.2.0
+   * @category models
+   * @interface
+   */
+  export type SchemaOptions<A, I, R> = Rows.SchemaOptions<A, I, R>
+
+  /**
+   * What `Db.execute` gives: the rows, how many were written, and the key that the database generated.
+   *
+   * @since 0.2.0
+   * @category models
+   * @interface
+   */
+  export type StatementResult<A = unknown> = Driver.StatementResult<A>
 
   /**
    * How a driver is made: `make` of `dblive/pg` and the others, as `Db.layerDriver` takes it.

@@ -34,11 +34,34 @@ export interface Done<A> {
  * - `sets`: as `rows`; where those of several statements would be one array, an array for each statement that gives rows.
  * - `values`: an array of arrays, one per row, in column order.
  * - `raw`: what the driver's own client gives (`pg`'s `Result`, better-sqlite3's `{ changes, lastInsertRowid }`, ...).
+ * - `result`: a {@link StatementResult}; that of the last statement, where the text has several.
  *
  * @since 0.1.0
  * @category models
  */
-export type Mode = "rows" | "sets" | "values" | "raw"
+export type Mode = "rows" | "sets" | "values" | "raw" | "result"
+
+/**
+ * What a statement gave, and what it did.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface StatementResult<A = unknown> {
+  /** The rows, as objects; `[]` where the statement gives none. */
+  readonly rows: ReadonlyArray<A>
+  /**
+   * How many rows it inserted, updated, deleted or merged, as the database counts them; 0 where it only reads. MySQL counts 2 for a
+   * row that `ON DUPLICATE KEY UPDATE` changed. SQL Server counts none under `SET NOCOUNT ON`.
+   */
+  readonly rowsAffected: number
+  /**
+   * What the database generated as the key of an inserted row: the rowid on SQLite, the AUTO_INCREMENT value on MySQL and MariaDB, there
+   * that of the first row. A bigint beyond 2^53. `undefined` where it generated none, and on PostgreSQL and SQL Server, which tell it
+   * by `RETURNING` and `OUTPUT`.
+   */
+  readonly lastInsertId: number | bigint | undefined
+}
 
 /**
  * A statement to be run.

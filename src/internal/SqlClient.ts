@@ -14,12 +14,22 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { type QueryError, toSqlError } from "../DbError.js"
+import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "./Engine.js"
 import { unsendable } from "./error/engine.js"
 import type { AnyFiber } from "./fiber/Caller.js"
 import { isTraced, levelOf, statementLimit } from "./fiber/FiberContext.js"
 import { describeError, describeStatement, inStatementSpan } from "./observe/tracing.js"
-import { asRaw, asRows, asValues, execute, type ExecuteOptions, makeRequest, unprepared } from "./request/execute.js"
+import {
+  asRaw,
+  asResult,
+  asRows,
+  asValues,
+  execute,
+  type ExecuteOptions,
+  makeRequest,
+  unprepared
+} from "./request/execute.js"
 import { makeStream, type TransformRows } from "./request/stream.js"
 import type { Session } from "./session/Session.js"
 import type { SessionLevel } from "./session/Session.js"
@@ -115,7 +125,11 @@ const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Eff
   return Effect.fail(toSqlError(error))
 }
 
-class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
+/** How a statement is asked; without a limit of its own it has that of its fiber. */
+type Ask = Omit<ExecuteOptions, "limit"> & { readonly limit?: number | undefined }
+
+/** A statement of a client of dblive's. */
+export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
   private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
   private fault: Problem | undefined = undefined
 
@@ -153,7 +167,7 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
   }
 
   private ask<X>(
-    ask: Omit<ExecuteOptions, "limit">,
+    ask: Ask,
     withoutTransform: boolean,
     transformRows: TransformRows
   ): Effect.Effect<X, SqlError> {
@@ -182,7 +196,12 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
           core.level(fiber),
           text,
           params,
-          { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(core.engine.config, fiber), span },
+          {
+            mode: ask.mode,
+            prepare: ask.prepare,
+            limit: ask.limit ?? statementLimit(core.engine.config, fiber),
+            span
+          },
           toSqlError
         )
         // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
@@ -215,6 +234,24 @@ class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> im
 
   get unprepared(): Effect.Effect<ReadonlyArray<A>, SqlError> {
     return this.ask(unprepared, false, this.core.transformRows)
+  }
+
+  isOf(engine: Engine): boolean {
+    return this.core.engine === engine
+  }
+
+  /** The values of its rows, within a limit of its own. */
+  valuesWithin(limit: number | undefined): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
+    return this.ask({ ...asValues, limit }, false, undefined)
+  }
+
+  /** What it gave and did, within a limit of its own. */
+  resultWithin(limit: number | undefined): Effect.Effect<Driver.StatementResult, SqlError> {
+    const { transformRows } = this.core
+    const result = this.ask<Driver.StatementResult<object>>({ ...asResult, limit }, false, undefined)
+    return transformRows === undefined
+      ? result
+      : Effect.map(result, (result) => ({ ...result, rows: transformRows(result.rows) }))
   }
 
   get stream(): Stream.Stream<A, SqlError> {

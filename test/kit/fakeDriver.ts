@@ -313,6 +313,8 @@ export const makeFakeDriver = (options: FakeOptions = {}): Effect.Effect<FakeDri
                 return rows
               case "values":
                 return rows.map((row) => typeof row === "object" && row !== null ? Object.values(row) : [row])
+              case "result":
+                return { rows, rowsAffected: 0, lastInsertId: undefined }
               case "raw":
                 return { rows }
             }

@@ -24,6 +24,7 @@ import { withSession } from "../session/transaction.js"
 import { type Database, engineOf as engineBehind } from "./Database.js"
 import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
+import * as Rows from "./Rows.js"
 import * as Session from "./Session.js"
 import * as Transaction from "./Transaction.js"
 import { classify, type Typed, typed } from "./Typed.js"
@@ -95,13 +96,36 @@ export interface Members<Self> {
   /**
    * Runs SQL with `:name` parameters and gives its rows; those of the last statement, where the text has several. An array of
    * values goes to the driver's own placeholders. A missing or unknown name is a `QueryError` with reason `Parameter`. The rows' type
-   * is taken on trust: `SqlSchema` checks them.
+   * is taken on trust, unless a schema decodes them: then they fail with a `ParseError` that names row and column and no value.
+   *
+   *     Db.query("SELECT id, body FROM note WHERE id < :id", { id: 10 })
+   *     Db.query("SELECT id, body FROM note", {}, { schema: Note })
+   *     Db.query(sql`SELECT id, body FROM note`, { schema: Note })
    */
-  readonly query: <A extends object = Readonly<Record<string, unknown>>>(
-    text: string,
-    params?: Query.Params,
-    options?: Query.QueryOptions
-  ) => Effect.Effect<ReadonlyArray<A>, DbError, Self>
+  readonly query: Rows.RowsMember<Self, "query">
+
+  /**
+   * Runs a statement as `query` does and gives its only row. Fails with a `QueryError` of reason `NotFound` where it gives none, and
+   * `TooMany` where it gives several: what it wrote is applied then.
+   */
+  readonly one: Rows.RowsMember<Self, "one">
+
+  /** Runs a statement as `query` does and gives its row, or none. Fails with reason `TooMany` where it gives several. */
+  readonly option: Rows.RowsMember<Self, "option">
+
+  /**
+   * Runs a statement as `query` does and gives the only value of its only row: `Db.scalar("SELECT count(*) FROM note")`. Fails with
+   * reason `NotFound` where there is none, and `TooMany` where there are several rows or columns.
+   */
+  readonly scalar: Rows.ScalarMember<Self>
+
+  /**
+   * Runs a statement as `query` does and gives its rows, how many rows it has written, and the key that the database generated, where it
+   * has such: those of the last statement, where the text has several.
+   *
+   *     const { rowsAffected } = yield* Db.execute("DELETE FROM note WHERE id = :id", { id })
+   */
+  readonly execute: Rows.RowsMember<Self, "execute">
 
   /**
    * Runs a text of several statements, in their order on one connection, and gives the rows of each; on SQL Server of each that
@@ -292,9 +316,17 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
   ): Effect.Effect<unknown, unknown, unknown> => withEngine((engine) => Transaction.run(engine, effect, options))
   const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect =>
     withEngine((engine) => repeatedOn(engine, effect, options))
-  const query: Members<Self>["query"] = (text, params, options = {}) =>
-    // The rows' type is the caller's word.
-    withEngine((engine) => Query.run(engine, text, params, options)) as never
+  const asks =
+    (ask: (engine: Engine, asked: Rows.Asked) => Effect.Effect<unknown, unknown, unknown>) =>
+    (source: Query.Asked["source"], paramsOrOptions?: unknown, options: unknown = {}): never => {
+      // By the signatures of the members: a statement has its parameters.
+      const asked = (typeof source === "string"
+        ? { source, params: paramsOrOptions, options }
+        : { source, params: undefined, options: paramsOrOptions ?? options }) as Rows.Asked
+      // What is given is of the caller's type, or of the schema's.
+      return withEngine((engine) => ask(engine, asked)) as never
+    }
+  const query: Members<Self>["query"] = asks(Rows.query)
   return {
     session: (effect) =>
       // At run time the context holds what `R` says.
@@ -309,6 +341,10 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         // Whole or not at all; and `SqlClient` is provided to the effect by its level.
         : (effect: AnyEffect) => inTransaction(effect, effectOrOptions)) as Members<Self>["transaction"],
     query,
+    one: asks(Rows.one),
+    option: asks(Rows.option),
+    scalar: asks(Rows.scalar),
+    execute: asks(Rows.execute),
     script: (text, params, options = {}) =>
       // Rows are objects in this mode.
       withEngine((engine) => Query.script(engine, text, params, options)) as never,

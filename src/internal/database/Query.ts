@@ -1,20 +1,25 @@
 /**
  * A statement as a text with parameters.
  */
+import type { SqlError } from "@effect/sql/SqlError"
+import type * as SqlStatement from "@effect/sql/Statement"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { DbError, QueryError } from "../../DbError.js"
-import type { Mode } from "../../driver/Driver.js"
+import { type DbError, fromSqlError, type QueryError } from "../../DbError.js"
+import type { Mode, StatementResult } from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
 import { withFields } from "../error/classes.js"
-import { unsendable, unstoppable } from "../error/engine.js"
+import { foreign, unsendable, unstoppable } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import { levelOf, statementLimit } from "../fiber/FiberContext.js"
 import * as Batch from "../request/batch.js"
 import * as Sending from "../request/execute.js"
-import { classify } from "../sql/classify.js"
+import { classify, isCall } from "../sql/classify.js"
 import * as NamedParams from "../sql/NamedParams.js"
+import { ClientStatement } from "../SqlClient.js"
+
+type Statement = SqlStatement.Statement<object>
 
 /**
  * Options of one statement.
@@ -152,29 +157,73 @@ const setsOf = (answer: unknown): Sets => {
 const mayBeSeveral = (engine: Engine, text: string): boolean =>
   (text.includes(";") && classify(text, engine.driver.dialect).several) || isCall(text)
 
-const isCall = (text: string): boolean => {
-  let at = 0
-  while (text.charCodeAt(at) <= 32) at++
-  // The pattern is left to the few texts that begin with its letter.
-  return (text.charCodeAt(at) | 32) === 99 && /^\s*call\b/i.test(text)
-}
-
 /** The rows of the last statement. MySQL's CALL ends with its own answer, which has none. */
 const lastOf = (text: string) => (answer: unknown): ReadonlyArray<unknown> => {
   const sets = setsOf(answer)
   return sets[sets.length - (sets.length > 1 && isCall(text) ? 2 : 1)]!
 }
 
-/** Runs a text and gives the rows of its last statement, which nearly always is its only one. */
-export const run = (
+/** What is asked of a database: a text with its parameters, or a statement that has them. */
+export interface Asked {
+  readonly source: string | Statement
+  readonly params: Params | undefined
+  readonly options: QueryOptions
+}
+
+/** The text of what was asked, for errors. */
+export const textOf = ({ source }: Asked): string => typeof source === "string" ? source : source.compile()[0]
+
+/** Runs what is asked and gives the rows of its last statement, which nearly always is its only one. */
+export const run = (engine: Engine, asked: Asked): Effect.Effect<ReadonlyArray<unknown>, DbError> => {
+  const { options, params, source } = asked
+  return typeof source !== "string"
+    ? Effect.map(execute(engine, asked), ({ rows }) => rows)
+    : mayBeSeveral(engine, source)
+    ? Effect.map(send(engine, source, params, options, "sets"), lastOf(source))
+    // What the mode gives for a single statement.
+    : send(engine, source, params, options, "rows") as Effect.Effect<ReadonlyArray<unknown>, DbError>
+}
+
+/** Runs a statement of this engine's client. */
+const runStatement = <A>(
   engine: Engine,
-  text: string,
-  params: Params | undefined,
-  options: QueryOptions
-): Effect.Effect<unknown, DbError> =>
-  mayBeSeveral(engine, text)
-    ? Effect.map(send(engine, text, params, options, "sets"), lastOf(text))
-    : send(engine, text, params, options, "rows")
+  statement: ClientStatement<unknown>,
+  { timeout }: QueryOptions,
+  ask: (limit: number | undefined) => Effect.Effect<A, SqlError>
+): Effect.Effect<A, DbError> =>
+  Effect.withFiberRuntime((fiber) =>
+    !statement.isOf(engine)
+      ? refused(engine, fiber, foreign(engine.name))
+      : timeout !== undefined && engine.driver.capabilities.synchronous
+      ? refused(engine, fiber, unstoppable(engine.name))
+      : Effect.mapError(
+        ask(timeout === undefined ? undefined : Duration.toMillis(timeout)),
+        (error) => fromSqlError(error, engine.name)
+      )
+  )
+
+/** Runs what is asked in a mode that has the answer's shape. */
+const runAs = <A>(
+  engine: Engine,
+  { options, params, source }: Asked,
+  mode: Mode,
+  ask: (statement: ClientStatement<unknown>, limit: number | undefined) => Effect.Effect<A, SqlError>
+): Effect.Effect<A, DbError> => {
+  if (source instanceof ClientStatement) {
+    return runStatement(engine, source, options, (limit) => ask(source, limit))
+  }
+  const [text, values] = typeof source === "string" ? [source, params] : source.compile()
+  // The caller names the mode that gives this; and what a statement was compiled to are parameters.
+  return send(engine, text, values as Params | undefined, options, mode) as Effect.Effect<A, DbError>
+}
+
+/** Runs what is asked and gives the rows of its last statement, each as an array. */
+export const values = (engine: Engine, asked: Asked): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, DbError> =>
+  runAs(engine, asked, "values", (statement, limit) => statement.valuesWithin(limit))
+
+/** Runs what is asked and gives what its last statement gave and did. */
+export const execute = (engine: Engine, asked: Asked): Effect.Effect<StatementResult, DbError> =>
+  runAs(engine, asked, "result", (statement, limit) => statement.resultWithin(limit))
 
 /** Runs a text and gives the rows of each of its statements. */
 export const script = (

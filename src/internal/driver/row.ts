@@ -2,7 +2,7 @@
  * Rows as objects, and what they are gathered and handed over in. That is never a literal: V8 soon makes the literals of one
  * place in its old space, where a dead one keeps the rows that were put into it alive until the next full collection.
  */
-import type { Fetched } from "../../driver/Driver.js"
+import type { Fetched, StatementResult } from "../../driver/Driver.js"
 
 const none: ReadonlyArray<never> = []
 
@@ -18,6 +18,9 @@ export const fetched = (rows: ReadonlyArray<unknown>, done: boolean): Fetched =>
 
 /** What a fetch gives behind the last row, or beside an error. */
 export const noMore = fetched(none, true)
+
+/** What a text without statements gives and does. */
+export const noResult: StatementResult = { rows: none, rowsAffected: 0, lastInsertId: undefined }
 
 /**
  * Puts the values of a row into an object under these names, the last of which counts where a name comes twice. Copying an

@@ -82,6 +82,23 @@ export const unsendable = (
   advice = "correct the statement, or the values that it is given"
 ): QueryError => new QueryError({ database, what, advice, reason: "Parameter", outcome: "NotSent", statement })
 
+/** A statement of another database's client. */
+export const foreign = (database: string): QueryError =>
+  unsendable(
+    database,
+    "the statement was made by the client of another database",
+    undefined,
+    "make it with the `sql` of this database, or give it to the other one"
+  )
+
+/** A row was asked for, and there is none. */
+export const notFound = (database: string, statement: string): QueryError =>
+  new QueryError({ database, what: "the statement gave no row", reason: "NotFound", outcome: "Applied", statement })
+
+/** One row or value was asked for, and there are more. */
+export const tooMany = (database: string, found: string, statement: string): QueryError =>
+  new QueryError({ database, what: `the statement gave ${found}`, reason: "TooMany", outcome: "Applied", statement })
+
 /** A statement that begins or ends a transaction, on a connection that goes back right behind it. */
 export const controlOutside = (database: string, statement: string): QueryError =>
   unsendable(

@@ -9,11 +9,13 @@ import * as Schema from "effect/Schema"
  * - `NotSent`: the database never ran it; nothing changed.
  * - `RolledBack`: the database undid it, or will (the transaction it belonged to cannot be committed any more).
  * - `Unknown`: it may or may not have been applied; the answer was lost. Never retried by `dblive`.
+ * - `Applied`: the database ran it, and what fails is what was asked of its rows. What it wrote is kept, or belongs to the open
+ *   transaction.
  *
  * @since 0.1.0
  * @category models
  */
-export const Outcome = Schema.Literal("NotSent", "RolledBack", "Unknown")
+export const Outcome = Schema.Literal("NotSent", "RolledBack", "Unknown", "Applied")
 
 /**
  * What is known about a write that failed.
@@ -225,6 +227,16 @@ export const queryReasons = {
     isTransient: false,
     meaning: "a parameter cannot be sent to this database without changing it",
     advice: "convert the parameter first"
+  },
+  NotFound: {
+    isTransient: false,
+    meaning: "a row was asked for, and the statement gave none",
+    advice: "use `option` where there may be none, or catch this reason"
+  },
+  TooMany: {
+    isTransient: false,
+    meaning: "one row or value was asked for, and the statement gave more",
+    advice: "make the statement more selective, or ask for all its rows by `query`"
   },
   Unknown: {
     isTransient: false,

@@ -36,6 +36,7 @@ export interface ExecuteOptions {
 export const asRows: Omit<ExecuteOptions, "limit"> = { mode: "rows", prepare: true }
 export const asValues: Omit<ExecuteOptions, "limit"> = { mode: "values", prepare: true }
 export const asRaw: Omit<ExecuteOptions, "limit"> = { mode: "raw", prepare: true }
+export const asResult: Omit<ExecuteOptions, "limit"> = { mode: "result", prepare: true }
 export const unprepared: Omit<ExecuteOptions, "limit"> = { mode: "rows", prepare: false }
 
 /**

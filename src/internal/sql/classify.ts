@@ -297,3 +297,11 @@ export const isControl = (text: string, dialect: Dialect): boolean => {
   const { control, several } = classify(text, dialect)
   return !several && control !== undefined && here.has(control)
 }
+
+/** Whether a text calls a procedure, which gives as many sets of rows as it likes. */
+export const isCall = (text: string): boolean => {
+  let at = 0
+  while (text.charCodeAt(at) <= 32) at++
+  // The pattern is left to the few texts that begin with its letter.
+  return (text.charCodeAt(at) | 32) === 99 && /^\s*call\b/i.test(text)
+}

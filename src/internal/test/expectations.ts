@@ -24,8 +24,10 @@ export interface MockStatement {
 export interface MockAnswer {
   /** Defaults to none. */
   readonly rows?: ReadonlyArray<Readonly<Record<string, unknown>>> | undefined
-  /** Rows written, for `raw`. Defaults to the number of `rows`. */
+  /** Rows written, for `execute` and `raw`. Defaults to the number of `rows`; to 0 for a SELECT of `execute`. */
   readonly affected?: number | undefined
+  /** The key of an inserted row, for `execute`. Defaults to none. */
+  readonly lastInsertId?: number | bigint | undefined
   readonly error?:
     | DbError
     | {

@@ -73,6 +73,7 @@ class MockConnection implements Driver.Connection {
       return done(answer, undefined)
     }
     const rows = answer.rows ?? []
+    const isReading = this.reads(request.text)
     const affected = answer.affected ?? rows.length
     switch (request.mode) {
       case "rows":
@@ -80,12 +81,21 @@ class MockConnection implements Driver.Connection {
         return done(undefined, rows)
       case "values":
         return done(undefined, rows.map((row) => Object.values(row)))
+      case "result":
+        return done(
+          undefined,
+          {
+            rows,
+            rowsAffected: answer.affected ?? (isReading ? 0 : rows.length),
+            lastInsertId: answer.lastInsertId
+          } satisfies Driver.StatementResult
+        )
       case "raw":
         return done(
           undefined,
           this.driver().dialect === "pg"
             ? { command: request.text.trim().split(/\s/)[0]?.toUpperCase(), rowCount: affected, rows }
-            : { changes: affected, lastInsertRowid: 0 }
+            : { changes: affected, lastInsertRowid: answer.lastInsertId ?? 0 }
         )
     }
   }
@@ -127,7 +137,11 @@ class MockConnection implements Driver.Connection {
   }
 
   writes(text: string): boolean {
-    return !reading.has(head(text, this.driver().dialect, 1)[0] ?? "")
+    return !this.reads(text)
+  }
+
+  private reads(text: string): boolean {
+    return reading.has(head(text, this.driver().dialect, 1)[0] ?? "")
   }
 
   private answer(request: Driver.Request): MockAnswer | DbError {

@@ -109,6 +109,16 @@ describeMssql("SQL Server statements", () => {
       expect(updated).toEqual([])
       expect(updated).toHaveProperty("rowCount", 2)
       expect(yield* db.run("SELECT id, v FROM t ORDER BY id", [], { mode: "values" })).toEqual([[1, "c"], [2, "c"]])
+      const result = (text: string) => db.run(text, [], { mode: "result" })
+      const nothing = { rows: [], rowsAffected: 0, lastInsertId: undefined }
+      expect(yield* result("UPDATE t SET v = 'c'")).toEqual({ ...nothing, rowsAffected: 2 })
+      expect(yield* result("SELECT id FROM t")).toEqual({ ...nothing, rows: [{ id: 1 }, { id: 2 }] })
+      expect(yield* result("INSERT INTO t (v) OUTPUT INSERTED.v VALUES ('c')")).toEqual({
+        ...nothing,
+        rows: [{ v: "c" }],
+        rowsAffected: 1
+      })
+      expect(yield* result("SELECT 1 AS a; DELETE FROM t WHERE id = 3")).toMatchObject({ rowsAffected: 1 })
       const several = yield* db.run("SELECT 1 AS a; SELECT 2 AS b, 3 AS c", [], { mode: "raw" })
       expect(several).toEqual([{ a: 1 }, { b: 2, c: 3 }])
       expect(several).toHaveProperty("recordsets", [[{ a: 1 }], [{ b: 2, c: 3 }]])

@@ -40,6 +40,40 @@ describeMariadb("MySQL requests", () => {
       expect(yield* db.run("SELECT 1 AS n", [], { mode: "raw" })).toEqual([{ n: 1 }])
     }).pipe(Effect.scoped))
 
+  it.live("give what the last statement gave and did", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      const result = (text: string, params: ReadonlyArray<unknown> = []) => db.run(text, params, { mode: "result" })
+      const nothing = { rows: [], rowsAffected: 0, lastInsertId: undefined }
+      yield* db.script("CREATE TABLE keyed (id BIGINT UNSIGNED PRIMARY KEY AUTO_INCREMENT, body VARCHAR(20) UNIQUE)")
+      expect(yield* result("INSERT INTO keyed (body) VALUES (?), (?)", ["a", "b"])).toEqual({
+        rows: [],
+        rowsAffected: 2,
+        lastInsertId: 1
+      })
+      const upsert = "INSERT INTO keyed (body) VALUES (?) ON DUPLICATE KEY UPDATE body = ?"
+      expect(yield* result(upsert, ["a", "c"])).toMatchObject({ rowsAffected: 2 })
+      // Rows that are found count, also where they have the value already.
+      expect(yield* result("UPDATE keyed SET body = 'c' WHERE id = 1")).toEqual({ ...nothing, rowsAffected: 1 })
+      expect(yield* result("INSERT INTO keyed (body) VALUES ('d') RETURNING body")).toEqual({
+        ...nothing,
+        rows: [{ body: "d" }],
+        rowsAffected: 1
+      })
+      expect(yield* result("SELECT body FROM keyed WHERE id = ?", [1])).toEqual({ ...nothing, rows: [{ body: "c" }] })
+      expect(yield* result("INSERT INTO keyed (id) VALUES (18446744073709551000)")).toMatchObject({
+        rowsAffected: 1,
+        lastInsertId: 18446744073709551000n
+      })
+      expect(yield* result("UPDATE keyed SET body = ? WHERE id = 1; SELECT ? AS x", ["e", 1])).toEqual({
+        ...nothing,
+        rows: [{ x: 1 }]
+      })
+      expect(yield* result("SELECT 1 AS x; DELETE FROM keyed WHERE id < 3")).toEqual({ ...nothing, rowsAffected: 2 })
+      yield* db.script("CREATE PROCEDURE both_of() BEGIN SELECT 1 AS x; DELETE FROM keyed; END")
+      expect(yield* result("CALL both_of()")).toEqual({ ...nothing, rows: [{ x: 1 }], rowsAffected: 2 })
+    }).pipe(Effect.scoped))
+
   it.live("send parameters apart from SQL, also under NO_BACKSLASH_ESCAPES and in streams", () =>
     Effect.gen(function*() {
       const db = yield* open({ settings: { sql_mode: "NO_BACKSLASH_ESCAPES" } })

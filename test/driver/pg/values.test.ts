@@ -403,6 +403,36 @@ describePostgres("values of PostgreSQL", () => {
       assert.strictEqual(Object.getPrototypeOf(rows[0]), Object.prototype)
     }))
 
+  it.scoped("a result counts what is written, not what is read", () =>
+    Effect.gen(function*() {
+      const connection = yield* connected()
+      const result = (text: string) => execute(connection, text, [], { mode: "result" })
+      const rowsAffected = (text: string) => Effect.map(result(text), (one: any) => one.rowsAffected)
+      assert.strictEqual(yield* rowsAffected("CREATE TABLE written AS SELECT * FROM generate_series(1, 3) AS id"), 3)
+      assert.strictEqual(yield* rowsAffected("SELECT id INTO TEMP copied FROM written"), 3)
+      assert.strictEqual(yield* rowsAffected("SELECT FROM written"), 0)
+      assert.strictEqual(yield* rowsAffected("WITH w AS (DELETE FROM written RETURNING *) SELECT * FROM w"), 0)
+      assert.strictEqual(yield* rowsAffected("INSERT INTO written SELECT id FROM copied"), 3)
+      assert.strictEqual(
+        yield* rowsAffected(
+          "MERGE INTO written USING copied ON written.id = copied.id WHEN MATCHED AND copied.id > 1 THEN DELETE"
+        ),
+        2
+      )
+      assert.deepStrictEqual(yield* result("UPDATE written SET id = 7 RETURNING id"), {
+        rows: [{ id: 7 }],
+        rowsAffected: 1,
+        lastInsertId: undefined
+      })
+      assert.strictEqual(yield* rowsAffected("EXPLAIN DELETE FROM written"), 0)
+      assert.deepStrictEqual(yield* result(""), { rows: [], rowsAffected: 0, lastInsertId: undefined })
+      assert.deepStrictEqual(yield* result("SELECT 1 AS a; UPDATE written SET id = 8"), {
+        rows: [],
+        rowsAffected: 1,
+        lastInsertId: undefined
+      })
+    }))
+
   it.scoped("raw is what pg gives", () =>
     Effect.gen(function*() {
       const connection = yield* connected()

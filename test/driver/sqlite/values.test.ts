@@ -2,7 +2,8 @@ import { describe, it } from "@effect/vitest"
 import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
-import type { Connection } from "../../../src/driver/Driver.js"
+import type { DbError } from "../../../src/DbError.js"
+import type { Connection, StatementResult } from "../../../src/driver/Driver.js"
 import { drain, execute, openCursor, places, request, single } from "./harness.js"
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
@@ -96,6 +97,47 @@ describe.each(places)("values, %s", (_, workers) => {
       const big = 2n ** 60n + 1n
       deepStrictEqual((yield* insert(big, false)) as unknown, { changes: 1, lastInsertRowid: big })
       deepStrictEqual(yield* execute(connection, "DELETE FROM v"), [])
+    }))
+
+  it.scoped("the key of an inserted row, and none where no row was inserted with one", () =>
+    Effect.gen(function*() {
+      const connection = yield* single({ workers })
+      const result = (text: string) =>
+        Effect.map(
+          execute(connection, text, [], { mode: "result" }) as Effect.Effect<unknown, DbError>,
+          (result) => result as StatementResult
+        )
+      const key = (text: string) => Effect.map(result(text), ({ lastInsertId }) => lastInsertId)
+      for (
+        const text of [
+          "CREATE TABLE n (id INTEGER PRIMARY KEY, u TEXT UNIQUE)",
+          "CREATE TABLE w (id TEXT PRIMARY KEY) WITHOUT ROWID",
+          "CREATE VIEW v2 AS SELECT * FROM n",
+          "CREATE TRIGGER i INSTEAD OF INSERT ON v2 BEGIN INSERT INTO w VALUES (NEW.u); END"
+        ]
+      ) yield* execute(connection, text)
+      strictEqual(yield* key("INSERT INTO n (u) VALUES ('a'), ('b')"), 2)
+      deepStrictEqual(yield* result("INSERT INTO n (u) VALUES ('c') RETURNING u"), {
+        rows: [{ u: "c" }],
+        rowsAffected: 1,
+        lastInsertId: 3
+      })
+      strictEqual(yield* key("INSERT OR IGNORE INTO n (u) VALUES ('c')"), undefined)
+      strictEqual(yield* key("INSERT INTO n (u) VALUES ('c') ON CONFLICT DO UPDATE SET u = 'd'"), undefined)
+      strictEqual(yield* key("INSERT INTO n (u) VALUES ('e') ON CONFLICT DO UPDATE SET u = 'f'"), 4)
+      strictEqual(yield* key("REPLACE INTO \"n\" (id, u) VALUES (2, 'z')"), 2)
+      strictEqual(yield* key("INSERT OR REPLACE INTO main.n (u) VALUES ('z')"), 5)
+      strictEqual(yield* key("WITH x AS (SELECT 'y' AS y) INSERT INTO [N] (u) SELECT y FROM x"), 6)
+      strictEqual(yield* key("INSERT INTO w VALUES ('k')"), undefined)
+      strictEqual(yield* key("INSERT INTO v2 (u) VALUES ('l')"), undefined)
+      strictEqual(yield* key("UPDATE n SET u = 'm' WHERE id = 6"), undefined)
+      strictEqual(yield* key(`INSERT INTO n (id) VALUES (${2n ** 60n})`), 2n ** 60n)
+      deepStrictEqual(yield* result("PRAGMA foreign_keys"), {
+        rows: [{ foreign_keys: 1 }],
+        rowsAffected: 0,
+        lastInsertId: undefined
+      })
+      deepStrictEqual(yield* result("-- nothing"), { rows: [], rowsAffected: 0, lastInsertId: undefined })
     }))
 
   it.scoped("a write that gives rows runs once, however big its numbers", () =>

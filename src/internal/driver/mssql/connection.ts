@@ -12,6 +12,7 @@ import { classify, firstOf } from "./codes.js"
 import { RowCursor } from "./cursor.js"
 import { Exchange } from "./exchange.js"
 import type { Link } from "./link.js"
+import { shape } from "./results.js"
 import { factsText, lockText, setupText } from "./settings.js"
 import { type Prepared, Statements } from "./statements.js"
 import { traitsOf } from "./texts.js"
@@ -51,13 +52,6 @@ interface Receiver {
 
 /** tedious gives an array; its types allow for a record by name, which it is told not to make. */
 type Row = ReadonlyArray<{ readonly value: unknown }>
-
-/**
- * The published client's `raw` is the rows, of all statements together. What tedious tells beside them can be read by
- * name, and is not enumerable.
- */
-const rawOf = (sets: ReadonlyArray<ReadonlyArray<unknown>>, rowCount: number): ReadonlyArray<unknown> =>
-  Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })
 
 export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<Parameter>, RowCursor> {
   /** Whether the database takes writes. */
@@ -106,16 +100,7 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
       },
       row: (columns) => sets[sets.length - 1]!.push(builder!.row(columns)),
       ended: (rowCount) => {
-        const rows = sets.length === 1 ? sets[0]! : sets.flat()
-        this.finish(
-          exchange,
-          undefined,
-          request.mode === "raw"
-            ? rawOf(sets, rowCount ?? 0)
-            : request.mode === "sets"
-            ? sets
-            : rows
-        )
+        this.finish(exchange, undefined, shape(request, exchange, sets, rowCount ?? 0))
       }
     })
   }
@@ -357,11 +342,14 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
     })
     const { columns, returned, row } = receiver
     // The types of tedious know columns by name, which it is told not to make.
-    request.on("columnMetadata", (all) => columns?.(request, all as ReadonlyArray<ColumnMetadata>))
+    request.on("columnMetadata", (all) => {
+      exchange.hasColumns = true
+      columns?.(request, all as ReadonlyArray<ColumnMetadata>)
+    })
     if (row !== undefined) request.on("row", (all: unknown) => row(all as Row))
     if (returned !== undefined) request.on("returnValue", (_, value) => returned(value))
     const counted = (rowCount: number | undefined): void => {
-      if (rowCount !== undefined) exchange.counted++
+      if (rowCount !== undefined) exchange.count(rowCount)
     }
     request.on("done", counted)
     request.on("doneInProc", counted)

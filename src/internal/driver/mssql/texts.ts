@@ -85,6 +85,14 @@ export const traitsOf: (text: string) => Traits = memoized((text) => {
   }
 }, 16_384)
 
+const outputting = wordSet("insert update delete merge with")
+
+/** Whether the rows that the last statement of a text gives are those that it writes. Statements are told apart by their semicolons only. */
+export const givesWritten = (text: string): boolean => {
+  const tokens = statementsOf(text, syntaxes.mssql).at(-1)?.tokens ?? []
+  return outputting.has(tokens[0] ?? "") && tokens.includes("OUTPUT")
+}
+
 /** What a word that begins a statement leaves behind, in words. */
 const left: Readonly<Record<string, string>> = { SET: "SET", USE: "USE", SETUSER: "SETUSER" }
 

@@ -218,7 +218,7 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
           } catch (cause) {
             return this.finish(exchange, Verdicts.unreadable(this.endpoint, exchange, cause))
           }
-          next(answer, isSeveral(results, fields))
+          next(answer, request.mode !== "result" && isSeveral(results, fields))
         })
     )
   }
@@ -255,7 +255,9 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
     const answers: Array<unknown> = []
     const next = (index: number, from: number): void => {
       const part = parts[index]
-      if (part === undefined) return this.finish(exchange, undefined, answers)
+      if (part === undefined) {
+        return this.finish(exchange, undefined, request.mode === "result" ? answers.at(-1) : answers)
+      }
       const to = from + part.placeholders
       exchange.part = { text: part.text, number: index + 1, of: parts.length }
       this.single(exchange, { ...request, text: part.text }, params.slice(from, to), (answer, isSeveral) => {

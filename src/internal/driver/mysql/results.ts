@@ -3,7 +3,9 @@
  */
 import type { FieldPacket, ResultSetHeader } from "mysql2"
 import type { JsonNumbers } from "../../../DbConfig.js"
-import type { Request } from "../../../driver/Driver.js"
+import type { Request, StatementResult } from "../../../driver/Driver.js"
+import { isCall, statementsOf, wordSet } from "../../sql/classify.js"
+import { syntaxes } from "../../sql/Syntax.js"
 import { RowDecoder } from "./values.js"
 
 /**
@@ -41,8 +43,39 @@ const shapeOne = (
     ? result
     : []
 
+/** Statements that give the rows which they write, when they have RETURNING. */
+const returning = wordSet("insert replace update delete")
+
+/** What the last of several statements gave and did; a CALL ends with a header, behind the rows of its procedure. */
+const resultOf = (text: string, results: ReadonlyArray<unknown>, shaped: ReadonlyArray<unknown>): StatementResult => {
+  const header = results.at(-1)
+  if (!isHeader(header)) {
+    // What is no header is rows.
+    const rows = shaped.at(-1) as ReadonlyArray<unknown>
+    const [first = ""] = statementsOf(text, syntaxes.mysql).at(-1)?.tokens ?? []
+    return { rows, rowsAffected: returning.has(first) ? rows.length : 0, lastInsertId: undefined }
+  }
+  const before = isCall(text) ? shaped.at(-2) as ReadonlyArray<unknown> | undefined : undefined
+  // mysql2 gives text where a number would lose digits, and reads the server's unsigned number as a signed one.
+  const id = BigInt.asUintN(64, BigInt(header.insertId as number | string))
+  return {
+    rows: before ?? [],
+    rowsAffected: header.affectedRows,
+    lastInsertId: id === 0n ? undefined : id <= Number.MAX_SAFE_INTEGER ? Number(id) : id
+  }
+}
+
 /** The results in the shape of the request's mode. Throws `Inexact`, where such numbers are refused. */
-export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers): unknown =>
+export const shape = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers): unknown => {
+  const shaped = shapeAll(request, results, fields, numbers)
+  if (request.mode !== "result") return shaped
+  // Several results are shaped one by one.
+  return isSeveral(results, fields)
+    ? resultOf(request.text, results, shaped as ReadonlyArray<unknown>)
+    : resultOf(request.text, [results], [shaped])
+}
+
+const shapeAll = (request: Request, results: Results, fields: Fields, numbers: JsonNumbers): unknown =>
   isSeveral(results, fields) && isSeveralFields(fields)
     ? results.map((result, i) => shapeOne(request, result, fields[i], numbers))
     // Not several, so the fields are those of one result.

@@ -11,7 +11,7 @@ import { Exchange } from "./exchange.js"
 import { Lookup } from "./lookup.js"
 import type { Prepared } from "./prepared.js"
 import type { Field, ReadRow, Values } from "./shape.js"
-import { noColumns, result, Shape } from "./shape.js"
+import { noColumns, result, Shape, statementResult } from "./shape.js"
 import type { Text } from "./text.js"
 import type { Params } from "./values.js"
 import type { Encoded } from "./writer.js"
@@ -382,7 +382,18 @@ export class Statement extends Extended {
   }
 
   private answer(): void {
-    this.done(undefined, this.request.mode === "raw" ? result(this.tag, this.rows, this.shape) : this.rows)
+    this.done(undefined, this.value)
+  }
+
+  private get value(): unknown {
+    switch (this.request.mode) {
+      case "raw":
+        return result(this.tag, this.rows, this.shape)
+      case "result":
+        return statementResult(result(this.tag, this.rows, this.shape))
+      default:
+        return this.rows
+    }
   }
 
   private refuse(error: ServerError): void {

@@ -11,7 +11,7 @@ import { Exchange } from "./exchange.js"
 import { localLimits } from "./limits.js"
 import { Lookup } from "./lookup.js"
 import type { Field, ReadRow, Result, Values } from "./shape.js"
-import { noColumns, result, Shape } from "./shape.js"
+import { noColumns, result, Shape, statementResult } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
@@ -135,6 +135,9 @@ export class Script extends Exchange {
     }
     if (this.request.mode === "raw") {
       return this.done(undefined, results.length === 1 ? first : results.length === 0 ? emptyResult : results)
+    }
+    if (this.request.mode === "result") {
+      return this.done(undefined, statementResult(results.at(-1) ?? emptyResult))
     }
     this.done(undefined, results.length > 1 ? results.map((one) => one.rows) : first === undefined ? [] : first.rows)
   }

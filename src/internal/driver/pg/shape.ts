@@ -1,7 +1,7 @@
 /**
  * How the rows of one statement are read: its columns, their names and how each is decoded.
  */
-import type { Mode } from "../../../driver/Driver.js"
+import type { Mode, StatementResult } from "../../../driver/Driver.js"
 import { rowMaker } from "../row.js"
 import type { Types } from "./types.js"
 import type { Decode } from "./values.js"
@@ -100,3 +100,13 @@ export const result = (tag: string | undefined, rows: ReadonlyArray<unknown>, sh
     rowAsArray: false
   }
 }
+
+/** The commands whose tag counts rows that were written. */
+const writing: ReadonlySet<string | null> = new Set(["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"])
+
+/** What a statement gave and did. `SELECT INTO` and `CREATE TABLE AS` have the tag of a SELECT, and no description of rows. */
+export const statementResult = ({ command, fields, rowCount, rows }: Result): StatementResult => ({
+  rows,
+  rowsAffected: writing.has(command) || (command === "SELECT" && fields === noColumns.fields) ? rowCount ?? 0 : 0,
+  lastInsertId: undefined
+})

@@ -3,6 +3,7 @@
  */
 import type { Outcome } from "../../../DbError.js"
 import type { Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
+import { noResult } from "../row.js"
 import { backup } from "./backup.js"
 import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
 import { keepsRows, withIndex } from "./constraint.js"
@@ -189,8 +190,9 @@ export class SqliteConnection<E> implements Holder {
     const { preparing } = executor
     executor.look()
     if (begin === undefined && isNone(cause)) {
-      // `work` is one of these two, and gives a cursor or rows.
-      return done(undefined, (work as unknown === executor.start ? SqliteCursor.of<E>([]) : []) as A)
+      // `work` is one of these two, and gives a cursor, or what the mode says.
+      const nothing = request.mode === "result" ? noResult : []
+      return done(undefined, (work as unknown === executor.start ? SqliteCursor.of<E>([]) : nothing) as A)
     }
     if (begin === undefined && isSeveral(cause) && work as unknown === executor.answer) {
       return this.several(cause, request, done as Reply<E, unknown>)
@@ -274,7 +276,8 @@ export class SqliteConnection<E> implements Holder {
       if (error !== undefined && begin !== undefined && this.executor.open) {
         this.executor.rollback()
       }
-      done(error, begin === undefined ? answers : answers.slice(1, -1))
+      const own = begin === undefined ? answers : answers.slice(1, -1)
+      done(error, request.mode === "result" ? own.at(-1) : own)
     }
     inTurn(
       steps,

@@ -3,23 +3,29 @@
  */
 import type { Outcome } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
+import { wordSet } from "../../sql/classify.js"
 import { type Place, queryFault } from "./codes.js"
 import { type CursorOwner, SqliteCursor } from "./cursor.js"
 import { malformedColumn } from "./encoding.js"
 import type { Handle, Shared } from "./handle.js"
+import { InsertedKeys } from "./inserted.js"
 import type { Database } from "./moduleContract.js"
 import type { Spec } from "./open.js"
 import { bindable } from "./parameters.js"
 import { Residue } from "./residue.js"
-import { type CheckText, namesOf, narrow, readRows, type Table, toTable } from "./rows.js"
+import { type CheckText, namesOf, narrow, readRows, type SentResult, type Table, toTable } from "./rows.js"
 import { type Prepared, Statements } from "./statements.js"
 import { type Change, switchesOn } from "./text.js"
+
+/** Statements that count the rows that they write. */
+const counted = wordSet("insert replace update delete with")
 
 /** `E` is the typed error in the program's own process, a fault elsewhere: see `SqliteConnection`. */
 export class Executor<E> implements CursorOwner<E> {
   readonly statements: Statements
   readonly cursors = new Set<SqliteCursor<E>>()
   readonly residue: Residue
+  private readonly keys: InsertedKeys
   open = false
   /** Whether a statement has run in the open transaction: before that, its locks are still to be taken. */
   begun = false
@@ -35,6 +41,7 @@ export class Executor<E> implements CursorOwner<E> {
     private readonly tabular: boolean
   ) {
     const { db } = this
+    this.keys = new InsertedKeys(db)
     this.residue = new Residue(db, spec.filename === ":memory:")
     this.statements = new Statements(db, spec.prepareCacheSize, (change, text) => {
       this.settle()
@@ -90,20 +97,45 @@ export class Executor<E> implements CursorOwner<E> {
     return params
   }
 
+  private read(prepared: Prepared, params: ReadonlyArray<unknown>, request: Request): ReadonlyArray<unknown> | Table {
+    const arrays = this.tabular || request.mode === "values"
+    const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers }, this.checkText)
+    this.after(prepared)
+    return this.tabular
+      // `readRows` was asked for arrays.
+      ? toTable(
+        request.mode === "values" ? undefined : namesOf(prepared),
+        rows as ReadonlyArray<ReadonlyArray<unknown>>
+      )
+      : rows
+  }
+
+  /** The rows, and what the statement did. */
+  private result(prepared: Prepared, params: ReadonlyArray<unknown>, request: Request): SentResult {
+    const isCounted = counted.has(prepared.keyword) && !prepared.reads
+    const insertedKey = isCounted ? this.keys.watch(prepared.text) : undefined
+    let rows: ReadonlyArray<unknown> | Table = []
+    let rowsAffected = 0
+    if (prepared.reader) {
+      rows = this.read(prepared, params, request)
+      // RETURNING gives a row for each that was written.
+      rowsAffected = isCounted ? rows.length : 0
+    } else {
+      const { changes } = prepared.statement.run(params)
+      this.after(prepared)
+      rowsAffected = isCounted ? changes : 0
+    }
+    return { rows, rowsAffected, lastInsertId: insertedKey?.(rowsAffected) }
+  }
+
   answer(request: Request): unknown {
     const prepared = this.prepare(request)
     const params = this.bind(prepared, request)
+    if (request.mode === "result") {
+      return this.result(prepared, params, request)
+    }
     if (prepared.reader) {
-      const arrays = this.tabular || request.mode === "values"
-      const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers }, this.checkText)
-      this.after(prepared)
-      return this.tabular
-        // `readRows` was asked for arrays.
-        ? toTable(
-          request.mode === "values" ? undefined : namesOf(prepared),
-          rows as ReadonlyArray<ReadonlyArray<unknown>>
-        )
-        : rows
+      return this.read(prepared, params, request)
     }
     const result = prepared.statement.run(params)
     this.after(prepared)

@@ -18,7 +18,7 @@ import type { BackupMetadata } from "./moduleContract.js"
 import type { Spec } from "./open.js"
 import { sendable } from "./parameters.js"
 import { cannotStart, died, type Process } from "./process.js"
-import { fromTable, type Table } from "./rows.js"
+import { fromTable, type SentResult, type Table } from "./rows.js"
 import { head, mayWrite } from "./text.js"
 import { type Answer, fromPlain, type Listed, type Message, type Sent } from "./wire.js"
 
@@ -389,10 +389,13 @@ export const isInMemory = (spec: Spec): boolean => spec.filename === ":memory:"
 const closed = (place: Place): Fault =>
   connectionFault(place, { reason: "Lost", outcome: "RolledBack", what: "the connection was closed" })
 
-/** The rows of a table; those of each, for a text of several statements. */
-const toRows = (value: unknown): unknown =>
-  Array.isArray(value)
-    ? value.map(toRows)
-    : typeof value === "object" && value !== null && "columns" in value
-    ? fromTable(value as Table)
-    : value
+/** The rows of a table, also in what a statement did; those of each, for a text of several statements. */
+const toRows = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(toRows)
+  if (typeof value !== "object" || value === null) return value
+  // By their members: nothing else that a process answers with has these.
+  if ("columns" in value) return fromTable(value as Table)
+  if (!("rowsAffected" in value)) return value
+  const { lastInsertId, rows, rowsAffected } = value as SentResult
+  return { rows: toRows(rows), rowsAffected, lastInsertId }
+}

@@ -1,6 +1,7 @@
 /**
  * Rows: integers as JavaScript's (a number where it is exact, a bigint beyond 2^53), and rows as tables.
  */
+import type { StatementResult } from "../../../driver/Driver.js"
 import { emptyRows, rowMaker } from "../row.js"
 import { isReplaced } from "./encoding.js"
 import type { Prepared } from "./statements.js"
@@ -84,6 +85,11 @@ export interface Table {
   readonly names: ReadonlyArray<string> | undefined
   readonly columns: ReadonlyArray<ReadonlyArray<unknown>>
   readonly length: number
+}
+
+/** A {@link StatementResult}, whose rows may travel as a table. */
+export interface SentResult extends Omit<StatementResult, "rows"> {
+  readonly rows: ReadonlyArray<unknown> | Table
 }
 
 export const toTable = (
