@@ -65,6 +65,7 @@ const underWay =
   "outside of one, or that ended it"
 const undone = "`RolledBack`: the database undid the statement"
 const rolledBack = "`RolledBack`: the database undid the whole transaction"
+const ran = "`Applied`: the statement ran; what it wrote is kept, or belongs to the open transaction"
 const never = "`NotSent` where the statement was refused before it ran, else `RolledBack`"
 
 /** What is known about a write that failed so. */
@@ -112,6 +113,8 @@ const outcomes: {
     OutOfMemory: undone,
     CommitUnknown: "`Unknown`, always: that is what it says",
     Parameter: "`NotSent`: the driver refuses it, or the server before it runs the statement",
+    NotFound: ran,
+    TooMany: ran,
     Unknown: "`RolledBack` where the database answered; `Unknown` for a `SqlError` that is not of dblive's making"
   },
   TimeoutError: {

@@ -2,6 +2,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import { conformance } from "../suites/conformance.js"
+import { rows } from "../suites/rows.js"
 import { describe, type Target } from "../suites/target.js"
 import { transactionScope } from "../suites/transactionScope.js"
 
@@ -41,10 +42,13 @@ const sqlite: Target = {
 conformance(sqlite, 10_000)
 
 // Statements wait for another process there, as for a server.
-describe("sqlite in worker processes", () =>
-  transactionScope({
+describe("sqlite in worker processes", () => {
+  const workers: Target = {
     ...sqlite,
     name: "sqlite in worker processes",
     outsideWaits: true,
     fresh: Effect.map(sqlite.fresh, (options) => ({ ...options, workers: 2 }))
-  }, 50))
+  }
+  transactionScope(workers, 50)
+  rows(workers)
+})

@@ -5,6 +5,7 @@ import { leaks } from "./leaks.js"
 import { limits } from "./limits.js"
 import { migrations } from "./migrations.js"
 import { retries } from "./retries.js"
+import { rows } from "./rows.js"
 import { sessions } from "./sessions.js"
 import { streams } from "./streams.js"
 import type { Target } from "./target.js"
@@ -17,6 +18,7 @@ export const conformance = (target: Target, interrupts = 2_000, programs = 150):
   target.describe(target.name, () => {
     sessions(target)
     transactions(target)
+    rows(target)
     streams(target)
     errors(target)
     limits(target)

@@ -7,8 +7,8 @@ import { SqlClient, type SqlError } from "@effect/sql"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
-import type { Config, ConfigError, Effect, Layer, Redacted, Scope } from "effect"
-import { Effect as Program } from "effect"
+import type { Config, ConfigError, Effect, Layer, Option, ParseResult, Redacted, Scope } from "effect"
+import { Effect as Program, Schema } from "effect"
 import type { Typed } from "../../src/Db.js"
 import * as DbHttp from "../../src/DbHttp.js"
 import * as Mssql from "../../src/driver/Mssql.js"
@@ -17,6 +17,11 @@ import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
 import type { DbHealth, DbMetrics } from "../../src/index.js"
 import { Db, type DbError, DbLive, DbRegistry, DbRetry } from "../../src/index.js"
+
+class Noted extends Schema.Class<Noted>("Noted")({ n: Schema.Number }) {}
+
+declare const sql: SqlClient.SqlClient
+declare const needing: Schema.Schema<string, string, SurveyHub>
 
 class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
 
@@ -62,6 +67,24 @@ export const faces = () => {
   )
 
   exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1"))
+  exactly<Row, DbError.DbError, Db>()(Db.one("SELECT 1"))
+  exactly<Option.Option<Row>, DbError.DbError, Db>()(Db.option("SELECT 1"))
+  exactly<unknown, DbError.DbError, Db>()(Db.scalar("SELECT 1"))
+  exactly<number, DbError.DbError, Db>()(Db.scalar<number>("SELECT 1"))
+  exactly<Db.StatementResult<Row>, DbError.DbError, Db>()(Db.execute("SELECT 1"))
+  type Decoded = DbError.DbError | ParseResult.ParseError
+  exactly<ReadonlyArray<Noted>, Decoded, Db>()(Db.query("SELECT 1", {}, { schema: Noted }))
+  exactly<Noted, Decoded, Db>()(Db.one("SELECT 1", undefined, { schema: Noted, timeout: "1 second" }))
+  exactly<Option.Option<Noted>, Decoded, SurveyHub>()(SurveyHub.option("SELECT 1", {}, { schema: Noted }))
+  exactly<Db.StatementResult<Noted>, Decoded, Db>()(Db.execute("SELECT 1", {}, { schema: Noted }))
+  exactly<Date, Decoded, Db>()(Db.scalar("SELECT 1", {}, { schema: Schema.DateFromString }))
+  // What a schema requires is required.
+  exactly<string, Decoded, Db | SurveyHub>()(Db.scalar("SELECT 1", {}, { schema: needing }))
+  const noted = sql<Noted>`SELECT 1`
+  exactly<ReadonlyArray<Noted>, DbError.DbError, Db>()(Db.query(noted))
+  exactly<Noted, DbError.DbError, Db>()(Db.one(noted, { timeout: "1 second" }))
+  exactly<Noted, Decoded, Db>()(Db.one(sql`SELECT 1`, { schema: Noted }))
+  exactly<unknown, DbError.DbError, Db>()(Db.scalar(noted))
   exactly<ReadonlyArray<{ readonly n: number }>, DbError.DbError, Db>()(
     Db.query<{ readonly n: number }>("SELECT 1 AS n")
   )

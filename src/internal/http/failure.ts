@@ -31,6 +31,7 @@ const answers = {
   busy: { status: 503, retryAfter: 1, title: "The database is busy." },
   slow: { status: 503, title: "The database did not answer in time." },
   contended: { status: 409, retryAfter: 1, title: "Another request changed the same data at the same moment." },
+  missing: { status: 404, title: "There is nothing by this name." },
   conflict: { status: 409, title: "This conflicts with data that is there already." },
   fault: { status: 500, title: "The request failed." },
   unknown: { status: 500, title: "It is not known whether the request was carried out. Look before you send it again." }
@@ -78,6 +79,8 @@ const query: { readonly [R in QueryReason]: Name } = {
   OutOfMemory: "busy",
   CommitUnknown: "unknown",
   Parameter: "fault",
+  NotFound: "missing",
+  TooMany: "fault",
   Unknown: "fault"
 }
 
