@@ -20,3 +20,5 @@ export * as DbPrometheus from "./DbPrometheus.js"
 export * as DbRegistry from "./DbRegistry.js"
 
 export * as DbRetry from "./DbRetry.js"
+
+export * as DbSchema from "./DbSchema.js"

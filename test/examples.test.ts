@@ -91,6 +91,13 @@ describe("examples", () => {
     ],
     config: ["a write: ReadOnly", "DATABASE_POOL_SIZE"],
     "named-databases": ["copied to the default database: age=42, pets=3", "is \"north\" meant?"],
+    rows: [
+      "signed up: 1, 2",
+      "deactivated: true, false",
+      "of a list: 2, of an empty one: 0",
+      "no account 7",
+      "row 1, column \"active\": expected DbSchema.Boolean, got a number, in the answer to SELECT id"
+    ],
     first: ["[ { body: 'hello' } ]"],
     sessions: ["2 written", "1 one, 2 two", "0 connections in use"]
   }

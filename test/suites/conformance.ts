@@ -1,5 +1,6 @@
 /** Every suite, over one database. */
 import { errors } from "./errors.js"
+import { fields } from "./fields.js"
 import { health } from "./health.js"
 import { leaks } from "./leaks.js"
 import { limits } from "./limits.js"
@@ -19,6 +20,7 @@ export const conformance = (target: Target, interrupts = 2_000, programs = 150):
     sessions(target)
     transactions(target)
     rows(target)
+    fields(target)
     streams(target)
     errors(target)
     limits(target)
