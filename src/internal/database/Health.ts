@@ -63,6 +63,8 @@ export interface Subject {
   /** When a wait for a connection last reached its limit, in the clock's milliseconds. */
   readonly timedOutAt: () => number
   readonly migrations: Effect.Effect<MigrationStatus | null>
+  /** Is given each new report. */
+  readonly checked: (report: Report) => void
 }
 
 /** Whether an error shows that there is a connection, on which the question then failed. */
@@ -149,6 +151,7 @@ export const make = (
         Effect.tap((report) =>
           Effect.sync(() => {
             last = { report, at: clock.unsafeCurrentTimeMillis() }
+            subject.checked(report)
           })
         ),
         Effect.onExit((exit) => {

@@ -159,7 +159,8 @@ export const make = (
           probe: engine.probe,
           pool: () => engine.pool.figures,
           timedOutAt: () => engine.pool.timedOutAt,
-          migrations: Effect.suspend(() => database.migrations)
+          migrations: Effect.suspend(() => database.migrations),
+          checked: (report) => engine.metrics.healthChecked(report)
         },
         config.health,
         clock,

@@ -6,6 +6,7 @@ import * as Metric from "effect/Metric"
 import type * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
 import type { DbError } from "../../DbError.js"
+import type { MigrationStatus, Report, Status } from "../../DbHealth.js"
 import {
   type Durations,
   errorType,
@@ -29,6 +30,15 @@ const remember = <A>(list: Array<A>, newest: A): void => {
 }
 
 const none: ReadonlyArray<never> = []
+
+const statuses: ReadonlyArray<Status> = ["healthy", "degraded", "unhealthy"]
+
+/** As they stand in a report's JSON, and in the report. */
+const migrationStatuses: ReadonlyArray<readonly [string, MigrationStatus]> = [
+  ["up_to_date", "upToDate"],
+  ["pending", "pending"],
+  ["failed", "failed"]
+]
 
 /** A power of two, so that a place in the ring is found without a division. */
 const keptDurations = 1024
@@ -103,6 +113,11 @@ export class MetricsRecorder {
         unknown: this.metric(keys.tagged(keys.transactions, "outcome", "unknown"))
       }
     }
+    // A counter that appears with its first event has not risen, for a monitor: alerts would miss that event.
+    const { retried, timeouts, transactions } = this.metrics
+    for (const counter of [retried, timeouts, ...Object.values(transactions)]) {
+      counter.unsafeUpdate(0, none)
+    }
   }
 
   private metric<Type extends MetricKeyType.MetricKeyType.Untyped>(key: MetricKey.MetricKey<Type>) {
@@ -174,6 +189,19 @@ export class MetricsRecorder {
   transaction(outcome: TransactionOutcome): void {
     this.transactions[outcome]++
     this.metrics.transactions[outcome].unsafeUpdate(1, none)
+  }
+
+  /** What a health check has found. */
+  healthChecked({ migrationStatus, status }: Pick<Report, "status" | "migrationStatus">): void {
+    for (const one of statuses) {
+      this.metric(keys.tagged(keys.health, "status", one)).unsafeUpdate(one === status ? 1 : 0, none)
+    }
+    if (migrationStatus === null) {
+      return
+    }
+    for (const [tag, one] of migrationStatuses) {
+      this.metric(keys.tagged(keys.migrations, "status", tag)).unsafeUpdate(one === migrationStatus ? 1 : 0, none)
+    }
   }
 
   connectionCreated(millis: number): void {

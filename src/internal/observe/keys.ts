@@ -92,3 +92,11 @@ export const failures = counter("dblive.failures", "Failures by error.type")
 export const retries = counter("dblive.retries", "Attempts repeated")
 
 export const transactions = counter("dblive.transactions", "Transactions by outcome")
+
+/** One of these statuses is 1, the others are 0: a state set, as OpenMetrics has it. */
+export const health = gauge("dblive.health", "The status of the last health check: 1 for the one that it has")
+
+export const migrations = gauge(
+  "dblive.migrations",
+  "The state of the migrations at the last health check: 1 for the one that they have"
+)
