@@ -8,6 +8,20 @@ import { eventually } from "../../kit/postgres.js"
 import { another, configFor, open, openStandIn, openWith } from "./harness.js"
 
 describeMssql("SQL Server transactions", () => {
+  it.live("that a failing statement has committed are not said to be rolled back", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* db.run("CREATE TABLE t (a INT PRIMARY KEY)")
+      for (const [end, outcome, rows] of [["ROLLBACK", "RolledBack", 0], ["COMMIT", "Unknown", 1]] as const) {
+        yield* db.run("BEGIN TRANSACTION")
+        yield* db.run("INSERT INTO t VALUES (1)")
+        expect(yield* Effect.flip(db.run(`IF @@TRANCOUNT > 0 ${end} TRANSACTION SELECT a FROM nowhere`)))
+          .toMatchObject({ reason: "UndefinedObject", outcome })
+        expect(db.connection.transaction).toBe("idle")
+        expect(yield* db.run("SELECT a FROM t")).toHaveLength(rows)
+      }
+    }).pipe(Effect.scoped))
+
   it.live("have the status that the server tells", () =>
     Effect.gen(function*() {
       const db = yield* open()

@@ -48,6 +48,31 @@ const deadlock = (a: Handle, b: Handle) =>
   })
 
 describeMariadb("MySQL transactions", () => {
+  it.live("that a failing procedure has committed are not said to be rolled back", () =>
+    Effect.gen(function*() {
+      const db = yield* open()
+      yield* table(db)
+      const define = (end: string) =>
+        db.run(`CREATE OR REPLACE PROCEDURE p() BEGIN UPDATE t SET n = n + 1; ${end}; SIGNAL SQLSTATE '45000'; END`)
+      const call = Effect.flip(db.run("CALL p()"))
+      const sum = Effect.map(db.run("SELECT CAST(SUM(n) AS SIGNED) AS n FROM t"), (rows) =>
+        (rows as ReadonlyArray<{ n: number }>)[0]!.n)
+      yield* define("DO 0")
+      // Without a transaction each of its statements commits for itself.
+      expect(yield* call).toMatchObject({ outcome: "Unknown" })
+      expect(yield* sum).toBe(2)
+      yield* db.run("START TRANSACTION")
+      expect(yield* call).toMatchObject({ outcome: "RolledBack" })
+      expect(db.connection.transaction).toBe("open")
+      yield* db.run("ROLLBACK")
+      expect(yield* sum).toBe(2)
+      yield* define("COMMIT")
+      yield* db.run("START TRANSACTION")
+      expect(yield* call).toMatchObject({ outcome: "Unknown" })
+      expect(db.connection.transaction).toBe("idle")
+      expect(yield* sum).toBe(4)
+    }).pipe(Effect.scoped))
+
   it.live("have the status the server tells", () =>
     Effect.gen(function*() {
       const db = yield* open()

@@ -1,6 +1,7 @@
 /**
  * One connection: requests one at a time, with the transaction's state as the server tells it.
  */
+import type { EventEmitter } from "node:events"
 import * as Tedious from "tedious"
 import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.js"
 import type { DbConfig } from "../../../DbConfig.js"
@@ -83,6 +84,11 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
     this.#raw = link.raw
     this.statements = statements
     link.raw.on("error", (error: Error) => this.broken(error))
+    // An event that is missing in the types of tedious.
+    const events: EventEmitter = link.raw
+    events.on("rollbackTransaction", () => {
+      if (this.exchange !== undefined) this.exchange.isRolledBack = true
+    })
     link.raw.on("end", () => this.broken(new Error("the server closed the connection")))
   }
 
@@ -394,7 +400,7 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
       database: this.config.name,
       statement: exchange.text,
       commit: exchange.sent && exchange.traits.commit,
-      outcome: Verdicts.outcomeOf(exchange),
+      outcome: Verdicts.outcomeOf(exchange, this.transaction),
       // 0 is that of a statement which is not to wait at all.
       lockTimeout: lock === 0 && !this.hasForeignLimits
         ? 0

@@ -3,6 +3,7 @@
  */
 import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import type { TransactionStatus } from "../../../driver/Driver.js"
 import { failure } from "../Failure.js"
 import { classifyLink } from "./codes.js"
 import type { Exchange } from "./exchange.js"
@@ -54,9 +55,13 @@ export const tooMany = (place: Place, exchange: Exchange, count: number): DbErro
 
 /**
  * The outcome of a request that the server answered with an error, where more is known than the error's number says.
+ *
+ * @param status how the transaction stands since
  */
-export const outcomeOf = (exchange: Exchange): Outcome | undefined => {
+export const outcomeOf = (exchange: Exchange, status: TransactionStatus): Outcome | undefined => {
   if (!exchange.sent) return exchange.inTransaction ? undefined : "NotSent"
+  // A procedure has committed it before it failed.
+  if (exchange.inTransaction && status === "idle" && !exchange.isRolledBack) return "Unknown"
   // Of several statements without a transaction those stay that did not fail.
   return !isUndone(exchange) && exchange.counted > 0 ? "Unknown" : undefined
 }

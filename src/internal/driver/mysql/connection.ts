@@ -402,7 +402,11 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
       // A KILL QUERY for the failed statement can hit this one.
       if (error) return error.fatal !== true && tries > 0 ? this.askStatus(exchange, tries - 1) : this.broken(error)
       if (isHeader(results)) this.flags = results.serverStatus
-      this.finish(exchange, exchange.verdict)
+      const verdict = exchange.verdict
+      this.finish(
+        exchange,
+        verdict !== undefined && this.transaction === "idle" ? Verdicts.ended(exchange, verdict) : verdict
+      )
     })
   }
 

@@ -22,6 +22,11 @@ export class Exchange extends Library.Exchange<Traits> {
     return this.traits.several && this.results > 0
   }
 
+  /** Whether a part of what was sent may be applied, although it fails. */
+  get mayBeApplied(): boolean {
+    return this.applied || (this.phase === "run" && this.traits.runsProgram && !this.inTransaction)
+  }
+
   /** The text of the statement under way. */
   get statement(): string | undefined {
     return this.part?.text ?? this.text

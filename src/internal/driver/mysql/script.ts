@@ -87,6 +87,7 @@ const together = (parts: ReadonlyArray<Part>): Traits => {
     releasesLocks: each.some((traits) => traits.releasesLocks),
     several: true,
     transactional: each.every((traits) => traits.transactional),
+    runsProgram: each.some((traits) => traits.runsProgram),
     dirties: each.some((traits) => traits.dirties),
     limits: each.some((traits) => traits.limits)
   }

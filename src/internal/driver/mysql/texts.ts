@@ -15,6 +15,8 @@ export interface Traits {
   readonly several: boolean
   /** Undone with its transaction: everything but COMMIT and what commits implicitly. */
   readonly transactional: boolean
+  /** Runs a stored program, or several statements as one: each commits for itself outside of a transaction, and it may COMMIT in one. */
+  readonly runsProgram: boolean
   /** May leave something on the connection that outlives its transaction: a setting, a table, a lock, a variable. */
   readonly dirties: boolean
   /** Takes a lock by name, which its session holds until it releases it. */
@@ -28,6 +30,7 @@ export interface Traits {
 const reading = "SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|VALUES|TABLE|DO|SHOW|EXPLAIN|DESCRIBE|DESC"
 const temporary = /^CREATE(?: OR REPLACE)? TEMPORARY\b/
 const transactional = new RegExp(`^(?:${reading}|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START|SET)\\b`)
+const program = /^(?:CALL|EXECUTE|BEGIN NOT ATOMIC|IF|CASE|FOR|LOOP|REPEAT|WHILE)\b/
 const leavesNothing = new RegExp(
   `^(?:${reading}|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START|COMMIT|ANALYZE|OPTIMIZE|CHECK|TRUNCATE|ALTER|DROP|RENAME|GRANT` +
     "|REVOKE|CREATE(?! (?:OR REPLACE )?TEMPORARY))\\b"
@@ -71,6 +74,7 @@ export const traitsOf: (text: string) => Traits = memoized((text) => {
     boundary: kind !== undefined && kind !== "savepoint",
     several,
     transactional: !several && transactional.test(code),
+    runsProgram: program.test(code),
     dirties: several || !(leavesNothing.test(code) || begins) || setsVariable.test(all) || takesLock.test(all),
     takesLock: takesLock.test(all),
     releasesLocks: /\bRELEASE_ALL_LOCKS\s*\(/.test(all),

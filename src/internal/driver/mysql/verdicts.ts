@@ -2,6 +2,7 @@
  * What is told of a request that did not end well, where the server's answer alone does not say it.
  */
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import { withFields } from "../../error/classes.js"
 import { failure, keptLimit } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
 import { classify, classifyLink, type RawError } from "./codes.js"
@@ -84,7 +85,7 @@ export const refused = (
       limitMillis: exchange.limit,
       ...place,
       what: error.message,
-      outcome: exchange.applied ? "Unknown" : "RolledBack",
+      outcome: exchange.mayBeApplied ? "Unknown" : "RolledBack",
       code: error.errno,
       cause: error
     })
@@ -97,11 +98,19 @@ export const refused = (
     note: exchange.applied && exchange.part !== undefined
       ? `statement ${exchange.part.number} of the ${exchange.part.of} of its text; those before it have run`
       : undefined,
-    outcome: exchange.applied ? "Unknown" : ran || exchange.inTransaction ? undefined : "NotSent",
+    outcome: exchange.mayBeApplied ? "Unknown" : ran || exchange.inTransaction ? undefined : "NotSent",
     statementTimeout: keptLimit(limits?.statement ?? 0, ranMillis, isForeign),
     lockTimeout: keptLimit(limits?.rowLock ?? 0, ranMillis, isForeign)
   })
 }
+
+/** Of what these say the server itself ends the transaction, and undoes it. */
+const isUndoing = (error: DbError): boolean =>
+  error._tag === "TimeoutError" || (error._tag === "QueryError" && error.reason === "Deadlock")
+
+/** A statement that failed, and whose transaction is over: a stored program may have committed it before it failed. */
+export const ended = ({ inTransaction, traits }: Exchange, error: DbError): DbError =>
+  inTransaction && traits.runsProgram && !isUndoing(error) ? withFields(error, { outcome: "Unknown" }) : error
 
 /** A link that broke. */
 export const linkBroke = ({ config, where }: Place, error: RawError, outcome: Outcome): ConnectionError =>
@@ -140,7 +149,7 @@ export const stopped = ({ config }: Place, exchange: Exchange): DbError =>
     statement: exchange.text,
     what: "the statement was stopped",
     advice: "run it again if it is still wanted",
-    outcome: exchange.applied
+    outcome: exchange.mayBeApplied
       ? "Unknown"
       : exchange.inTransaction || exchange.phase === "run"
       ? "RolledBack"
