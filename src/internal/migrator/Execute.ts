@@ -71,7 +71,7 @@ const runBody = (
   if (body._tag === "Effect") {
     return Effect.catchAllCause(Effect.asVoid(body.effect), (cause) =>
       // An interrupt is not a failure of the migration.
-      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Effect.fail(Failures.failEffect(context, ready, cause)))
+      Cause.isInterruptedOnly(cause) ? Effect.interrupt : Failures.failEffect(context, ready, cause))
   }
   return Effect.flatMap(SqlClient.SqlClient, (sql) => {
     let count = 0

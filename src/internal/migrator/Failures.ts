@@ -1,11 +1,12 @@
 /**
  * What is said of a migration that failed: what the server said, where it is in the file, what is left of it, what to do.
  */
+import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { DbError } from "../../DbError.js"
+import type { DbError, Outcome } from "../../DbError.js"
 import { fromSqlError, isDbError } from "../../DbError.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError, MigrationReason } from "./MigrationError.js"
@@ -104,66 +105,128 @@ const endPrepared =
   "a transaction of XA stays prepared, with its locks (XA RECOVER shows it): end it with XA COMMIT or XA ROLLBACK, put right by " +
   "hand what the other statements left behind, correct the file, run repair, then run again"
 
+const endedEarly =
+  "its transaction was ended by a statement of its own (a COMMIT in it, or in a procedure that it calls), so that what was done " +
+  "before may be applied: look what is, undo that by hand, leave COMMIT and ROLLBACK to the migrator (or put " +
+  "\"-- dblive: no-transaction\" at the beginning of the file), and run again"
+
+/** Whether the transaction was ended by something else than the code that began it, and what it did may be applied. */
+const isEndedEarly = (error: DbError): boolean =>
+  error.outcome === "Unknown" &&
+  (error.committedBy !== undefined || (error._tag === "QueryError" && error.reason === "TransactionAborted"))
+
+/**
+ * What became of a transaction in which a migration has failed, before ROLLBACK is sent. COMMIT was not sent: where the
+ * transaction is still open, nothing of it stays, whatever became of the statement. One that a statement has ended refuses every
+ * other statement with an error that has its outcome; one that was not begun yet takes it.
+ */
+const outcomeInside = (
+  context: RunContext,
+  error: DbError | undefined
+): Effect.Effect<Outcome, never, SqlClient.SqlClient> => {
+  if (error?._tag === "ConnectionError" && error.reason === "Lost") {
+    return Effect.succeed(error.outcome)
+  }
+  return Effect.flatMap(context.access.status, (status) =>
+    status !== "idle"
+      ? Effect.succeed("RolledBack" as const)
+      : Effect.flatMap(SqlClient.SqlClient, (sql) =>
+        Effect.match(sql.unsafe("SELECT 1").unprepared, {
+          onFailure: (refusal) => fromSqlError(refusal, context.database).outcome,
+          onSuccess: () => "RolledBack" as const
+        })))
+}
+
+/** What is said of a migration that failed in its transaction. */
+const saidInside = (ready: ReadyMigration, outcome: Outcome, error: DbError | undefined) =>
+  outcome === "Unknown"
+    ? { problem: "whether the migration was rolled back is not known", outcome, advice: endedEarly }
+    : {
+      problem: "the migration was rolled back",
+      outcome: "RolledBack" as const,
+      advice: error === undefined ? undefined : advise(error, ready, true)
+    }
+
 export const failStatement = (
   context: RunContext,
   ready: ReadyMigration,
   statement: ReadyStatement,
   done: number
 ) =>
-(error: DbError): Effect.Effect<never, MigrationError> =>
-  Scripts.failAt(ready.migration, Scripts.locate(statement, positionOf(error)), {
-    reason: "Failed",
-    database: context.database,
-    problem: ready.transactional
-      ? "the statement failed; the migration was rolled back"
-      : `the statement failed; ${done} statement${done === 1 ? "" : "s"} before it stay${
-        done === 1 ? "s" : ""
-      } applied`,
-    ...serverParts(error),
-    // COMMIT was not sent: whatever became of the statement, nothing of it stays.
-    ...(ready.transactional ? { outcome: "RolledBack" } as const : {}),
-    ...(saysPrepared(error)
-      ? { outcome: "Unknown", advice: endPrepared } as const
-      : { advice: advise(error, ready, ready.transactional) })
-  })
+(error: DbError): Effect.Effect<never, MigrationError, SqlClient.SqlClient> => {
+  const fail = (
+    { advice, outcome, problem }: Pick<Errors.Parts, "advice" | "outcome"> & { readonly problem: string }
+  ) =>
+    Scripts.failAt(ready.migration, Scripts.locate(statement, positionOf(error)), {
+      database: context.database,
+      ...serverParts(error),
+      reason: reasonOf(error),
+      problem: `the statement failed; ${problem}`,
+      ...(saysPrepared(error) ? { outcome: "Unknown", advice: endPrepared } : { outcome, advice })
+    })
+  return ready.transactional
+    ? Effect.flatMap(outcomeInside(context, error), (outcome) => fail(saidInside(ready, outcome, error)))
+    : fail({
+      problem: `${done} statement${done === 1 ? "" : "s"} before it stay${done === 1 ? "s" : ""} applied`,
+      outcome: done === 0 && statement.times === 1 ? error.outcome : "Unknown",
+      advice: advise(error, ready, false)
+    })
+}
 
 /** An effect failed: with an error of its own, one of a database, or a defect. */
-export const failEffect = (context: RunContext, ready: ReadyMigration, cause: Cause.Cause<unknown>): MigrationError => {
+export const failEffect = (
+  context: RunContext,
+  ready: ReadyMigration,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<never, MigrationError, SqlClient.SqlClient> => {
   const failure = Option.getOrElse(Cause.failureOption(cause), () => Cause.squash(cause))
   const error = failure instanceof SqlError
     ? fromSqlError(failure, context.database)
     : isDbError(failure)
     ? failure
     : undefined
-  return Errors.make({
-    reason: "Failed",
-    database: context.database,
-    script: ready.migration.script,
-    version: ready.migration.version,
-    problem: ready.transactional
-      ? "the effect failed; the migration was rolled back"
-      : "the effect failed; what it did before stays applied",
-    ...(error === undefined
-      ? { serverMessage: failure instanceof Error ? failure.message : String(failure), cause: failure }
-      : serverParts(error)),
-    outcome: ready.transactional ? "RolledBack" : "Unknown",
-    advice: error === undefined ? undefined : advise(error, ready, ready.transactional)
-  })
+  const fail = (
+    { advice, outcome, problem }: Pick<Errors.Parts, "advice" | "outcome"> & { readonly problem: string }
+  ) =>
+    Effect.fail(Errors.make({
+      reason: "Failed",
+      database: context.database,
+      script: ready.migration.script,
+      version: ready.migration.version,
+      ...(error === undefined
+        ? { serverMessage: failure instanceof Error ? failure.message : String(failure), cause: failure }
+        : serverParts(error)),
+      problem: `the effect failed; ${problem}`,
+      outcome,
+      advice
+    }))
+  return ready.transactional
+    ? Effect.flatMap(outcomeInside(context, error), (outcome) => fail(saidInside(ready, outcome, error)))
+    : fail({
+      problem: "what it did before stays applied",
+      outcome: "Unknown",
+      advice: error === undefined ? undefined : advise(error, ready, false)
+    })
 }
 
 /** BEGIN, COMMIT or the history row failed: neither a statement nor the effect. */
 export const failAround = (context: RunContext, ready: ReadyMigration, cause: SqlError): MigrationError => {
   const error = fromSqlError(cause, context.database)
+  const isEnded = ready.transactional && isEndedEarly(error)
   return Errors.make({
     database: context.database,
     script: ready.migration.script,
     version: ready.migration.version,
-    problem: error.outcome === "Unknown"
+    problem: isEnded
+      ? "the migration ran, and whether it was rolled back is not known; it is not recorded"
+      : error.outcome === "Unknown"
       ? "the migration ran, but whether it was committed is not known"
       : "the migration could not be begun, recorded or committed",
     ...serverParts(error),
     reason: reasonOf(error),
-    advice: error.outcome === "Unknown" && ready.transactional
+    advice: isEnded
+      ? endedEarly
+      : error.outcome === "Unknown" && ready.transactional
       ? "run again: what was committed does not run twice, for its row was committed with it (status shows it)"
       : advise(error, ready, ready.transactional)
   })

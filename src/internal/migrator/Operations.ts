@@ -118,7 +118,7 @@ const runAll = Effect.fnUntraced(function*<R>(
       (error) =>
         Errors.extend(error, {
           applied: applied.map((done) => done.script),
-          // One whose COMMIT got no answer may be applied.
+          // One whose COMMIT got no answer, or which has committed by itself, may be applied.
           notApplied: ready.slice(next.transactional && error.outcome === "Unknown" ? i + 1 : i)
             .map((waiting) => waiting.migration.script)
         })
