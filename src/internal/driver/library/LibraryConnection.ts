@@ -3,7 +3,7 @@
  * limit, its cancel and its rows as a stream. A driver says how each step is asked of its library.
  */
 import type { Socket } from "node:net"
-import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import type { ConnectionError, ConnectionReason, DbError, Outcome } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
 import { failure } from "../Failure.js"
 import type { Exchange } from "./Exchange.js"
@@ -24,6 +24,17 @@ export interface Parts<J extends Exchange> {
   readonly ownTraits: J["traits"]
   /** Of a reset that keeps nothing. */
   readonly rollbackTraits: J["traits"]
+  /** The error of a link that broke, by the driver's table. */
+  readonly classifyLink: (error: Error, at: LinkPlace) => ConnectionError
+}
+
+/** Where a link broke, and what is known of what was under way. */
+interface LinkPlace {
+  readonly database: string
+  readonly where: string
+  readonly outcome: Outcome
+  /** The reason where the table has none. */
+  readonly otherwise: ConnectionReason
 }
 
 /** `P`: the parameters of a request as its library takes them. `C`: the cursor over its answers. */
@@ -71,9 +82,8 @@ export abstract class LibraryConnection<J extends Exchange, P, C extends Flowing
 
   /** The error of a request that was stopped. */
   protected abstract stopped(exchange: J): DbError
-  /** The error of a request whose link broke. */
-  protected abstract lostError(exchange: J, error: Error): DbError
-  protected abstract linkError(error: Error, outcome: Outcome): ConnectionError
+  /** What is known of a request whose link broke; `COMMIT`: of one that was under way. */
+  protected abstract lostOutcome(exchange: J): Outcome | "COMMIT"
 
   writes(): boolean {
     return true
@@ -178,6 +188,27 @@ export abstract class LibraryConnection<J extends Exchange, P, C extends Flowing
       database,
       what: `the connection to ${where} is gone`,
       outcome: "NotSent"
+    })
+  }
+
+  /** The error of a link that broke. */
+  protected linkError(error: Error, outcome: Outcome): ConnectionError {
+    const { classifyLink, database, where } = this.#parts
+    return classifyLink(error, { database, where: `the connection to ${where} broke`, outcome, otherwise: "Lost" })
+  }
+
+  /** The error of a request whose link broke. */
+  private lostError(exchange: J, error: Error): DbError {
+    const outcome = this.lostOutcome(exchange)
+    const { database, where } = this.#parts
+    return outcome !== "COMMIT" ? this.linkError(error, outcome) : failure({
+      _tag: "QueryError",
+      reason: "CommitUnknown",
+      database,
+      what: `the connection to ${where} broke during COMMIT`,
+      outcome: "Unknown",
+      statement: exchange.text,
+      cause: error
     })
   }
 

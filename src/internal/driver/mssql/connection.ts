@@ -5,11 +5,11 @@ import type { EventEmitter } from "node:events"
 import * as Tedious from "tedious"
 import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.js"
 import type { DbConfig } from "../../../DbConfig.js"
-import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import type { DbError, Outcome } from "../../../DbError.js"
 import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
 import { keptLimit } from "../Failure.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
-import { classify, firstOf } from "./codes.js"
+import { classify, classifyLink, firstOf } from "./codes.js"
 import { RowCursor } from "./cursor.js"
 import { Exchange } from "./exchange.js"
 import type { Link } from "./link.js"
@@ -59,7 +59,6 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
   updateable = true
 
   private readonly config: DbConfig
-  private readonly place: Verdicts.Place
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: it has the password.
   readonly #raw: Tedious.Connection
   private readonly statements: Statements
@@ -77,10 +76,10 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
       Exchange,
       traitsOf,
       ownTraits,
-      rollbackTraits: ownTraits
+      rollbackTraits: ownTraits,
+      classifyLink
     })
     this.config = config
-    this.place = { config, where }
     this.#raw = link.raw
     this.statements = statements
     link.raw.on("error", (error: Error) => this.broken(error))
@@ -170,14 +169,14 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
     const begin = request.begin ?? (traits.control ? request.text : "")
     const reading = this.config.access === "read-only" || this.isReadOnly ||
       request.begin?.includes(readOnlyMark) === true
-    if (reading && !traits.reads) return this.finish(exchange, Verdicts.readOnly(this.place, request.text))
+    if (reading && !traits.reads) return this.finish(exchange, Verdicts.readOnly(this.config, request.text))
     if (request.params.length > mostParameters) {
-      return this.finish(exchange, Verdicts.tooMany(this.place, exchange, request.params.length))
+      return this.finish(exchange, Verdicts.tooMany(this.config, exchange, request.params.length))
     }
     const parameters = encode(request.params, this.#raw.databaseCollation)
     if (parameters instanceof Refused) {
       const what = `parameter ${parameters.index + 1} is ${parameters.what}`
-      return this.finish(exchange, Verdicts.parameter(this.place, exchange, what, parameters.advice))
+      return this.finish(exchange, Verdicts.parameter(this.config, exchange, what, parameters.advice))
     }
     const { limits } = this.config
     exchange.limit = request.statementTimeout ?? limits.statementTimeout
@@ -385,12 +384,12 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
   private failed(exchange: Exchange, error: Error): void {
     const first = firstOf(error)
     // What has no number is not of the server: the link is in no known state, except after a cancel.
-    if (first.code === "ECANCEL") return this.finish(exchange, Verdicts.stopped(this.place, exchange))
+    if (first.code === "ECANCEL") return this.finish(exchange, Verdicts.stopped(this.config, exchange))
     if (first.code === "EPARAM" || first instanceof TypeError) {
       // tedious has ended the message with the mark that it is to be ignored.
       return this.finish(
         exchange,
-        Verdicts.parameter(this.place, exchange, "a parameter has no form in the type it was given")
+        Verdicts.parameter(this.config, exchange, "a parameter has no form in the type it was given")
       )
     }
     if (first.number === undefined) return this.broken(error)
@@ -417,14 +416,10 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
   }
 
   protected stopped(exchange: Exchange): DbError {
-    return Verdicts.stopped(this.place, exchange)
+    return Verdicts.stopped(this.config, exchange)
   }
 
-  protected lostError(exchange: Exchange, error: Error): DbError {
-    return Verdicts.lost(this.place, exchange, error)
-  }
-
-  protected linkError(error: Error, outcome: Outcome): ConnectionError {
-    return Verdicts.linkBroke(this.place, error, outcome)
+  protected lostOutcome(exchange: Exchange): Outcome | "COMMIT" {
+    return Verdicts.lostOutcome(exchange)
   }
 }

@@ -2,25 +2,17 @@
  * What is told of a request that did not end well, where the server's answer alone does not say it.
  */
 import type { DbConfig } from "../../../DbConfig.js"
-import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
+import type { DbError, Outcome } from "../../../DbError.js"
 import type { TransactionStatus } from "../../../driver/Driver.js"
 import { failure } from "../Failure.js"
-import { classifyLink } from "./codes.js"
 import type { Exchange } from "./exchange.js"
 import { mostParameters } from "./values.js"
-
-/** The connection on which it happened. */
-export interface Place {
-  readonly config: DbConfig
-  /** The server, for messages. */
-  readonly where: string
-}
 
 /** Whether all that the request did is undone with its transaction. */
 const isUndone = (exchange: Exchange): boolean => exchange.inTransaction && exchange.traits.transactional
 
 /** A statement that may write, where only reads are allowed. */
-export const readOnly = ({ config }: Place, text: string): DbError =>
+export const readOnly = (config: DbConfig, text: string): DbError =>
   failure({
     _tag: "QueryError",
     reason: "ReadOnly",
@@ -33,7 +25,7 @@ export const readOnly = ({ config }: Place, text: string): DbError =>
   })
 
 /** A parameter that is not sent. */
-export const parameter = ({ config }: Place, exchange: Exchange, what: string, advice?: string): DbError =>
+export const parameter = (config: DbConfig, exchange: Exchange, what: string, advice?: string): DbError =>
   failure({
     _tag: "QueryError",
     reason: "Parameter",
@@ -45,9 +37,9 @@ export const parameter = ({ config }: Place, exchange: Exchange, what: string, a
   })
 
 /** More parameters than the server takes. */
-export const tooMany = (place: Place, exchange: Exchange, count: number): DbError =>
+export const tooMany = (config: DbConfig, exchange: Exchange, count: number): DbError =>
   parameter(
-    place,
+    config,
     exchange,
     `the statement has ${count} parameters, and SQL Server takes ${mostParameters} at the most`,
     "send it in parts, or the values as one parameter: JSON, read by OPENJSON"
@@ -66,37 +58,21 @@ export const outcomeOf = (exchange: Exchange, status: TransactionStatus): Outcom
   return !isUndone(exchange) && exchange.counted > 0 ? "Unknown" : undefined
 }
 
-/** A link that broke. */
-export const linkBroke = ({ config, where }: Place, error: Error, outcome: Outcome): ConnectionError =>
-  classifyLink(error, {
-    database: config.name,
-    where: `the connection to ${where} broke`,
-    outcome,
-    otherwise: "Lost"
-  })
-
-/** A request whose link broke. */
-export const lost = (place: Place, exchange: Exchange, error: Error): DbError => {
-  if (exchange.sent && exchange.traits.commit) {
-    return failure({
-      _tag: "QueryError",
-      reason: "CommitUnknown",
-      database: place.config.name,
-      what: `the connection to ${place.where} broke during COMMIT`,
-      outcome: "Unknown",
-      statement: exchange.text,
-      cause: error
-    })
-  }
-  // With the link the server ends the transaction.
-  return linkBroke(place, error, isUndone(exchange) ? "RolledBack" : exchange.sent ? "Unknown" : "NotSent")
-}
+/** What is known of a request whose link broke: with the link the server ends the transaction. */
+export const lostOutcome = (exchange: Exchange): Outcome | "COMMIT" =>
+  exchange.sent && exchange.traits.commit
+    ? "COMMIT"
+    : isUndone(exchange)
+    ? "RolledBack"
+    : exchange.sent
+    ? "Unknown"
+    : "NotSent"
 
 /**
  * A request that was stopped by a cancel, or by its limit. What the server did before the attention reached it, it does
  * not say.
  */
-export const stopped = ({ config }: Place, exchange: Exchange): DbError => {
+export const stopped = (config: DbConfig, exchange: Exchange): DbError => {
   const outcome = !exchange.sent && !exchange.inTransaction
     ? "NotSent"
     : !exchange.sent || isUndone(exchange) || exchange.traits.reads

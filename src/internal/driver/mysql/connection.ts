@@ -10,7 +10,7 @@ import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/D
 import { head } from "../../sql/classify.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
 import { stop } from "./cancel.js"
-import { lookup, type RawError } from "./codes.js"
+import { classifyLink, lookup, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
 import { RowCursor } from "./cursor.js"
 import { Exchange } from "./exchange.js"
@@ -67,7 +67,8 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
       Exchange,
       traitsOf: (text) => statements.get(text)?.traits ?? traitsOf(text),
       ownTraits,
-      rollbackTraits
+      rollbackTraits,
+      classifyLink
     })
     this.endpoint = endpoint
     this.#link = link
@@ -414,12 +415,13 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
     return Verdicts.stopped(this.endpoint, exchange)
   }
 
-  protected lostError(exchange: Exchange, error: Error): DbError {
-    return exchange.verdict ?? Verdicts.lost(this.endpoint, exchange, error)
+  protected lostOutcome(exchange: Exchange): Outcome | "COMMIT" {
+    return Verdicts.lostOutcome(exchange)
   }
 
-  protected linkError(error: Error, outcome: Outcome): ConnectionError {
-    return Verdicts.linkBroke(this.endpoint, error, outcome)
+  /** What is known already why the statement failed says more than the loss of its link. */
+  protected override broken(error: Error, verdict: DbError | undefined = this.exchange?.verdict): void {
+    super.broken(error, verdict)
   }
 
   protected override gone(cause: Error | undefined): ConnectionError {

@@ -5,7 +5,7 @@ import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import { withFields } from "../../error/classes.js"
 import { failure, keptLimit } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
-import { classify, classifyLink, type RawError } from "./codes.js"
+import { classify, type RawError } from "./codes.js"
 import type { Exchange } from "./exchange.js"
 import type { Endpoint } from "./link.js"
 import type { Limits } from "./settings.js"
@@ -112,32 +112,13 @@ const isUndoing = (error: DbError): boolean =>
 export const ended = ({ inTransaction, traits }: Exchange, error: DbError): DbError =>
   inTransaction && traits.runsProgram && !isUndoing(error) ? withFields(error, { outcome: "Unknown" }) : error
 
-/** A link that broke. */
-export const linkBroke = ({ config, where }: Place, error: RawError, outcome: Outcome): ConnectionError =>
-  classifyLink(error, {
-    database: config.name,
-    where: `the connection to ${where} broke`,
-    outcome,
-    otherwise: "Lost"
-  })
-
-/** A request whose link broke. */
-export const lost = (place: Place, exchange: Exchange, error: RawError): DbError => {
+/** What is known of a request whose link broke. */
+export const lostOutcome = (exchange: Exchange): Outcome | "COMMIT" => {
   const { inTransaction, traits } = exchange
   const ran = exchange.phase === "run" || exchange.applied
-  if (ran && traits.commit) {
-    return failure({
-      _tag: "QueryError",
-      reason: "CommitUnknown",
-      database: place.config.name,
-      what: `the connection to ${place.where} broke during COMMIT`,
-      outcome: "Unknown",
-      statement: exchange.text,
-      cause: error
-    })
-  }
+  if (ran && traits.commit) return "COMMIT"
   const harmless = !ran || (inTransaction ? traits.transactional : traits.control && traits.boundary)
-  return linkBroke(place, error, harmless ? inTransaction ? "RolledBack" : "NotSent" : "Unknown")
+  return harmless ? inTransaction ? "RolledBack" : "NotSent" : "Unknown"
 }
 
 /** A request that was stopped. */
