@@ -33,6 +33,23 @@ describe("mock", () => {
       }
     ]))))
 
+  it.effect("says what a statement has written", () =>
+    Effect.gen(function*() {
+      expect(yield* Db.execute("INSERT INTO note (body) VALUES ('x')")).toEqual({
+        rows: [],
+        rowsAffected: 1,
+        lastInsertId: 7
+      })
+      expect(yield* Db.execute("UPDATE note RETURNING id")).toMatchObject({ rows: [{ id: 1 }], rowsAffected: 1 })
+      expect(yield* Db.execute("SELECT id FROM note")).toMatchObject({ rows: [{ id: 1 }], rowsAffected: 0 })
+      expect(yield* Db.scalar("SELECT id FROM note")).toBe(1)
+      expect(yield* Effect.flip(Db.one("SELECT nothing"))).toMatchObject({ reason: "NotFound" })
+    }).pipe(Effect.provide(DbTest.mock([
+      { statement: /^INSERT/, affected: 1, lastInsertId: 7 },
+      { statement: "SELECT nothing" },
+      { statement: /id/, rows: [{ id: 1 }] }
+    ]))))
+
   it.effect("speaks the dialect it is told", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

@@ -50,7 +50,7 @@ describe("what a client is told of a failure", () => {
     }
   })
 
-  it("is 503 for what is away or busy, 409 for a conflict, 500 for the rest", () => {
+  it("is 503 for what is away or busy, 409 for a conflict, 404 for a row that is missing, 500 for the rest", () => {
     const of = (status: number) =>
       errors("RolledBack").filter((error) => answer(error).status === status).map((error) => error.reason)
     assert.includeMembers(of(503), ["Refused", "Overloaded", "Acquire", "Connect", "Statement", "TooManyConnections"])
@@ -63,6 +63,7 @@ describe("what a client is told of a failure", () => {
       "LockConflict",
       "Lock"
     ])
-    assert.includeMembers(of(500), ["SqlSyntax", "Authentication", "CommitUnknown", "NotADatabase"])
+    assert.deepStrictEqual(of(404), ["NotFound"])
+    assert.includeMembers(of(500), ["TooMany", "SqlSyntax", "Authentication", "CommitUnknown", "NotADatabase"])
   })
 })
