@@ -1,8 +1,7 @@
 import { settings } from "./settings.mjs"
 
-/** Sessions and transactions, but for what `levels` has. */
+/** Sessions, their requests, their levels, and the wait for a connection. */
 export default settings("session", [
-  "src/internal/session/*.ts",
-  "!src/internal/session/{TransactionLevel,TransactionState,WriteLock,ImplicitCommit}.ts",
+  "src/internal/session/{LevelEnd,RequestQueue,Session,SessionCursor,SessionLock,SessionWait,beginLevel}.ts",
   "src/internal/pool/AcquireRequest.ts"
 ])

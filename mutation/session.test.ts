@@ -1,8 +1,6 @@
-/** The tests of sessions and transactions on the fake driver. */
-import "../test/engine/session.test.js"
-import "../test/engine/withLimits.test.js"
-import "../test/engine/sessionFiber.test.js"
-import "../test/retry/retry.test.js"
-import "../test/time/deadline.test.js"
-import "../test/time/limits.test.js"
-import "../test/time/overload.test.js"
+/** The tests of sessions on a connection that is driven by hand. */
+import "../test/session/acquire.test.js"
+import "../test/session/cursor.test.js"
+import "../test/session/levels.test.js"
+import "../test/session/queue.test.js"
+import "../test/session/session.test.js"

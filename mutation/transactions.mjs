@@ -1,0 +1,4 @@
+import { settings } from "./settings.mjs"
+
+/** Transactions and retries as effects. */
+export default settings("transactions", ["src/internal/session/{transaction,retry}.ts"])
