@@ -1,4 +1,7 @@
 /** The tests of transactions and retries as effects, on the fake driver. */
+import "../test/session/transaction.test.js"
+import "../test/session/commit.test.js"
+import "../test/session/retry.test.js"
 import "../test/engine/session.test.js"
 import "../test/engine/withLimits.test.js"
 import "../test/engine/sessionFiber.test.js"

@@ -13,6 +13,6 @@ export default defineConfig({
     reporters: ["default"],
     silent: true,
     // A mutant that has something wait for ever fails by this.
-    testTimeout: 10_000
+    testTimeout: 2_000
   }
 })

@@ -190,6 +190,8 @@ export interface HandOptions {
 /** What sessions and waits need of an engine, with a pool that only notes what it is asked for. */
 export class HandEngine {
   readonly told: Array<string> = []
+  /** How long each statement took that was counted. */
+  readonly statements: Array<number> = []
   /** What waits for a connection. */
   readonly waiters: Array<Waiter<Connection>> = []
   readonly entries: Array<PoolEntry<Connection>> = []
@@ -253,7 +255,10 @@ export class HandEngine {
       writeLock: this.writeLock,
       clock: timer.clock,
       timer,
-      metrics: { statement: () => {}, waited: (millis: number) => told.push(`waited ${millis}`) },
+      metrics: {
+        statement: (millis: number) => this.statements.push(millis),
+        waited: (millis: number) => told.push(`waited ${millis}`)
+      },
       failed: (error: DbError) => told.push(`failed ${error._tag} ${error.outcome}`),
       slowAt: Infinity
     }

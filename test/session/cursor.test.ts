@@ -6,14 +6,14 @@ import { type Asked, canceled, handSession } from "../kit/handSession.js"
 
 /** A session with a cursor that is open. */
 const reading = (
-  { alone, interleaves = false, isBegun = false, limit = 0 }: {
+  { alone, hand = handSession(), interleaves = false, isBegun = false, limit = 0 }: {
+    readonly hand?: ReturnType<typeof handSession>
     readonly alone?: () => void
     readonly isBegun?: boolean
     readonly interleaves?: boolean
     readonly limit?: number
   } = {}
 ) => {
-  const hand = handSession()
   if (isBegun) {
     hand.begun()
   }
@@ -85,7 +85,7 @@ describe("a cursor", () => {
 
   it("is closed within two seconds, whatever comes of it", () => {
     for (const limit of [0, 60_000]) {
-      const { advance, cancelled, close, cursor, fail, sent } = reading({ limit })
+      const { advance, cancelled, close, cursor, engine, fail, sent } = reading({ limit })
       const closed = close()
       assert.isFalse(cursor.isDone)
       advance(1999)
@@ -95,6 +95,8 @@ describe("a cursor", () => {
       cancelled()
       fail(canceled)
       assert.strictEqual(closed.count, 1)
+      // It is no statement of the program's.
+      assert.deepStrictEqual(engine.statements, [])
     }
   })
 
@@ -197,6 +199,40 @@ describe("a cursor that shares the connection", () => {
     answer({ rows: [1], done: true })
     assert.deepStrictEqual(sent, ["SELECT 1", "fetch 2"])
     assert.deepStrictEqual(cursor.unread, [[1]])
+  })
+
+  it("is not read further where the transaction has ended on the server", () => {
+    const { connection, fetch, sent } = reading({ interleaves: true, isBegun: true })
+    connection.transaction = "idle"
+    assert.deepInclude(fetch(2).error, { _tag: "QueryError", reason: "TransactionAborted" })
+    assert.deepStrictEqual(sent, ["BEGIN"])
+  })
+})
+
+describe("a cursor that was opened before a transaction", () => {
+  const pipelined = (interleaves: boolean) =>
+    reading({ hand: handSession({ capabilities: { pipelinedBegin: true } }), interleaves })
+
+  it("is read in it without beginning it: BEGIN goes with the first statement", () => {
+    const { answer, ask, begin, fetch, sent, state } = pipelined(true)
+    begin()
+    fetch(2)
+    assert.isFalse(state.isBegun)
+    answer({ rows: [1], done: false })
+    const asked = ask("INSERT")
+    assert.deepStrictEqual(sent, ["fetch 2", "BEGIN + INSERT"])
+    assert.isUndefined(asked.error)
+  })
+
+  it("is read to its end before its first statement, which begins it", () => {
+    const { answer, ask, begin, sent, state } = pipelined(false)
+    begin()
+    const asked = ask("INSERT")
+    assert.isFalse(state.isBegun)
+    answer({ rows: [1], done: true })
+    assert.deepStrictEqual(sent, ["fetch 1024", "BEGIN + INSERT"])
+    answer()
+    assert.deepInclude(asked, { count: 1, error: undefined })
   })
 })
 

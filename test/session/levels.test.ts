@@ -153,6 +153,30 @@ describe("the beginning of a savepoint", () => {
     assert.deepStrictEqual(connection.requests.map(({ prepare }) => prepare), [true, false, false, true])
   })
 
+  it("says nothing of it to a server where it may write", () => {
+    const { begin, begun, sent } = handSession({ transaction: { readOnlyWithin: "SET TRANSACTION READ ONLY" } })
+    begun()
+    begin()
+    assert.deepStrictEqual(sent, ["BEGIN", "SAVEPOINT dblive_1"])
+  })
+
+  it("begins no transaction where the one around it was committed meanwhile: what follows is applied at once", () => {
+    const { answer, ask, begin, begun, connection, sent, state } = handSession({
+      driver: { commitsImplicitly: () => "all" }
+    })
+    begun({}, { followsCommits: true })
+    ask("CREATE TABLE t")
+    const asked = begin({ followsCommits: true })
+    connection.transaction = "idle"
+    answer()
+    assert.isFalse(state.isBegun)
+    answer()
+    assert.deepInclude(asked.level, { kind: "savepoint", committedBy: "CREATE TABLE t" })
+    assert.isFalse(state.isBegun)
+    assert.isUndefined(ask("SELECT 1").error)
+    assert.deepStrictEqual(sent, ["BEGIN", "CREATE TABLE t", "SAVEPOINT dblive_1", "SELECT 1"])
+  })
+
   it("says nothing of it where the database has no words for that", () => {
     const { begin, begun, sent } = handSession()
     begun()
@@ -407,6 +431,17 @@ describe("COMMIT", () => {
       assert.deepStrictEqual(sent, ["BEGIN", "SELECT id", "ROLLBACK"])
       answer()
       assert.strictEqual(asked.error, fakeErrors.unique)
+    })
+
+    it("is rolled back where it is not known what became of the question: COMMIT was not sent", () => {
+      for (const error of [fakeErrors.lost, lateAnswer("Unknown")]) {
+        const { begun, connection, end, fail } = handSession(asking)
+        begun()
+        const asked = end("commit", { onTransactionId: () => {} })
+        connection.lost = true
+        fail(error)
+        assert.deepInclude(asked.error, { _tag: error._tag, outcome: "RolledBack" })
+      }
     })
 
     it("is bound by the transaction's deadline, too", () => {

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TimeoutError } from "../../src/DbError.js"
 import type { AnyFiber } from "../../src/internal/fiber/Caller.js"
+import { fakeErrors } from "../kit/fakeErrors.js"
 import { type Asked, canceled, handSession } from "../kit/handSession.js"
 
 const counts = (...asked: ReadonlyArray<Asked>) => asked.map(({ count }) => count)
@@ -111,8 +112,11 @@ describe("turns", () => {
     assert.deepStrictEqual(texts, ["SELECT 2"])
     assert.strictEqual(queue.lastStatement, "SELECT 2")
     answer()
+    answer()
+    // Rows have no text.
     ask(undefined, { kind: "cursor" })
     assert.strictEqual(queue.lastStatement, "SELECT 3")
+    assert.deepStrictEqual(texts, ["SELECT 2", "SELECT 3"])
   })
 
   it("lift the limit of an idle transaction while they run", () => {
@@ -203,6 +207,18 @@ describe("the deadline of a statement that waits for its turn", () => {
     assert.deepStrictEqual(sent, ["SELECT 1", "SELECT 4"])
   })
 
+  it("is told by the session in which it waits", () => {
+    const one = handSession()
+    const other = beside(one)
+    const asked = [one, other].map(({ ask }) => {
+      ask("SELECT 1")
+      return ask("SELECT 2", { deadline: { at: 1300, limit: 300 } })
+    })
+    one.advance(300)
+    const holders = asked.map(({ error }) => (error as TimeoutError).holders![0]!.session)
+    assert.deepStrictEqual(holders, [one.session.number, other.session.number])
+  })
+
   it("is asked for once, and only where it comes before that of another", () => {
     const { ask, engine, entry } = handSession()
     ask("SELECT 1", { deadline: { at: 1500, limit: 500 } })
@@ -286,6 +302,19 @@ describe("a statement that is taken back", () => {
     owner.answer()
     assert.deepStrictEqual(counts(asked, next), [0, 0])
     assert.isFalse(queue.lock!.isHeld)
+    queue.withdraw(next.request, () => settled++)
+    assert.deepStrictEqual(sent, ["SELECT 3", "cancel"])
+  })
+
+  it("is stopped where it has waited for the write lock, and runs", () => {
+    const owner = handSession(writing)
+    owner.ask("INSERT 1")
+    const { ask, queue, sent } = beside(owner)
+    const asked = ask("INSERT 2")
+    owner.answer()
+    queue.withdraw(asked.request, () => {})
+    assert.deepStrictEqual(sent, ["INSERT 2", "cancel"])
+    assert.isTrue(queue.lock!.isHeld)
   })
 })
 
@@ -454,6 +483,21 @@ describe("the write lock", () => {
     release()
     connection.answer()
     assert.deepStrictEqual(other.sent, ["INSERT 2"])
+  })
+
+  it("is kept to the end of a transaction whose BEGIN was refused", () => {
+    const { ask, begin, end, engine, fail, queue } = handSession({
+      capabilities: { singleWriter: true, pipelinedBegin: true }
+    })
+    const wait = { ...writer(), onLock: () => {} }
+    engine.writeLock!.acquire(wait)
+    queue.inheritLock(wait)
+    begin()
+    ask("INSERT")
+    fail(fakeErrors.unique, "idle")
+    assert.isTrue(queue.lock!.isHeld)
+    assert.strictEqual(end("rollback").count, 1)
+    assert.isFalse(queue.lock!.isHeld)
   })
 
   it("that comes when nothing waits for it begins nothing", () => {

@@ -118,6 +118,34 @@ export const streams = (target: Target): void => {
       })
     )
 
+    test(
+      target,
+      "are read on in a transaction that begins when they are open already, and do not stand in for its first statement",
+      Effect.gen(function*() {
+        yield* Db.query(`CREATE TABLE t (id ${target.sql.id}, body ${target.sql.text})`)
+        for (const reads of [true, false]) {
+          yield* Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            const pull = yield* Stream.toPull(series(3000))
+            let read = (yield* pull).length
+            const insert = (body: string) => sql`INSERT INTO t ${sql.insert({ body })}`
+            const more = Effect.map(pull, (rows) => read += rows.length)
+            yield* Effect.zipRight(reads ? more : Effect.void, insert("kept")).pipe(Db.transaction)
+            yield* Effect.zipRight(insert("undone"), Effect.fail("no")).pipe(Db.transaction, Effect.ignore)
+            while (read < 3000) {
+              yield* more
+            }
+            assert.strictEqual(read, 3000)
+          }).pipe(Effect.scoped, Db.session)
+        }
+        assert.deepStrictEqual(
+          (yield* Db.query<{ body: string }>("SELECT body FROM t ORDER BY id")).map(({ body }) => body),
+          ["kept", "kept"]
+        )
+        yield* isWhole
+      })
+    )
+
     heldTest(
       target,
       "leave the session usable when a limit around them runs out between two fetches",

@@ -35,7 +35,8 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
   waitLimit = 0
   private entry: PoolEntry<Driver.Connection> | undefined = undefined
   private holdsLock = false
-  private state: "new" | "lock" | "connection" | "acquired" | "over" = "new"
+  /** What it waits for, or that it has it; `undefined` before it starts, and when it is over. */
+  private state: "lock" | "connection" | "acquired" | undefined = undefined
 
   constructor(
     private readonly engine: EngineContext,
@@ -83,7 +84,7 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
   }
 
   onLockRefused(error: DbError): void {
-    this.state = "over"
+    this.state = undefined
     this.acquirer.onAcquireFailed(error)
   }
 
@@ -104,7 +105,7 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
   }
 
   onRefused(error: DbError): void {
-    this.state = "over"
+    this.state = undefined
     this.releaseLock()
     this.acquirer.onAcquireFailed(error)
   }
@@ -119,21 +120,14 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
 
   /** Ends the wait. A connection that came at the same moment goes back. */
   abandon(): void {
-    switch (this.state) {
-      case "lock":
-        this.engine.writeLock!.withdraw(this)
-        break
-      case "connection":
-        this.engine.pool.withdraw(this)
-        break
-      case "acquired":
-        this.engine.pool.release(this.entry!)
-        break
-      case "new":
-      case "over":
-        break
+    if (this.state === "lock") {
+      this.engine.writeLock!.withdraw(this)
+    } else if (this.state === "connection") {
+      this.engine.pool.withdraw(this)
+    } else if (this.state === "acquired") {
+      this.engine.pool.release(this.entry!)
     }
-    this.state = "over"
+    this.state = undefined
     this.releaseLock()
   }
 

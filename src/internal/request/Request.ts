@@ -311,9 +311,7 @@ export class SessionRequest extends Request {
     limit: number,
     deadline: Deadline | undefined,
     /** `undefined`: `request` is a statement to be executed. */
-    private readonly send?: Send,
-    /** Whether a BEGIN that is still to be sent goes ahead of it. */
-    readonly carriesBegin = kind !== "control"
+    private readonly send?: Send
   ) {
     super(session.engine, limit, deadline)
     this.text = request?.text

@@ -3,6 +3,7 @@
  * everything of the level is undone and the error says why. The level is left in every case.
  */
 import type { DbError } from "../../DbError.js"
+import { withFields } from "../error/classes.js"
 import { commitUnknown, outlived, transactionTimeout } from "../error/engine.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
 import { partly } from "./ImplicitCommit.js"
@@ -34,8 +35,8 @@ class LevelEnd<S> {
     if (level.committedBy !== undefined && (level.kind === "savepoint" || connection.transaction === "idle")) {
       return this.leave(how === "commit" ? limit : undefined)
     }
-    if (level.kind === "transaction" && !state.isBegun && level.committedBy === undefined) {
-      // BEGIN was never sent: there is nothing to end.
+    if (!state.isBegun && level.committedBy === undefined) {
+      // BEGIN was never sent: there is nothing to end. It is sent with a savepoint at the latest.
       return this.leave(undefined)
     }
     if (how === "rollback") {
@@ -67,7 +68,14 @@ class LevelEnd<S> {
     }
     queue.runNow(level, transactionId, (error, value) => {
       if (error !== undefined) {
-        return this.fail(error._tag === "TimeoutError" && this.isOver ? this.tooLong : error)
+        // COMMIT was not sent, whatever became of the question.
+        return this.fail(
+          error._tag === "TimeoutError" && this.isOver
+            ? this.tooLong
+            : error.outcome === "Unknown"
+            ? withFields(error, { outcome: "RolledBack" })
+            : error
+        )
       }
       onTransactionId(firstValue(value))
       this.commit()
@@ -81,10 +89,6 @@ class LevelEnd<S> {
     if (text === undefined) {
       return this.leave(undefined)
     }
-    if (this.isOver) {
-      // Nothing of it was sent, so it is the transaction that ran out of time.
-      return this.fail(this.tooLong)
-    }
     queue.runNow(
       level,
       text,
@@ -97,7 +101,7 @@ class LevelEnd<S> {
     if (error.outcome === "Unknown") {
       return this.level.kind === "transaction" ? commitUnknown(error) : error
     }
-    // Stopped by the transaction's limit, and the server says that it was.
+    // Not sent for the transaction's limit, or stopped by it, and the server says that it was.
     return error._tag === "TimeoutError" && error.phase === "Statement" && this.isOver ? this.tooLong : error
   }
 

@@ -27,8 +27,6 @@ interface QueueSession extends Pick<Borrower, "describe"> {
 interface ControlOptions {
   readonly limit?: number | undefined
   readonly deadline?: Deadline | undefined
-  /** A BEGIN that is still to be sent goes ahead of it. */
-  readonly carriesBegin?: boolean | undefined
   /** The text is more than one statement. */
   readonly several?: boolean | undefined
 }
@@ -104,7 +102,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
     this.add(request)
     this.pump()
-    if (request.deadline !== undefined && request.isNew && this.current !== request) {
+    if (request.deadline !== undefined && request.isNew) {
       this.limitTurn(request.deadline)
     }
   }
@@ -206,7 +204,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       request.refuse(refused)
       return this.pump()
     }
-    if (request.carriesBegin) {
+    if (request.kind !== "cursor") {
+      // The rows of a cursor that was opened before the transaction begin nothing, and their fetch could not carry it.
       request.begin = this.state.takeBegin()
     }
     if (request.text !== undefined) {
@@ -266,9 +265,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       },
       done,
       options.limit ?? this.engine.config.limits.statementTimeout,
-      options.deadline,
-      undefined,
-      options.carriesBegin
+      options.deadline
     )
   }
 
@@ -405,7 +402,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     this.current = request
     this.waitsForLock = true
     this.ownLock.acquire(
-      request.request?.lockTimeout ?? this.engine.config.limits.lockTimeout,
+      // What has no text writes nothing.
+      request.request!.lockTimeout ?? this.engine.config.limits.lockTimeout,
       request.deadline
     )
   }

@@ -57,10 +57,8 @@ export class SessionLock implements Writer {
   }
 
   release(): void {
-    if (this.isHeld) {
-      this.isHeld = false
-      this.engine.writeLock!.release(this)
-    }
+    this.isHeld = false
+    this.engine.writeLock!.release(this)
   }
 
   onLock(): void {

@@ -72,9 +72,7 @@ export const beginLevel = <S>(
     },
     {
       deadline: options.deadline,
-      several: options.begin?.readOnly === true && !isOutermost,
-      // The savepoint may be the first statement of its transaction.
-      carriesBegin: !isOutermost
+      several: options.begin?.readOnly === true && !isOutermost
     }
   )
   queue.submit(request)

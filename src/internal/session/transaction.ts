@@ -186,7 +186,7 @@ const within = <A, E, R, E2>(
   const { session } = outer
   const around = deadlineOf(fiber)
   const own = options.timeout ?? (outer.kind === "session" ? transactionLimit(engine.config, fiber) : 0)
-  const limit = own > 0 ? earlier(engine.clock.unsafeCurrentTimeMillis(), own, around) : around
+  const limit = earlier(engine.clock.unsafeCurrentTimeMillis(), own, around)
   // The outermost transaction sees to the deadline around all of them.
   const guarded = limit === around && outer.kind !== "session" ? undefined : limit
   const ended = (outcome: "committed" | "rolled_back" | "unknown", exit: Exit.Exit<A, E | E2>) => {
@@ -195,13 +195,12 @@ const within = <A, E, R, E2>(
       ? Effect.zipRight(auditEnd(engine, session.number, outer.kind !== "session", outcome), last(exit))
       : last(exit)
   }
-  const refused = (cause: Cause.Cause<DbError>) => {
+  const refused = (cause: Cause.Cause<DbError>, outcome: "rolled_back" | "unknown") => {
     const error = Cause.failureOption(cause)
     if (error._tag === "Some") {
       engine.failed(error.value, fiber)
     }
-    const isUnknown = error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
-    return ended(isUnknown ? "unknown" : "rolled_back", Exit.failCause(Cause.map(cause, fail)))
+    return ended(outcome, Exit.failCause(Cause.map(cause, fail)))
   }
   const use = (level: SessionLevel) =>
     withLevel(
@@ -220,14 +219,21 @@ const within = <A, E, R, E2>(
           )
           : matchCause(
             committed(engine, restore, level, options, limit),
-            refused,
+            (cause) => refused(cause, isUnanswered(cause) ? "unknown" : "rolled_back"),
             () => ended("committed", exit)
           )
     )
   const entered = enter(outer, begin, options, limit, restore)
   return "value" in entered
     ? use(entered.value)
-    : matchCause(entered, refused, use)
+    // What has not begun cannot be applied, whatever kept it from that.
+    : matchCause(entered, (cause) => refused(cause, "rolled_back"), use)
+}
+
+/** Whether it is not known what became of a COMMIT. */
+const isUnanswered = (cause: Cause.Cause<DbError>): boolean => {
+  const error = Cause.failureOption(cause)
+  return error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
 }
 
 /** How a transaction has ended whose effect failed. */
@@ -327,7 +333,8 @@ const committed = (
     leave(engine, restore, level, "commit", { deadline, onTransactionId: (_) => id = _ }),
     (error) => error.outcome === "Unknown",
     (error) =>
-      Effect.flatMap(id === undefined ? Effect.succeed("unknown" as const) : engine.commitStatus(id), (status) => {
+      // COMMIT was sent, and the id was told before that.
+      Effect.flatMap(engine.commitStatus(id!), (status) => {
         switch (status) {
           case "committed":
             engine.metrics.transaction("committed")
