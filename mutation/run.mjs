@@ -7,7 +7,7 @@ import { existsSync } from "node:fs"
 import { argv, execPath, exit } from "node:process"
 import { fileURLToPath } from "node:url"
 
-const groups = ["pool", "levels", "codes", "session", "transactions"]
+const groups = ["pool", "levels", "codes", "session", "transactions", "requests"]
 const stryker = fileURLToPath(new URL("node_modules/@stryker-mutator/core/bin/stryker.js", import.meta.url))
 const root = fileURLToPath(new URL("..", import.meta.url))
 

@@ -1,9 +1,12 @@
 /** What is known of a COMMIT: its answer, what the database says of it afterwards, and what an interrupt changes. On the fake driver. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
 import type { CommitStatus, Driver } from "../../src/driver/Driver.js"
@@ -97,6 +100,17 @@ describe("resolveCommit", () => {
       assert.notInclude(control.executed(), "COMMIT")
     }))
 
+  it.effect("asks nothing of a nested transaction whose end got no answer", () =>
+    Effect.gen(function*() {
+      const { control, layer, questions } = yield* asked("committed")
+      control.execute.always(({ text }) => text.startsWith("RELEASE") ? lost : "ok")
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(Db.transaction(Effect.flip(resolving)))
+        assert.deepInclude(error, { _tag: "ConnectionError", reason: "Lost" })
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual(questions, [])
+    }))
+
   it.effect("keeps the transaction's deadline", () =>
     Effect.gen(function*() {
       const { control, layer } = yield* asked("unknown")
@@ -141,6 +155,56 @@ describe("resolveCommit", () => {
     }))
 })
 
+describe("a COMMIT that fails", () => {
+  it.effect("leaves no haste to the transaction behind it", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      control.execute.next("ok", "ok", { fail: fakeErrors.serialization })
+      yield* Effect.gen(function*() {
+        assert.strictEqual(yield* Effect.flip(Db.transaction(insert)), fakeErrors.serialization)
+        yield* TestClock.adjust("3 seconds")
+        // Its BEGIN is sent apart from its first statement.
+        const stream = Stream.unwrap(Effect.map(Db.sql, (sql) => sql`SELECT 1`.stream))
+        yield* Db.transaction(Stream.runDrain(stream))
+      }).pipe(Db.session, Effect.provide(layer))
+      assert.deepStrictEqual(control.violations, [])
+    }))
+})
+
+describe("a ROLLBACK by hand that fails", () => {
+  it.effect("is none of the program's: the server undoes what was done with the connection", () =>
+    Effect.gen(function*() {
+      const { control, layer } = yield* fakeDb()
+      control.execute.next("ok", "ok", { fail: fakeErrors.unique })
+      yield* Effect.gen(function*() {
+        const session = yield* Db.reserve
+        yield* session.begin()
+        yield* session.use(insert)
+        yield* session.rollback
+        assert.isTrue(control.connections.every(({ closed }) => closed))
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    }))
+})
+
+describe("the audit", () => {
+  it.effect("writes down how each transaction has ended, nested ones too", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* fakeDb({ log: { audit: true } })
+      const logged: Array<Record<string, unknown>> = []
+      const logger = Logger.make<unknown, void>(({ annotations, message }) => {
+        logged.push({ message: String(message), ...Object.fromEntries(annotations) })
+      })
+      yield* Db.transaction(Effect.zipRight(insert, Effect.ignore(Db.transaction(Effect.fail("no"))))).pipe(
+        Effect.provide(layer),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      assert.deepStrictEqual(
+        logged.filter(({ operation }) => operation === "transaction").map(({ message, result }) => [message, result]),
+        [["nested transaction", "rolled_back"], ["transaction", "committed"]]
+      )
+    }))
+})
+
 describe("an interrupt at COMMIT", () => {
   const atCommit = Effect.gen(function*() {
     const fake = yield* fakeDb()
@@ -166,6 +230,21 @@ describe("an interrupt at COMMIT", () => {
       }).pipe(Effect.provide(layer))
       assert.notInclude(log.map(({ what }) => what), "cancel")
       assert.deepStrictEqual(control.violations, [])
+    }))
+
+  it.effect("is all that is told where it fails after that", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* atCommit
+      yield* Effect.gen(function*() {
+        const fiber = yield* Effect.fork(Db.transaction(insert))
+        yield* settle
+        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+        yield* settle
+        yield* TestClock.adjust("2 seconds")
+        yield* settle
+        const exit = yield* Fiber.join(interrupted)
+        assert.isTrue(exit._tag === "Failure" && Cause.isInterruptedOnly(exit.cause))
+      }).pipe(Effect.provide(layer))
     }))
 
   it.effect("waits two seconds for it, and then for what a cancel makes of it", () =>

@@ -402,6 +402,18 @@ describe("what a fiber does between its steps", () => {
         }),
       { pool: { size: 1 } }
     ))
+
+  it.effect("makes no difference to its end, wherever it is", () =>
+    onFake(
+      () =>
+        Effect.gen(function*() {
+          const session = yield* Db.reserve
+          for (let steps = 20; steps < 60; steps++) {
+            yield* Effect.withMaxOpsBeforeYield(Effect.zipRight(session.begin(), session.commit), steps)
+          }
+          assert.deepStrictEqual(yield* transactions, { committed: 40, rolledBack: 0, unknown: 0 })
+        })
+    ))
 })
 
 describe("the interrupt of a beginning", () => {

@@ -279,17 +279,13 @@ const enter = (
     notify = () => resume(exit!)
   })
   return Effect.onInterrupt(restore(wait), () =>
-    Effect.async<void>((done) => {
-      const undo = () =>
+    Effect.async<void>((done) =>
+      // Where there is no request, its end was there at once.
+      session.queue.withdraw(request!, () =>
         begun === undefined
           ? done(Effect.void)
-          : session.end(begun, "rollback", () => done(Effect.void))
-      if (request === undefined || exit !== undefined) {
-        undo()
-      } else {
-        session.queue.withdraw(request, undo)
-      }
-    }))
+          : session.end(begun, "rollback", () => done(Effect.void)))
+    ))
 }
 
 /** Begins in the innermost level of a session, at once. */
