@@ -178,6 +178,7 @@ export class HandTimer {
 export interface HandOptions {
   readonly limits?: Partial<DbConfig.Limits>
   readonly acquireTimeout?: number
+  readonly slowAt?: number
   readonly resetOnReturn?: DbConfig.Pool["resetOnReturn"]
   readonly capabilities?: Partial<Capabilities>
   readonly transaction?: Partial<TransactionSql>
@@ -195,6 +196,8 @@ export class HandEngine {
   /** What waits for a connection. */
   readonly waiters: Array<Waiter<Connection>> = []
   readonly entries: Array<PoolEntry<Connection>> = []
+  /** What the pool lends without a wait. */
+  readonly idle: Array<PoolEntry<Connection>> = []
   readonly timer: HandTimer = new HandTimer((now) => {
     for (const entry of this.entries) {
       entry.expire(now, this.timer.at)
@@ -239,6 +242,7 @@ export class HandEngine {
         ...options.driver
       },
       pool: {
+        tryAcquire: () => this.idle.shift(),
         acquire: (waiter: Waiter<Connection>) => {
           waiter.waitingSince = timer.now
           this.waiters.push(waiter)
@@ -260,7 +264,11 @@ export class HandEngine {
         waited: (millis: number) => told.push(`waited ${millis}`)
       },
       failed: (error: DbError) => told.push(`failed ${error._tag} ${error.outcome}`),
-      slowAt: Infinity
+      writes: (text: string) => !text.startsWith("SELECT"),
+      leftBehind: (text: string) => told.push(`left behind by ${text}`),
+      slowAt: options.slowAt ?? Infinity,
+      slow: (request: Request, error: DbError | undefined, millis: number) =>
+        told.push(`slow ${request.text} ${error === undefined ? "ok" : "failed"} ${millis}`)
     }
     // What is read of an engine by what is tested with it.
     this.context = engine as unknown as EngineContext
@@ -276,7 +284,7 @@ export class HandEngine {
   }
 }
 
-const requestOf = (text: string, lockTimeout?: number): DriverRequest => ({
+export const requestOf = (text: string, lockTimeout?: number): DriverRequest => ({
   text,
   params: [],
   mode: "rows",
