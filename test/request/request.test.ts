@@ -365,6 +365,17 @@ describe("what is counted of a request", () => {
   })
 })
 
+describe("what is counted of a refusal", () => {
+  it("is one of the program's statement, and none of what the engine asks by itself", () => {
+    const { ask, begin, release, told } = handSession()
+    release()
+    assert.isDefined(begin({ now: true }).error)
+    assert.deepStrictEqual(told, ["release 1"])
+    ask("SELECT 1")
+    assert.deepStrictEqual(told, ["release 1", "failed ConnectionError NotSent"])
+  })
+})
+
 describe("what a session leaves on its connection", () => {
   const left = (
     connectionState: Partial<Pick<HandConnection, "dirty" | "transaction" | "lost">>,
