@@ -95,6 +95,7 @@ const sources = [
     "docs",
     "examples",
     "migrations",
+    "observability",
     "package.json",
     "tsconfig.json",
     "tsconfig.build.json",

@@ -35,6 +35,7 @@ describe("the tarball", () => {
       /^(src|examples)\/.*\.(ts|sql)$/,
       /^migrations\/.*\.sql$/,
       /^docs\/[\w-]+\.md$/,
+      /^observability\/(grafana\.json|alerts\.yml)$/,
       /^dist\/.*\.(js|d\.ts)(\.map)?$/
     ]
     assert.deepStrictEqual(build.files.filter((file) => !expected.some((glob) => glob.test(file))), [])
