@@ -16,11 +16,13 @@ import type { PoolDetails, Snapshot } from "../../DbMetrics.js"
 import * as DbRetry from "../../DbRetry.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
+import { unsendable } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/FiberContext.js"
 import { workerId } from "../observe/Log.js"
 import { withRetry } from "../session/retry.js"
 import { withSession } from "../session/transaction.js"
+import { ofQuery, ofTransaction, unknownOption } from "./callOptions.js"
 import { type Database, engineOf as engineBehind } from "./Database.js"
 import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
@@ -235,7 +237,19 @@ export interface Members<Self> {
   ) => Effect.Effect<void, never, Self>
 }
 
-const noOptions: Transaction.TransactionOptions = {}
+const noOptions = {}
+
+/** The failure of a call with an option that there is not; looked for only where there are options. */
+const refusedOption = (
+  engine: Engine,
+  options: object | undefined,
+  known: ReadonlySet<string>
+): Effect.Effect<never, DbError> | undefined => {
+  const what = options === undefined ? undefined : unknownOption(options, known)
+  return what === undefined
+    ? undefined
+    : Query.refused(engine, unsendable(engine.name, what, undefined, "correct the name, or leave the option out"))
+}
 
 const infoOf = (engine: Engine): DbHealth.Info => {
   const { connectionFailures, engineCreations, pool, sessions } = engine.snapshot
@@ -312,21 +326,18 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     Effect.withFiberRuntime<A, E, R | Self>((fiber) => f(engineOf(fiber)))
   const inTransaction = (
     effect: AnyEffect,
-    options: Transaction.TransactionOptions = noOptions
-  ): Effect.Effect<unknown, unknown, unknown> => withEngine((engine) => Transaction.run(engine, effect, options))
+    options?: Transaction.TransactionOptions
+  ): Effect.Effect<unknown, unknown, unknown> =>
+    withEngine((engine) =>
+      refusedOption(engine, options, ofTransaction) ?? Transaction.run(engine, effect, options ?? noOptions)
+    )
   const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect =>
     withEngine((engine) => repeatedOn(engine, effect, options))
-  const asks =
-    (ask: (engine: Engine, asked: Rows.Asked) => Effect.Effect<unknown, unknown, unknown>) =>
-    (source: Query.Asked["source"], paramsOrOptions?: unknown, options: unknown = {}): never => {
-      // By the signatures of the members: a statement has its parameters.
-      const asked = (typeof source === "string"
-        ? { source, params: paramsOrOptions, options }
-        : { source, params: undefined, options: paramsOrOptions ?? options }) as Rows.Asked
-      // What is given is of the caller's type, or of the schema's.
-      return withEngine((engine) => ask(engine, asked)) as never
-    }
-  const query: Members<Self>["query"] = asks(Rows.query)
+  const query: Members<Self>["query"] = (text, params, options) =>
+    // The rows' type is the caller's word.
+    withEngine((engine) =>
+      refusedOption(engine, options, ofQuery) ?? Query.run(engine, text, params, options ?? noOptions)
+    ) as never
   return {
     session: (effect) =>
       // At run time the context holds what `R` says.
@@ -341,13 +352,11 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         // Whole or not at all; and `SqlClient` is provided to the effect by its level.
         : (effect: AnyEffect) => inTransaction(effect, effectOrOptions)) as Members<Self>["transaction"],
     query,
-    one: asks(Rows.one),
-    option: asks(Rows.option),
-    scalar: asks(Rows.scalar),
-    execute: asks(Rows.execute),
-    script: (text, params, options = {}) =>
+    script: (text, params, options) =>
       // Rows are objects in this mode.
-      withEngine((engine) => Query.script(engine, text, params, options)) as never,
+      withEngine((engine) =>
+        refusedOption(engine, options, ofQuery) ?? Query.script(engine, text, params, options ?? noOptions)
+      ) as never,
     batch: (statements, options) =>
       inTransaction(
         withEngine((engine) =>

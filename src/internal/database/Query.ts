@@ -139,10 +139,11 @@ export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArr
 }
 
 /** What is not even sent is a failure, too. */
-const refused = (engine: Engine, fiber: AnyFiber, error: DbError): Effect.Effect<never, DbError> => {
-  engine.failed(error, fiber)
-  return Effect.fail(error)
-}
+export const refused = (engine: Engine, error: DbError): Effect.Effect<never, DbError> =>
+  Effect.withFiberRuntime((fiber) => {
+    engine.failed(error, fiber)
+    return Effect.fail(error)
+  })
 
 type Sets = ReadonlyArray<ReadonlyArray<unknown>>
 
@@ -243,10 +244,10 @@ const send = (
   Effect.withFiberRuntime((fiber) => {
     const compiled = compile(engine, text, params)
     if (Either.isLeft(compiled)) {
-      return refused(engine, fiber, compiled.left)
+      return refused(engine, compiled.left)
     }
     if (timeout !== undefined && engine.driver.capabilities.synchronous) {
-      return refused(engine, fiber, unstoppable(engine.name))
+      return refused(engine, unstoppable(engine.name))
     }
     const [sql, values] = compiled.right
     const limit = timeout === undefined ? statementLimit(engine.config, fiber) : Duration.toMillis(timeout)

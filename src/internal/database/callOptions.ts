@@ -1,0 +1,39 @@
+/**
+ * Options of a call that are not known. The types refuse them in a literal; in a variable, or in plain JavaScript, they would do nothing.
+ */
+import { nearest } from "../config/nearest.js"
+import type { QueryOptions } from "./Query.js"
+import type { TransactionOptions } from "./Transaction.js"
+
+const namesOf = (names: Readonly<Record<string, true>>): ReadonlySet<string> => new Set(Object.keys(names))
+
+/** What `Db.query` and `Db.script` take. */
+export const ofQuery = namesOf({ timeout: true } satisfies Record<keyof QueryOptions, true>)
+
+/** What `Db.transaction` and `Db.batch` take. */
+export const ofTransaction = namesOf(
+  {
+    isolation: true,
+    readOnly: true,
+    deferrable: true,
+    timeout: true,
+    retry: true,
+    resolveCommit: true
+  } satisfies Record<keyof TransactionOptions, true>
+)
+
+/** What is wrong with options that hold another name; `undefined` where nothing is. */
+export const unknownOption = (options: object, known: ReadonlySet<string>): string | undefined => {
+  for (const name in options) {
+    if (!known.has(name)) {
+      const lower = name.toLowerCase()
+      const near = [...known].find((other) => other.toLowerCase() === lower) ?? nearest(name, known)
+      // A name may be a value that was put in the wrong place.
+      const shown = /^\w{1,40}$/.test(name) ? `"${name}"` : `a name of ${name.length} characters`
+      return `${shown} is no option of this call${near === undefined ? "" : ` (is ${near} meant?)`}; accepted: ${
+        [...known].join(", ")
+      }`
+    }
+  }
+  return undefined
+}
