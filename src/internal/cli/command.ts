@@ -6,7 +6,9 @@ import * as Effect from "effect/Effect"
 import * as DbMigrator from "../../DbMigrator.js"
 import type { Where } from "./database.js"
 import { announce, showsPassword } from "./database.js"
+import * as naming from "./naming.js"
 import { exitCodes } from "./report.js"
+import { warningText } from "./style.js"
 
 /** How a command ended; read by the program's end. */
 export const exit: { code: number } = { code: exitCodes.done }
@@ -20,9 +22,9 @@ export const end = <R>(work: Effect.Effect<number, never, R>): Effect.Effect<voi
 /** Every user that may list processes sees a password among the arguments. */
 const warnOfPassword = (where: Where) =>
   where.url !== undefined && showsPassword(where.url)
-    ? Console.error(
-      "warning: every user of this machine can see the password in --url; leave it out and set DATABASE_PASSWORD, or use --password-file"
-    )
+    ? Console.error(warningText(
+      "every user of this machine can see the password in --url; leave it out and set DATABASE_PASSWORD, or use --password-file"
+    ))
     : Effect.void
 
 /** How each command about a database begins. */
@@ -42,7 +44,7 @@ export interface Common extends Where {
 
 /** Where the migrations of a database are. */
 export const folderOf = (given: { readonly folder: string | undefined; readonly database: string }): string =>
-  given.folder ?? `migrations/${given.database}`
+  given.folder ?? naming.folderOf(given.database)
 
 /** The options of the migrator. */
 export const migratorOptions = (given: Common) => ({

@@ -21,7 +21,10 @@ import { configured } from "../config/names.js"
 import { nearest } from "../config/nearest.js"
 import { findTypos, typoText } from "../config/typos.js"
 import { ownPrefix } from "../config/variables.js"
+import type { Call } from "./arguments.js"
+import { configuredAs, plain } from "./naming.js"
 import { UsageError } from "./report.js"
+import { warningText } from "./style.js"
 
 /** What the options of a command say about it. */
 export interface Where {
@@ -82,7 +85,7 @@ const fromUrl = (where: Where, url: string): Effect.Effect<DbConfig.Options, Con
   })
 
 /** `--env` stands before all variables; `.env` files of the folder stand behind them. */
-const variables = (where: Where): Layer.Layer<never, ConfigError> => {
+const variables = (where: Pick<Where, "environment">): Layer.Layer<never, ConfigError> => {
   const files = DbConfig.dotenv(".")
   return where.environment === undefined ? files : Layer.provide(
     files,
@@ -95,6 +98,12 @@ const variables = (where: Where): Layer.Layer<never, ConfigError> => {
   )
 }
 
+/** With the variables that a command sees. */
+export const withVariables = <A, E, R>(
+  where: Pick<Where, "environment">,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | ConfigError, R> => Effect.provide(effect, variables(where))
+
 /** Whether the address holds a password, which every user of the machine can see in the list of processes. */
 export const showsPassword = (url: string): boolean => /^[^/?#]*:\/\/[^/?#@]*:[^/?#@]+@/.test(url)
 
@@ -104,8 +113,6 @@ const optionsOf = (where: Where): Effect.Effect<DbConfig.Options, ConfigError> =
 /** Whether anything says where the database is. */
 const isConfigured = ({ database, filename, host, type, url }: DbConfig.Options): boolean =>
   [url, type, host, database, filename].some((part) => part !== undefined)
-
-const plain = (name: string): string => name.replace(/[^A-Za-z\d]/g, "").toLowerCase()
 
 /** Nothing says where the database is, and the file that would be made is hardly what is meant. */
 const refusal = (name: string, typos: ReadonlyArray<string>): Effect.Effect<never, UsageError | ConfigError> =>
@@ -149,8 +156,8 @@ export const announce = (where: Where): Effect.Effect<void, UsageError | ConfigE
       return yield* refusal(database, typos)
     }
     yield* Console.error(`${database}: ${address(config)}`)
-    yield* Effect.forEach(typos, (typo) => Console.error(`warning: ${typo}`), { discard: true })
-  }).pipe(Effect.provide(variables(where)))
+    yield* Effect.forEach(typos, (typo) => Console.error(warningText(typo)), { discard: true })
+  }).pipe((effect) => withVariables(where, effect))
 
 /** The database, opened when its layer is built; with `connectOnStart` false, when it is used. */
 export const open = (where: Where, connectOnStart = true): Opened => {
@@ -162,4 +169,24 @@ export const open = (where: Where, connectOnStart = true): Opened => {
       variables(where)
     )
   }
+}
+
+/** The call with the name of the database as it is configured. */
+export const canonical = (call: Call): Effect.Effect<Call> => {
+  const option = (name: string) => call.options.find(([other]) => other === name)?.[1]
+  const given = option("--database")
+  if (given === undefined || given === "default" || option("--url") !== undefined) {
+    return Effect.succeed(call)
+  }
+  const environment = option("--env") as Where["environment"]
+  return withVariables(
+    { environment },
+    Effect.map(configured, (known): Call => ({
+      ...call,
+      options: call.options.map(([name, value]) => [name, name === "--database" ? configuredAs(given, known) : value])
+    })) as Effect.Effect<Call, ConfigError>
+  ).pipe(
+    // The command itself tells what is wrong with the configuration.
+    Effect.orElseSucceed(() => call)
+  )
 }

@@ -5,7 +5,6 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Prompt from "@effect/cli/Prompt"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as DbMigrator from "../../DbMigrator.js"
 import { begun, end, folderOf, migratorOptions, plural } from "./command.js"
@@ -14,6 +13,7 @@ import { type Course, follow } from "./interrupted.js"
 import * as options from "./options.js"
 import * as Progress from "./progress.js"
 import { Answer, ending, exitCodes, UsageError } from "./report.js"
+import { type Look, onOutput } from "./style.js"
 import { elapsed, table } from "./text.js"
 
 const screen: Progress.Screen = {
@@ -41,8 +41,7 @@ const confirmed = (given: { readonly yes: boolean; readonly json: boolean }, que
     }
     const answer = yield* Effect.orElseSucceed(Prompt.confirm({ message: question, initial: false }), () => false)
     if (!answer) {
-      yield* Console.error("nothing was changed")
-      return yield* Effect.fail(new Answer(exitCodes.failed))
+      return yield* Effect.fail(new Answer(exitCodes.failed, "nothing was changed"))
     }
   })
 
@@ -98,6 +97,25 @@ export const migrate = Command.make(
   "Apply what is pending, in the order of versions. Each migration is a transaction together with its history row; ten instances may start this at once. Exits with 3 when the files are not what the history says: nothing was run then."
 ))
 
+/** How the states of migrations look. */
+const looks: Readonly<Record<string, Look>> = {
+  success: "good",
+  pending: "warning",
+  outdated: "warning",
+  changed: "error",
+  failed: "error",
+  missing: "error",
+  ignored: "error"
+}
+
+/** What to do next, in one line for each kind of problem. */
+const nextSteps = (problems: ReadonlyArray<DbMigrator.Problem>, pending: number): ReadonlyArray<string> => {
+  const steps = problems.length === 0
+    ? pending === 0 ? [] : ["run `dblive migrate`"]
+    : [...new Set(problems.map(({ reason }) => DbMigrator.migrationReasons[reason].advice))]
+  return steps.length === 0 ? [] : ["", ...steps.map((step) => `${onOutput("heading", "next:")} ${step}`)]
+}
+
 /** `dblive status` */
 export const status = Command.make("status", options.history, (given) => {
   const { layer, tag } = open(given)
@@ -129,14 +147,16 @@ export const status = Command.make("status", options.history, (given) => {
                   info.installedBy,
                   info.executionTime === undefined ? "" : elapsed(info.executionTime),
                   info.undoable ? "yes" : ""
-                ])
+                ]),
+                (heading, text) => heading === "State" ? looks[text] : undefined
               )
             ]),
             ...(problems.length === 0 ? [] : [
               "",
               `${plural(problems.length, "problem")}:`,
               ...problems.map((problem) => `- ${problem.script}: ${problem.message}`)
-            ])
+            ]),
+            ...nextSteps(problems, pending.length)
           ].join("\n")
       }),
     end
@@ -226,12 +246,12 @@ export const baseline = Command.make(
   {
     ...options.history,
     version: Args.text({ name: "version" }).pipe(
-      Args.withDescription("The version that the database is at already"),
+      Args.withDescription("The version that the database is at already. Defaults to 1"),
       Args.withDefault("1")
     ),
     description: Options.text("description").pipe(
       Options.withDefault("<< Baseline >>"),
-      Options.withDescription("What the history says of it")
+      Options.withDescription("What the history says of it. Defaults to << Baseline >>")
     )
   },
   (given) => {

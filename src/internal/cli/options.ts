@@ -26,9 +26,9 @@ const duration = (name: string) =>
 const optional = <A>(options: Options.Options<A>): Options.Options<A | undefined> =>
   Options.map(Options.optional(options), Option.getOrUndefined)
 
-/** What is written to standard output is one JSON value. */
+/** What is written to standard output is one JSON document. */
 export const json = Options.boolean("json").pipe(
-  Options.withDescription("Write one JSON value, for programs")
+  Options.withDescription("Write one JSON document to standard output, also of an error")
 )
 
 /** Which database. */
@@ -38,7 +38,7 @@ export const target = {
     Options.withPseudoName("name"),
     Options.withDefault("default"),
     Options.withDescription(
-      "The database's name. \"default\" is configured by DATABASE_URL or DATABASE_*, SurveyHub by SURVEY_HUB_DATABASE_URL and so on; .env files of this folder are read"
+      "The database's name, in any case. \"default\" is configured by DATABASE_URL or DATABASE_*, SurveyHub by SURVEY_HUB_DATABASE_URL and so on; .env files of this folder are read. Defaults to default"
     )
   ),
   url: optional(
@@ -136,7 +136,7 @@ export const downTo = optional(
 
 export const yes = Options.boolean("yes").pipe(
   Options.withAlias("y"),
-  Options.withDescription("Do not ask")
+  Options.withDescription("Do not ask; needed where there is no terminal to answer at")
 )
 
 export const wait = optional(
@@ -146,7 +146,7 @@ export const wait = optional(
 export const format = Options.choice("format", ["table", "json", "csv"]).pipe(
   Options.withAlias("f"),
   Options.withDefault("table"),
-  Options.withDescription("How rows are written")
+  Options.withDescription("How rows are written. Defaults to table")
 )
 
 export const parameters = Options.keyValueMap("param").pipe(

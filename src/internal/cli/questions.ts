@@ -98,8 +98,9 @@ const pause = Schedule.union(Schedule.exponential(100, 1.5), Schedule.spaced(1_0
 export const ping = Command.make("ping", { ...options.target, wait: options.wait }, (given) => {
   const { layer, tag } = open(given)
   const began = Date.now()
-  let last: Failure = new Answer(exitCodes.failed)
-  const once = Effect.filterOrFail(tag.ping, (answered) => answered, () => new Answer(exitCodes.failed)).pipe(
+  const silent = new Answer(exitCodes.failed, `${given.database} does not answer`)
+  let last: Failure = silent
+  const once = Effect.filterOrFail(tag.ping, (answered) => answered, () => silent).pipe(
     Effect.provide(layer),
     Effect.tapError((error) =>
       Effect.sync(() => {

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type { DbError } from "../../DbError.js"
 import { isDbError } from "../../DbError.js"
 import { MigrationError } from "../migrator/MigrationError.js"
+import { errorText } from "./style.js"
 import { toJson } from "./text.js"
 
 /** The exit codes, as the help describes them. */
@@ -33,7 +34,7 @@ export class UsageError {
 /** The command did its work, and its answer is "no". */
 export class Answer {
   readonly _tag = "Answer"
-  constructor(readonly code: number) {}
+  constructor(readonly code: number, readonly message: string) {}
 }
 
 /** What a command may fail with. */
@@ -61,7 +62,7 @@ const faultsOf = (error: ConfigError.ConfigError): string =>
 const messageOf = (error: unknown): string =>
   ConfigError.isConfigError(error)
     ? faultsOf(error)
-    : error instanceof UsageError || error instanceof Error
+    : error instanceof UsageError || error instanceof Answer || error instanceof Error
     ? error.message
     : String(error)
 
@@ -73,10 +74,29 @@ const jsonOf = (error: unknown): unknown => {
     return { ...fields, message: error.message }
   }
   return {
-    _tag: error instanceof UsageError ? "UsageError" : ConfigError.isConfigError(error) ? "ConfigError" : "Error",
+    _tag: error instanceof UsageError || error instanceof Answer
+      ? error._tag
+      : ConfigError.isConfigError(error)
+      ? "ConfigError"
+      : "Error",
     message: messageOf(error)
   }
 }
+
+/** Says a failure: on standard error, or as the one JSON document on standard output. */
+export const failed = (json: boolean, error: unknown): Effect.Effect<void> =>
+  json
+    ? Console.log(toJson({ ok: false, error: jsonOf(error) }))
+    : Console.error(errorText(messageOf(error)))
+
+/** Says a fault of ours, with everything that helps to find it. */
+export const defect = (json: boolean, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.zipRight(
+    Console.error(Cause.pretty(cause)),
+    json
+      ? Console.log(toJson({ ok: false, error: { _tag: "Defect", message: messageOf(Cause.squash(cause)) } }))
+      : Effect.void
+  )
 
 /**
  * Runs a command's work and says its end: the value by `show`, or as JSON; a failure on standard error, or as JSON.
@@ -111,24 +131,16 @@ export const ending = <A, R>(
             Effect.as(
               options.json
                 ? Console.log(toJson({ ok: false, error: { _tag: "Interrupted", message: undone } }))
-                : Console.error(`interrupted: ${undone}`),
+                : Console.error(errorText(`interrupted: ${undone}`)),
               code
             ))
         }
         const failure = Cause.failureOption(cause)
         if (Option.isNone(failure)) {
-          // A fault of ours: everything that helps to find it.
-          return Effect.as(Console.error(Cause.pretty(cause)), exitCodes.failed)
+          return Effect.as(defect(options.json, cause), exitCodes.failed)
         }
         const error = failure.value
-        const code = codeOf(error, options.checking ?? false)
-        if (error instanceof Answer) {
-          return Effect.succeed(code)
-        }
-        return Effect.as(
-          options.json ? Console.log(toJson({ ok: false, error: jsonOf(error) })) : Console.error(messageOf(error)),
-          code
-        )
+        return Effect.as(failed(options.json, error), codeOf(error, options.checking ?? false))
       }
     })
   )

@@ -2,6 +2,8 @@
  * Rows as text: aligned columns, CSV, JSON.
  */
 
+import { type Look, onOutput } from "./style.js"
+
 /** A cell as text. What JSON has no word for is written as the database would write it. */
 export const cell = (value: unknown): string => {
   if (value === null || value === undefined) {
@@ -50,16 +52,26 @@ const width = (text: string): number => {
   return columns
 }
 
-const pad = (text: string, columns: number): string => text + " ".repeat(Math.max(0, columns - width(text)))
-
-/** Aligned columns under a line of headings. */
-export const table = (headings: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<unknown>>): string => {
+/** Aligned columns under a line of headings; `look` gives what a cell is to look like, by its column's heading. */
+export const table = (
+  headings: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<unknown>>,
+  look: (heading: string, text: string) => Look | undefined = () => undefined
+): string => {
   const cells = rows.map((row) => headings.map((_, i) => visible(cell(row[i]))))
   const widths = headings.map((heading, i) =>
     cells.reduce((most, row) => Math.max(most, width(row[i]!)), width(heading))
   )
-  const line = (row: ReadonlyArray<string>) => row.map((text, i) => pad(text, widths[i]!)).join("  ").trimEnd()
-  return [line(headings), widths.map((columns) => "-".repeat(columns)).join("  "), ...cells.map(line)].join("\n")
+  const last = (row: ReadonlyArray<string>) => row.findLastIndex((text) => text !== "")
+  const line = (paint: (text: string, column: number) => string) => (row: ReadonlyArray<string>) =>
+    row.slice(0, last(row) + 1).map((text, i) =>
+      paint(text, i) + (i === last(row) ? "" : " ".repeat(Math.max(0, widths[i]! - width(text))))
+    ).join("  ")
+  return [
+    line((text) => onOutput("heading", text))(headings),
+    onOutput("faint", widths.map((columns) => "-".repeat(columns)).join("  ")),
+    ...cells.map(line((text, i) => onOutput(look(headings[i]!, text), text)))
+  ].join("\n")
 }
 
 const quoted = (text: string): string => /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text
@@ -78,6 +90,5 @@ export const elapsed = (millis: number): string =>
     ? `${(millis / 1000).toFixed(1)} s`
     : `${Math.floor(millis / 60_000)} min ${Math.floor((millis % 60_000) / 1000)} s`
 
-/** Takes colours out, for output that is not read on a terminal. */
-
+/** Takes colours out of a text of others. */
 export const withoutColours = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "")
