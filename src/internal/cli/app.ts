@@ -13,25 +13,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import { readFileSync } from "node:fs"
 import { type Asked, read, words } from "./arguments.js"
 import { exit } from "./command.js"
 import { dblive, entries } from "./commands.js"
 import { canonical } from "./database.js"
 import { commandHelp, commandJson, overview, overviewJson } from "./help.js"
+import { own } from "./package.js"
 import { above, writtenAbove } from "./progress.js"
 import { defect, exitCodes, failed, received, UsageError } from "./report.js"
 import { onError } from "./style.js"
 import { toJson, withoutColours } from "./text.js"
 
-/** The version of the package this file belongs to: two folders up, from `src/cli` and from `dist/cli`. */
-const version = (): string => {
-  // The package's own file; its `version` is a text.
-  const parsed = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
-    version: string
-  }
-  return parsed.version
-}
+const { version } = own()
 
 /**
  * Whether the command itself has begun. What @effect/cli says before it is said by {@link ended}, in one form for all faults.
@@ -43,7 +36,7 @@ const run = Command.run(
     begun.value = true
     return work
   }),
-  { name: "dblive", version: version(), executable: "dblive" }
+  { name: "dblive", version, executable: "dblive" }
 )
 
 /** Written above the bar, while one is on the screen. */
@@ -100,10 +93,10 @@ const refused = (json: boolean, message: string, command: string | undefined): E
 const answer = ({ json, logLevel, what }: Asked): Effect.Effect<number> => {
   switch (what._tag) {
     case "Version":
-      return Effect.as(told(json, version, () => ({ version: version() })), exitCodes.done)
+      return Effect.as(told(json, () => version, () => ({ version })), exitCodes.done)
     case "Overview": {
       // Without a command nothing was asked for that could be done.
-      const text = told(json, () => overview(entries, version()), () => overviewJson(entries, version()))
+      const text = told(json, () => overview(entries, version), () => overviewJson(entries, version))
       return Effect.as(text, what.isAsked ? exitCodes.done : exitCodes.usage)
     }
     case "Help": {

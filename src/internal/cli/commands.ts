@@ -2,11 +2,18 @@
  * All commands: each with its group and its line in the overview, and with examples for its help.
  */
 import * as Command from "@effect/cli/Command"
+import { init } from "./init.js"
 import { baseline, create, migrate, plan, repair, status, undo, validate } from "./migrations.js"
 import { health, info, ping, query } from "./questions.js"
 import { type Shape, shapeOf } from "./shape.js"
 
 const registered = [
+  {
+    group: "A project",
+    command: init,
+    summary: "write a first migration, src/db.ts and a test; say what to install",
+    examples: ["dblive init --type postgresql", "dblive init --type sqlite --dry-run"]
+  },
   {
     group: "Migrations",
     command: migrate,

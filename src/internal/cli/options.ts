@@ -23,7 +23,7 @@ const duration = (name: string) =>
   )
 
 /** Absent options as `undefined`, which is how the rest of the code says it. */
-const optional = <A>(options: Options.Options<A>): Options.Options<A | undefined> =>
+export const optional = <A>(options: Options.Options<A>): Options.Options<A | undefined> =>
   Options.map(Options.optional(options), Option.getOrUndefined)
 
 /** What is written to standard output is one JSON document. */
