@@ -20,7 +20,7 @@ describe("arguments of dblive", () => {
       Effect.gen(function*() {
         const { dblive, folder } = yield* shell
         const cases: ReadonlyArray<readonly [args: string, says: string]> = [
-          ["migrat", "migrat is no command of dblive; is migrate meant? (commands: migrate, status, "],
+          ["migrat", "migrat is no command of dblive; is migrate meant? (commands: init, doctor, migrate, status, "],
           ["nonsense", "nonsense is no command of dblive (commands: "],
           ["--josn status", "--josn stands before the command"],
           [
@@ -153,7 +153,9 @@ describe("arguments of dblive", () => {
           expect(parsed.ok, args.join(" ")).toBe(json.code === 0)
           if (args.includes(silent[1]!)) {
             expect(json.code, args.join(" ")).not.toBe(0)
-            expect(parsed, args.join(" ")).toHaveProperty(args[0] === "health" ? "error" : "error._tag")
+            expect(parsed, args.join(" ")).toHaveProperty(
+              args[0] === "doctor" ? "problems.0" : args[0] === "health" ? "error" : "error._tag"
+            )
           }
           const text = yield* dblive(args)
           // What the first call has done is done.

@@ -2,6 +2,7 @@
  * All commands: each with its group and its line in the overview, and with examples for its help.
  */
 import * as Command from "@effect/cli/Command"
+import { doctor } from "./doctor.js"
 import { init } from "./init.js"
 import { baseline, create, migrate, plan, repair, status, undo, validate } from "./migrations.js"
 import { health, info, ping, query } from "./questions.js"
@@ -13,6 +14,12 @@ const registered = [
     command: init,
     summary: "write a first migration, src/db.ts and a test; say what to install",
     examples: ["dblive init --type postgresql", "dblive init --type sqlite --dry-run"]
+  },
+  {
+    group: "A project",
+    command: doctor,
+    summary: "look whether packages, settings, servers, clocks and pools are well",
+    examples: ["dblive doctor --env production --processes 8", "dblive doctor --json"]
   },
   {
     group: "Migrations",

@@ -84,19 +84,24 @@ const fromUrl = (where: Where, url: string): Effect.Effect<DbConfig.Options, Con
     }
   })
 
-/** `--env` stands before all variables; `.env` files of the folder stand behind them. */
-const variables = (where: Pick<Where, "environment">): Layer.Layer<never, ConfigError> => {
-  const files = DbConfig.dotenv(".")
-  return where.environment === undefined ? files : Layer.provide(
-    files,
-    Layer.setConfigProvider(
-      ConfigProvider.orElse(
-        ConfigProvider.fromMap(new Map([["APP_ENV", where.environment]])),
-        () => ConfigProvider.fromEnv()
-      )
+/** `--env` stands before all variables. */
+const base = ({ environment }: Pick<Where, "environment">): Layer.Layer<never> =>
+  environment === undefined ? Layer.empty : Layer.setConfigProvider(
+    ConfigProvider.orElse(
+      ConfigProvider.fromMap(new Map([["APP_ENV", environment]])),
+      () => ConfigProvider.fromEnv()
     )
   )
-}
+
+/** `.env` files of the folder stand behind all variables. */
+const variables = (where: Pick<Where, "environment">): Layer.Layer<never, ConfigError> =>
+  Layer.provide(DbConfig.dotenv("."), base(where))
+
+/** With the variables of the process, and without those of files. */
+export const withoutFiles = <A, E, R>(
+  where: Pick<Where, "environment">,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => Effect.provide(effect, base(where))
 
 /** With the variables that a command sees. */
 export const withVariables = <A, E, R>(
@@ -107,7 +112,8 @@ export const withVariables = <A, E, R>(
 /** Whether the address holds a password, which every user of the machine can see in the list of processes. */
 export const showsPassword = (url: string): boolean => /^[^/?#]*:\/\/[^/?#@]*:[^/?#@]+@/.test(url)
 
-const optionsOf = (where: Where): Effect.Effect<DbConfig.Options, ConfigError> =>
+/** The options of a database, of `--url` or of its variables. */
+export const optionsOf = (where: Where): Effect.Effect<DbConfig.Options, ConfigError> =>
   where.url === undefined ? DbConfig.config(where.database) : fromUrl(where, where.url)
 
 /** Whether anything says where the database is. */
@@ -134,7 +140,7 @@ const refusal = (name: string, typos: ReadonlyArray<string>): Effect.Effect<neve
   })
 
 /** A file of this folder by its name, as a path of this machine is of no use to a reader of the output. */
-const address = (config: DbConfig.DbConfig): string => {
+export const address = (config: DbConfig.DbConfig): string => {
   const { filename } = config
   const relative = config.type === "sqlite" && filename !== undefined ? Path.relative(process.cwd(), filename) : ""
   return relative === "" || relative.startsWith("..") || Path.isAbsolute(relative)

@@ -54,7 +54,7 @@ const codeOf = (error: unknown, checking: boolean): number =>
     : exitCodes.failed
 
 /** Each fault on a line of its own. */
-const faultsOf = (error: ConfigError.ConfigError): string =>
+export const faultsOf = (error: ConfigError.ConfigError): string =>
   error._op === "And" || error._op === "Or"
     ? `${faultsOf(error.left)}\n${faultsOf(error.right)}`
     : `${error.path.join(".")}: ${error.message}`

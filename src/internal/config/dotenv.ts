@@ -80,9 +80,9 @@ const below = (
       "the URL is given elsewhere"
     ))
 
-/** Adds `.env` and `.env.{environment}` of a folder below the current provider. */
-export const dotenv = (folder: string): Layer.Layer<never, ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.configProviderWith((current) =>
+/** The files of a folder, the one that wins first, and the provider above them. */
+const sources = (folder: string) =>
+  Effect.configProviderWith((current) =>
     Effect.gen(function*() {
       const general = yield* load(Path.join(folder, ".env"))
       const withGeneral = Option.match(general, { onNone: () => current, onSome: (file) => below(current, file) })
@@ -90,9 +90,39 @@ export const dotenv = (folder: string): Layer.Layer<never, ConfigError.ConfigErr
       const around = surroundings(undefined, yield* withGeneral.load(variables(processVariables)))
       const { environment } = yield* Either.match(around, { onLeft: Effect.fail, onRight: Effect.succeed })
       const special = yield* load(Path.join(folder, `.env.${environment}`))
-      const withSpecial = Option.match(special, { onNone: () => current, onSome: (file) => below(current, file) })
-      return Layer.setConfigProvider(
-        Option.match(general, { onNone: () => withSpecial, onSome: (file) => below(withSpecial, file) })
-      )
+      return {
+        current,
+        files: [{ name: `.env.${environment}`, provider: special }, { name: ".env", provider: general }].flatMap(
+          ({ name, provider }) => Option.isSome(provider) ? [{ name, provider: provider.value }] : []
+        )
+      }
     })
-  ))
+  )
+
+/** Adds `.env` and `.env.{environment}` of a folder below the current provider. */
+export const dotenv = (folder: string): Layer.Layer<never, ConfigError.ConfigError> =>
+  Layer.unwrapEffect(
+    Effect.map(sources(folder), ({ current, files }) =>
+      Layer.setConfigProvider(files.reduce((above, { provider }) =>
+        below(above, provider), current)))
+  )
+
+/** The name of the file of a folder that a variable comes from; `undefined` where the current provider has it. */
+export const fileOf = (
+  folder: string,
+  variable: string
+): Effect.Effect<string | undefined, ConfigError.ConfigError> => {
+  const has = (provider: ConfigProvider.ConfigProvider) =>
+    Effect.map(
+      provider.load(Config.option(Config.string(variable))),
+      (value) => Option.isSome(value) && value.value !== ""
+    )
+  return Effect.flatMap(sources(folder), ({ current, files }) =>
+    Effect.flatMap(has(current), (isAbove) =>
+      isAbove
+        ? Effect.succeed(undefined)
+        : Effect.map(
+          Effect.findFirst(files, ({ provider }) => has(provider)),
+          (found) => Option.getOrUndefined(found)?.name
+        )))
+}

@@ -12,8 +12,8 @@ import { all, unusable } from "./faults.js"
 import type { DbConfig } from "./model.js"
 import type { Options } from "./options.js"
 import { processVariables, surroundings, variables } from "./process.js"
-import type { Earlier } from "./resolve.js"
-import { resolve } from "./resolve.js"
+import type { Earlier, Explained } from "./resolve.js"
+import { configured, explain } from "./resolve.js"
 import type { Row } from "./row.js"
 import { rows, settings } from "./settings.js"
 import { warnOfTypos } from "./typos.js"
@@ -155,13 +155,23 @@ export const config = (name: string): Config.Config<Options> =>
     return first === undefined ? Either.right(options) : Either.left(all([first, ...others]))
   })
 
-/** The complete configuration of a database, from variables alone. */
-export const fromEnv = (name: string): Effect.Effect<DbConfig, ConfigError.ConfigError> =>
+/** What variables lead to, with all that is wrong with them, and what came from which. */
+export const explained = (name: string): Effect.Effect<Explained, ConfigError.ConfigError> =>
   Effect.gen(function*() {
-    yield* warnOfTypos(name)
     const ofProcess = yield* variables(processVariables)
     const around = surroundings(undefined, ofProcess)
     const environments = Either.isRight(around) ? [around.right.environment] : undefined
     const { faults, options, origins } = read(name, { ...ofProcess, ...yield* variables(known(name, environments)) })
-    return yield* resolve(name, options, (option) => origins.get(option), faults)
+    const variable = Either.isRight(around) ? around.right.variable : undefined
+    return yield* explain(
+      name,
+      // Without a variable it is assumed, not given.
+      variable === undefined ? { ...options, environment: undefined } : options,
+      (option) => option === settings.environment.option ? variable : origins.get(option),
+      faults
+    )
   })
+
+/** The complete configuration of a database, from variables alone. */
+export const fromEnv = (name: string): Effect.Effect<DbConfig, ConfigError.ConfigError> =>
+  Effect.zipRight(warnOfTypos(name), Effect.flatMap(explained(name), configured))

@@ -12,6 +12,8 @@ import type { Environment } from "./values.js"
 /** What kind of process this is. */
 export interface Surroundings {
   readonly environment: Environment
+  /** The variable that says which environment it is; `undefined` where none does. */
+  readonly variable?: string | undefined
   /** The id of the test worker, where the process is one. */
   readonly worker: string | undefined
 }
@@ -43,7 +45,11 @@ export const surroundings = (
       [variable!.name],
       `holds ${shown(variable!.value)}; accepted: ${environments.accepted}; example: APP_ENV=production`
     ))
-    : Either.right({ environment, worker: find(["DBLIVE_WORKER", "VITEST_POOL_ID", "VITEST_WORKER_ID"])?.value })
+    : Either.right({
+      environment,
+      variable: given === undefined ? variable?.name : undefined,
+      worker: find(["DBLIVE_WORKER", "VITEST_POOL_ID", "VITEST_WORKER_ID"])?.value
+    })
 }
 
 type Variable = readonly [name: string, value: Option.Option<string>]

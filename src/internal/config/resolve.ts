@@ -13,10 +13,10 @@ import type { DbConfig } from "./model.js"
 import type { Options } from "./options.js"
 import type { Surroundings } from "./process.js"
 import { processVariables, surroundings, variables } from "./process.js"
-import type { Preset } from "./row.js"
+import type { Preset, Row } from "./row.js"
 import { valuesOf } from "./row.js"
 import type { Values } from "./settings.js"
-import { settings } from "./settings.js"
+import { rows, settings } from "./settings.js"
 import type { Sources } from "./tls.js"
 import { decode as decodeTls } from "./tls.js"
 import { checkKnown } from "./unknown.js"
@@ -46,13 +46,38 @@ interface Context extends Surroundings {
 const presetOf = ({ environment, worker }: Surroundings): Preset =>
   environment !== "test" ? environment : worker === undefined ? "development" : "test worker"
 
-/** Checks options and fills in defaults. All faults are told at once, with those found before. */
-export const resolve = (
+/** Where the value of a setting came from. */
+export type From =
+  | { readonly _tag: "Default" }
+  /** `variable`: the variable that holds the URL, where it was one. */
+  | { readonly _tag: "Url"; readonly variable: string | undefined }
+  | { readonly _tag: "Variable"; readonly variable: string }
+  | { readonly _tag: "Option" }
+
+/** A setting that is in force. */
+export interface InForce {
+  readonly row: Row<unknown>
+  /** Its value; `undefined` where the row's default is told in words. */
+  readonly value: unknown
+  readonly from: From
+}
+
+/** What options lead to, with all that is wrong with them. */
+export interface Explained {
+  readonly faults: ReadonlyArray<ConfigError.ConfigError>
+  /** `undefined` where there are faults. */
+  readonly config: DbConfig | undefined
+  /** Every setting, in the order of the documentation. */
+  readonly inForce: () => ReadonlyArray<InForce>
+}
+
+/** Checks options and fills in defaults, and tells what came from where. */
+export const explain = (
   name: string,
   options: Options,
   origin: Origin = () => undefined,
   earlier: Earlier = new Map()
-): Effect.Effect<DbConfig, ConfigError.ConfigError> =>
+): Effect.Effect<Explained, ConfigError.ConfigError> =>
   Effect.gen(function*() {
     const faults = [...earlier.values()]
     const found = surroundings(options.environment, yield* variables(processVariables))
@@ -74,9 +99,42 @@ export const resolve = (
     const merged = url === undefined ? options : merge(url, options)
     const values = parse(merged, context)
     const parts = validate(values, { url: url ?? {}, beside: options, merged }, context)
-    const [first, ...others] = faults
-    return first === undefined ? result(values, parts, merged, context) : yield* Effect.fail(all([first, ...others]))
+    return {
+      faults,
+      config: faults.length === 0 ? result(values, parts, merged, context) : undefined,
+      inForce: () =>
+        rows.map((row) => ({
+          row,
+          // It is decoded before the others, whose defaults it chooses.
+          value: row.option === settings.environment.option ? around.environment : valueAt(values, row.option),
+          from: fromOf(row.option, options, merged, origin)
+        }))
+    }
   })
+
+/** The configuration, or all faults as one error. */
+export const configured = ({ config, faults }: Explained): Effect.Effect<DbConfig, ConfigError.ConfigError> => {
+  const [first, ...others] = faults
+  // Without a fault there is a configuration.
+  return first === undefined ? Effect.succeed(config!) : Effect.fail(all([first, ...others]))
+}
+
+/** Checks options and fills in defaults. All faults are told at once. */
+export const resolve = (name: string, options: Options): Effect.Effect<DbConfig, ConfigError.ConfigError> =>
+  Effect.flatMap(explain(name, options), configured)
+
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && !(typeof value === "object" && value !== null && Object.keys(value).length === 0)
+
+const fromOf = (option: string, options: Options, merged: Options, origin: Origin): From => {
+  const isBeside = valueAt(options, option) !== undefined
+  const variable = origin(isBeside ? option : settings.url.option)
+  return isBeside
+    ? variable === undefined ? { _tag: "Option" } : { _tag: "Variable", variable }
+    : isGiven(valueAt(merged, option))
+    ? { _tag: "Url", variable }
+    : { _tag: "Default" }
+}
 
 /** Checks the names of the options, and reads those of the URL. */
 const read = (options: Options, { tell }: Context): Options | undefined => {
@@ -108,7 +166,7 @@ const merge = (parts: Options, options: Options): Options => ({
 })
 
 /** Looks an option up by its dotted name. */
-const lookup = (options: Options, option: string): unknown => {
+const valueAt = (options: object, option: string): unknown => {
   let value: unknown = options
   for (const key of option.split(".")) {
     value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined
@@ -119,7 +177,7 @@ const lookup = (options: Options, option: string): unknown => {
 /** Each option decoded by its row; where it is not given, the default of the row. */
 const parse = (merged: Options, { name, origin, preset, tell }: Context): Values =>
   valuesOf(settings, (row) => {
-    const value = lookup(merged, row.option)
+    const value = valueAt(merged, row.option)
     // The environment is decoded already: it chooses the defaults.
     if (value !== undefined && row.option !== settings.environment.option) {
       const decoded = row.kind.fromOption(value)
@@ -178,7 +236,7 @@ const checkConfigured = (values: Values, merged: Options, { earlier, origin, ...
     return false
   }
   const { host, password, port, ssl, type, username } = settings
-  const part = [host, port, username, password, ssl].find((row) => lookup(merged, row.option) !== undefined)
+  const part = [host, port, username, password, ssl].find((row) => valueAt(merged, row.option) !== undefined)
   if (part !== undefined) {
     tell(
       "type",
