@@ -14,6 +14,8 @@ export {
   statementsOf
 } from "./internal/test/assertions.js"
 
+export { fromEnv, type FromEnvOptions } from "./internal/test/fromEnv.js"
+
 export { type Failure, type Preparation, type Provides, type Rest, type Target } from "./internal/test/prepare.js"
 
 export { pglite, type PgliteOptions } from "./internal/test/pglite.js"

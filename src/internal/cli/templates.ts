@@ -81,7 +81,10 @@ export const notes = Db.query<Note>("SELECT id, body FROM note ORDER BY body")
 
 /** The layer of a first test, and what it needs. */
 const testLayers = {
-  sqlite: { layer: "sqlite", comment: "A private SQLite database for each test, made by the migrations." },
+  others: {
+    layer: "fromEnv",
+    comment: "A private database for each test, made by the migrations: SQLite, or on the server of TEST_DATABASE_URL."
+  },
   postgresql: {
     layer: "postgres",
     comment:
@@ -90,7 +93,7 @@ const testLayers = {
 } as const
 
 const test = (family: Family): string => {
-  const { comment, layer } = family === "postgresql" ? testLayers.postgresql : testLayers.sqlite
+  const { comment, layer } = family === "postgresql" ? testLayers.postgresql : testLayers.others
   return `import { NodeContext } from "@effect/platform-node"
 import { expect, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
