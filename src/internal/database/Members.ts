@@ -22,7 +22,7 @@ import { levelOf } from "../fiber/FiberContext.js"
 import { workerId } from "../observe/Log.js"
 import { withRetry } from "../session/retry.js"
 import { withSession } from "../session/transaction.js"
-import { ofQuery, ofTransaction, unknownOption } from "./callOptions.js"
+import { ofQuery, ofRows, ofTransaction, unknownOption } from "./callOptions.js"
 import { type Database, engineOf as engineBehind } from "./Database.js"
 import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
@@ -333,11 +333,19 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     )
   const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect =>
     withEngine((engine) => repeatedOn(engine, effect, options))
-  const query: Members<Self>["query"] = (text, params, options) =>
-    // The rows' type is the caller's word.
-    withEngine((engine) =>
-      refusedOption(engine, options, ofQuery) ?? Query.run(engine, text, params, options ?? noOptions)
-    ) as never
+  const asks =
+    (ask: (engine: Engine, asked: Rows.Asked) => Effect.Effect<unknown, unknown, unknown>) =>
+    (source: Query.Asked["source"], paramsOrOptions?: unknown, options?: unknown): never => {
+      // By the signatures of the members: a statement has its parameters.
+      const [params, given] = typeof source === "string"
+        ? [paramsOrOptions as Query.Params | undefined, options as Rows.Asked["options"] | undefined]
+        : [undefined, paramsOrOptions as Rows.Asked["options"] | undefined]
+      // What is given is of the caller's type, or of the schema's.
+      return withEngine((engine) =>
+        refusedOption(engine, given, ofRows) ?? ask(engine, { source, params, options: given ?? noOptions })
+      ) as never
+    }
+  const query: Members<Self>["query"] = asks(Rows.query)
   return {
     session: (effect) =>
       // At run time the context holds what `R` says.
@@ -352,6 +360,10 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         // Whole or not at all; and `SqlClient` is provided to the effect by its level.
         : (effect: AnyEffect) => inTransaction(effect, effectOrOptions)) as Members<Self>["transaction"],
     query,
+    one: asks(Rows.one),
+    option: asks(Rows.option),
+    scalar: asks(Rows.scalar),
+    execute: asks(Rows.execute),
     script: (text, params, options) =>
       // Rows are objects in this mode.
       withEngine((engine) =>

@@ -192,16 +192,14 @@ const runStatement = <A>(
   { timeout }: QueryOptions,
   ask: (limit: number | undefined) => Effect.Effect<A, SqlError>
 ): Effect.Effect<A, DbError> =>
-  Effect.withFiberRuntime((fiber) =>
-    !statement.isOf(engine)
-      ? refused(engine, fiber, foreign(engine.name))
-      : timeout !== undefined && engine.driver.capabilities.synchronous
-      ? refused(engine, fiber, unstoppable(engine.name))
-      : Effect.mapError(
-        ask(timeout === undefined ? undefined : Duration.toMillis(timeout)),
-        (error) => fromSqlError(error, engine.name)
-      )
-  )
+  !statement.isOf(engine)
+    ? refused(engine, foreign(engine.name))
+    : timeout !== undefined && engine.driver.capabilities.synchronous
+    ? refused(engine, unstoppable(engine.name))
+    : Effect.mapError(
+      ask(timeout === undefined ? undefined : Duration.toMillis(timeout)),
+      (error) => fromSqlError(error, engine.name)
+    )
 
 /** Runs what is asked in a mode that has the answer's shape. */
 const runAs = <A>(

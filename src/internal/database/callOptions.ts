@@ -3,11 +3,15 @@
  */
 import { nearest } from "../config/nearest.js"
 import type { QueryOptions } from "./Query.js"
+import type { Asked } from "./Rows.js"
 import type { TransactionOptions } from "./Transaction.js"
 
 const namesOf = (names: Readonly<Record<string, true>>): ReadonlySet<string> => new Set(Object.keys(names))
 
-/** What `Db.query` and `Db.script` take. */
+/** What the members that give rows take. */
+export const ofRows = namesOf({ timeout: true, schema: true } satisfies Record<keyof Asked["options"], true>)
+
+/** What `Db.script` takes. */
 export const ofQuery = namesOf({ timeout: true } satisfies Record<keyof QueryOptions, true>)
 
 /** What `Db.transaction` and `Db.batch` take. */
