@@ -137,7 +137,38 @@ export interface Cursor {
 }
 
 /**
- * One physical link. At most one of `execute`, `openCursor`, `fetch`, `ping`, `reset` is under way at a time: the
+ * A column of a statement's answer, as it is known before the statement runs.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface DescribedColumn {
+  readonly name: string
+  /** TypeScript's type of what values other than NULL are read as; `undefined` where the database does not tell the type. */
+  readonly read: string | undefined
+  /** TypeScript's type of the values that can be written to such a column, other than `null`. */
+  readonly written: string | undefined
+  /** The table's column that it is: by their names, or by their numbers in the catalog where the protocol has these. */
+  readonly origin: { readonly table: string | number; readonly column: string | number } | undefined
+  /** The database says of this answer that no value of the column can be NULL. */
+  readonly notNull: boolean
+}
+
+/**
+ * What a statement takes and gives, as it is known before the statement runs.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Description {
+  /** For each placeholder TypeScript's type of what it takes; `undefined` where the database does not tell it. */
+  readonly parameters: ReadonlyArray<string | undefined>
+  /** `undefined` where the statement gives no rows, or the database does not tell. */
+  readonly columns: ReadonlyArray<DescribedColumn> | undefined
+}
+
+/**
+ * One physical link. At most one of `execute`, `describe`, `openCursor`, `fetch`, `ping`, `reset` is under way at a time: the
  * caller sees to that. `cancel`, `destroy` and the properties may be used at any time.
  *
  * @since 0.1.0
@@ -172,6 +203,8 @@ export interface Connection {
       done: (error: DbError | undefined, answers: ReadonlyArray<unknown>) => void
     ) => void)
     | undefined
+  /** Says what a statement takes and gives, without running it. `undefined` where the driver cannot. */
+  readonly describe?: ((text: string, done: Done<Description>) => void) | undefined
   readonly openCursor: (request: Request, done: Done<Cursor>) => void
   /** The cheapest question the server answers. */
   readonly ping: (done: Done<void>) => void

@@ -53,6 +53,11 @@ export class Delegate implements Driver.Connection {
     this.inner.execute(request, done)
   }
 
+  get describe(): Driver.Connection["describe"] {
+    const { inner } = this
+    return inner.describe === undefined ? undefined : (text, done) => inner.describe!(text, done)
+  }
+
   openCursor(request: Driver.Request, done: Driver.Done<Driver.Cursor>): void {
     this.inner.openCursor(request, done)
   }

@@ -167,6 +167,11 @@ export abstract class LibraryConnection<J extends Exchange, P, C extends Flowing
     return this.start(undefined, traits, false, (error) => done(error, undefined))
   }
 
+  /** Begins a question about a statement that will not run. */
+  protected startAsking(text: string, done: Done<unknown>): J | undefined {
+    return this.start(text, this.#parts.ownTraits, false, done)
+  }
+
   private startRequest(request: Request, done: Done<unknown>): J | undefined {
     return this.start(request.text, this.#parts.traitsOf(request.text), request.begin !== undefined, done)
   }

@@ -248,7 +248,7 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
         const clashes = typeClashes.has(firstOf(error).number) && parameters.some((one) => one.untyped === true)
         // Only where nothing has run, and nothing has ended.
         if (!clashes || exchange.counted > 0 || exchange.inTransaction !== (this.transaction === "open")) return false
-        this.describe(exchange, request, parameters, error, given)
+        this.askTypes(exchange, request, parameters, error, given)
         return true
       }
     }
@@ -279,7 +279,7 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
   }
 
   /** Asks the server which of its NULLs a statement wants as binary, and runs it again where there are such. */
-  private describe(
+  private askTypes(
     exchange: Exchange,
     request: Request,
     parameters: ReadonlyArray<Parameter>,

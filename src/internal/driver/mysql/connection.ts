@@ -6,13 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
-import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
+import type { Cursor, Description, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
 import { head } from "../../sql/classify.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
 import { stop } from "./cancel.js"
 import { classifyLink, lookup, type RawError } from "./codes.js"
 import { disguise } from "./columns.js"
 import { RowCursor } from "./cursor.js"
+import { describe } from "./describe.js"
 import { Exchange } from "./exchange.js"
 import type { Endpoint, Link, Raw } from "./link.js"
 import { type Fields, isHeader, isSeveral, type Results, shape, textOptions } from "./results.js"
@@ -81,6 +82,20 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
 
   get transaction(): TransactionStatus {
     return (this.flags & inTransactionFlags) === 0 ? "idle" : "open"
+  }
+
+  describe(text: string, done: Done<Description>): void {
+    // What this exchange ends with is what it is ended with below.
+    const exchange = this.startAsking(text, done as Done<unknown>)
+    if (exchange === undefined) return
+    exchange.phase = "prepare"
+    this.#statements.prepare(text, false, (error, prepared) => {
+      if (exchange.finished) return
+      if (prepared === undefined) return this.failed(exchange, error ?? new Error("the statement was not prepared"))
+      const description = describe(prepared.info)
+      this.#statements.release(prepared)
+      this.finish(exchange, undefined, description)
+    })
   }
 
   protected run(exchange: Exchange, request: Request, params: Array<unknown>): void {

@@ -3,12 +3,21 @@
  * for it.
  */
 import type { ConnectionError, DbError } from "../../../DbError.js"
-import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
+import type {
+  Connection,
+  Cursor,
+  Description,
+  Done,
+  Request,
+  ResetPolicy,
+  TransactionStatus
+} from "../../../driver/Driver.js"
 import { head, wordSet } from "../../sql/classify.js"
 import { Cancel } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal } from "./codes.js"
 import { PortalCursor } from "./cursor.js"
+import { Describe } from "./describe.js"
 import type { Channel, Exchange } from "./exchange.js"
 import { Ping } from "./exchange.js"
 import { Statement } from "./extended.js"
@@ -121,6 +130,13 @@ export class PgConnection implements Connection, Channel {
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
     new Statement(this, request, text, params, done).start()
+  }
+
+  describe(text: string, done: Done<Description>): void {
+    const unusable = this.unusable(text)
+    // Beside an error the value is not read.
+    if (unusable !== undefined) return done(unusable, undefined as never)
+    new Describe(this, text, done).start()
   }
 
   openCursor(request: Request, done: Done<Cursor>): void {

@@ -142,6 +142,16 @@ export class Types {
     return element && ((text) => PgArray.parse(text, element, known.delimiter))
   }
 
+  /** Whether the program reads a type by a parser of its own. */
+  hasParser(oid: number): boolean {
+    return this.chosen(oid) !== undefined
+  }
+
+  /** What a type is made of, as far as that was asked. */
+  madeOf(oid: number): Pick<Known, "element" | "base"> {
+    return this.known.get(oid) ?? { element: undefined, base: undefined }
+  }
+
   /** The program's parser of a type: one of `pg`'s is what `pg.types` answers with for types that the program leaves alone. */
   private chosen(oid: number): Decode | undefined {
     const parser = this.parsers?.getTypeParser(oid, "text")

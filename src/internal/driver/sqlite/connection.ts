@@ -5,13 +5,14 @@ import type { Outcome } from "../../../DbError.js"
 import type { Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
 import { noResult } from "../row.js"
 import { backup } from "./backup.js"
-import { classify, connectionFault, Fault, isBusy, lockTimeout, type Place, queryFault } from "./codes.js"
+import { classify, connectionFault, Fault, isBusy, lockTimeout, queryFault } from "./codes.js"
 import { keepsRows, withIndex } from "./constraint.js"
 import { type Reply, SqliteCursor } from "./cursor.js"
+import { describe, type Description } from "./describe.js"
 import { Executor } from "./executor.js"
 import { type Holder, WriteAheadLog } from "./file.js"
 import type { Handle, Shared } from "./handle.js"
-import { LockWait, type Since } from "./lock.js"
+import { LockWait, type Since, stopped } from "./lock.js"
 import type { BackupMetadata, Database, Statement } from "./moduleContract.js"
 import type { Spec } from "./open.js"
 import { inTurn, isNone, isSeveral } from "./statements.js"
@@ -41,13 +42,6 @@ const plain = (text: string): Request => ({
   lockTimeout: undefined,
   safeIntegers: false
 })
-
-const stopped = (place: Place): Fault =>
-  queryFault(place, {
-    reason: "LockConflict",
-    outcome: "RolledBack",
-    what: "the statement was stopped while it waited for a lock"
-  })
 
 let ids = 0
 
@@ -131,6 +125,10 @@ export class SqliteConnection<E> implements Holder {
         answered()
       })
     }, () => done(failure, answers))
+  }
+
+  describe(text: string, done: Reply<E, Description>): void {
+    this.run(plain(text), undefined, undefined, () => describe(this.executor.statements.get(text, false)), done)
   }
 
   openCursor(request: Request, done: Reply<E, SqliteCursor<E>>): void {

@@ -2,6 +2,8 @@
  * Waiting for another connection's lock, without stopping the event loop: SQLite's own waiting is switched off, and the
  * statement is repeated.
  */
+import type { Fault, Place } from "./codes.js"
+import { queryFault } from "./codes.js"
 
 /** The pause before the n-th repetition, in milliseconds: that of `sqlite3_busy_timeout`. */
 const pauses = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100]
@@ -46,3 +48,11 @@ export class LockWait {
     }
   }
 }
+
+/** The fault of a statement whose wait was stopped. */
+export const stopped = (place: Place): Fault =>
+  queryFault(place, {
+    reason: "LockConflict",
+    outcome: "RolledBack",
+    what: "the statement was stopped while it waited for a lock"
+  })

@@ -8,6 +8,15 @@ export interface RunResult {
   lastInsertRowid: number | bigint
 }
 
+/** A column of a statement: what it is named, and of which table it is, where it is one's. */
+export interface ColumnOf {
+  readonly name: string
+  readonly column: string | null
+  readonly table: string | null
+  /** As the table declares it. */
+  readonly type: string | null
+}
+
 /** A prepared statement. Where parameters are an array, it holds all of them. */
 export interface Statement {
   readonly source: string
@@ -25,7 +34,7 @@ export interface Statement {
   pluck(): this
   /** Integers as `bigint`; else as numbers, rounded where they are beyond 2^53. */
   safeIntegers(on: boolean): this
-  columns(): ReadonlyArray<{ readonly name: string }>
+  columns(): ReadonlyArray<ColumnOf>
 }
 
 /** An open file, or a database in memory. */

@@ -3,7 +3,7 @@
  */
 import { emptyRows, rowMaker } from "../row.js"
 import { codeOf } from "./codes.js"
-import type { RunResult, Statement } from "./moduleContract.js"
+import type { ColumnOf, RunResult, Statement } from "./moduleContract.js"
 import { calling, translated } from "./nodeErrors.js"
 import { anonymousParameters, head } from "./text.js"
 
@@ -13,7 +13,7 @@ export interface StatementSync {
   run(...params: ReadonlyArray<unknown>): { changes: number | bigint; lastInsertRowid: number | bigint }
   all(...params: ReadonlyArray<unknown>): Array<unknown>
   iterate(...params: ReadonlyArray<unknown>): Iterator<unknown>
-  columns(): ReadonlyArray<{ readonly name: string }>
+  columns(): ReadonlyArray<ColumnOf>
   setReturnArrays(on: boolean): void
   setReadBigInts(on: boolean): void
 }
@@ -118,7 +118,7 @@ export class NodeStatement implements Statement {
     return this
   }
 
-  columns(): ReadonlyArray<{ readonly name: string }> {
+  columns(): ReadonlyArray<ColumnOf> {
     return calling(() => this.statement.columns())
   }
 
