@@ -112,6 +112,7 @@ const outcomes: {
     DiskFull: undone,
     OutOfMemory: undone,
     CommitUnknown: "`Unknown`, always: that is what it says",
+    SqlFile: before,
     Parameter: "`NotSent`: the driver refuses it, or the server before it runs the statement",
     NotFound: ran,
     TooMany: ran,

@@ -9,7 +9,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import { threadId } from "node:worker_threads"
-import type { DbError } from "../../DbError.js"
+import type { DbError, QueryError } from "../../DbError.js"
 import type * as DbHealth from "../../DbHealth.js"
 import * as DbKey from "../../DbKey.js"
 import type { PoolDetails, Snapshot } from "../../DbMetrics.js"
@@ -28,6 +28,7 @@ import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
 import * as Rows from "./Rows.js"
 import * as Session from "./Session.js"
+import * as SqlFile from "./sqlFile.js"
 import * as Transaction from "./Transaction.js"
 import { classify, type Typed, typed } from "./Typed.js"
 
@@ -128,6 +129,13 @@ export interface Members<Self> {
    *     const { rowsAffected } = yield* Db.execute("DELETE FROM note WHERE id = :id", { id })
    */
   readonly execute: Rows.RowsMember<Self, "execute">
+
+  /**
+   * The statement of a file, for `query` and its like: `Db.query(yield* Db.sqlFile("queries/report.sql"), params)`. The path begins in
+   * the folder that the process runs in. The file holds one statement, and is read once; where it cannot be read, the error is a
+   * `QueryError` with reason `SqlFile`. `dblive check` finds the calls whose path is a literal, and checks the statements.
+   */
+  readonly sqlFile: (path: string) => Effect.Effect<string, QueryError, Self>
 
   /**
    * Runs a text of several statements, in their order on one connection, and gives the rows of each; on SQL Server of each that
@@ -298,6 +306,11 @@ const keepSession = <A, E, R>(engine: Engine, effect: Effect.Effect<A, E, R>): E
     )
   })
 
+const transactionStatus = (engine: Engine): Effect.Effect<Driver.TransactionStatus> =>
+  Effect.withFiberRuntime((fiber) =>
+    Effect.succeed(levelOf(engine, fiber)?.session.connection.transaction ?? "idle")
+  )
+
 const watchStatements = (
   engine: Engine,
   listener: (text: string) => void
@@ -364,7 +377,8 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     option: asks(Rows.option),
     scalar: asks(Rows.scalar),
     execute: asks(Rows.execute),
-    script: (text, params, options) =>
+    sqlFile: (path) => withEngine((engine) => SqlFile.read(engine, path)),
+    script: (text, params, options = {}) =>
       // Rows are objects in this mode.
       withEngine((engine) =>
         refusedOption(engine, options, ofQuery) ?? Query.script(engine, text, params, options ?? noOptions)
@@ -392,11 +406,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     pool: withEngine((engine) => Effect.sync(() => ({ ...engine.pool.figures, holders: engine.pool.holders }))),
     info: withEngine((engine) => Effect.sync(() => infoOf(engine))),
     metrics: withEngine((engine) => Effect.sync(() => engine.snapshot)),
-    transactionStatus: withEngine((engine) =>
-      Effect.withFiberRuntime((fiber) =>
-        Effect.succeed(levelOf(engine, fiber)?.session.connection.transaction ?? "idle")
-      )
-    ),
+    transactionStatus: withEngine(transactionStatus),
     keepSession: (effect) => withEngine((engine) => keepSession(engine, effect)),
     watchStatements: (listener) => withEngine((engine) => watchStatements(engine, listener)),
     watchMigrations: (status) =>

@@ -306,3 +306,17 @@ export const commitUnknown = (error: DbError): QueryError =>
     outcome: "Unknown",
     cause: error
   })
+
+/** A description of a statement, by a driver that gives none. */
+export const undescribable = (database: string): ConnectionError =>
+  new ConnectionError({
+    database,
+    what: "this driver cannot say what a statement gives without running it",
+    advice: "check statements on SQLite in this process (workers: 0), PostgreSQL, PGlite, MySQL or MariaDB",
+    reason: "Unsupported",
+    outcome: "NotSent"
+  })
+
+/** A file that is to hold a statement. */
+export const sqlFile = (database: string, what: string, cause?: unknown): QueryError =>
+  new QueryError({ database, what, reason: "SqlFile", outcome: "NotSent", cause })

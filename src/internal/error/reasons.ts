@@ -223,6 +223,11 @@ export const queryReasons = {
     meaning: "the answer to COMMIT was lost: the transaction may or may not be applied",
     advice: "look before you try again, or use `resolveCommit` where the database can tell"
   },
+  SqlFile: {
+    isTransient: false,
+    meaning: "the file of a statement cannot be read, or does not hold one statement",
+    advice: "check the path, which begins in the folder that the process runs in, and the file"
+  },
   Parameter: {
     isTransient: false,
     meaning: "a parameter cannot be sent to this database without changing it",

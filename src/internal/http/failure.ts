@@ -78,6 +78,7 @@ const query: { readonly [R in QueryReason]: Name } = {
   DiskFull: "fault",
   OutOfMemory: "busy",
   CommitUnknown: "unknown",
+  SqlFile: "fault",
   Parameter: "fault",
   NotFound: "missing",
   TooMany: "fault",
