@@ -14,7 +14,11 @@ export {
   statementsOf
 } from "./internal/test/assertions.js"
 
-export { fromEnv, type FromEnvOptions } from "./internal/test/fromEnv.js"
+export { check, CheckError, type CheckOptions } from "./internal/test/check.js"
+
+export { type CheckReport } from "./internal/check/check.js"
+
+export { type CheckProblem } from "./internal/check/Model.js"
 
 export { type Failure, type Preparation, type Provides, type Rest, type Target } from "./internal/test/prepare.js"
 

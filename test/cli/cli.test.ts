@@ -28,6 +28,7 @@ describe("dblive", () => {
           "baseline",
           "undo",
           "new",
+          "check",
           "health",
           "info",
           "ping",

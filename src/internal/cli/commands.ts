@@ -2,8 +2,7 @@
  * All commands: each with its group and its line in the overview, and with examples for its help.
  */
 import * as Command from "@effect/cli/Command"
-import { doctor } from "./doctor.js"
-import { init } from "./init.js"
+import { check } from "./check.js"
 import { baseline, create, migrate, plan, repair, status, undo, validate } from "./migrations.js"
 import { health, info, ping, query } from "./questions.js"
 import { type Shape, shapeOf } from "./shape.js"
@@ -121,8 +120,19 @@ export const dblive = Command.make("dblive").pipe(
   Command.withDescription(
     "Migrations and questions for the databases of a program that uses dblive."
   ),
-  Command.withSubcommands(
-    // There is at least one.
-    registered.map(({ command }) => command) as unknown as readonly [Registered, ...ReadonlyArray<Registered>]
-  )
+  Command.withSubcommands([
+    migrate,
+    status,
+    plan,
+    validate,
+    repair,
+    baseline,
+    undo,
+    create,
+    check,
+    health,
+    info,
+    ping,
+    query
+  ])
 )

@@ -165,9 +165,19 @@ export const announce = (where: Where): Effect.Effect<void, UsageError | ConfigE
     yield* Effect.forEach(typos, (typo) => Console.error(warningText(typo)), { discard: true })
   }).pipe((effect) => withVariables(where, effect))
 
+/** The options of the database as they were found, and what they lead to. Opens nothing. */
+export const configuredBy = (where: Where) =>
+  Effect.gen(function*() {
+    const options = yield* optionsOf(where)
+    return { options, config: yield* DbConfig.resolve(where.database, options) }
+  }).pipe(Effect.provide(variables(where)))
+
+/** The tag of the database. */
+export const tagOf = ({ database }: Where): TagClass<Chosen, string> => Db.Tag(database)<Chosen>()
+
 /** The database, opened when its layer is built; with `connectOnStart` false, when it is used. */
 export const open = (where: Where, connectOnStart = true): Opened => {
-  const tag: TagClass<Chosen, string> = Db.Tag(where.database)<Chosen>()
+  const tag = tagOf(where)
   return {
     tag,
     layer: Layer.provide(

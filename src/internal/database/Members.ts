@@ -28,7 +28,6 @@ import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
 import * as Rows from "./Rows.js"
 import * as Session from "./Session.js"
-import * as SqlFile from "./sqlFile.js"
 import * as Transaction from "./Transaction.js"
 import { classify, type Typed, typed } from "./Typed.js"
 
@@ -306,10 +305,12 @@ const keepSession = <A, E, R>(engine: Engine, effect: Effect.Effect<A, E, R>): E
     )
   })
 
+/** The splitter of files is loaded when a file is read: other programs do not need it. */
+const sqlFile = (engine: Engine, path: string): Effect.Effect<string, QueryError> =>
+  Effect.flatMap(Effect.promise(() => import("./sqlFile.js")), ({ read }) => read(engine, path))
+
 const transactionStatus = (engine: Engine): Effect.Effect<Driver.TransactionStatus> =>
-  Effect.withFiberRuntime((fiber) =>
-    Effect.succeed(levelOf(engine, fiber)?.session.connection.transaction ?? "idle")
-  )
+  Effect.withFiberRuntime((fiber) => Effect.succeed(levelOf(engine, fiber)?.session.connection.transaction ?? "idle"))
 
 const watchStatements = (
   engine: Engine,
@@ -377,7 +378,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     option: asks(Rows.option),
     scalar: asks(Rows.scalar),
     execute: asks(Rows.execute),
-    sqlFile: (path) => withEngine((engine) => SqlFile.read(engine, path)),
+    sqlFile: (path) => withEngine((engine) => sqlFile(engine, path)),
     script: (text, params, options = {}) =>
       // Rows are objects in this mode.
       withEngine((engine) =>
