@@ -82,6 +82,7 @@ describe("dblive check", () => {
           [notes, "--tag src/db.ts#Notes"],
           [[...notes, "--tag", "src/db.ts"], "give FILE#NAME"],
           [["check"], "there is no folder queries"],
+          [["check", "--queries", "sql/all.sql"], "there is no folder sql/all.sql"],
           [
             ["check", "--with", "pglite", "--queries", "sql"],
             "--with pglite is for PostgreSQL, and \"default\" is sqlite"

@@ -38,7 +38,7 @@ const below = (folder: string, wanted: RegExp): ReadonlyArray<string> => {
       else if (!entry.isDirectory() && wanted.test(entry.name)) found.push(file)
     }
   }
-  if (fs.existsSync(folder)) look("")
+  if (fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) look("")
   return found.sort()
 }
 

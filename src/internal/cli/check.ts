@@ -91,7 +91,7 @@ const work = (given: Given) =>
     const place = yield* placeOf(given, configured.config.type)
     const out = Option.getOrElse(given.out, () => `${given.queries.replace(/[\\/]+$/, "")}.ts`)
     const functionsOf = yield* readTag(given, out)
-    if (!fs.existsSync(given.queries)) {
+    if (fs.statSync(given.queries, { throwIfNoEntry: false })?.isDirectory() !== true) {
       return yield* Effect.fail(new UsageError(`there is no folder ${given.queries}: --queries names another one`))
     }
     const tag = tagOf(given)

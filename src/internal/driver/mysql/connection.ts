@@ -91,6 +91,8 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
     exchange.phase = "prepare"
     this.#statements.prepare(text, false, (error, prepared) => {
       if (exchange.finished) return
+      // A kind of statement that cannot be prepared: it takes no parameters, and nothing more is known of it.
+      if (error?.errno === 1295) return this.finish(exchange, undefined, { parameters: [], columns: undefined })
       if (prepared === undefined) return this.failed(exchange, error ?? new Error("the statement was not prepared"))
       const description = describe(prepared.info)
       this.#statements.release(prepared)
