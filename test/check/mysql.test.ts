@@ -93,8 +93,14 @@ describeMariadb("checked SQL on MariaDB", () => {
       ).toEqual({ name: "string", email: "string | null", age: "number | bigint | null" })
     })), 60_000)
 
-  it.live("passes what cannot be prepared", () =>
-    withSchema(Effect.map(problems({ "queries/a.sql": "PREPARE s FROM 'SELECT 1'" }), (found) => expect(found).toEqual([]))), 60_000)
+  it.live(
+    "passes what cannot be prepared",
+    () =>
+      withSchema(
+        Effect.map(problems({ "queries/a.sql": "PREPARE s FROM 'SELECT 1'" }), (found) => expect(found).toEqual([]))
+      ),
+    60_000
+  )
 
   it.live("tells what the server says", () =>
     withSchema(Effect.gen(function*() {

@@ -63,6 +63,59 @@ const suites = (it: Vitest.MethodsNonLive<Db>) => {
       expect(kindsOfValues(yield* rowOf(text), row!)).toEqual({})
     }))
 
+  it.effect("knows the arrays that are read without the catalog", () =>
+    Effect.gen(function*() {
+      const text = "SELECT " + [
+        "'{1}'::int8[] AS a",
+        "'{1}'::int4[] AS b",
+        "'{1}'::int2[] AS c",
+        "'{1.5}'::numeric[] AS d",
+        "'{1.5}'::float8[] AS e",
+        "'{t}'::bool[] AS f",
+        "'{x}'::varchar[] AS g",
+        "'{2026-01-01}'::timestamptz[] AS h",
+        "'{2026-01-01}'::date[] AS i",
+        "ARRAY['\\x00'::bytea] AS j",
+        "ARRAY['{}'::jsonb] AS k",
+        "ARRAY[gen_random_uuid()] AS l",
+        "ARRAY['1 day'::interval] AS m",
+        "ARRAY['127.0.0.1'::inet] AS n",
+        "ARRAY['10:00'::time] AS o",
+        "ARRAY['(1,2)'::point] AS p",
+        "ARRAY['x'::char(2)] AS q",
+        "ARRAY[1.5::float4] AS r",
+        "ARRAY[ROW(1, 2)] AS s"
+      ].join(", ")
+      const types = yield* rowOf(text)
+      const array = (type: string) => `ReadonlyArray<${type}> | null`
+      const one = (type: string) => array(`${type} | null`)
+      const interval =
+        "{ years?: number; months?: number; days?: number; hours?: number; minutes?: number; seconds?: number; milliseconds?: number }"
+      expect(types).toEqual({
+        a: one("string"),
+        b: one("number"),
+        c: one("number"),
+        d: one("string"),
+        e: one("number"),
+        f: one("boolean"),
+        g: one("string"),
+        h: one("Date"),
+        i: one("Date"),
+        j: one("Buffer"),
+        k: array("unknown"),
+        l: one("string"),
+        m: one(interval),
+        n: one("string"),
+        o: one("string"),
+        p: one("{ x: number; y: number }"),
+        q: one("string"),
+        r: one("number"),
+        s: one("string")
+      })
+      const [row] = yield* Db.query(text)
+      expect(kindsOfValues(types, row!)).toEqual({})
+    }))
+
   it.effect("reads the types of parameters", () =>
     Effect.gen(function*() {
       expect(
