@@ -20,6 +20,8 @@ export { type CheckReport } from "./internal/check/check.js"
 
 export { type CheckProblem } from "./internal/check/Model.js"
 
+export { fromEnv, type FromEnvOptions } from "./internal/test/fromEnv.js"
+
 export { type Failure, type Preparation, type Provides, type Rest, type Target } from "./internal/test/prepare.js"
 
 export { pglite, type PgliteOptions } from "./internal/test/pglite.js"

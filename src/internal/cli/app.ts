@@ -39,67 +39,10 @@ const run = Command.run(
   { name: "dblive", version, executable: "dblive" }
 )
 
-Usage: dblive <command> [options]        dblive <command> --help explains it
-
-Migrations
-  migrate            apply what is pending, one runner at a time
-  status             the current version and the state of each migration
-  plan               the SQL that migrate would run
-  validate           check that everything is applied and unchanged
-  repair             mend the history: failed rows, checksums of edited files
-  baseline [VERSION] say that a database is at a version already
-  undo               take back the latest version, or down to --target
-  new NAME           write the file of the next migration
-
-Statements
-  check              compare .sql files with the schema; --write makes functions of them
-
-The database
-  ping               whether it answers; --wait 30s keeps trying
-  health             whether it answers, how fast, and the pool's figures
-  info               what the configuration leads to
-  query SQL          run one statement; --format table, json or csv
-
-Which database (all commands but new)
-  -d, --database NAME     a configured one; "default" is DATABASE_URL or DATABASE_*
-  --url URL               another address; the password comes from DATABASE_PASSWORD,
-                          DATABASE_PASSWORD_FILE or --password-file
-  --env ENVIRONMENT       production, development or test
-  --create                a new SQLite file, where nothing configures the database
-
-Everywhere
-  --json                  one JSON value on standard output
-  -h, --help              what a command does, and all its options
-  --completions SHELL     a script for bash, zsh or fish
-  --log-level LEVEL       debug shows what happens
-  --version
-
-Examples
-  dblive new "Create users"
-  dblive migrate --env production
-  dblive status --database SurveyHub --json
-  dblive ping --wait 30s && node server.js
-  dblive query "SELECT * FROM users WHERE name = :name" --param name=Ada --format csv
-
-Migrations are files in migrations/NAME of the database: V001__Create_users.sql runs once,
-R__Views.sql whenever it changes, U001__Create_users.sql takes V001 back.
-
-Exit codes: 0 done, 1 failed, 2 called wrongly, 3 migrations pending or invalid,
-130 and 143 interrupted by SIGINT (Ctrl-C) and SIGTERM
-`
-
-/** Help and errors are written in colours, which a pipe or a file has no use for. */
-const withoutColoursElsewhere = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-  const colours = process.env["NO_COLOR"] === undefined || process.env["NO_COLOR"] === ""
-  return Effect.flatMap(Console.consoleWith(Effect.succeed), (console) => {
-    const through = (stream: NodeJS.WriteStream, log: (...args: ReadonlyArray<unknown>) => Effect.Effect<void>) =>
-      stream.isTTY === true && colours
-        ? log
-        : (...args: ReadonlyArray<unknown>) =>
-          log(...args.map((arg) => typeof arg === "string" ? withoutColours(arg) : arg))
-    const log = through(process.stdout, console.log)
-    const error = through(process.stderr, console.error)
-    return Effect.withConsole(effect, {
+/** Written above the bar, while one is on the screen. */
+const aboveTheBar = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Console.consoleWith(Effect.succeed), (console) =>
+    Effect.withConsole(effect, {
       ...console,
       log: (...args) => writtenAbove(console.log(...args)),
       error: (...args) => begun.value ? writtenAbove(console.error(...args)) : Effect.void,

@@ -3,6 +3,8 @@
  */
 import * as Command from "@effect/cli/Command"
 import { check } from "./check.js"
+import { doctor } from "./doctor.js"
+import { init } from "./init.js"
 import { baseline, create, migrate, plan, repair, status, undo, validate } from "./migrations.js"
 import { health, info, ping, query } from "./questions.js"
 import { type Shape, shapeOf } from "./shape.js"
@@ -69,6 +71,12 @@ const registered = [
     examples: ["dblive new \"Create users\" --undo"]
   },
   {
+    group: "Statements",
+    command: check,
+    summary: "compare .sql files with the schema; --write makes functions of them",
+    examples: ["dblive check", "dblive check --write", "dblive check -d SurveyHub --tag src/db.ts#SurveyHub"]
+  },
+  {
     group: "The database",
     command: ping,
     summary: "whether it answers; --wait 30s keeps trying",
@@ -120,19 +128,8 @@ export const dblive = Command.make("dblive").pipe(
   Command.withDescription(
     "Migrations and questions for the databases of a program that uses dblive."
   ),
-  Command.withSubcommands([
-    migrate,
-    status,
-    plan,
-    validate,
-    repair,
-    baseline,
-    undo,
-    create,
-    check,
-    health,
-    info,
-    ping,
-    query
-  ])
+  Command.withSubcommands(
+    // There is at least one.
+    registered.map(({ command }) => command) as unknown as readonly [Registered, ...ReadonlyArray<Registered>]
+  )
 )

@@ -331,6 +331,36 @@ const watchStatements = (
     ))
   })
 
+/** Gives an effect the engine of the tag's database. */
+interface WithEngine<Self> {
+  <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self>
+}
+
+/** The members that run one statement, each with another view of its rows. */
+const rowsMembers = <Self>(
+  withEngine: WithEngine<Self>
+): Pick<Members<Self>, "query" | "one" | "option" | "scalar" | "execute"> => {
+  const asks =
+    (ask: (engine: Engine, asked: Rows.Asked) => Effect.Effect<unknown, unknown, unknown>) =>
+    (source: Query.Asked["source"], paramsOrOptions?: unknown, options?: unknown): never => {
+      // By the signatures of the members: a statement has its parameters.
+      const [params, given] = typeof source === "string"
+        ? [paramsOrOptions as Query.Params | undefined, options as Rows.Asked["options"] | undefined]
+        : [undefined, paramsOrOptions as Rows.Asked["options"] | undefined]
+      // What is given is of the caller's type, or of the schema's.
+      return withEngine((engine) =>
+        refusedOption(engine, given, ofRows) ?? ask(engine, { source, params, options: given ?? noOptions })
+      ) as never
+    }
+  return {
+    query: asks(Rows.query),
+    one: asks(Rows.one),
+    option: asks(Rows.option),
+    scalar: asks(Rows.scalar),
+    execute: asks(Rows.execute)
+  }
+}
+
 /** The members of a tag. */
 export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
   // What `R` says of an effect, its fiber's context holds.
@@ -347,19 +377,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     )
   const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect =>
     withEngine((engine) => repeatedOn(engine, effect, options))
-  const asks =
-    (ask: (engine: Engine, asked: Rows.Asked) => Effect.Effect<unknown, unknown, unknown>) =>
-    (source: Query.Asked["source"], paramsOrOptions?: unknown, options?: unknown): never => {
-      // By the signatures of the members: a statement has its parameters.
-      const [params, given] = typeof source === "string"
-        ? [paramsOrOptions as Query.Params | undefined, options as Rows.Asked["options"] | undefined]
-        : [undefined, paramsOrOptions as Rows.Asked["options"] | undefined]
-      // What is given is of the caller's type, or of the schema's.
-      return withEngine((engine) =>
-        refusedOption(engine, given, ofRows) ?? ask(engine, { source, params, options: given ?? noOptions })
-      ) as never
-    }
-  const query: Members<Self>["query"] = asks(Rows.query)
+  const { execute, one, option, query, scalar } = rowsMembers(withEngine)
   return {
     session: (effect) =>
       // At run time the context holds what `R` says.
@@ -374,10 +392,10 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         // Whole or not at all; and `SqlClient` is provided to the effect by its level.
         : (effect: AnyEffect) => inTransaction(effect, effectOrOptions)) as Members<Self>["transaction"],
     query,
-    one: asks(Rows.one),
-    option: asks(Rows.option),
-    scalar: asks(Rows.scalar),
-    execute: asks(Rows.execute),
+    one,
+    option,
+    scalar,
+    execute,
     sqlFile: (path) => withEngine((engine) => sqlFile(engine, path)),
     script: (text, params, options = {}) =>
       // Rows are objects in this mode.
