@@ -377,7 +377,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
     )
   const repeated = (effect: AnyEffect, options: RetrySchedule | RetryOptions | undefined): AnyEffect =>
     withEngine((engine) => repeatedOn(engine, effect, options))
-  const { execute, one, option, query, scalar } = rowsMembers(withEngine)
+  const { execute, one, option, query, scalar } = rowsMembers<Self>(withEngine)
   return {
     session: (effect) =>
       // At run time the context holds what `R` says.
