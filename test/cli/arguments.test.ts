@@ -81,7 +81,9 @@ describe("arguments of dblive", () => {
       expect(yield* rows(["query", ...sqlite, "-f", "json", "-- a comment\nSELECT 1 AS n"])).toEqual([{ n: 1 }])
       expect(yield* rows(["--json", "--log-level", "none", "query", "SELECT 1 AS n", ...sqlite])).toEqual({
         ok: true,
-        rows: [{ n: 1 }]
+        rows: [{ n: 1 }],
+        rowsAffected: 0,
+        lastInsertId: null
       })
       expect((yield* dblive(["undo", "-yt", "1", ...sqlite, "-m", "nowhere"])).code).toBe(3)
     }), 60_000)

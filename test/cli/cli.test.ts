@@ -253,6 +253,14 @@ describe("dblive", () => {
       expect((yield* start(["query", ...sqlite, "--param", "who=Ada"], { input: "SELECT :who AS who" })).out)
         .toContain("Ada")
       expect((yield* dblive(["query", ...sqlite, "CREATE TABLE t (x)"])).out).toBe("no rows\n")
+      const written = [
+        ["INSERT INTO t VALUES (1), (2)", "2 rows affected, last insert id 2\n"],
+        ["UPDATE t SET x = 3 WHERE x = 1", "1 row affected\n"],
+        ["DELETE FROM t WHERE x = 9", "no rows\n"]
+      ]
+      for (const [statement, out] of written) {
+        expect((yield* dblive(["query", ...sqlite, statement!])).out).toBe(out)
+      }
       const wrong = yield* dblive(["query", ...sqlite, "SELEKT"])
       expect(wrong.code).toBe(1)
       expect(wrong.err).toContain("syntax error")

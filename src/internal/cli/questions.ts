@@ -165,13 +165,20 @@ export const query = Command.make(
         () => new UsageError("there is no statement: give one in quotes, or on standard input")
       ),
       Effect.flatMap((text) =>
-        Effect.provide(tag.query(text, Object.keys(given.parameters).length > 0 ? given.parameters : undefined), layer)
+        Effect.provide(
+          tag.execute(text, Object.keys(given.parameters).length > 0 ? given.parameters : undefined),
+          layer
+        )
       ),
       (work) =>
         ending(work, {
           json: given.json,
-          toJson: (rows) => ({ rows }),
-          show: (rows) => {
+          toJson: ({ lastInsertId, rows, rowsAffected }) => ({
+            rows,
+            rowsAffected,
+            lastInsertId: lastInsertId ?? null
+          }),
+          show: ({ lastInsertId, rows, rowsAffected }) => {
             const headings = Object.keys(rows[0] ?? {})
             const values = () => rows.map((row) => headings.map((heading) => row[heading]))
             switch (given.format) {
@@ -180,13 +187,21 @@ export const query = Command.make(
               case "csv":
                 return headings.length === 0 ? "" : csv(headings, values())
               case "table":
-                return headings.length === 0
+                return headings.length > 0
+                  ? `${table(headings, values())}\n(${plural(rows.length, "row")}${
+                    rowsAffected === 0 ? "" : `, ${rowsAffected} affected`
+                  })`
+                  : rowsAffected === 0
                   ? "no rows"
-                  : `${table(headings, values())}\n(${plural(rows.length, "row")})`
+                  : `${plural(rowsAffected, "row")} affected${
+                    lastInsertId === undefined ? "" : `, last insert id ${lastInsertId}`
+                  }`
             }
           }
         }),
       end
     )
   }
-).pipe(Command.withDescription("Run one statement and write its rows as a table, JSON or CSV."))
+).pipe(
+  Command.withDescription("Run one statement and write its rows as a table, JSON or CSV, and how many it has written.")
+)
