@@ -1,9 +1,12 @@
 /**
  * What a statement takes and gives, as the server says when it has prepared it.
  */
-import { Types } from "mysql2"
 import type { FieldPacket, PrepareStatementInfo } from "mysql2"
+import Mysql from "mysql2"
 import type { DescribedColumn, Description } from "../../../driver/Driver.js"
+
+// Of the default import: see values.ts.
+const { Types } = Mysql
 
 /** A prepared statement with what mysql2's type of it leaves out. */
 interface Info extends PrepareStatementInfo {
