@@ -100,6 +100,53 @@ export const rows = (target: Target): void => {
 
     test(
       target,
+      "one, option and scalar ask for the last of several statements",
+      Effect.gen(function*() {
+        yield* Effect.zipRight(table, fill)
+        const text = "UPDATE note SET body = 'y' WHERE id = 1; SELECT body FROM note WHERE id = 1"
+        const sql = yield* SqlClient.SqlClient
+        assert.deepStrictEqual(yield* Db.query(text), [{ body: "y" }])
+        assert.deepStrictEqual(yield* Db.one(text), { body: "y" })
+        assert.deepStrictEqual(yield* Db.option(text), Option.some({ body: "y" }))
+        for (const scalar of [Db.scalar(text), Db.scalar(sql.unsafe(text))]) assert.strictEqual(yield* scalar, "y")
+        const wide = yield* Effect.flip(
+          Db.scalar("SELECT id FROM note WHERE id = 1; SELECT n, body FROM note WHERE id = 1")
+        )
+        assert.deepInclude(wide, { reason: "TooMany" })
+        assert.include(wide.message, "a row of 2 columns")
+        const faulty = sql`SELECT n FROM note WHERE id = ${undefined}; SELECT 1`
+        assert.deepInclude(yield* Effect.flip(Db.scalar(faulty)), { _tag: "QueryError", outcome: "NotSent" })
+      })
+    )
+
+    test(
+      target,
+      "a procedure of MySQL gives its last rows, also among several statements and behind a comment",
+      Effect.gen(function*() {
+        const { type } = yield* Db.info
+        if (type !== "mysql" && type !== "mariadb") return
+        yield* Effect.zipRight(table, fill)
+        yield* Db.query(
+          "CREATE PROCEDURE gives() BEGIN SELECT 1 AS x; SELECT 2 AS y; DELETE FROM note WHERE id = 1; END"
+        )
+        yield* Db.query("CREATE PROCEDURE writes() BEGIN DELETE FROM note WHERE id = 2; END")
+        for (
+          const text of ["CALL gives()", "/* c */ CALL gives()", "-- c\nCALL gives()", "SELECT 3 AS z; CALL gives()"]
+        ) {
+          assert.deepStrictEqual(yield* Db.query(text), [{ y: 2 }])
+          assert.deepStrictEqual((yield* Db.execute(text)).rows, [{ y: 2 }])
+          assert.strictEqual(yield* Db.scalar(text), 2)
+        }
+        for (const text of ["SELECT 3 AS z; CALL writes()", "CALL gives(); SELECT 3 AS z; DELETE FROM note"]) {
+          assert.deepStrictEqual((yield* Db.execute(text)).rows, [])
+          assert.deepStrictEqual(yield* Db.query(text), [])
+        }
+        assert.deepStrictEqual(yield* Db.one("CALL writes(); SELECT 3 AS z"), { z: 3 })
+      })
+    )
+
+    test(
+      target,
       "a statement of sql can be given in place of a text",
       Effect.gen(function*() {
         yield* Effect.zipRight(table, fill)

@@ -156,13 +156,7 @@ const setsOf = (answer: unknown): Sets => {
 
 /** Whether there may be several statements in a text, or sets of rows in the answer of one. */
 const mayBeSeveral = (engine: Engine, text: string): boolean =>
-  (text.includes(";") && classify(text, engine.driver.dialect).several) || isCall(text)
-
-/** The rows of the last statement. MySQL's CALL ends with its own answer, which has none. */
-const lastOf = (text: string) => (answer: unknown): ReadonlyArray<unknown> => {
-  const sets = setsOf(answer)
-  return sets[sets.length - (sets.length > 1 && isCall(text) ? 2 : 1)]!
-}
+  (text.includes(";") && classify(text, engine.driver.dialect).several) || isCall(text, engine.driver.dialect)
 
 /** What is asked of a database: a text with its parameters, or a statement that has them. */
 export interface Asked {
@@ -177,10 +171,8 @@ export const textOf = ({ source }: Asked): string => typeof source === "string" 
 /** Runs what is asked and gives the rows of its last statement, which nearly always is its only one. */
 export const run = (engine: Engine, asked: Asked): Effect.Effect<ReadonlyArray<unknown>, DbError> => {
   const { options, params, source } = asked
-  return typeof source !== "string"
+  return typeof source !== "string" || mayBeSeveral(engine, source)
     ? Effect.map(execute(engine, asked), ({ rows }) => rows)
-    : mayBeSeveral(engine, source)
-    ? Effect.map(send(engine, source, params, options, "sets"), lastOf(source))
     // What the mode gives for a single statement.
     : send(engine, source, params, options, "rows") as Effect.Effect<ReadonlyArray<unknown>, DbError>
 }
@@ -216,9 +208,20 @@ const runAs = <A>(
   return send(engine, text, values as Params | undefined, options, mode) as Effect.Effect<A, DbError>
 }
 
-/** Runs what is asked and gives the rows of its last statement, each as an array. */
+/** Whether there may be several statements in what is asked. One that cannot be compiled fails when it runs. */
+const asksSeveral = (engine: Engine, { source }: Asked): boolean =>
+  typeof source === "string"
+    ? mayBeSeveral(engine, source)
+    : !(source instanceof ClientStatement && source.problem !== undefined) && mayBeSeveral(engine, source.compile()[0])
+
+/**
+ * Runs what is asked and gives the rows of its last statement, each as an array. Of several statements only the rows as objects can be
+ * had: columns of one name are one there.
+ */
 export const values = (engine: Engine, asked: Asked): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, DbError> =>
-  runAs(engine, asked, "values", (statement, limit) => statement.valuesWithin(limit))
+  asksSeveral(engine, asked)
+    ? Effect.map(execute(engine, asked), ({ rows }) => rows.map((row) => Object.values(row as object)))
+    : runAs(engine, asked, "values", (statement, limit) => statement.valuesWithin(limit))
 
 /** Runs what is asked and gives what its last statement gave and did. */
 export const execute = (engine: Engine, asked: Asked): Effect.Effect<StatementResult, DbError> =>

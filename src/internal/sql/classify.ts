@@ -168,6 +168,8 @@ export interface TransactionEnd {
 export interface Traits {
   /** More than one statement, or one with semicolons of its own. */
   readonly several: boolean
+  /** Whether its first statement calls a procedure. */
+  readonly calls: boolean
   /**
    * What the whole text does to transactions, and nothing else. MySQL and SQL Server take the isolation level of a BEGIN in a
    * statement of its own: the two are one `begin`.
@@ -216,6 +218,7 @@ const look = (text: string, dialect: Dialect): Traits => {
   return {
     several: statements.length > 1 || statements.some(hidesEnd) ||
       (isUnsure(text, syntax) && /;\s*[^;\s]/.test(text)),
+    calls: statements[0]?.tokens[0] === "CALL",
     control: statements.length === 1
       ? first ?? branchOf(statements, dialect)
       : statements.length === 2 && first === "isolation" && second === "begin"
@@ -228,8 +231,8 @@ const look = (text: string, dialect: Dialect): Traits => {
 }
 
 /** Of a text without a semicolon and without a word of transactions. */
-const plain: Traits = { several: false, control: undefined, end: undefined, beginsFirst: false }
-const suspect = /;|\b(?:commit|rollback|abort|end|prepare|begin|start|save|savepoint|release|transaction)\b/i
+const plain: Traits = { several: false, calls: false, control: undefined, end: undefined, beginsFirst: false }
+const suspect = /;|\b(?:commit|rollback|abort|end|prepare|begin|start|save|savepoint|release|transaction|call)\b/i
 
 /** Texts are few in a program; one that makes them up as it goes must not fill the memory, nor may long ones. */
 const remembered = 1_000
@@ -262,6 +265,9 @@ export const classify = (text: string, dialect: Dialect): Traits => {
   return traitsOf(text)
 }
 
+/** Whether a text may begin with a comment, by its first character with the bit of lower case. */
+const isComment = (first: number): boolean => first === 45 || first === 47 || first === 35
+
 /** Whether a first word may be one of those: SELECT, INSERT, UPDATE and most others are told apart by two letters. */
 const mayControl = (text: string): boolean => {
   let at = 0
@@ -284,8 +290,7 @@ const mayControl = (text: string): boolean => {
     case 120: // xa
       return second === 97
     default:
-      // A comment.
-      return first === 45 || first === 47 || first === 35
+      return isComment(first)
   }
 }
 
@@ -299,9 +304,10 @@ export const isControl = (text: string, dialect: Dialect): boolean => {
 }
 
 /** Whether a text calls a procedure, which gives as many sets of rows as it likes. */
-export const isCall = (text: string): boolean => {
+export const isCall = (text: string, dialect: Dialect): boolean => {
   let at = 0
   while (text.charCodeAt(at) <= 32) at++
-  // The pattern is left to the few texts that begin with its letter.
-  return (text.charCodeAt(at) | 32) === 99 && /^\s*call\b/i.test(text)
+  const first = text.charCodeAt(at) | 32
+  // The pattern is left to the few texts that begin with its letter, and the rest to those that begin with a comment.
+  return first === 99 ? /^\s*call\b/i.test(text) : isComment(first) && classify(text, dialect).calls
 }

@@ -4,7 +4,7 @@
 import type { FieldPacket, ResultSetHeader } from "mysql2"
 import type { JsonNumbers } from "../../../DbConfig.js"
 import type { Request, StatementResult } from "../../../driver/Driver.js"
-import { isCall, statementsOf, wordSet } from "../../sql/classify.js"
+import { statementsOf, wordSet } from "../../sql/classify.js"
 import { syntaxes } from "../../sql/Syntax.js"
 import { RowDecoder } from "./values.js"
 
@@ -46,7 +46,19 @@ const shapeOne = (
 /** Statements that give the rows which they write, when they have RETURNING. */
 const returning = wordSet("insert replace update delete")
 
-/** What the last of several statements gave and did; a CALL ends with a header, behind the rows of its procedure. */
+/** Where the results of the last statement begin: a CALL gives the rows of its procedure and then a header, all others one result. */
+const lastBegins = (text: string, results: ReadonlyArray<unknown>): number => {
+  let at = 0
+  for (const { tokens } of statementsOf(text, syntaxes.mysql).slice(0, -1)) {
+    if (tokens[0] === "CALL") {
+      while (at < results.length && !isHeader(results[at])) at++
+    }
+    at++
+  }
+  return at
+}
+
+/** What the last of several statements gave and did. */
 const resultOf = (text: string, results: ReadonlyArray<unknown>, shaped: ReadonlyArray<unknown>): StatementResult => {
   const header = results.at(-1)
   if (!isHeader(header)) {
@@ -55,11 +67,13 @@ const resultOf = (text: string, results: ReadonlyArray<unknown>, shaped: Readonl
     const [first = ""] = statementsOf(text, syntaxes.mysql).at(-1)?.tokens ?? []
     return { rows, rowsAffected: returning.has(first) ? rows.length : 0, lastInsertId: undefined }
   }
-  const before = isCall(text) ? shaped.at(-2) as ReadonlyArray<unknown> | undefined : undefined
+  const before = results.length - 2
+  const hasRows = before >= 0 && !isHeader(results[before]) && before >= lastBegins(text, results)
   // mysql2 gives text where a number would lose digits, and reads the server's unsigned number as a signed one.
   const id = BigInt.asUintN(64, BigInt(header.insertId as number | string))
   return {
-    rows: before ?? [],
+    // Of several results each is shaped; one that is no header is rows.
+    rows: hasRows ? shaped[before] as ReadonlyArray<unknown> : [],
     rowsAffected: header.affectedRows,
     lastInsertId: id === 0n ? undefined : id <= Number.MAX_SAFE_INTEGER ? Number(id) : id
   }
