@@ -97,6 +97,15 @@ describe("the README", () => {
     }
   })
 
+  it("names the versions of Better Auth and of its adapter that are tested", () => {
+    const { devDependencies } = JSON.parse(read("package.json")) as {
+      readonly devDependencies: Readonly<Record<string, string>>
+    }
+    const text = read("docs/coming-from.md")
+    assert.include(text, `better-auth-effect) ${devDependencies["better-auth-effect"]} is`)
+    assert.include(text, `(tested with ${devDependencies["better-auth"]!.replace(/\.\d+$/, "")})`)
+  })
+
   it("names the versions of OpenTelemetry and Prometheus that are tested", () => {
     type Versions = Readonly<Record<string, string>>
     const { devDependencies }: { readonly devDependencies: Versions } = JSON.parse(read("package.json"))

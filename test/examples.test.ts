@@ -61,6 +61,13 @@ const programPrints = (
 const prints = (name: string, lines: ReadonlyArray<string | RegExp>, env?: Record<string, string>) =>
   programPrints([bundled[names.indexOf(name)]!], lines, env)
 
+/** Other packages on dblive's connections, which print the same on SQLite and PostgreSQL. */
+const builders: Record<string, ReadonlyArray<string | RegExp>> = {
+  kysely: ["undone: UniqueViolation, RolledBack", "changed: 1", "Ada 1815, Grace 1907", "archived: Ada"],
+  drizzle: ["undone: UniqueViolation, RolledBack", /^Ada 1815$/m, "of Ada: Sketch, Notes; of Bob: undefined"],
+  "better-auth": ["signed up: Ada, in: ada@example.org", "User already exists", "2 sessions, 1 transaction"]
+}
+
 describe("examples", () => {
   const embedded: Record<string, ReadonlyArray<string | RegExp>> = {
     quickstart: [
@@ -99,7 +106,8 @@ describe("examples", () => {
       "row 1, column \"active\": expected DbSchema.Boolean, got a number, in the answer to SELECT id"
     ],
     first: ["[ { body: 'hello' } ]"],
-    sessions: ["2 written", "1 one, 2 two", "0 connections in use"]
+    sessions: ["2 written", "1 one, 2 two", "0 connections in use"],
+    ...builders
   }
   /** Those that need a server, or whose process is looked at elsewhere. */
   const others = ["postgres", "drop-in", "mysql", "mssql", "two-families", "http-server"]
@@ -172,6 +180,13 @@ describe("examples", () => {
         ),
       90_000
     )
+    for (const [name, lines] of Object.entries(builders)) {
+      it.scopedLive(
+        name,
+        () => Effect.flatMap(freshDatabase, ({ url }) => prints(name, lines, { DATABASE_URL: url })),
+        90_000
+      )
+    }
     it.scopedLive(
       "drop-in",
       () =>
