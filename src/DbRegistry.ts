@@ -25,7 +25,9 @@ import type * as DbHealth from "./DbHealth.js"
 import { DbMetrics, registry } from "./DbMetrics.js"
 import { configured } from "./internal/config/names.js"
 import { nearest } from "./internal/config/nearest.js"
+import { engineOf } from "./internal/database/Database.js"
 import { open } from "./internal/database/Opening.js"
+import * as OpenPools from "./internal/registry/openPools.js"
 import { SharedDatabases } from "./internal/registry/SharedDatabases.js"
 
 /**
@@ -238,7 +240,7 @@ export const make = (
         )
     )
     yield* Effect.addFinalizer(() => databases.close)
-    return {
+    const service: Service = {
       names: databases.names,
       get: (name) => Effect.map(acquire(databases, name), ({ database }) => database),
       use: dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, name: string) =>
@@ -263,6 +265,10 @@ export const make = (
         return known === undefined ? Effect.fail(unknown(name, databases.names)) : reportOf(databases, known)
       }
     }
+    return OpenPools.provide(service, (name) => {
+      const opened = databases.peek(name)
+      return opened && engineOf(opened.database).snapshot.pool
+    })
   })
 
 /** The faults of all configurations at once. */

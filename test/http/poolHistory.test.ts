@@ -12,6 +12,9 @@ import { type Databases, ofRegistry, ofTags } from "../../src/internal/http/data
 import * as History from "../../src/internal/http/history.js"
 import { fakeDb } from "../kit/fakeDb.js"
 
+/** Called as a database of the registry is. */
+class Tenant extends Db.Tag("tenant")<Tenant>() {}
+
 const sampled = (databases: Databases) =>
   Effect.map(History.make(databases), (history) => (since = 0) => history.since(databases.all[0]!, since))
 
@@ -56,6 +59,23 @@ describe("the history of a pool", () => {
       assert.isBelow((yield* since()).length, 31)
       yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(yield* since(), [])
+    }))
+
+  it.scoped("is not that of another database of the same name", () =>
+    Effect.gen(function*() {
+      const registry = DbRegistry.layer({ tenant: { url: "sqlite://:memory:", pool: { size: 3, overflow: 0 } } })
+      const context = yield* Layer.build(registry)
+      const since = yield* sampled(yield* Effect.provide(ofRegistry, context))
+      const { use } = yield* Effect.provide(DbRegistry.DbRegistry, context)
+      const open = (size: number) =>
+        Layer.build(Tenant.layer({ url: "sqlite://:memory:", pool: { size, overflow: 0 } }))
+      yield* open(1)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* since(), [])
+      const own = yield* use("tenant")(Db.pool)
+      yield* open(5)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual([...new Set((yield* since()).map(({ capacity }) => capacity))], [own.capacity])
     }))
 
   it.scoped("ends with its scope", () =>

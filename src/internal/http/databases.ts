@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import { Db, type Members } from "../../Db.js"
 import type * as DbHealth from "../../DbHealth.js"
-import { type PoolSnapshot, registry as opened } from "../../DbMetrics.js"
+import type { PoolSnapshot } from "../../DbMetrics.js"
 import { DbRegistry } from "../../DbRegistry.js"
+import * as OpenPools from "../registry/openPools.js"
 
 /** What is shown behind the guard only. */
 export interface Details {
@@ -70,7 +71,7 @@ export const ofRegistry: Effect.Effect<Databases, never, DbRegistry> = Effect.ma
       // The names are the registry's own.
       health: Effect.orDie(registry.healthOf(name)),
       // Not by a use of it, which would open it, or keep it open.
-      pool: Effect.sync(() => opened.snapshot(name)?.pool),
+      pool: Effect.sync(() => OpenPools.find(registry, name)),
       details: details(Db).pipe(registry.use(name), Effect.orElseSucceed(() => undefined))
     })))
 )

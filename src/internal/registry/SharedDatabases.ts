@@ -12,6 +12,8 @@ import { closed as ownerClosed } from "../error/engine.js"
 /** A database that is open, or being opened. It lives in a fiber of its own, and is closed by its interruption. */
 interface Opening<A> {
   readonly result: Deferred.Deferred<A, DbError>
+  /** The database, once it is open. */
+  opened: A | undefined
   fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   users: number
   /** Closes the database when it was not used for `idleTimeToLive`. */
@@ -65,6 +67,11 @@ export class SharedDatabases<A> {
     return this.entries.has(name) ? name : this.spellings.get(spelling(name))
   }
 
+  /** The database of a name, where it is open now. That is no use of it. */
+  peek(name: string): A | undefined {
+    return this.entries.get(name)?.opening?.opened
+  }
+
   /** The database of a name that `find` has answered, until the scope closes. */
   acquire(name: string): Effect.Effect<A, DbError, Scope.Scope> {
     return Effect.uninterruptibleMask((restore) =>
@@ -89,11 +96,12 @@ export class SharedDatabases<A> {
 
   private start(entry: Entry<A>): Opening<A> {
     const result = Deferred.unsafeMake<A, DbError>(FiberId.none)
-    const opening: Opening<A> = { result, users: 0, idleTimer: undefined, fiber: undefined }
+    const opening: Opening<A> = { result, opened: undefined, users: 0, idleTimer: undefined, fiber: undefined }
     // First: what fails at once has to be forgotten, too.
     entry.opening = opening
     const opened = Effect.onExit(this.open(entry.config), (exit) => {
       if (Exit.isSuccess(exit)) {
+        opening.opened = exit.value
         return Deferred.succeed(result, exit.value)
       }
       // Before the waiters hear of it: one that tries again must not find this opening.
