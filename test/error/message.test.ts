@@ -2,7 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DbError } from "../../src/index.js"
-import { withFields } from "../../src/internal/error/classes.js"
+import { failure } from "../../src/internal/driver/Failure.js"
+import { withFields, withParameterName } from "../../src/internal/error/classes.js"
+import { refusedParameter } from "../../src/internal/error/parameter.js"
 
 const lost = { what: "the link broke.", outcome: "Unknown", database: "orders" } as const
 const timeout = new DbError.TimeoutError({
@@ -72,5 +74,26 @@ describe("an error with other fields", () => {
     const changed = withFields(timeout, { what: "$& stopped" })
     assert.strictEqual(changed.stack, timeout.stack!.replace(timeout.message, () => changed.message))
     assert.include(changed.stack, "$& stopped (Statement")
+  })
+
+  it("still knows its parameter, which is told by its name where it has one", () => {
+    const refused = failure({
+      _tag: "QueryError",
+      reason: "Parameter",
+      ...lost,
+      ...refusedParameter(1, "an invalid Date")
+    })
+    assert.strictEqual(refused.what, "parameter 2 is an invalid Date")
+    const nameOf = (number: number) => ["a", "b"][number - 1]
+    const changed = withParameterName(withFields(refused, { outcome: "NotSent" }), nameOf)
+    assert.strictEqual(changed.what, "parameter :b is an invalid Date")
+    assert.include(changed.message, "parameter :b is an invalid Date (Parameter)")
+    assert.deepInclude(changed, { outcome: "NotSent" })
+    assert.strictEqual(withParameterName(refused, () => undefined), refused)
+    // What was written over the words is not about the parameter.
+    const other = withFields(refused, { what: "something else" })
+    assert.strictEqual(withParameterName(other, nameOf), other)
+    const words = failure({ _tag: "QueryError", reason: "Unknown", ...lost, parameter: { number: 1 } })
+    assert.strictEqual(withParameterName(words, nameOf).what, "the link broke. (:a is parameter 1)")
   })
 })

@@ -182,5 +182,21 @@ describe("values", () => {
         }
         assert.lengthOf(yield* Db.query("SELECT 1 AS one"), 1)
       })), 60_000)
+
+    it.scopedLive("keeps the server's words for a parameter whose type it cannot tell, and adds the name", () =>
+      onPg(Effect.gen(function*() {
+        const told = (text: string, params: Db.Params) =>
+          Effect.map(Effect.flip(Db.query(text, params)), ({ what }) => what)
+        const words = "could not determine data type of parameter $2"
+        assert.strictEqual(
+          yield* told("SELECT n FROM generate_series(1, :most) AS n WHERE :odd IS NULL", { most: 1, odd: null }),
+          `${words} (:odd is parameter 2)`
+        )
+        assert.strictEqual(yield* told("SELECT $1::int WHERE $2 IS NULL", [1, null]), words)
+        // What a program writes is not taken for a parameter.
+        yield* Db.query("CREATE FUNCTION fails(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE ''%'', $1; END'")
+        const said = "parameter $1 is theirs, parameter 1 is ours"
+        assert.strictEqual(yield* told("SELECT fails(:text)", { text: said }), said)
+      })))
   })
 })

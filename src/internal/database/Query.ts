@@ -9,7 +9,7 @@ import * as Either from "effect/Either"
 import { type DbError, fromSqlError, type QueryError } from "../../DbError.js"
 import type { Mode, StatementResult } from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
-import { withFields } from "../error/classes.js"
+import { withParameterName } from "../error/classes.js"
 import { foreign, unsendable, unstoppable } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import { levelOf, statementLimit } from "../fiber/FiberContext.js"
@@ -98,23 +98,18 @@ const compile = (
   }
 }
 
-const numbered = /\bparameter '?[$@]?(\d+)'?/g
-
-/** An error that tells a parameter by its number, in the words of the text: by its name. */
+/** An error that speaks of a parameter, with the name that the text gives it. */
 const named = (engine: Engine, text: string, params: Params | undefined, error: DbError): DbError => {
-  if (error._tag !== "QueryError" || params === undefined || Array.isArray(params) || !numbered.test(error.what)) {
+  if (error._tag !== "QueryError" || params === undefined || Array.isArray(params)) {
     return error
   }
-  numbered.lastIndex = 0
   const { dialect, mostParameters } = engine.driver
-  // It is no array.
-  const names = NamedParams.namesOf(text, params as Readonly<Record<string, unknown>>, dialect, mostParameters)
-  const what = error.what.replace(
-    numbered,
-    (whole, number: string) =>
-      names[Number(number) - 1] === undefined ? whole : `parameter :${names[Number(number) - 1]}`
+  return withParameterName(
+    error,
+    // It is no array.
+    (number) =>
+      NamedParams.namesOf(text, params as Readonly<Record<string, unknown>>, dialect, mostParameters)[number - 1]
   )
-  return withFields(error, { what })
 }
 
 /** The statements as one list, where the database takes such and there is nothing to be said against any of them. */

@@ -3,6 +3,8 @@
  */
 import type { ConnectionReason, DbError, Outcome, QueryReason, TimeoutPhase } from "../../DbError.js"
 import { ConnectionError, QueryError, TimeoutError } from "../../DbError.js"
+import { aboutParameter } from "../error/classes.js"
+import type { Mentioned } from "../error/parameter.js"
 
 /** What a driver knows of a failure, beside its kind. */
 export interface Parts {
@@ -36,6 +38,8 @@ interface ConnectionVerdict {
 interface QueryVerdict extends Named {
   readonly _tag: "QueryError"
   readonly reason: QueryReason
+  /** The parameter of which `what` speaks. */
+  readonly parameter?: Mentioned | undefined
 }
 
 interface TimeoutVerdict {
@@ -58,8 +62,11 @@ export function failure(fields: Parts & Verdict): DbError {
   switch (fields._tag) {
     case "ConnectionError":
       return new ConnectionError({ ...fields, code })
-    case "QueryError":
-      return new QueryError({ ...fields, code })
+    case "QueryError": {
+      const { parameter, ...given } = fields
+      const error = new QueryError({ ...given, code })
+      return parameter === undefined ? error : aboutParameter(error, parameter)
+    }
     case "TimeoutError":
       return new TimeoutError({ ...fields, code })
   }

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { render, timeoutLabel } from "./message.js"
+import { type Mentioned, withName } from "./parameter.js"
 import {
   ConnectionReason,
   connectionReasons,
@@ -206,6 +207,22 @@ export type DbError = ConnectionError | QueryError | TimeoutError
  */
 export const DbError = Schema.Union(ConnectionError, QueryError, TimeoutError)
 
+/** The parameters of which errors speak. No fields: a program sees them in `what`. */
+const parameters = new WeakMap<QueryError, Mentioned>()
+
+/** The error, which speaks of a parameter. */
+export const aboutParameter = (error: QueryError, parameter: Mentioned): QueryError => {
+  parameters.set(error, parameter)
+  return error
+}
+
+/** The same error with the name of the parameter of which it speaks, where it speaks of one that has a name. */
+export const withParameterName = (error: QueryError, nameOf: (number: number) => string | undefined): QueryError => {
+  const parameter = parameters.get(error)
+  const name = parameter && nameOf(parameter.number)
+  return name === undefined ? error : withFields(error, { what: withName(error.what, parameter!, name) })
+}
+
 /** The fields that a layer may know better than the one below it. */
 type Known = "what" | "advice" | "outcome" | "cause" | "committedBy" | "limitMillis" | "statement"
 
@@ -214,6 +231,11 @@ export const withFields = <E extends DbError>(error: E, fields: Partial<Pick<E, 
   const changed = made(error, fields)
   if (error.stack !== undefined) {
     changed.stack = error.stack.replace(error.message, () => changed.message)
+  }
+  const parameter = error._tag === "QueryError" && fields.what === undefined ? parameters.get(error) : undefined
+  if (parameter !== undefined) {
+    // Of the same class.
+    aboutParameter(changed as QueryError, parameter)
   }
   // Of the same class.
   return changed as E

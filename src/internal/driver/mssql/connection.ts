@@ -7,6 +7,7 @@ import type { ColumnMetadata } from "tedious/lib/token/colmetadata-token-parser.
 import type { DbConfig } from "../../../DbConfig.js"
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Cursor, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
+import { refusedParameter } from "../../error/parameter.js"
 import { keptLimit } from "../Failure.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
 import { classify, classifyLink, firstOf } from "./codes.js"
@@ -175,8 +176,8 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
     }
     const parameters = encode(request.params, this.#raw.databaseCollation)
     if (parameters instanceof Refused) {
-      const what = `parameter ${parameters.index + 1} is ${parameters.what}`
-      return this.finish(exchange, Verdicts.parameter(this.config, exchange, what, parameters.advice))
+      const refused = refusedParameter(parameters.index, parameters.what)
+      return this.finish(exchange, Verdicts.parameter(this.config, exchange, refused, parameters.advice))
     }
     const { limits } = this.config
     exchange.limit = request.statementTimeout ?? limits.statementTimeout
@@ -389,7 +390,7 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
       // tedious has ended the message with the mark that it is to be ignored.
       return this.finish(
         exchange,
-        Verdicts.parameter(this.config, exchange, "a parameter has no form in the type it was given")
+        Verdicts.parameter(this.config, exchange, { what: "a parameter has no form in the type it was given" })
       )
     }
     if (first.number === undefined) return this.broken(error)

@@ -4,6 +4,7 @@
 import type { DbConfig } from "../../../DbConfig.js"
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { TransactionStatus } from "../../../driver/Driver.js"
+import type { Mentioned } from "../../error/parameter.js"
 import { failure } from "../Failure.js"
 import type { Exchange } from "./exchange.js"
 import { mostParameters } from "./values.js"
@@ -25,13 +26,18 @@ export const readOnly = (config: DbConfig, text: string): DbError =>
   })
 
 /** A parameter that is not sent. */
-export const parameter = (config: DbConfig, exchange: Exchange, what: string, advice?: string): DbError =>
+export const parameter = (
+  config: DbConfig,
+  exchange: Exchange,
+  said: { readonly what: string; readonly parameter?: Mentioned | undefined },
+  advice?: string
+): DbError =>
   failure({
     _tag: "QueryError",
     reason: "Parameter",
     database: config.name,
     statement: exchange.text,
-    what,
+    ...said,
     outcome: "NotSent",
     ...(advice === undefined ? {} : { advice })
   })
@@ -41,7 +47,7 @@ export const tooMany = (config: DbConfig, exchange: Exchange, count: number): Db
   parameter(
     config,
     exchange,
-    `the statement has ${count} parameters, and SQL Server takes ${mostParameters} at the most`,
+    { what: `the statement has ${count} parameters, and SQL Server takes ${mostParameters} at the most` },
     "send it in parts, or the values as one parameter: JSON, read by OPENJSON"
   )
 

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import type { Query, ResultSetHeader } from "mysql2"
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import type { Cursor, Description, Done, Request, TransactionStatus } from "../../../driver/Driver.js"
+import { refusedParameter } from "../../error/parameter.js"
 import { head } from "../../sql/classify.js"
 import { LibraryConnection } from "../library/LibraryConnection.js"
 import { stop } from "./cancel.js"
@@ -190,7 +191,7 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
     if (params instanceof Refused) {
       return this.finish(
         exchange,
-        Verdicts.parameter(this.endpoint, exchange, `parameter ${params.index + 1} is ${params.what}`, params.advice)
+        Verdicts.parameter(this.endpoint, exchange, refusedParameter(params.index, params.what), params.advice)
       )
     }
     const limit = this.facts!.maxPacket
@@ -291,7 +292,7 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
 
   private miscounted(exchange: Exchange, expected: number, given: number): void {
     const what = `the statement has ${expected} placeholders, and ${given} parameters came with it`
-    this.finish(exchange, Verdicts.parameter(this.endpoint, exchange, what, "give one parameter for each ?"))
+    this.finish(exchange, Verdicts.parameter(this.endpoint, exchange, { what }, "give one parameter for each ?"))
   }
 
   /** Prepares where that is asked for, and gives `run` what sends the statement. */

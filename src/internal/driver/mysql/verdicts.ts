@@ -3,6 +3,7 @@
  */
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import { withFields } from "../../error/classes.js"
+import type { Mentioned } from "../../error/parameter.js"
 import { failure, keptLimit } from "../Failure.js"
 import { Inexact } from "../JsonText.js"
 import { classify, type RawError } from "./codes.js"
@@ -38,13 +39,18 @@ export const tooLarge = ({ config }: Place, exchange: Exchange, limit: number): 
   })
 
 /** A parameter that is not sent. */
-export const parameter = ({ config }: Place, exchange: Exchange, what: string, advice: string): DbError =>
+export const parameter = (
+  { config }: Place,
+  exchange: Exchange,
+  said: { readonly what: string; readonly parameter?: Mentioned | undefined },
+  advice: string
+): DbError =>
   failure({
     _tag: "QueryError",
     reason: "Parameter",
     database: config.name,
     statement: exchange.statement,
-    what,
+    ...said,
     advice,
     outcome: exchange.applied ? "Unknown" : "NotSent"
   })

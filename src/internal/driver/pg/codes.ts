@@ -10,6 +10,7 @@ import type {
   TimeoutPhase
 } from "../../../DbError.js"
 import { connectionReasons } from "../../../DbError.js"
+import type { Mentioned } from "../../error/parameter.js"
 import { failure, keptLimit, type Named } from "../Failure.js"
 import { socketCodes } from "../socketCodes.js"
 
@@ -243,6 +244,12 @@ export interface Circumstances {
   readonly idleMillis: number
 }
 
+/** The parameter whose type the server cannot tell: in every language its message has the number, as the text writes it. */
+const parameterOf = ({ code, message }: ServerError): Mentioned | undefined => {
+  const number = code === "42P08" || code === "42P18" ? /\$(\d+)/.exec(message)?.[1] : undefined
+  return number === undefined ? undefined : { number: Number(number) }
+}
+
 /** The typed error for an error of the server. */
 export const classify = (error: ServerError, at: Circumstances): DbError => {
   const { code } = error
@@ -288,7 +295,7 @@ export const classify = (error: ServerError, at: Circumstances): DbError => {
     }
   }
   const reason = known.statement ?? (isMiscounted(error) ? "Parameter" : "Unknown")
-  return failure({ _tag: "QueryError", reason, ...base, ...namedBy(error, at.hint) })
+  return failure({ _tag: "QueryError", reason, ...base, ...namedBy(error, at.hint), parameter: parameterOf(error) })
 }
 
 /** The error of a failed attempt that says most: Node wraps one per address in an `AggregateError`. */

@@ -4,6 +4,7 @@
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
 import { excerpt } from "../../error/message.js"
+import { refusedParameter } from "../../error/parameter.js"
 import { failure } from "../Failure.js"
 import type { ServerError } from "./codes.js"
 import { classify, classifyLink, poolerAdvice } from "./codes.js"
@@ -179,7 +180,7 @@ export class Failures {
     return failure({
       _tag: "QueryError",
       reason: "Parameter",
-      what: `parameter $${at + 1} is ${kind}`,
+      ...refusedParameter(at, kind),
       outcome: "NotSent",
       database: this.database,
       statement

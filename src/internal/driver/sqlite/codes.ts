@@ -5,6 +5,7 @@
  * the statement, which starts the faster the less it loads. `toError` makes the typed error of it.
  */
 import type { ConnectionReason, Outcome, QueryReason } from "../../../DbError.js"
+import type { Mentioned } from "../../error/parameter.js"
 
 /** What one result code means. */
 export type Code =
@@ -164,6 +165,7 @@ interface QueryFields extends Details {
   readonly constraint?: string | undefined
   readonly table?: string | undefined
   readonly column?: string | undefined
+  readonly parameter?: Mentioned | undefined
 }
 
 interface TimeoutFields extends Details {

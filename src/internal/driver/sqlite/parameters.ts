@@ -1,16 +1,17 @@
 /**
  * Parameters as SQLite takes them: what would be changed on the way without a word is refused.
  */
+import { refusedParameter } from "../../error/parameter.js"
 import { Fault, type Place, queryFault } from "./codes.js"
 
 const minInt64 = -(2n ** 63n)
 const maxInt64 = 2n ** 63n - 1n
 
-const refuse = (place: Place, index: number, what: string, advice: string): Fault =>
+const refuse = (place: Place, index: number, is: string, advice: string): Fault =>
   queryFault(place, {
     reason: "Parameter",
     outcome: "NotSent",
-    what: `parameter ${index + 1} is ${what}`,
+    ...refusedParameter(index, is),
     advice
   })
 
