@@ -23,7 +23,7 @@ const longest = [
   "http/statusPage",
   "driver/sqlite/killedProcess",
   "cli/cli",
-  "dbtest/flakyBesidePostgres",
+  "dbtest/flakyBesideServers",
   "conformance/mysql",
   "exampleService",
   "DbConfig.secrets"
