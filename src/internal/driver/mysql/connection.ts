@@ -291,8 +291,7 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
   }
 
   private miscounted(exchange: Exchange, expected: number, given: number): void {
-    const what = `the statement has ${expected} placeholders, and ${given} parameters came with it`
-    this.finish(exchange, Verdicts.parameter(this.endpoint, exchange, { what }, "give one parameter for each ?"))
+    this.finish(exchange, Verdicts.miscounted(this.endpoint, exchange, expected, given))
   }
 
   /** Prepares where that is asked for, and gives `run` what sends the statement. */

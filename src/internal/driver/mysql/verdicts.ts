@@ -55,6 +55,15 @@ export const parameter = (
     outcome: exchange.applied ? "Unknown" : "NotSent"
   })
 
+/** Another number of parameters than the statement has placeholders. */
+export const miscounted = (place: Place, exchange: Exchange, expected: number, given: number): DbError =>
+  parameter(
+    place,
+    exchange,
+    { what: `the statement has ${expected} placeholders, and ${given} parameters came with it` },
+    "give one parameter for each ?"
+  )
+
 /** A statement that has run, with an answer that is not read otherwise than it is. */
 export const unreadable = ({ config }: Place, exchange: Exchange, cause: unknown): DbError =>
   failure({
