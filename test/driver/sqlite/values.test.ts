@@ -129,6 +129,21 @@ describe.each(places)("values, %s", (_, workers) => {
       strictEqual(yield* key("INSERT OR REPLACE INTO main.n (u) VALUES ('z')"), 5)
       strictEqual(yield* key("WITH x AS (SELECT 'y' AS y) INSERT INTO [N] (u) SELECT y FROM x"), 6)
       strictEqual(yield* key("INSERT INTO w VALUES ('k')"), undefined)
+      // However the table is written.
+      yield* execute(connection, "CREATE TABLE größe (id TEXT PRIMARY KEY) WITHOUT ROWID")
+      for (const name of ["'w'", "main.'w'", "`W`", "main /* c */ . -- c\n [w]", "größe", "GRößE", "\"größe\""]) {
+        strictEqual(yield* key(`INSERT INTO ${name} VALUES (hex(randomblob(8)))`), undefined)
+      }
+      // An upsert inserts a row with the key that the last one had in another table, and updates it then.
+      for (const other of ["o", "\"odd \"\" 'name\""]) {
+        yield* execute(connection, `CREATE TABLE ${other} (id INTEGER PRIMARY KEY, u TEXT UNIQUE)`)
+        yield* execute(connection, "INSERT INTO n (id) VALUES (77)")
+        const upsert = `INSERT INTO ${other} (id, u) VALUES (77, 'a') ON CONFLICT (u) DO UPDATE SET u = 'a'`
+        strictEqual(yield* key(upsert), 77)
+        strictEqual(yield* key(upsert), undefined)
+        yield* execute(connection, "DELETE FROM n WHERE id = 77")
+      }
+      strictEqual(yield* key("INSERT INTO w VALUES ('k') ON CONFLICT DO UPDATE SET id = 'k'"), undefined)
       strictEqual(yield* key("INSERT INTO v2 (u) VALUES ('l')"), undefined)
       strictEqual(yield* key("UPDATE n SET u = 'm' WHERE id = 6"), undefined)
       strictEqual(yield* key(`INSERT INTO n (id) VALUES (${2n ** 60n})`), 2n ** 60n)
