@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { inspect } from "node:util"
 import { Db } from "../../src/Db.js"
 import { describe, type Target, test } from "./target.js"
 
@@ -250,6 +251,31 @@ export const rows = (target: Target): void => {
         assert.include(missing.message, "row 1, column \"title\": the answer has no such column")
         const executed = yield* Db.execute(all, {}, { schema: Schema.Struct({ n: Schema.Number }) })
         assert.deepStrictEqual(executed.rows, [{ n: 1 }, { n: 2 }, { n: 3 }])
+      })
+    )
+
+    test(
+      target,
+      "what a schema refuses is told without the names in a document, and without what a filter says",
+      Effect.gen(function*() {
+        yield* table
+        yield* Db.execute("INSERT INTO note (n, body) VALUES (1, :body)", { body: "{\"secret\":\"x\"}" })
+        const document = Schema.parseJson(Schema.Record({ key: Schema.String, value: Schema.Number }))
+        const filtered = Schema.Struct({ body: Schema.String }).pipe(
+          Schema.filter(({ body }) => ({ path: [body], message: body }))
+        )
+        const scalar = Db.scalar("SELECT body FROM note", {}, { schema: document })
+        const row = Db.one("SELECT body FROM note", {}, { schema: Schema.Struct({ body: document }) })
+        const filter = Db.one("SELECT body FROM note", {}, { schema: filtered })
+        const paths: Array<unknown> = []
+        for (const failing of [Effect.asVoid(scalar), Effect.asVoid(row), Effect.asVoid(filter)]) {
+          const error = (yield* Effect.flip(failing)) as ParseResult.ParseError
+          for (const text of [error.message, JSON.stringify(error), inspect(error, { depth: null })]) {
+            assert.notInclude(text, "secret")
+          }
+          paths.push((yield* ParseResult.ArrayFormatter.formatError(error)).map(({ path }) => path))
+        }
+        assert.deepStrictEqual(paths, [[[0]], [[0, "body"]], [[0]]])
       })
     )
 

@@ -109,36 +109,43 @@ interface Found {
   readonly what: string
 }
 
-/** Row and column: what lies deeper are the names and places of a document, which are data. */
-const deepest = 2
+/** Of rows, and of values: row and column, or row alone. What lies deeper are the names and places of a document, which are data. */
+type Depth = 1 | 2
 
 const expected = (ast: AST.AST, actual: unknown): string => `expected ${String(ast)}, got ${kindOf(actual)}`
 
-const extended = (path: ReadonlyArray<PropertyKey>, step: ParseResult.Path): ReadonlyArray<PropertyKey> =>
+const stepsOf = (step: ParseResult.Path): ReadonlyArray<PropertyKey> =>
   // A path is one name, or an array of them.
-  path.concat(step as PropertyKey | Array<PropertyKey>).slice(0, deepest)
+  Array.isArray(step) ? step : [step as PropertyKey]
+
+/** The path of a filter, or of a transformation, is text of the program's: it is told where it is a column. */
+const isColumn = (actual: unknown, [name]: ReadonlyArray<PropertyKey>): boolean =>
+  typeof actual === "object" && actual !== null && name !== undefined && Object.hasOwn(actual, name)
 
 /** The first fault of an issue. */
-const find = (issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey>): Found => {
+const find = (issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey>, depth: Depth): Found => {
+  const extended = (step: ParseResult.Path) => path.concat(stepsOf(step)).slice(0, depth)
   switch (issue._tag) {
     case "Pointer":
-      return find(issue.issue, extended(path, issue.path))
+      return find(issue.issue, extended(issue.path), depth)
     case "Composite": {
       const { issues } = issue
       // The members of a union are each at fault in their own way.
-      return AST.isUnion(issue.ast) || path.length === deepest
+      return AST.isUnion(issue.ast) || path.length === depth
         ? { path, what: expected(issue.ast, issue.actual) }
-        : find("_tag" in issues ? issues : issues[0], path)
+        : find("_tag" in issues ? issues : issues[0], path, depth)
     }
     case "Refinement":
     case "Transformation":
       // The text of a filter or a transformation may hold the value.
       return issue.kind === "Predicate" || issue.kind === "Transformation"
         ? {
-          path: issue.issue._tag === "Pointer" ? extended(path, issue.issue.path) : path,
+          path: issue.issue._tag === "Pointer" && isColumn(issue.actual, stepsOf(issue.issue.path))
+            ? extended(issue.issue.path)
+            : path,
           what: expected(issue.ast, issue.actual)
         }
-        : find(issue.issue, path)
+        : find(issue.issue, path, depth)
     case "Missing":
       return { path, what: "the answer has no such column" }
     case "Unexpected":
@@ -150,8 +157,8 @@ const find = (issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey>): 
 }
 
 /** The error of rows that are not as their schema says: it names the row, from 1, and the column, and no value. */
-const parseError = (issue: ParseResult.ParseIssue, statement: string): ParseResult.ParseError => {
-  const { path, what } = find(issue, [])
+const parseError = (issue: ParseResult.ParseIssue, statement: string, depth: Depth): ParseResult.ParseError => {
+  const { path, what } = find(issue, [], depth)
   const [row, column] = path
   const place = `row ${Number(row) + 1}${column === undefined ? "" : `, column "${String(column)}"`}`
   const text = `${place}: ${what}, in the answer to ${excerpt(statement)}`
@@ -182,11 +189,12 @@ const decoderOf = (schema: Schema.Schema.All): Decode => {
 /** The rows as the schema has them, where there is one. */
 const decoded = (
   rows: ReadonlyArray<unknown>,
-  asked: Asked
+  asked: Asked,
+  depth: Depth = 2
 ): Effect.Effect<ReadonlyArray<unknown>, ParseResult.ParseError, unknown> =>
   asked.options.schema === undefined
     ? Effect.succeed(rows)
-    : Effect.mapError(decoderOf(asked.options.schema)(rows), (issue) => parseError(issue, Query.textOf(asked)))
+    : Effect.mapError(decoderOf(asked.options.schema)(rows), (issue) => parseError(issue, Query.textOf(asked), depth))
 
 // -----------------------------------------------------------------------------
 // rows
@@ -240,5 +248,5 @@ export const scalar = (engine: Engine, asked: Asked): Effect.Effect<unknown, Fai
       ? Effect.fail(tooMany(engine.name, `a row of ${row.length} columns`, Query.textOf(asked)))
       : row.length === 0
       ? Effect.fail(notFound(engine.name, Query.textOf(asked)))
-      : Effect.map(decoded(row, asked), ([value]) => value)
+      : Effect.map(decoded(row, asked, 1), ([value]) => value)
   })
