@@ -8,7 +8,7 @@ const typescript = ["**/*.ts"]
 const makers = {
   selector: "NewExpression[callee.name=/^(ConnectionError|QueryError|TimeoutError)$/]",
   message:
-    "Make it in internal/error/engine.ts, in a driver by failure() of internal/driver/Failure.ts, and again by withFields()."
+    "Make it in internal/error/engine.ts, in a driver by failure() of internal/driver/failure.ts, and again by withFields()."
 }
 
 /** Words for persons, where a connection, a fiber or a client is meant. */
@@ -110,7 +110,7 @@ export default [
   },
   {
     files: ["src/**/*.ts"],
-    ignores: ["src/DbError.ts", "src/internal/error/*.ts", "src/internal/driver/Failure.ts"],
+    ignores: ["src/DbError.ts", "src/internal/error/*.ts", "src/internal/driver/failure.ts"],
     rules: { "no-restricted-syntax": ["error", hashes, makers, ...retired] }
   },
   {

@@ -4,6 +4,6 @@ import { settings } from "./settings.mjs"
 export default settings("levels", [
   "src/internal/session/TransactionLevel.ts",
   "src/internal/session/WriteLock.ts",
-  "src/internal/session/ImplicitCommit.ts",
+  "src/internal/session/implicitCommit.ts",
   "src/internal/session/TransactionState.ts"
 ])

@@ -86,7 +86,7 @@ export {
    * @category execution
    */
   create
-} from "./internal/migrator/Template.js"
+} from "./internal/migrator/template.js"
 
 export type {
   /**
@@ -94,7 +94,7 @@ export type {
    * @category models
    */
   CreateOptions
-} from "./internal/migrator/Template.js"
+} from "./internal/migrator/template.js"
 
 export type {
   /**

@@ -27,7 +27,7 @@ import { configured } from "./internal/config/names.js"
 import { nearest } from "./internal/config/nearest.js"
 import { engineOf } from "./internal/database/Database.js"
 import { open } from "./internal/database/Opening.js"
-import * as OpenPools from "./internal/registry/openPools.js"
+import * as OpenPools from "./internal/registry/OpenPools.js"
 import { SharedDatabases } from "./internal/registry/SharedDatabases.js"
 
 /**

@@ -18,7 +18,7 @@ export { check, CheckError, type CheckOptions } from "./internal/test/check.js"
 
 export { type CheckReport } from "./internal/check/check.js"
 
-export { type CheckProblem } from "./internal/check/Model.js"
+export { type CheckProblem } from "./internal/check/model.js"
 
 export { fromEnv, type FromEnvOptions } from "./internal/test/fromEnv.js"
 

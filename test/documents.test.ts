@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { documents, unmarked, written } from "../scripts/blocks.js"
 import { page as capabilities } from "../scripts/capabilities.js"
 import { page as settings } from "../scripts/settings.js"
-import { packages } from "../src/internal/driver/Packages.js"
+import { packages } from "../src/internal/driver/packages.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), "utf8").replaceAll("\r\n", "\n")

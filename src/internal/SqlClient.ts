@@ -18,7 +18,7 @@ import type * as Driver from "../driver/Driver.js"
 import type { Engine } from "./Engine.js"
 import { unsendable } from "./error/engine.js"
 import type { AnyFiber } from "./fiber/Caller.js"
-import { isTraced, levelOf, statementLimit } from "./fiber/FiberContext.js"
+import { isTraced, levelOf, statementLimit } from "./fiber/fiberContext.js"
 import { describeError, describeStatement, inStatementSpan } from "./observe/tracing.js"
 import {
   asRaw,
@@ -34,8 +34,8 @@ import { makeStream, type TransformRows } from "./request/stream.js"
 import type { Session } from "./session/Session.js"
 import type { SessionLevel } from "./session/Session.js"
 import { reserveSession, withTransaction } from "./session/transaction.js"
-import { checked, faulty, Problem } from "./sql/Pieces.js"
-import { look, type Rules } from "./sql/Template.js"
+import { checked, faulty, Problem } from "./sql/pieces.js"
+import { look, type Rules } from "./sql/template.js"
 
 // -----------------------------------------------------------------------------
 // statements

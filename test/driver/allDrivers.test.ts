@@ -9,7 +9,7 @@ import * as Mssql from "../../src/driver/Mssql.js"
 import * as Mysql from "../../src/driver/Mysql.js"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
-import { failure } from "../../src/internal/driver/Failure.js"
+import { failure } from "../../src/internal/driver/failure.js"
 import { describeMysql, freshMysqlDatabase, mysqlQuery } from "../kit/mysql.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 

@@ -5,7 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { fromSqlError, isDbError, QueryError, toSqlError } from "../../src/DbError.js"
 import type { BeginOptions, Driver } from "../../src/driver/Driver.js"
-import { committed, partly, partlyCommitted, transactionOf } from "../../src/internal/session/ImplicitCommit.js"
+import { committed, partly, partlyCommitted, transactionOf } from "../../src/internal/session/implicitCommit.js"
 import { cannotNest, TransactionLevel } from "../../src/internal/session/TransactionLevel.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DbError } from "../../src/index.js"
-import { failure } from "../../src/internal/driver/Failure.js"
+import { failure } from "../../src/internal/driver/failure.js"
 import { withFields, withParameterName } from "../../src/internal/error/classes.js"
 import { refusedParameter } from "../../src/internal/error/parameter.js"
 

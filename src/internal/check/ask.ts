@@ -10,7 +10,7 @@ import { engineOf } from "../database/Database.js"
 import type { Engine } from "../Engine.js"
 import { undescribable } from "../error/engine.js"
 import { reserveSession } from "../session/transaction.js"
-import type { Asked } from "./Catalog.js"
+import type { Asked } from "./catalog.js"
 
 const once = <A>(ask: (done: Driver.Done<A>) => void): Effect.Effect<A, DbError> =>
   Effect.async((resume) =>

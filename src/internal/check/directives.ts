@@ -8,7 +8,7 @@
  *     -- @type tags string[]   the type of a column
  */
 import { nearest } from "../config/nearest.js"
-import { type Kind, kinds, type Override } from "./Model.js"
+import { type Kind, kinds, type Override } from "./model.js"
 
 /** A line comment, without its mark. */
 export interface Comment {

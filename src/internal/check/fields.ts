@@ -4,9 +4,9 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import type { DescribedColumn, Description } from "../../driver/Driver.js"
-import type { Parsed } from "../sql/ParsedStatement.js"
-import type { Asked, Catalog } from "./Catalog.js"
-import type { Field, Override, Statement } from "./Model.js"
+import type { Parsed } from "../sql/parsedStatement.js"
+import type { Asked, Catalog } from "./catalog.js"
+import type { Field, Override, Statement } from "./model.js"
 import { type Doubts, doubtsOf } from "./nullability.js"
 import { guessParameters } from "./parameters.js"
 import { type Known, knownColumns } from "./selectList.js"

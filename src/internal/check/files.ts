@@ -3,7 +3,7 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { At, CheckProblem } from "./Model.js"
+import type { At, CheckProblem } from "./model.js"
 import { toName } from "./names.js"
 import type { Source } from "./read.js"
 

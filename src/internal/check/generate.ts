@@ -1,7 +1,7 @@
 /**
  * The file of functions that is made of the statements. The same statements and schema make the same text.
  */
-import type { Checked, Field, Statement } from "./Model.js"
+import type { Checked, Field, Statement } from "./model.js"
 import { isIdentifier, toTypeName } from "./names.js"
 
 /** What the functions call: `Db`, or the class of a named database with the module that exports it. */

@@ -2,7 +2,7 @@
  * What parameters are, where the database does not say it: told from the column that one stands directly beside. And which of them may be
  * NULL.
  */
-import type { Catalog, Column } from "./Catalog.js"
+import type { Catalog, Column } from "./catalog.js"
 import { isIdentifier, isSign, isWord, type Token } from "./tokens.js"
 
 /** What is known of a parameter from where it stands. */

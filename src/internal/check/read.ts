@@ -7,7 +7,7 @@ import { Position, SplitFault } from "../migrator/Statement.js"
 import { Lexer } from "../sql/Lexer.js"
 import { syntaxes } from "../sql/Syntax.js"
 import { type Comment, readDirectives } from "./directives.js"
-import { type CheckProblem, type Kind, kinds, type Statement } from "./Model.js"
+import { type CheckProblem, type Kind, kinds, type Statement } from "./model.js"
 import { isName, toName } from "./names.js"
 
 /** A file. */

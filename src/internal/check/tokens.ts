@@ -3,7 +3,7 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import { Lexer } from "../sql/Lexer.js"
-import type { Parsed } from "../sql/ParsedStatement.js"
+import type { Parsed } from "../sql/parsedStatement.js"
 import { syntaxes } from "../sql/Syntax.js"
 
 /** A token that is neither white space nor a comment. */

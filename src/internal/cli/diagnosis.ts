@@ -13,7 +13,7 @@ import { shown } from "../config/faults.js"
 import { explain, type Explained, type From, type InForce } from "../config/resolve.js"
 import { findTypos, typoText } from "../config/typos.js"
 import { engineOf } from "../database/Database.js"
-import { levelOf } from "../fiber/FiberContext.js"
+import { levelOf } from "../fiber/fiberContext.js"
 import { address, open, optionsOf, type Where, withoutFiles, withVariables } from "./database.js"
 import { faultsOf } from "./report.js"
 

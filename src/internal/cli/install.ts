@@ -2,7 +2,7 @@
  * What a project has to install, in the words of its package manager.
  */
 import * as Fs from "node:fs"
-import { packages } from "../driver/Packages.js"
+import { packages } from "../driver/packages.js"
 import { own } from "./package.js"
 import type { Family } from "./templates.js"
 

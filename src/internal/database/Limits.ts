@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as DbConfig from "../../DbConfig.js"
-import { currentDeadline, currentLimits } from "../fiber/FiberContext.js"
+import { currentDeadline, currentLimits } from "../fiber/fiberContext.js"
 
 /** Limits of the statements and transactions of an effect. Without a name outside: declarations write what it is. */
 type Limits = Pick<DbConfig.LimitOptions, "statementTimeout" | "transactionTimeout">

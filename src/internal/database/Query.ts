@@ -12,9 +12,9 @@ import type { Engine } from "../Engine.js"
 import { withParameterName } from "../error/classes.js"
 import { foreign, unsendable, unstoppable } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
-import { levelOf, statementLimit } from "../fiber/FiberContext.js"
-import * as Batch from "../request/batch.js"
-import * as Sending from "../request/execute.js"
+import { levelOf, statementLimit } from "../fiber/fiberContext.js"
+import { type Listed, run as runList } from "../request/batch.js"
+import { executeQuery } from "../request/execute.js"
 import { classify, isCall } from "../sql/classify.js"
 import * as NamedParams from "../sql/NamedParams.js"
 import { ClientStatement } from "../SqlClient.js"
@@ -115,7 +115,7 @@ const named = (engine: Engine, text: string, params: Params | undefined, error: 
 /** The statements as one list, where the database takes such and there is nothing to be said against any of them. */
 export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArray<readonly [string, Params?]>) => {
   const level = levelOf(engine, fiber)
-  const list: Array<Batch.Listed> = []
+  const list: Array<Listed> = []
   for (const [text, params] of statements) {
     const compiled = compile(engine, text, params)
     if (Either.isLeft(compiled)) {
@@ -126,7 +126,7 @@ export const batched = (engine: Engine, fiber: AnyFiber, statements: ReadonlyArr
     }
     list.push(compiled.right)
   }
-  const all = level && Batch.run(engine, fiber, level, list, statementLimit(engine.config, fiber))
+  const all = level && runList(engine, fiber, level, list, statementLimit(engine.config, fiber))
   return all && Effect.mapError(all, (error) => {
     const at = error._tag === "QueryError" ? list.findIndex(([sql]) => sql === error.statement) : -1
     return at < 0 ? error : named(engine, statements[at]![0], statements[at]![1], error)
@@ -248,6 +248,6 @@ const send = (
     const [sql, values] = compiled.right
     const limit = timeout === undefined ? statementLimit(engine.config, fiber) : Duration.toMillis(timeout)
     return values.length === 0 || Array.isArray(params)
-      ? Sending.executeQuery(engine, fiber, sql, values, limit, mode)
-      : Sending.executeQuery(engine, fiber, sql, values, limit, mode, (error) => named(engine, text, params, error))
+      ? executeQuery(engine, fiber, sql, values, limit, mode)
+      : executeQuery(engine, fiber, sql, values, limit, mode, (error) => named(engine, text, params, error))
   })

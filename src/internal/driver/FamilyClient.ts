@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { ConnectionError } from "../../DbError.js"
-import { failure } from "./Failure.js"
+import { failure } from "./failure.js"
 
 /** The tags of the published packages, by their keys: none of the packages is needed for it. */
 const families = {

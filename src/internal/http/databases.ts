@@ -6,7 +6,7 @@ import { Db, type Members } from "../../Db.js"
 import type * as DbHealth from "../../DbHealth.js"
 import type { PoolSnapshot } from "../../DbMetrics.js"
 import { DbRegistry } from "../../DbRegistry.js"
-import * as OpenPools from "../registry/openPools.js"
+import * as OpenPools from "../registry/OpenPools.js"
 
 /** What is shown behind the guard only. */
 export interface Details {

@@ -4,7 +4,7 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import { controlOf } from "../sql/classify.js"
-import { foreignKeysOf, runsBeforeBegin } from "./Pragma.js"
+import { foreignKeysOf, runsBeforeBegin } from "./pragma.js"
 import type { Statement } from "./Statement.js"
 import { SplitFault } from "./Statement.js"
 

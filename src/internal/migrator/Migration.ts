@@ -12,7 +12,7 @@ import * as Checksum from "./Checksum.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Errors from "./MigrationError.js"
 import * as Name from "./Name.js"
-import { replaceKnown } from "./Placeholders.js"
+import { replaceKnown } from "./placeholders.js"
 
 /**
  * A migration in TypeScript: an effect that uses `SqlClient` (of the connection and transaction of the migration).

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Os from "node:os"
 import { loadAny } from "../driver/sqlite/module.js"
 import type { Database } from "../driver/sqlite/moduleContract.js"
-import type { Attempt, Lock } from "./LockContract.js"
+import type { Attempt, Lock } from "./lockContract.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 

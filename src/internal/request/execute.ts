@@ -12,11 +12,11 @@ import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { disableInterruption, enableInterruption } from "../effect/FiberState.js"
+import { disableInterruption, enableInterruption } from "../effect/fiberState.js"
 import type { Engine } from "../Engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
-import { deadlineOf, isTraced, levelOf, matchCause, type Restore } from "../fiber/FiberContext.js"
-import { audited } from "../observe/Audit.js"
+import { deadlineOf, isTraced, levelOf, matchCause, type Restore } from "../fiber/fiberContext.js"
+import { audited } from "../observe/audit.js"
 import { appendComment } from "../observe/sqlcommenter.js"
 import { describeStatement, inStatementSpan } from "../observe/tracing.js"
 import type { SessionLevel } from "../session/Session.js"
@@ -217,7 +217,7 @@ class Answer<E> {
     if (exit !== undefined) {
       return exit
     }
-    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which `Handlers` of FiberContext.ts tells.
+    // The fiber is only woken: what it is woken with passes through an object literal of Effect's, of which `Handlers` of fiberContext.ts tells.
     const wait = Effect.async<void>((resume) => {
       if (this.exit !== undefined) {
         resume(Exit.void)

@@ -6,7 +6,7 @@ import type { DbError } from "../../DbError.js"
 import { withFields } from "../error/classes.js"
 import { commitUnknown, outlived, transactionTimeout } from "../error/engine.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
-import { partly } from "./ImplicitCommit.js"
+import { partly } from "./implicitCommit.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 

@@ -7,7 +7,7 @@ import { aborted, lostInside, outlived, readOnlyWrite } from "../error/engine.js
 import { excerpt } from "../error/message.js"
 import type { EngineContext, SessionRequest } from "../request/Request.js"
 import { classify } from "../sql/classify.js"
-import { committed, transactionOf } from "./ImplicitCommit.js"
+import { committed, transactionOf } from "./implicitCommit.js"
 import { TransactionLevel } from "./TransactionLevel.js"
 
 const noOptions: Driver.BeginOptions = {}

@@ -9,7 +9,7 @@ import { type DbError, isRetryable } from "../../DbError.js"
 import { initialState, nextStep } from "../effect/schedule.js"
 import type { Engine } from "../Engine.js"
 import { spanOf } from "../fiber/Caller.js"
-import { deadlineOf, levelOf } from "../fiber/FiberContext.js"
+import { deadlineOf, levelOf } from "../fiber/fiberContext.js"
 import { ofError } from "../observe/Log.js"
 import type { SessionLevel } from "./Session.js"
 

@@ -22,11 +22,11 @@ import {
   type Restore,
   transactionLimit,
   withLevel
-} from "../fiber/FiberContext.js"
-import { auditEnd } from "../observe/Audit.js"
+} from "../fiber/fiberContext.js"
+import { auditEnd } from "../observe/audit.js"
 import { describeError, describeTransaction } from "../observe/tracing.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
-import { partlyCommitted } from "./ImplicitCommit.js"
+import { partlyCommitted } from "./implicitCommit.js"
 import { withRetry } from "./retry.js"
 import type { Session, SessionLevel } from "./Session.js"
 import type { AcquireOptions } from "./SessionWait.js"

@@ -9,8 +9,8 @@
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
 import { isWordPart, Lexer } from "./Lexer.js"
-import { expand, followsIn, hasLists, listPlace } from "./Lists.js"
-import type { ListPlace, Parsed } from "./ParsedStatement.js"
+import { expand, followsIn, hasLists, listPlace } from "./lists.js"
+import type { ListPlace, Parsed } from "./parsedStatement.js"
 import { syntaxes } from "./Syntax.js"
 
 const nameAt = /[\p{L}_][\p{L}\p{N}_]*/uy

@@ -7,7 +7,7 @@ import type { DbError } from "../../DbError.js"
 import { askedOf } from "../check/ask.js"
 import { check as run, type CheckReport, lineOf } from "../check/check.js"
 import { defaultTag } from "../check/generate.js"
-import type { CheckProblem } from "../check/Model.js"
+import type { CheckProblem } from "../check/model.js"
 import { type Provides, type Target, targetOf } from "./prepare.js"
 
 /**

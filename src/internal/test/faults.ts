@@ -12,7 +12,7 @@ import {
   type TimeoutError
 } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { failure } from "../driver/Failure.js"
+import { failure } from "../driver/failure.js"
 import * as Mssql from "../driver/mssql/codes.js"
 import * as Mysql from "../driver/mysql/codes.js"
 import * as Pg from "../driver/pg/codes.js"

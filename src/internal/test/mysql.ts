@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import type { Db } from "../../Db.js"
 import * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
-import { notLoaded } from "../driver/Packages.js"
+import { notLoaded } from "../driver/packages.js"
 import { askEffect } from "./decorate.js"
 import {
   type Failure,

@@ -12,7 +12,7 @@ import type { Db } from "../../Db.js"
 import type * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError } from "../../DbError.js"
 import type * as Pglite from "../../driver/Pglite.js"
-import { notLoaded } from "../driver/Packages.js"
+import { notLoaded } from "../driver/packages.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,

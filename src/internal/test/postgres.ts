@@ -10,7 +10,7 @@ import type { Db } from "../../Db.js"
 import * as DbConfig from "../../DbConfig.js"
 import type { ConnectionError } from "../../DbError.js"
 import { engineOf } from "../database/Database.js"
-import { notLoaded } from "../driver/Packages.js"
+import { notLoaded } from "../driver/packages.js"
 import { hashOf } from "./hash.js"
 import {
   type Failure,

@@ -1,6 +1,6 @@
 /** The errors of a sandbox itself. */
 import type { ConnectionError, Outcome, QueryError } from "../../DbError.js"
-import { failure } from "../driver/Failure.js"
+import { failure } from "../driver/failure.js"
 
 /** As a server says it by the answer to COMMIT. */
 export const commitWasRollback = (database: string): QueryError =>

@@ -14,8 +14,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { pathToFileURL } from "node:url"
 import type { ConnectionError } from "../../DbError.js"
-import { failure } from "../driver/Failure.js"
-import { packages } from "../driver/Packages.js"
+import { failure } from "../driver/failure.js"
+import { packages } from "../driver/packages.js"
 
 /** How long starting may take, in milliseconds: a slow machine unpacks and initialises for a while. */
 const startLimit = 60_000

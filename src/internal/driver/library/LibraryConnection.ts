@@ -5,7 +5,7 @@
 import type { Socket } from "node:net"
 import type { ConnectionError, ConnectionReason, DbError, Outcome } from "../../../DbError.js"
 import type { Connection, Cursor, Done, Request, ResetPolicy, TransactionStatus } from "../../../driver/Driver.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import type { Exchange } from "./Exchange.js"
 import type { FlowingCursor } from "./FlowingCursor.js"
 

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
 import type { Done } from "../../../driver/Driver.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 
 interface Connection {
   readonly setUp: (done: Done<void>) => void

@@ -3,7 +3,7 @@
  */
 import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbError.js"
 import { type ConnectionReason, connectionReasons, type QueryReason, queryReasons } from "../../../DbError.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import { socketCodes } from "../socketCodes.js"
 import { isCheck, namesIn } from "./names.js"
 

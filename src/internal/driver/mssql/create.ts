@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { DbConfig } from "../../../DbConfig.js"
 import type { DbError } from "../../../DbError.js"
 import type { Driver } from "../../../driver/Driver.js"
-import { maintenance, runAlone } from "../Creation.js"
+import { maintenance, runAlone } from "../creation.js"
 
 /** Databases are made from here. */
 const maintenanceDatabase = "master"

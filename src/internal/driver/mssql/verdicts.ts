@@ -5,7 +5,7 @@ import type { DbConfig } from "../../../DbConfig.js"
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { TransactionStatus } from "../../../driver/Driver.js"
 import type { Mentioned } from "../../error/parameter.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import type { Exchange } from "./exchange.js"
 import { mostParameters } from "./values.js"
 

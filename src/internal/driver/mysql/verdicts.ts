@@ -4,7 +4,7 @@
 import type { ConnectionError, DbError, Outcome } from "../../../DbError.js"
 import { withFields } from "../../error/classes.js"
 import type { Mentioned } from "../../error/parameter.js"
-import { failure, keptLimit } from "../Failure.js"
+import { failure, keptLimit } from "../failure.js"
 import { Inexact } from "../JsonText.js"
 import { classify, type RawError } from "./codes.js"
 import type { Exchange } from "./exchange.js"

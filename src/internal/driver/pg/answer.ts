@@ -3,7 +3,7 @@
  */
 import type { DbError, Outcome } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import { Inexact } from "../JsonText.js"
 import type { SessionState } from "./session.js"
 import type { Shape, Values } from "./shape.js"

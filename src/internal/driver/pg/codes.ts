@@ -11,7 +11,7 @@ import type {
 } from "../../../DbError.js"
 import { connectionReasons } from "../../../DbError.js"
 import type { Mentioned } from "../../error/parameter.js"
-import { failure, keptLimit, type Named } from "../Failure.js"
+import { failure, keptLimit, type Named } from "../failure.js"
 import { socketCodes } from "../socketCodes.js"
 
 /**

@@ -5,7 +5,7 @@ import type { ConnectionError, DbError, Outcome, QueryError } from "../../../DbE
 import type { Request } from "../../../driver/Driver.js"
 import { excerpt } from "../../error/message.js"
 import { refusedParameter } from "../../error/parameter.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import type { ServerError } from "./codes.js"
 import { classify, classifyLink, poolerAdvice } from "./codes.js"
 import type { Fault } from "./values.js"

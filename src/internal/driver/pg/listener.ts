@@ -12,7 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import type { PgConnection } from "./connection.js"
 
 /**

@@ -3,7 +3,7 @@
  */
 import type { ConnectionOptions } from "node:tls"
 import type { DbConfig, Host } from "../../../DbConfig.js"
-import { contextOf, given } from "../Tls.js"
+import { contextOf, given } from "../tls.js"
 
 /** libpq's meaning of `sslmode`, in Node's words; `undefined` where there is no TLS. */
 export const tlsOptions = (config: DbConfig, host: Host): ConnectionOptions | undefined => {

@@ -2,7 +2,7 @@
  * Typed errors, made where a fault leaves the driver.
  */
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
-import { failure } from "../Failure.js"
+import { failure } from "../failure.js"
 import type { Fault } from "./codes.js"
 
 /** The typed error of a fault. */

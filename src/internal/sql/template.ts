@@ -3,8 +3,8 @@
  * `@effect/sql` would drop, bind in the wrong order or fail on is put right, or said.
  */
 import * as Statement from "@effect/sql/Statement"
-import { databases, emptyList, tooMany } from "./Lists.js"
-import { Problem, problemIn } from "./Pieces.js"
+import { databases, emptyList, tooMany } from "./lists.js"
+import { Problem, problemIn } from "./pieces.js"
 
 type Segment = Statement.Segment
 type Row = Readonly<Record<string, unknown>>

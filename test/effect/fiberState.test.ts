@@ -9,7 +9,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Tracer from "effect/Tracer"
-import { ContextOverride, disableInterruption, hasChildren, isStepping } from "../../src/internal/effect/FiberState.js"
+import { ContextOverride, disableInterruption, hasChildren, isStepping } from "../../src/internal/effect/fiberState.js"
 import type { AnyFiber } from "../../src/internal/fiber/Caller.js"
 
 class Name extends Context.Tag("Name")<Name, string>() {}

@@ -2,7 +2,7 @@
  * The packages that each family of databases is spoken to with, and the error where one cannot be loaded.
  */
 import type { ConnectionError } from "../../DbError.js"
-import { failure } from "./Failure.js"
+import { failure } from "./failure.js"
 import { packagesFor } from "./sqlite/version.js"
 
 const postgresql = "pg@8 @effect/sql-pg@0.53"

@@ -6,7 +6,7 @@ import * as Schedule from "effect/Schedule"
 import type { DbConfig } from "../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../DbError.js"
 import type { Connection, Driver } from "../../driver/Driver.js"
-import { failure } from "./Failure.js"
+import { failure } from "./failure.js"
 
 /** In milliseconds. Creating one copies a template: seconds on slow storage, and more when others create theirs. */
 const createLimit = 30_000

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import * as Placeholders from "../../src/internal/migrator/Placeholders.js"
+import * as Placeholders from "../../src/internal/migrator/placeholders.js"
 
 describe("Placeholders", () => {
   it("are replaced, whatever the case of their names", () => {

@@ -3,7 +3,7 @@
  */
 import type { Dialect } from "@effect/sql/Statement"
 import * as Either from "effect/Either"
-import type { ListPlace, Parsed } from "./ParsedStatement.js"
+import type { ListPlace, Parsed } from "./parsedStatement.js"
 
 /** The products behind the dialects. */
 export const databases: Readonly<Record<Dialect, string>> = {

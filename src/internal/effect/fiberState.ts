@@ -9,7 +9,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Tracer from "effect/Tracer"
 import type { AnyFiber } from "../fiber/Caller.js"
-import { patched } from "./PatchedMap.js"
+import { patched } from "./patchedMap.js"
 
 interface State {
   _fiberRefs: FiberRefs.FiberRefs
@@ -22,7 +22,7 @@ interface State {
   readonly setFiberRef: <X>(ref: FiberRef.FiberRef<X>, value: X) => void
 }
 
-/** Every fiber is one of Effect's own class, which has them all; `FiberState.test.ts` fails where it has not. */
+/** Every fiber is one of Effect's own class, which has them all; `fiberState.test.ts` fails where it has not. */
 const stateOf = (fiber: AnyFiber): State => fiber as unknown as State
 
 /** Whether it has forked fibers that still run. Effect tells that only to an effect of the fiber itself. */
@@ -113,7 +113,7 @@ const noValue: ReadonlyArray<unknown> = [undefined]
 
 /** The values of the context, the last one first, each with the fiber that has set it; and this one on top. */
 const pushed = (stack: Stack | undefined, id: FiberId.Single, context: Context.Context<never>): Stack => {
-  // Copies that are filled, not literals, for the reason told at `Handlers` of FiberContext.ts. So the types do not see that both hold what they are to.
+  // Copies that are filled, not literals, for the reason told at `Handlers` of fiberContext.ts. So the types do not see that both hold what they are to.
   const entry = noEntry.slice()
   entry[0] = id
   entry[1] = context
