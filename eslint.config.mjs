@@ -44,6 +44,13 @@ const retired = [
   message: `Retired name: ${take}.`
 }))
 
+/** How the name of a boolean begins: with what is, or with a verb for what something does. */
+const predicate =
+  "^_?(?:is|has|had|can|should|may|must|are|was|does|did|needs|takes|holds|gives|reads|writes|begins|carries|follows|waits|hears|knows" +
+  "|commits|controls|dirties|forgets|goes|runs|quotes|closes|pads|answers|assigns|changes|checks|clashes|counts|creates|doubles|encrypts" +
+  "|ends|escapes|fails|flows|inherits|interleaves|keeps|limits|makes|nests|plucks|prepares|releases|remembers|resets|reshapes|returns?" +
+  "|rolls|transforms?|settles|uses|allows|restores|wants)(?:[A-Z]|$)"
+
 export default [
   { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "mutation/.stryker-tmp/", "**/node_modules/"] },
   ...tseslint.configs.recommended.map((config) => ({ ...config, files: typescript })),
@@ -127,6 +134,31 @@ export default [
     // A body on a line of its own has braces; a chain of if and else has them everywhere or nowhere.
     files: ["src/**/*.ts"],
     rules: { curly: ["error", "multi-line", "consistent"] }
+  },
+  {
+    // A boolean says what is or is not so. Names of contracts and of options are those that others read.
+    files: ["src/**/*.ts"],
+    ignores: ["src/internal/http/page/browser/**"],
+    rules: {
+      "@typescript-eslint/naming-convention": ["error", {
+        selector: ["variable", "parameter"],
+        types: ["boolean"],
+        format: null,
+        // Options, taken out of their object under the names that programs write.
+        filter: {
+          regex:
+            "^(?:connectOnStart|createDatabase|deferrable|fileMustExist|foreignKeys|pragmaWrites|prepare|readOnly|resolveCommit|safeIntegers|_reject)$",
+          match: false
+        },
+        custom: { regex: predicate, match: true }
+      }, {
+        selector: ["classProperty", "parameterProperty", "accessor"],
+        modifiers: ["private"],
+        types: ["boolean"],
+        format: null,
+        custom: { regex: predicate, match: true }
+      }]
+    }
   },
   {
     files: ["src/internal/cli/**/*.ts"],

@@ -49,10 +49,10 @@ interface Family {
 }
 
 /** Prometheus has no dots in its names, and asks for the unit at their end, and for `_total` after what only rises. */
-const nameOf = ({ name, tags }: MetricKey.MetricKey.Untyped, incremental: boolean): string => {
+const nameOf = ({ name, tags }: MetricKey.MetricKey.Untyped, isIncremental: boolean): string => {
   const plain = name.replace(/[^a-zA-Z0-9_:]/g, "_").replace(/^(?=\d)/, "_")
   const unit = tags.some(({ key, value }) => key === "unit" && value === "s") ? "_seconds" : ""
-  const suffix = `${unit}${incremental ? "_total" : ""}`
+  const suffix = `${unit}${isIncremental ? "_total" : ""}`
   return plain.endsWith(suffix) ? plain : plain + suffix
 }
 
@@ -61,12 +61,12 @@ const labelsOf = ({ tags }: MetricKey.MetricKey.Untyped): Record<string, string>
     tags.filter(({ key }) => key !== "unit").map(({ key, value }) => [key.replace(/[^a-zA-Z0-9_]/g, "_"), value])
   )
 
-const typeOf = (state: MetricState.MetricState.Untyped, incremental: boolean): Family["type"] =>
+const typeOf = (state: MetricState.MetricState.Untyped, isIncremental: boolean): Family["type"] =>
   MetricState.isHistogramState(state)
     ? "histogram"
     : MetricState.isSummaryState(state)
     ? "summary"
-    : incremental
+    : isIncremental
     ? "counter"
     : "gauge"
 
@@ -115,9 +115,9 @@ const valuesOf = (
 const families = (): ReadonlyArray<Family> => {
   const found = new Map<string, Family>()
   for (const { metricKey, metricState } of Metric.unsafeSnapshot()) {
-    const incremental = MetricKeyType.isCounterKey(metricKey.keyType) && metricKey.keyType.incremental
-    const name = nameOf(metricKey, incremental)
-    const type = typeOf(metricState, incremental)
+    const isIncremental = MetricKeyType.isCounterKey(metricKey.keyType) && metricKey.keyType.incremental
+    const name = nameOf(metricKey, isIncremental)
+    const type = typeOf(metricState, isIncremental)
     let family = found.get(name)
     if (family === undefined) {
       const help = Option.getOrElse(metricKey.description, () => metricKey.name)

@@ -228,10 +228,10 @@ const openElsewhere = (spec: Spec, shared: Shared): Driver.Driver["open"] =>
   })
 
 /** What SQLite can do, in this process or in processes of its own. */
-const capabilities = (elsewhere: boolean, inMemory = false): Driver.Capabilities => ({
-  synchronous: !elsewhere,
+const capabilities = (isElsewhere: boolean, isInMemory = false): Driver.Capabilities => ({
+  synchronous: !isElsewhere,
   singleWriter: true,
-  cancel: elsewhere && !inMemory,
+  cancel: isElsewhere && !isInMemory,
   serverLimits: false,
   pipelinedBegin: true,
   resolveCommit: false,
@@ -275,16 +275,16 @@ export const makeFrom = (
 ): Driver.Make<DbConfig> =>
   Effect.fnUntraced(function*(config: DbConfig) {
     const spec = specOf(config, image)
-    const inMemory = spec.filename === ":memory:"
-    const elsewhere = config.workers > 0
-    if (config.limits.statementTimeout > 0 && !elsewhere) {
+    const isInMemory = spec.filename === ":memory:"
+    const isElsewhere = config.workers > 0
+    if (config.limits.statementTimeout > 0 && !isElsewhere) {
       return yield* unsupported(
         spec,
         "a statement limit cannot be kept while SQLite runs in this process",
         "set workers to 1 or more, or limits.statementTimeout to 0"
       )
     }
-    if (config.limits.statementTimeout > 0 && inMemory) {
+    if (config.limits.statementTimeout > 0 && isInMemory) {
       return yield* unsupported(
         spec,
         `the statement limit of ${config.limits.statementTimeout} ms cannot be kept for an in-memory database: to ` +
@@ -303,10 +303,10 @@ export const makeFrom = (
       passedOver: undefined
     }
     yield* Effect.addFinalizer(() => Effect.sync(() => shared.live.forEach((one) => one.kill())))
-    if (elsewhere) {
+    if (isElsewhere) {
       yield* checkElsewhere(spec)
     }
-    const open = elsewhere ? openElsewhere(spec, shared) : openHere(spec, shared, yield* loadHere(spec, shared))
+    const open = isElsewhere ? openElsewhere(spec, shared) : openHere(spec, shared, yield* loadHere(spec, shared))
     const driver: Driver.Driver = {
       dialect: "sqlite",
       target: {
@@ -314,9 +314,9 @@ export const makeFrom = (
         namespace: spec.filename,
         address: undefined,
         port: undefined,
-        uri: inMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
+        uri: isInMemory ? "sqlite::memory:" : `sqlite:${spec.filename}`
       },
-      capabilities: capabilities(elsewhere, inMemory),
+      capabilities: capabilities(isElsewhere, isInMemory),
       leftBehind,
       compiler: Statement.makeCompilerSqlite(config.transformQueryNames),
       transformRows: config.transformResultNames === undefined
@@ -332,7 +332,7 @@ export const makeFrom = (
         // The check of a file makes no other error.
         return fault && toOpenError(fault)
       },
-      maxConnections: inMemory ? 1 : elsewhere ? config.workers : undefined,
+      maxConnections: isInMemory ? 1 : isElsewhere ? config.workers : undefined,
       transactionId: undefined,
       commitStatus: undefined,
       services: services(config, spec)

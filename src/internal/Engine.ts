@@ -119,9 +119,9 @@ export class Engine implements EngineContext {
         isLost: (connection) => connection.lost,
         validate: (connection, answer) =>
           connection.lost ? answer(false) : connection.ping((error) => answer(error === undefined)),
-        close: (connection, graceful, done) => {
+        close: (connection, isGraceful, done) => {
           connection.onLost = undefined
-          if (graceful && !connection.lost) {
+          if (isGraceful && !connection.lost) {
             connection.close(() => done())
           } else {
             connection.destroy()
@@ -198,9 +198,9 @@ export class Engine implements EngineContext {
 
   /** Whether a statement would write, for a database with one writer. */
   writes(text: string): boolean {
-    const known = this.writing.get(text)
-    if (known !== undefined) {
-      return known
+    const isKnown = this.writing.get(text)
+    if (isKnown !== undefined) {
+      return isKnown
     }
     for (const entry of this.pool.entries) {
       if (!entry.connection.lost) {
@@ -262,10 +262,10 @@ export class Engine implements EngineContext {
   private session(
     entry: PoolEntry<Driver.Connection>,
     fiber: AnyFiber,
-    { inside, reserved = false }: AcquireOptions
+    { inside, reserved: isReserved = false }: AcquireOptions
   ): Session {
-    const session = new Session(this, entry, callerOf(fiber), inside, reserved)
-    if (!reserved) {
+    const session = new Session(this, entry, callerOf(fiber), inside, isReserved)
+    if (!isReserved) {
       this.metrics.sessionOpened()
       this.log.sessionOpened(session, fiber)
     }
@@ -363,7 +363,7 @@ export class Engine implements EngineContext {
   /** A question of our own to the server, on the reserved place. */
   private ask<A>(
     send: (connection: Driver.Connection, done: Driver.Done<A>) => void,
-    failFast: boolean
+    failsFast: boolean
   ): Effect.Effect<A, DbError> {
     const inSession = (session: Session) =>
       Effect.async<A, DbError>((resume) => {
@@ -386,7 +386,7 @@ export class Engine implements EngineContext {
         this.openSession(
           fiber,
           restore,
-          { writes: false, inside: undefined, reserved: true, failFast },
+          { writes: false, inside: undefined, reserved: true, failFast: failsFast },
           identity,
           (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
         )
@@ -399,11 +399,11 @@ export class Engine implements EngineContext {
   // ---------------------------------------------------------------------------
 
   readonly close: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.flatMap(this.pool.close(this.config.pool.closeTimeout), (clean) => {
+    Effect.flatMap(this.pool.close(this.config.pool.closeTimeout), (isClean) => {
       this.writeLock?.close(closed(this.name))
       this.timer.stop()
       const { closeTimeout } = this.config.pool
-      return clean
+      return isClean
         ? this.log.line(LogLevel.Debug, "database closed", { operation: "close" })
         : this.log.line(LogLevel.Warning, "sessions were cut when the database closed", {
           operation: "close",

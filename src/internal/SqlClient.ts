@@ -88,7 +88,7 @@ class Core {
   /** The text and its parameters, or why there is none. */
   compile(
     statement: ClientStatement<unknown>,
-    withoutTransform: boolean
+    isUntransformed: boolean
   ): readonly [string, ReadonlyArray<unknown>] | QueryError {
     const { args, strings } = statement
     if (strings !== undefined) {
@@ -102,7 +102,7 @@ class Core {
       if (isPlain) {
         let text = this.texts.get(strings)
         if (text === undefined) {
-          text = this.compiler.compile(statement, withoutTransform)[0]
+          text = this.compiler.compile(statement, isUntransformed)[0]
           this.texts.set(strings, text)
         }
         return [text, args]
@@ -110,7 +110,7 @@ class Core {
     }
     const problem = statement.problem
     return problem === undefined
-      ? this.compiler.compile(statement, withoutTransform)
+      ? this.compiler.compile(statement, isUntransformed)
       : unsendable(this.engine.name, problem.what, strings?.join("?"))
   }
 }
@@ -168,7 +168,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
 
   private ask<X>(
     ask: Ask,
-    withoutTransform: boolean,
+    isUntransformed: boolean,
     transformRows: TransformRows
   ): Effect.Effect<X, SqlError> {
     return Effect.withFiberRuntime<X, SqlError>((fiber) => {
@@ -181,7 +181,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
           text = statement.unsafeText!
           params = statement.args
         } else {
-          const compiled = core.compile(statement, withoutTransform)
+          const compiled = core.compile(statement, isUntransformed)
           if (!isCompiled(compiled)) {
             return refused(core.engine, fiber, compiled)
           }
@@ -288,8 +288,8 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
   }
 
   /** Throws the `QueryError` of a statement that cannot be compiled: its type has no place for it. */
-  compile(withoutTransform?: boolean | undefined): readonly [sql: string, params: ReadonlyArray<unknown>] {
-    const compiled = this.core.compile(this, withoutTransform ?? false)
+  compile(isUntransformed?: boolean | undefined): readonly [sql: string, params: ReadonlyArray<unknown>] {
+    const compiled = this.core.compile(this, isUntransformed ?? false)
     if (!isCompiled(compiled)) {
       throw compiled
     }

@@ -77,21 +77,21 @@ export const readCatalog = (asked: Asked): Effect.Effect<Catalog, DbError> =>
         types.set(name, yield* writtenTo(asked, name))
       }
     }
-    for (const [tableName, columnName, isNotNull, isView, ...numbers] of rows) {
+    for (const [tableName, columnName, notNull, isView, ...numbers] of rows) {
       const table = String(tableName).toLowerCase()
       const column = String(columnName).toLowerCase()
       const columns = tables.get(table) ?? new Map<string, Column>()
       tables.set(table, columns)
       // Numbers or booleans, as the database has them.
-      const notNull = Number(isNotNull) === 1
+      const isNotNull = Number(notNull) === 1
       const before = columns.get(column)
       columns.set(column, {
         written: types.get(String(tableName))?.get(column),
         // In several schemas there may be tables of one name.
-        notNull: notNull && before?.notNull !== false
+        notNull: isNotNull && before?.notNull !== false
       })
       if (Number(isView) === 1) views.add(table)
-      origins.set(numbers.map(String).join("\0"), { table, notNull })
+      origins.set(numbers.map(String).join("\0"), { table, notNull: isNotNull })
     }
     return {
       tables,

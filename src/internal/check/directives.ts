@@ -104,9 +104,9 @@ class Reader {
       return this.put(this.columns, unquoted(match[1]!), { line, type: this.type(match[2]!, "read", line) })
     }
     for (const part of rest.split(",").map((part) => part.trim()).filter((part) => part !== "")) {
-      const nullable = word === "nullable"
-      if (!part.startsWith(":")) this.put(this.columns, unquoted(part), { line, nullable })
-      else this.put(this.parameters, part.slice(1), { line, nullable })
+      const isNullable = word === "nullable"
+      if (!part.startsWith(":")) this.put(this.columns, unquoted(part), { line, nullable: isNullable })
+      else this.put(this.parameters, part.slice(1), { line, nullable: isNullable })
     }
   }
 

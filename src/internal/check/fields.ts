@@ -19,8 +19,8 @@ export interface Fields {
   readonly faults: ReadonlyArray<{ readonly line: number; readonly message: string }>
 }
 
-const orNull = (type: string, nullable: boolean): string =>
-  !nullable || type === "unknown" || type === "Param" ? type : `${type} | null`
+const orNull = (type: string, isNullable: boolean): string =>
+  !isNullable || type === "unknown" || type === "Param" ? type : `${type} | null`
 
 /** How a parameter stands in the lists of IN: only there and alone, there among others, or elsewhere. */
 const listOf = ({ lists, names }: Parsed, name: string): "only" | "also" | "never" => {
@@ -66,8 +66,8 @@ const isNotNull = (
   if (doubts.all) return false
   // An expression may be of any table's columns. MariaDB leaves outer joins out of account when it prepares.
   if (column.origin === undefined) return column.notNull && doubts.tables.size === 0
-  const { notNull, table } = catalog.find(column.origin)
-  return (notNull || column.notNull) && !doubts.tables.has(table)
+  const { notNull: isNotNull, table } = catalog.find(column.origin)
+  return (isNotNull || column.notNull) && !doubts.tables.has(table)
 }
 
 const columnFields = (

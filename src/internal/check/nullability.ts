@@ -75,14 +75,14 @@ export const doubtsOf = (
   views: ReadonlySet<string>
 ): Doubts => {
   const tables = new Set<string>()
-  let all = hasEmptyGroups(tokens) || hides(tokens, dialect, views)
+  let areAll = hasEmptyGroups(tokens) || hides(tokens, dialect, views)
   tokens.forEach((token, i) => {
     const join = isWord(tokens[i + 1], "OUTER") ? i + 2 : i + 1
     if (!isWord(tokens[join], "JOIN") || !isWord(token, "LEFT", "RIGHT", "FULL")) return
     const table = isWord(token, "LEFT") ? joined(tokens, join + 1) : undefined
     // A common table expression has a name of its own, and the columns of other tables.
-    if (table === undefined || isWord(tokens[0], "WITH")) all = true
+    if (table === undefined || isWord(tokens[0], "WITH")) areAll = true
     else tables.add(table)
   })
-  return { all, tables }
+  return { all: areAll, tables }
 }

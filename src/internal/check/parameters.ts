@@ -53,7 +53,7 @@ class Places {
     const [first] = found
     return first === undefined || found.some(({ written }) => written !== first.written)
       ? undefined
-      : { written: first.written, notNull: found.every(({ notNull }) => notNull) }
+      : { written: first.written, notNull: found.every(({ notNull: isNotNull }) => isNotNull) }
   }
 
   /** `INSERT INTO t (a, b) VALUES (:a, :b), ...`: which column stands behind which parameter. */

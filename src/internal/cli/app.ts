@@ -80,43 +80,47 @@ export const program = (argv: ReadonlyArray<string>): Effect.Effect<number> =>
 const shapes = entries.map(({ shape }) => shape)
 
 /** Text for a reader, or the same for programs. */
-const told = (json: boolean, text: () => string, data: () => object): Effect.Effect<void> =>
-  Console.log(json ? toJson({ ok: true, ...data() }) : text())
+const told = (wantsJson: boolean, text: () => string, data: () => object): Effect.Effect<void> =>
+  Console.log(wantsJson ? toJson({ ok: true, ...data() }) : text())
 
 /** A call that cannot be meant. */
-const refused = (json: boolean, message: string, command: string | undefined): Effect.Effect<number> =>
+const refused = (wantsJson: boolean, message: string, command: string | undefined): Effect.Effect<number> =>
   Effect.as(
-    failed(json, new UsageError(`${message}\nnext: dblive ${command === undefined ? "" : `${command} `}--help`)),
+    failed(wantsJson, new UsageError(`${message}\nnext: dblive ${command === undefined ? "" : `${command} `}--help`)),
     exitCodes.usage
   )
 
-const answer = ({ json, logLevel, what }: Asked): Effect.Effect<number> => {
+const answer = ({ json: wantsJson, logLevel, what }: Asked): Effect.Effect<number> => {
   switch (what._tag) {
     case "Version":
-      return Effect.as(told(json, () => version, () => ({ version })), exitCodes.done)
+      return Effect.as(told(wantsJson, () => version, () => ({ version })), exitCodes.done)
     case "Overview": {
       // Without a command nothing was asked for that could be done.
-      const text = told(json, () => overview(entries, version), () => overviewJson(entries, version))
+      const text = told(wantsJson, () => overview(entries, version), () => overviewJson(entries, version))
       return Effect.as(text, what.isAsked ? exitCodes.done : exitCodes.usage)
     }
     case "Help": {
       const entry = entries.find(({ shape }) => shape === what.shape)!
-      return Effect.as(told(json, () => commandHelp(entry), () => commandJson(entry)), exitCodes.done)
+      return Effect.as(told(wantsJson, () => commandHelp(entry), () => commandJson(entry)), exitCodes.done)
     }
     case "Fault":
-      return refused(json, what.message, what.command)
+      return refused(wantsJson, what.message, what.command)
     case "Passed":
-      return command(what.words, json, undefined)
+      return command(what.words, wantsJson, undefined)
     case "Call":
       return Effect.flatMap(
         canonical(what),
         (call) =>
-          command([...(logLevel === undefined ? [] : ["--log-level", logLevel]), ...words(call)], json, call.shape.name)
+          command(
+            [...(logLevel === undefined ? [] : ["--log-level", logLevel]), ...words(call)],
+            wantsJson,
+            call.shape.name
+          )
       )
   }
 }
 
-const command = (words: ReadonlyArray<string>, json: boolean, name: string | undefined): Effect.Effect<number> => {
+const command = (words: ReadonlyArray<string>, wantsJson: boolean, name: string | undefined): Effect.Effect<number> => {
   exit.code = exitCodes.done
   begun.value = false
   return aboveTheBar(run(["node", "dblive", ...words])).pipe(
@@ -124,7 +128,7 @@ const command = (words: ReadonlyArray<string>, json: boolean, name: string | und
     Effect.catchIf(
       ValidationError.isValidationError,
       (error) =>
-        Effect.map(refused(json, withoutColours(HelpDoc.toAnsiText(error.error)).trim(), name), (code) => {
+        Effect.map(refused(wantsJson, withoutColours(HelpDoc.toAnsiText(error.error)).trim(), name), (code) => {
           exit.code = code
           return true
         })
@@ -132,9 +136,9 @@ const command = (words: ReadonlyArray<string>, json: boolean, name: string | und
     Effect.catchAllCause((cause) =>
       Cause.isInterruptedOnly(cause)
         ? Effect.succeed(false)
-        : Effect.as(defect(json, cause), false)
+        : Effect.as(defect(wantsJson, cause), false)
     ),
-    Effect.map((ended) => ended || exit.code !== exitCodes.done ? exit.code : exitCodes.failed),
+    Effect.map((hasEnded) => hasEnded || exit.code !== exitCodes.done ? exit.code : exitCodes.failed),
     Logger.withMinimumLogLevel(LogLevel.Warning),
     Effect.provide(Layer.mergeAll(NodeContext.layer, CliConfig.layer({ showBuiltIns: false }), logger)),
     Effect.scoped

@@ -202,11 +202,11 @@ const call = (shape: Shape, words: ReadonlyArray<string>): Asked => {
   const read = new Words(shape, words)
   read.read()
   const has = (name: string) => read.options.some(([option]) => option === name)
-  const json = isJson(words) && read.options.some(([option, value]) => option === "--json" && value !== "false")
+  const wantsJson = isJson(words) && read.options.some(([option, value]) => option === "--json" && value !== "false")
   const logLevel = read.options.find(([option]) => option === "--log-level")?.[1]
   const isCommon = (name: string) => everywhere.some(({ names }) => names.includes(name))
   return {
-    json,
+    json: wantsJson,
     logLevel,
     what: has("--help") ? { _tag: "Help", shape } : has("--version") ? { _tag: "Version" } : {
       _tag: "Call",
@@ -237,9 +237,9 @@ const commandFirst = (words: ReadonlyArray<string>): ReadonlyArray<string> => {
 
 /** What the words behind the name of the program ask for. */
 export const read = (given: ReadonlyArray<string>, shapes: ReadonlyArray<Shape>): Asked => {
-  const json = isJson(given)
+  const wantsJson = isJson(given)
   const [word, ...rest] = commandFirst(given)
-  const asked = (what: Asked["what"]): Asked => ({ what, json, logLevel: undefined })
+  const asked = (what: Asked["what"]): Asked => ({ what, json: wantsJson, logLevel: undefined })
   const [, name] = word === "help" || word === "-h" || word === "--help"
     ? [word, rest.find((part) => !isOption(part))]
     : ["", word]

@@ -44,17 +44,17 @@ export const follow = (opened: Opened, given: Common, kind: "migrate" | "undo"):
   let current: { readonly script: string; readonly transaction: boolean } | undefined
   const done = () =>
     ended.length === 0 ? "" : `; ${kind === "migrate" ? "applied" : "undone"} before it: ${ended.join(", ")}`
-  const outcome = (script: string, transaction: boolean): Effect.Effect<string, never, Files> =>
-    !transaction
+  const outcome = (script: string, isTransaction: boolean): Effect.Effect<string, never, Files> =>
+    !isTransaction
       ? Effect.succeed(
         `${script} was stopped, and it runs without a transaction: what it has done stays; \`dblive status\` shows how far it came`
       )
       : kind === "undo"
       ? Effect.succeed(`${script} was stopped, and is rolled back unless it was being committed; see \`dblive status\``)
-      : Effect.map(isApplied(opened, given, script), (applied) =>
-        applied === undefined
+      : Effect.map(isApplied(opened, given, script), (isApplied) =>
+        isApplied === undefined
           ? `${script} was stopped, and is rolled back unless it was being committed; see \`dblive status\``
-          : applied
+          : isApplied
           ? `${script} had been committed already`
           : `${script} was rolled back`)
   return {

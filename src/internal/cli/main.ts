@@ -14,8 +14,8 @@ try {
   const { main } = await import("./app.js")
   main(process.argv)
 } catch (error) {
-  const missing = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"
-  const name = Object.keys(packages).find((name) => missing && error.message.includes(`'${name}`))
+  const isMissing = error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND"
+  const name = Object.keys(packages).find((name) => isMissing && error.message.includes(`'${name}`))
   if (name === undefined) {
     throw error
   }

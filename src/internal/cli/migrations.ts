@@ -39,8 +39,8 @@ const confirmed = (given: { readonly yes: boolean; readonly json: boolean }, que
         new UsageError(`this asks before it acts, and there is no terminal to answer at: add --yes (${question})`)
       )
     }
-    const answer = yield* Effect.orElseSucceed(Prompt.confirm({ message: question, initial: false }), () => false)
-    if (!answer) {
+    const isYes = yield* Effect.orElseSucceed(Prompt.confirm({ message: question, initial: false }), () => false)
+    if (!isYes) {
       return yield* Effect.fail(new Answer(exitCodes.failed, "nothing was changed"))
     }
   })
@@ -52,9 +52,9 @@ const appliedLines = (applied: ReadonlyArray<DbMigrator.Applied>): Array<string>
   screen.isTTY && applied.length <= 50 ? applied.map(({ millis, script }) => `${script} (${elapsed(millis)})`) : []
 
 /** Events for the course, and for the screen where there is one. */
-const heard = (json: boolean, course: Course) =>
+const heard = (wantsJson: boolean, course: Course) =>
   Effect.map(
-    json ? Effect.succeed(() => Effect.void) : Progress.make(screen),
+    wantsJson ? Effect.succeed(() => Effect.void) : Progress.make(screen),
     (show) => (event: DbMigrator.MigrationEvent) =>
       Effect.suspend(() => {
         course.hear(event)

@@ -24,8 +24,8 @@ const migrationStatus = (given: Where, tag: Opened["tag"]) =>
     FileSystem.FileSystem,
     (fs) => Effect.orElseSucceed(fs.exists(folderOf({ ...given, folder: undefined })), () => false)
   ).pipe(
-    Effect.flatMap((exists) =>
-      exists
+    Effect.flatMap((doesExist) =>
+      doesExist
         ? DbMigrator.healthStatus(
           tag,
           migratorOptions({ ...given, folder: undefined, table: undefined, placeholders: {}, outOfOrder: false })
@@ -100,7 +100,7 @@ export const ping = Command.make("ping", { ...options.target, wait: options.wait
   const began = Date.now()
   const silent = new Answer(exitCodes.failed, `${given.database} does not answer`)
   let last: Failure = silent
-  const once = Effect.filterOrFail(tag.ping, (answered) => answered, () => silent).pipe(
+  const once = Effect.filterOrFail(tag.ping, (isAnswered) => isAnswered, () => silent).pipe(
     Effect.provide(layer),
     Effect.tapError((error) =>
       Effect.sync(() => {

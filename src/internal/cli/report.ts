@@ -44,12 +44,12 @@ export type Failure = MigrationError | DbError | ConfigError.ConfigError | Usage
 const invalid = new Set(["Parse", "Checksum", "Missing", "DuplicateVersion", "OutOfOrder", "Pending"])
 
 /** The exit code that stands for a failure; `checking`: the command only looks whether all is well. */
-const codeOf = (error: unknown, checking: boolean): number =>
+const codeOf = (error: unknown, isChecking: boolean): number =>
   error instanceof UsageError
     ? exitCodes.usage
     : error instanceof Answer
     ? error.code
-    : error instanceof MigrationError && (invalid.has(error.reason) || (checking && error.reason === "Failed"))
+    : error instanceof MigrationError && (invalid.has(error.reason) || (isChecking && error.reason === "Failed"))
     ? exitCodes.pendingOrInvalid
     : exitCodes.failed
 
@@ -84,16 +84,16 @@ const jsonOf = (error: unknown): unknown => {
 }
 
 /** Says a failure: on standard error, or as the one JSON document on standard output. */
-export const failed = (json: boolean, error: unknown): Effect.Effect<void> =>
-  json
+export const failed = (wantsJson: boolean, error: unknown): Effect.Effect<void> =>
+  wantsJson
     ? Console.log(toJson({ ok: false, error: jsonOf(error) }))
     : Console.error(errorText(messageOf(error)))
 
 /** Says a fault of ours, with everything that helps to find it. */
-export const defect = (json: boolean, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+export const defect = (wantsJson: boolean, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.zipRight(
     Console.error(Cause.pretty(cause)),
-    json
+    wantsJson
       ? Console.log(toJson({ ok: false, error: { _tag: "Defect", message: messageOf(Cause.squash(cause)) } }))
       : Effect.void
   )

@@ -33,8 +33,8 @@ export const hasColours = (
   if (forced !== undefined) {
     return forced !== "0" && forced !== "false"
   }
-  const refused = env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== ""
-  return !refused && stream.isTTY === true && (stream.getColorDepth?.(env) ?? 1) > 1
+  const isRefused = env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== ""
+  return !isRefused && stream.isTTY === true && (stream.getColorDepth?.(env) ?? 1) > 1
 }
 
 const painted = (stream: Stream, look: Look | undefined, text: string): string => {

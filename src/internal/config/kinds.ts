@@ -155,8 +155,8 @@ export const ssl: Kind<SslMode> = {
   ...sslModes,
   accepted: `true (the same as verify-full), false (disable), ${sslModes.accepted}; in code: options of node:tls too`,
   fromText: (text) => {
-    const flag = boolean.fromText(text)
-    return flag === undefined ? sslModes.fromText(text) : flag ? "verify-full" : "disable"
+    const isSet = boolean.fromText(text)
+    return isSet === undefined ? sslModes.fromText(text) : isSet ? "verify-full" : "disable"
   },
   fromOption: (value) =>
     typeof value === "boolean"

@@ -98,8 +98,8 @@ export const mssql: Readonly<Record<string, Parameter>> = {
   password,
   pwd: password,
   encrypt,
-  trustservercertificate: take(boolean, (trust, draft) => {
-    draft.trust = trust
+  trustservercertificate: take(boolean, (isTrusted, draft) => {
+    draft.trust = isTrusted
   }),
   applicationintent: take(word(["readonly", "readwrite"]), (intent, draft) => {
     draft.options.access = intent === "readonly" ? "read-only" : "read-write"

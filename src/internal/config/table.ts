@@ -57,8 +57,8 @@ export const defaultOf = (row: Row<unknown>): string => {
 const line = (cells: ReadonlyArray<string>): string =>
   `| ${cells.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`
 
-const variablesOf = ({ file, suffixes: [name, ...aliases] }: Row<unknown>): string =>
-  [name, ...file ? [`${name}_FILE`] : [], ...aliases].map((suffix) => `\`DATABASE_${suffix}\``).join(" ")
+const variablesOf = ({ file: isFile, suffixes: [name, ...aliases] }: Row<unknown>): string =>
+  [name, ...isFile ? [`${name}_FILE`] : [], ...aliases].map((suffix) => `\`DATABASE_${suffix}\``).join(" ")
 
 /** The rows that have a variable as a table in Markdown. */
 export const markdown: string = [

@@ -24,10 +24,10 @@ interface Evidence {
 
 /** The status of a database that answered or not, and why it is not healthy. */
 const judge = (
-  { answered, migrations, pool, responseTime, sinceTimeout }: Evidence,
+  { answered: isAnswered, migrations, pool, responseTime, sinceTimeout }: Evidence,
   options: DbConfig.Health
 ): { readonly status: Status; readonly why: string | null } => {
-  if (!answered) {
+  if (!isAnswered) {
     return { status: "unhealthy", why: null }
   }
   const reasons: Array<string> = []
@@ -82,22 +82,22 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
     const millis = () => Number(clock.unsafeCurrentTimeNanos() - started) / 1e6
     const answer = yield* Effect.either(within(subject.probe, options.timeout))
     const responseTime = millis()
-    const answered = Either.isRight(answer) && Option.isSome(answer.right)
-    const migrations = answered
+    const isAnswered = Either.isRight(answer) && Option.isSome(answer.right)
+    const migrations = isAnswered
       ? Option.getOrNull(yield* within(subject.migrations, Math.max(options.timeout - responseTime, 0)))
       : null
     const now = clock.unsafeCurrentTimeMillis()
     const pool = subject.pool()
     const { status, why } = judge(
-      { answered, responseTime, pool, sinceTimeout: now - subject.timedOutAt(), migrations },
+      { answered: isAnswered, responseTime, pool, sinceTimeout: now - subject.timedOutAt(), migrations },
       options
     )
     return {
       databaseName: subject.name,
       databaseType: subject.type,
       status,
-      connection: Either.isLeft(answer) ? hasConnection(answer.left) : answered || pool.open > 0,
-      queryTest: answered,
+      connection: Either.isLeft(answer) ? hasConnection(answer.left) : isAnswered || pool.open > 0,
+      queryTest: isAnswered,
       responseTimeMillis: responseTime,
       pool: {
         size: pool.size,
@@ -115,7 +115,7 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
       migrationStatus: migrations,
       error: Either.isLeft(answer)
         ? answer.left.message
-        : answered
+        : isAnswered
         ? why
         : `the database did not answer within ${options.timeout} ms`,
       timestamp: new Date(now)

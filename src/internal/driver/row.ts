@@ -14,7 +14,7 @@ class SomeRows implements Fetched {
 }
 
 /** What a fetch has given. */
-export const fetched = (rows: ReadonlyArray<unknown>, done: boolean): Fetched => new SomeRows(rows, done)
+export const fetched = (rows: ReadonlyArray<unknown>, isDone: boolean): Fetched => new SomeRows(rows, isDone)
 
 /** What a fetch gives behind the last row, or beside an error. */
 export const noMore = fetched(none, true)

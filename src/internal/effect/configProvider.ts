@@ -28,11 +28,11 @@ export const hiding = (
 ): ConfigProvider.ConfigProvider => {
   const { flattened } = provider
   return ConfigProvider.fromFlat(ConfigProvider.makeFlat({
-    load: (path, primitive, split) =>
-      Effect.flatMap(isHidden(path.join("_")), (hidden) =>
-        hidden
+    load: (path, primitive, isSplit) =>
+      Effect.flatMap(isHidden(path.join("_")), (isHidden) =>
+        isHidden
           ? Effect.fail(ConfigError.MissingData([...path], reason))
-          : flattened.load(path, primitive, split)),
+          : flattened.load(path, primitive, isSplit)),
     enumerateChildren: flattened.enumerateChildren,
     patch: flattened.patch
   }))

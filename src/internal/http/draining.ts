@@ -49,8 +49,8 @@ class Connections {
   private readonly hearsUpgrades: boolean
   /** How many there have been. */
   taken = 0
-  private notice = false
-  private ending = false
+  private isNoticed = false
+  private isEnding = false
 
   constructor(readonly server: Server) {
     // A TLS server reports the bare socket, too; requests come on the encrypted one.
@@ -72,10 +72,10 @@ class Connections {
     const connection = this.connection(request.socket)
     connection.underWay++
     this.responses.add(response)
-    if (this.notice) {
+    if (this.isNoticed) {
       late.add(request)
     }
-    if (this.ending) {
+    if (this.isEnding) {
       response.setHeader("connection", "close")
     }
     response.once("close", () => {
@@ -105,7 +105,7 @@ class Connections {
 
   /** From now on readiness is denied. */
   announce(): void {
-    this.notice = true
+    this.isNoticed = true
   }
 
   /**
@@ -113,7 +113,7 @@ class Connections {
    * would all connect again at once, and those that are not taken in time would be reset.
    */
   begin(): void {
-    this.ending = true
+    this.isEnding = true
     for (const response of this.responses) {
       if (!response.headersSent) {
         response.setHeader("connection", "close")

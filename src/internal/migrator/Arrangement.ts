@@ -73,29 +73,29 @@ export interface ForeignKeys {
  */
 export const foreignKeysIn = (
   statements: ReadonlyArray<Statement>,
-  initial: boolean,
+  isInitial: boolean,
   isWhole: boolean
 ): ForeignKeys | undefined => {
-  let wanted = initial
-  let assigned = false
+  let isWanted = isInitial
+  let isAssigned = false
   const asked = new Set<boolean>()
   for (const statement of statements) {
-    const value = foreignKeysOf(statement.text)
-    if (value !== undefined) {
-      wanted = value
-      assigned = true
+    const isOn = foreignKeysOf(statement.text)
+    if (isOn !== undefined) {
+      isWanted = isOn
+      isAssigned = true
     } else if (dependsOnForeignKeys(statement)) {
-      asked.add(wanted)
+      asked.add(isWanted)
     }
   }
   if (!isWhole) {
-    asked.add(wanted)
+    asked.add(isWanted)
   }
-  if (!assigned || asked.size === 0) {
+  if (!isAssigned || asked.size === 0) {
     return undefined
   }
-  const on = !asked.has(false)
-  return { on, checked: !on && (initial || asked.has(true)) }
+  const isOn = !asked.has(false)
+  return { on: isOn, checked: !isOn && (isInitial || asked.has(true)) }
 }
 
 /** The beginning of a file that has to be known before BEGIN: pragmas, and the file's own BEGIN. */
@@ -105,14 +105,14 @@ export const isBeginning = (statement: Statement): boolean =>
 /** Follows a file through its transaction. Its methods throw a {@link SplitFault}. */
 export class Arrangement {
   private begun: Statement | undefined = undefined
-  private ended = false
-  private switchedOff = false
+  private hasEnded = false
+  private isSwitchedOff = false
 
   constructor(
     private readonly dialect: Dialect,
     private readonly directive: string,
     /** How foreign keys stand in the transaction, for SQLite. */
-    private readonly foreignKeys: boolean,
+    private readonly hasForeignKeys: boolean,
     /** Whether all of the file was looked at. */
     private readonly isWhole: boolean
   ) {}
@@ -125,7 +125,7 @@ export class Arrangement {
     if (this.dialect === "mysql") {
       const value = autocommit.exec(statement.text)?.[1]
       if (value !== undefined) {
-        this.switchedOff = /^(?:0|off|false)$/i.test(value)
+        this.isSwitchedOff = /^(?:0|off|false)$/i.test(value)
         return "nowhere"
       }
     }
@@ -134,13 +134,13 @@ export class Arrangement {
     if (control === undefined) {
       return "inside"
     }
-    if (control === "begin" && this.begun === undefined && (!this.ended || this.switchedOff)) {
+    if (control === "begin" && this.begun === undefined && (!this.hasEnded || this.isSwitchedOff)) {
       this.begun = statement
       return "nowhere"
     }
-    if (control === "commit" && (this.begun !== undefined || this.switchedOff)) {
+    if (control === "commit" && (this.begun !== undefined || this.isSwitchedOff)) {
       this.begun = undefined
-      this.ended = true
+      this.hasEnded = true
       return "nowhere"
     }
     throw new SplitFault(
@@ -157,12 +157,12 @@ export class Arrangement {
   }
 
   private pragma(statement: Statement): Place {
-    const value = foreignKeysOf(statement.text)
-    if (value === undefined) {
+    const isOn = foreignKeysOf(statement.text)
+    if (isOn === undefined) {
       return runsBeforeBegin(statement.text) ? "before" : "inside"
     }
     // In a file that was looked at nothing depends on one that was not taken up.
-    if (value || !this.foreignKeys || this.isWhole) {
+    if (isOn || !this.hasForeignKeys || this.isWhole) {
       return "nowhere"
     }
     throw new SplitFault(

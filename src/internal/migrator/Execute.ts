@@ -213,13 +213,13 @@ const isPrepared = (context: RunContext): Effect.Effect<boolean, SqlError, Needs
   )
 
 /** Writes how far a migration has come, where that is no part of a transaction of its own. */
-const progress = (context: RunContext, record: Entry, change: Change, always: boolean) =>
+const progress = (context: RunContext, record: Entry, change: Change, isAlways: boolean) =>
   Effect.flatMap(context.access.status, (status) => {
-    if (status !== "idle" || (always && context.dialect === "mssql")) {
+    if (status !== "idle" || (isAlways && context.dialect === "mssql")) {
       return Effect.void
     }
     const write = record.change(change)
-    const apart = always ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(write)) : write
+    const apart = isAlways ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(write)) : write
     // Where tables are locked nothing can be written beside them; it is written after the next statement, or at the end.
     return Effect.catchAll(
       apart,
@@ -229,7 +229,7 @@ const progress = (context: RunContext, record: Entry, change: Change, always: bo
 
 const stepwise = (context: RunContext, ready: ReadyMigration, record: Entry): Effect.Effect<number, Failure, Needs> => {
   let count = 0
-  let always = false
+  let isAlways = false
   /** The statement that began the transaction which is open. */
   let opener: ReadyStatement | undefined
   const statements = () => `${count} statement${count === 1 ? "" : "s"} done`
@@ -242,9 +242,9 @@ const stepwise = (context: RunContext, ready: ReadyMigration, record: Entry): Ef
     const onStatement = (done: number, statement: ReadyStatement) =>
       Effect.flatMap(context.access.status, (status) => {
         count = done
-        always ||= beginsAlways.test(statement.replaced.text)
+        isAlways ||= beginsAlways.test(statement.replaced.text)
         opener = status === "idle" ? undefined : opener ?? statement
-        return progress(context, record, describe(`running; ${statements()}, last line ${statement.line}`), always)
+        return progress(context, record, describe(`running; ${statements()}, last line ${statement.line}`), isAlways)
       })
     yield* runBody(context, ready, onStatement).pipe(
       Effect.zipRight(
@@ -252,8 +252,8 @@ const stepwise = (context: RunContext, ready: ReadyMigration, record: Entry): Ef
           Effect.flatMap(context.access.status, (status) =>
             status === "idle" || base !== "idle"
               ? Effect.void
-              : Effect.flatMap(isPrepared(context), (prepared) =>
-                prepared
+              : Effect.flatMap(isPrepared(context), (isPrepared) =>
+                isPrepared
                   ? Failures.leftPrepared(context, ready, opener)
                   : Failures.leftOpen(context, ready, opener, count)))
         )

@@ -54,7 +54,7 @@ const positionOf = (error: DbError): ServerPosition => {
   }
 }
 
-export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): string | undefined => {
+export const advise = (error: DbError, ready: ReadyMigration, isUndone: boolean): string | undefined => {
   const code = error._tag === "QueryError" ? error.code : undefined
   const message = stringField(error.cause, "message") ?? ""
   if (
@@ -70,7 +70,7 @@ export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): 
       "{ effect: Effect.gen(function*() { yield* sql`PRAGMA foreign_keys = OFF`; yield* sql.withTransaction(...) }), " +
       "transaction: false }"
   }
-  if (undone && /^table sqlite_(?:master|schema) may not be modified/.test(message)) {
+  if (isUndone && /^table sqlite_(?:master|schema) may not be modified/.test(message)) {
     return `nothing of this migration is left; ${error.advice}`
   }
   const isLock = error._tag === "TimeoutError" ? error.phase === "Lock" : code === "55P03"
@@ -78,16 +78,18 @@ export const advise = (error: DbError, ready: ReadyMigration, undone: boolean): 
     ? error.phase === "Statement"
     : code === "57014" && /statement timeout/.test(message)
   if (isLock || isStatement) {
-    return `${undone ? "nothing of this migration is left; " : ""}run again when there is less traffic, or raise the ` +
+    return `${
+      isUndone ? "nothing of this migration is left; " : ""
+    }run again when there is less traffic, or raise the ` +
       `${isLock ? "lockTimeout" : "statementTimeout"} of migrations`
   }
   if (error._tag === "TimeoutError") {
     return `${
-      undone ? "nothing of this migration is left; " : ""
+      isUndone ? "nothing of this migration is left; " : ""
     }raise the limit of the database's own configuration that ` +
       "ran out, for the layer that runs migrations"
   }
-  if (!undone) {
+  if (!isUndone) {
     return "put right by hand what its statements left behind (an index that CREATE INDEX CONCURRENTLY could not finish is " +
       "invalid: drop it), correct the file, run repair, then run again"
   }

@@ -261,7 +261,7 @@ export const make = (client: SqlClient.SqlClient, dialect: Dialect, table: Table
   )
 
   // 1 and 0 where the database's own word for a truth value would not pass through every driver.
-  const truth = (value: boolean) => sql.literal(dialect === "pg" ? String(value).toUpperCase() : value ? "1" : "0")
+  const truth = (isOn: boolean) => sql.literal(dialect === "pg" ? String(isOn).toUpperCase() : isOn ? "1" : "0")
   const nullable = (value: string | number | undefined) => value ?? null
 
   const insert = (row: NewRow, known: ReadonlyArray<Row>, shape: Shape) => {

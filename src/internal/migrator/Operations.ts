@@ -259,11 +259,11 @@ export const plan = <R>(
       return yield* Effect.fail(refusal(situation, state))
     }
     const ready = yield* prepareAll(situation, options, state.pending)
-    return ready.map(({ migration, script, transactional }): Planned => ({
+    return ready.map(({ migration, script, transactional: isTransactional }): Planned => ({
       script: migration.script,
       version: migration.version,
       description: migration.description,
-      transaction: transactional,
+      transaction: isTransactional,
       statements: script?.known?.map(({ line, replaced }) => ({ line, text: replaced.text }))
     }))
   })

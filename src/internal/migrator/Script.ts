@@ -123,7 +123,7 @@ export const excerpt = (
     const lines: Array<ExcerptLine> = []
     let current = ""
     let number = 1
-    let afterCR = false
+    let isAfterCR = false
     const end = () => {
       if (number >= line - around && number <= line + around) {
         lines.push({ line: number, text: number === 1 ? current.replace(/^\ufeff/, "") : current })
@@ -135,14 +135,14 @@ export const excerpt = (
       let start = 0
       for (let i = 0; i < text.length && number <= line + around; i++) {
         const code = text.charCodeAt(i)
-        if (code === 10 && afterCR) {
+        if (code === 10 && isAfterCR) {
           start = i + 1
         } else if (code === 10 || code === 13) {
           current += text.slice(start, i)
           end()
           start = i + 1
         }
-        afterCR = code === 13
+        isAfterCR = code === 13
       }
       current = number >= line - around ? current + text.slice(start) : ""
     }
@@ -214,7 +214,7 @@ const split = (
   directives: MutableDirectives
 ): Stream.Stream<Statement, MigrationError> =>
   Stream.suspend(() => {
-    const splitter = new Splitter(context.dialect, (text, place, afterStatement) => {
+    const splitter = new Splitter(context.dialect, (text, place, isAfterStatement) => {
       const words = directive.exec(text)?.[1]
       if (words === undefined) {
         return
@@ -227,7 +227,7 @@ const split = (
           `directives are "${noTransaction}" and "${noPlaceholders}"`
         )
       }
-      if (afterStatement) {
+      if (isAfterStatement) {
         throw new SplitFault(
           `the directive "${words}" stands behind a statement`,
           place.line,
@@ -266,13 +266,13 @@ const ready =
 const whole = (
   migration: Migration,
   context: Context,
-  transaction: boolean,
+  isTransaction: boolean,
   known: ReadonlyArray<ReadyStatement>
 ): Effect.Effect<Script, MigrationError> => {
-  const transactional = transaction && (context.dialect !== "mysql" || isTransactionalOnMysql(known))
-  if (!transactional) {
+  const isTransactional = isTransaction && (context.dialect !== "mysql" || isTransactionalOnMysql(known))
+  if (!isTransactional) {
     return Effect.succeed({
-      transactional,
+      transactional: isTransactional,
       before: [],
       foreignKeys: undefined,
       statements: Stream.fromIterable(known),
@@ -290,7 +290,13 @@ const whole = (
     const places = known.map((statement) => [arrangement.place(statement), statement] as const)
     arrangement.end()
     const at = (place: Placed) => places.filter(([own]) => own === place).map(([, statement]) => statement)
-    return { transactional, before: at("before"), foreignKeys, statements: Stream.fromIterable(at("inside")), known }
+    return {
+      transactional: isTransactional,
+      before: at("before"),
+      foreignKeys,
+      statements: Stream.fromIterable(at("inside")),
+      known
+    }
   })
 }
 
@@ -298,13 +304,13 @@ const whole = (
 const streamed = (
   migration: Migration,
   context: Context,
-  transaction: boolean,
+  isTransaction: boolean,
   beginning: ReadonlyArray<ReadyStatement>,
   statements: Stream.Stream<ReadyStatement, MigrationError>
 ): Script => {
-  const transactional = transaction && context.dialect !== "mysql"
-  if (!transactional) {
-    return { transactional, before: [], foreignKeys: undefined, statements, known: undefined }
+  const isTransactional = isTransaction && context.dialect !== "mysql"
+  if (!isTransactional) {
+    return { transactional: isTransactional, before: [], foreignKeys: undefined, statements, known: undefined }
   }
   const foreignKeys = context.dialect === "sqlite" ? foreignKeysIn(beginning, context.foreignKeys, false) : undefined
   const arranged = Stream.suspend(() => {
@@ -329,7 +335,7 @@ const streamed = (
     )
   })
   return {
-    transactional,
+    transactional: isTransactional,
     before: beginning.filter(({ text }) => context.dialect === "sqlite" && runsBeforeBegin(text)),
     foreignKeys,
     statements: arranged,

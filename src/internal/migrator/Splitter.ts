@@ -32,21 +32,21 @@ export class Splitter {
   private counted = 0
   /** Text of the current statement that was cut from the lexer's. */
   private parts: Array<string> = []
-  private started = false
+  private hasStarted = false
   /** Where the current statement's text begins in the lexer's; 0 when some of it is in `parts`. */
   private start = 0
   private startPlace: Place = { line: 1, column: 1 }
   private words: Array<string> = []
   private ending: Ending
-  private first = true
+  private isFirst = true
   /** Where the token that is not closed began, and the mark that closes it where it is one of its own. */
   private open: Place & { readonly tag: string | undefined } = { line: 1, column: 1, tag: undefined }
   /** Only white space and comments so far on this line: where `GO`, `DELIMITER` and `\` commands may stand. */
-  private lineIsBlank = true
-  private afterDot = false
+  private isLineBlank = true
+  private isAfterDot = false
   private done: Array<Statement> = []
   /** Whether a statement was begun: directives stand before it. */
-  private begun = false
+  private hasBegun = false
 
   /**
    * @param dialect of the database that will run the statements
@@ -67,8 +67,8 @@ export class Splitter {
       return []
     }
     const { lexer } = this
-    const piece = this.first && chunk.charCodeAt(0) === 0xfeff ? chunk.slice(1) : chunk
-    this.first = false
+    const piece = this.isFirst && chunk.charCodeAt(0) === 0xfeff ? chunk.slice(1) : chunk
+    this.isFirst = false
     lexer.text = lexer.text === "" ? piece : lexer.text + piece
     return this.read()
   }
@@ -89,7 +89,7 @@ export class Splitter {
         "add the closing mark, or look at the quotes just before"
       )
     }
-    if (!this.started) {
+    if (!this.hasStarted) {
       return done
     }
     this.finish(lexer.text.length)
@@ -112,7 +112,7 @@ export class Splitter {
       }
     }
     this.placeOf(lexer.at)
-    if (this.started) {
+    if (this.hasStarted) {
       this.parts.push(lexer.text.slice(this.start, lexer.at))
     }
     lexer.text = lexer.text.slice(lexer.at)
@@ -136,7 +136,7 @@ export class Splitter {
     }
     switch (lexer.kind) {
       case "space":
-        this.lineIsBlank ||= lexer.hasLineEnd
+        this.isLineBlank ||= lexer.hasLineEnd
         return true
       case "comment":
         return this.comment()
@@ -151,27 +151,27 @@ export class Splitter {
 
   /** The token belongs to a statement. */
   private touch(): void {
-    this.lineIsBlank = false
-    this.afterDot = false
-    if (!this.started) {
-      this.started = true
-      this.begun = true
+    this.isLineBlank = false
+    this.isAfterDot = false
+    if (!this.hasStarted) {
+      this.hasStarted = true
+      this.hasBegun = true
       this.start = this.lexer.start
       this.startPlace = this.placeOf(this.start)
     }
   }
 
   private finish(to: number, times = 1): void {
-    if (this.started) {
+    if (this.hasStarted) {
       const text = this.parts.join("") + this.lexer.text.slice(this.start, to)
       if (this.dialect === "mysql" && this.words[0] === "SET" && this.words.includes("SQL_MODE")) this.follow(text)
       this.done.push({ text: text.trimEnd(), ...this.startPlace, words: this.words, times })
     }
-    this.started = false
+    this.hasStarted = false
     this.parts = []
     this.words = []
     this.ending = endingOf(this.dialect)
-    this.afterDot = false
+    this.isAfterDot = false
   }
 
   /**
@@ -197,7 +197,7 @@ export class Splitter {
     this.opened()
     const mark = lexer.text.charCodeAt(lexer.start)
     if (mark === 45 || mark === 35) {
-      this.onComment(lexer.token.slice(mark === 35 ? 1 : 2), this.placeOf(lexer.start), this.begun)
+      this.onComment(lexer.token.slice(mark === 35 ? 1 : 2), this.placeOf(lexer.start), this.hasBegun)
     } else if (mark === 47 && lexer.at === lexer.start + 3 && !lexer.isOpen) {
       // Code for the servers that know this mark.
       this.touch()
@@ -217,7 +217,7 @@ export class Splitter {
     this.ending.other(
       lexer.kind === "number" ? "0" : lexer.kind === "string" || lexer.kind === "name" ? "'" : sign
     )
-    this.afterDot = sign === "."
+    this.isAfterDot = sign === "."
     return true
   }
 
@@ -230,7 +230,7 @@ export class Splitter {
     }
     // How pg_dump keeps psql from commands within the data: no statement, and nothing to be done.
     if (
-      !this.started && this.lineIsBlank && /^\\(?:un)?restrict\s+\S+\s*$/.test(lexer.text.slice(lexer.start, end))
+      !this.hasStarted && this.isLineBlank && /^\\(?:un)?restrict\s+\S+\s*$/.test(lexer.text.slice(lexer.start, end))
     ) {
       lexer.at = end
       return true
@@ -272,17 +272,17 @@ export class Splitter {
       )
     }
     this.finish(lexer.start)
-    this.lineIsBlank = false
+    this.isLineBlank = false
     return true
   }
 
   private word(): boolean {
-    const { afterDot, lexer } = this
+    const { isAfterDot, lexer } = this
     const word = lexer.token.toUpperCase()
-    if (this.lineIsBlank) {
+    if (this.isLineBlank) {
       const command = word === "GO" && this.dialect === "mssql"
         ? this.go()
-        : word === "DELIMITER" && this.dialect === "mysql" && !this.started
+        : word === "DELIMITER" && this.dialect === "mysql" && !this.hasStarted
         ? this.delimiter()
         : "none"
       if (command !== "none") {
@@ -293,7 +293,7 @@ export class Splitter {
     if (this.words.length < remembered) {
       this.words.push(word)
     }
-    this.ending.word(word, afterDot)
+    this.ending.word(word, isAfterDot)
     return true
   }
 

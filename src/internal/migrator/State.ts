@@ -192,7 +192,12 @@ export const duplicates = (migrations: ReadonlyArray<Migration>): ReadonlyArray<
 
 const typeOf = (migration: Migration) => migration.body._tag === "Sql" ? "SQL" : "EFFECT"
 
-const entry = (state: StateName, migration: Migration | undefined, row: Row | undefined, undoable: boolean): Info => ({
+const entry = (
+  state: StateName,
+  migration: Migration | undefined,
+  row: Row | undefined,
+  isUndoable: boolean
+): Info => ({
   state,
   kind: (migration?.version ?? row?.version) === undefined ? "repeatable" : "versioned",
   version: migration?.version ?? row?.version,
@@ -202,7 +207,7 @@ const entry = (state: StateName, migration: Migration | undefined, row: Row | un
   installedOn: row?.installedOn,
   installedBy: row?.installedBy,
   executionTime: row?.executionTime,
-  undoable
+  undoable: isUndoable
 })
 
 const problem = (reason: Problem["reason"], script: string, version: string | undefined, message: string): Problem => ({
@@ -245,8 +250,8 @@ class Findings {
   }
 
   /** A row that failed, with its migration where that is there. */
-  failed(migration: Migration | undefined, row: Row, undoable: boolean): void {
-    this.add(entry("failed", migration, row, undoable))
+  failed(migration: Migration | undefined, row: Row, isUndoable: boolean): void {
+    this.add(entry("failed", migration, row, isUndoable))
     this.problems.push(failedProblem(row))
     this.repairs.push({ _tag: "RemoveFailed", row })
   }
@@ -271,15 +276,15 @@ interface Versions {
 /** A versioned migration that was run. */
 const compareApplied = (migration: Migration, row: Row, versions: Versions, findings: Findings): void => {
   const key = versionKey(migration.version!)
-  const undoable = versions.undos.has(key)
+  const isUndoable = versions.undos.has(key)
   if (!row.success) {
-    return findings.failed(migration, row, undoable)
+    return findings.failed(migration, row, isUndoable)
   }
   const different = difference(migration, row)
   if (different === undefined) {
-    return findings.add(entry(versions.outOfOrder.has(key) ? "out of order" : "success", migration, row, undoable))
+    return findings.add(entry(versions.outOfOrder.has(key) ? "out of order" : "success", migration, row, isUndoable))
   }
-  findings.add(entry("changed", migration, row, undoable))
+  findings.add(entry("changed", migration, row, isUndoable))
   findings.problems.push(problem("Checksum", migration.script, migration.version, different))
   findings.repairs.push({ _tag: "Align", row, checksum: migration.checksum, description: migration.description })
 }

@@ -35,7 +35,7 @@ export class SplitFault extends Error implements Place {
 export class Position {
   private line = 1
   private column = 1
-  private afterReturn = false
+  private isAfterReturn = false
 
   get place(): Place {
     return { line: this.line, column: this.column }
@@ -45,7 +45,7 @@ export class Position {
   advance(text: string, from: number, to: number): this {
     for (let i = from; i < to; i++) {
       const code = text.charCodeAt(i)
-      if (code === 13 || (code === 10 && !this.afterReturn)) {
+      if (code === 13 || (code === 10 && !this.isAfterReturn)) {
         this.line++
         this.column = 1
       } else if (code === 10) {
@@ -53,7 +53,7 @@ export class Position {
       } else {
         this.column++
       }
-      this.afterReturn = code === 13
+      this.isAfterReturn = code === 13
     }
     return this
   }

@@ -10,8 +10,8 @@ import type * as Tracer from "effect/Tracer"
 const encoded = (text: string): string => encodeURIComponent(text).replace(/'/g, "%27")
 
 /** `version-trace-span-flags` of W3C Trace Context. */
-const traceparent = ({ sampled, spanId, traceId }: Tracer.AnySpan): string =>
-  `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`
+const traceparent = ({ sampled: isSampled, spanId, traceId }: Tracer.AnySpan): string =>
+  `00-${traceId}-${spanId}-${isSampled ? "01" : "00"}`
 
 /**
  * The text with its comment. One that has a comment already is left as it is, as the format asks; so is one in which

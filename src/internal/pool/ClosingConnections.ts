@@ -20,11 +20,11 @@ export class ClosingConnections<C> {
     return this.entries.size
   }
 
-  close(entry: PoolEntry<C>, graceful: boolean): void {
+  close(entry: PoolEntry<C>, isGraceful: boolean): void {
     this.entries.add(entry)
     entry.deadline = this.clock.unsafeCurrentTimeMillis() + settleLimit
     this.timer.at(entry.deadline)
-    this.factory.close(entry.connection, graceful, () => this.ended(entry))
+    this.factory.close(entry.connection, isGraceful, () => this.ended(entry))
   }
 
   /** Waits for no answer any longer. */

@@ -78,12 +78,12 @@ export class Connector<C> {
       })
     )
     // A driver may open without suspending, and then the fiber has ended before it is known here.
-    let done = false
+    let isDone = false
     let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
     fiber = this.fork(Effect.onExit(opening, (exit) =>
       Effect.sync(() => {
         this.count--
-        done = true
+        isDone = true
         if (fiber !== undefined) {
           this.fibers.delete(fiber)
         }
@@ -94,7 +94,7 @@ export class Connector<C> {
         }
         this.pool.ended()
       })))
-    if (!done) {
+    if (!isDone) {
       this.fibers.add(fiber)
     }
   }

@@ -19,7 +19,7 @@ const longestSleep = 2 ** 30
 export class DeadlineTimer {
   private armedAt = Infinity
   private sleeper: Fiber.RuntimeFiber<void> | undefined
-  private stopped = false
+  private isStopped = false
 
   /** @param expire is called when the moment has come; it returns the next moment, or `Infinity`. */
   constructor(
@@ -30,13 +30,13 @@ export class DeadlineTimer {
 
   /** Asks for a call of `expire` at this time (milliseconds) or earlier. */
   at(time: number): void {
-    if (time < this.armedAt && !this.stopped) {
+    if (time < this.armedAt && !this.isStopped) {
       this.arm(time)
     }
   }
 
   stop(): void {
-    this.stopped = true
+    this.isStopped = true
     this.sleeper?.unsafeInterruptAsFork(this.sleeper.id())
     this.sleeper = undefined
   }

@@ -179,7 +179,7 @@ export class Pool<C> {
   }
 
   /** Closes a connection that must not be used again. */
-  evict(entry: PoolEntry<C>, graceful: boolean): void {
+  evict(entry: PoolEntry<C>, isGraceful: boolean): void {
     if (entry.state === "gone") {
       return
     }
@@ -189,11 +189,11 @@ export class Pool<C> {
       this.idle.splice(this.idle.indexOf(entry), 1)
     }
     this.invalidated++
-    if (!graceful) {
+    if (!isGraceful) {
       // It did not answer, or could not be cleaned, and was dropped: that may have happened to the others too.
       this.generation++
     }
-    this.closeEntry(entry, graceful)
+    this.closeEntry(entry, isGraceful)
     this.replace()
   }
 
@@ -323,15 +323,15 @@ export class Pool<C> {
     entry.state = "busy"
     entry.deadline = now + settleLimit
     this.timer.at(entry.deadline)
-    let answered = false
-    this.factory.validate(entry.connection, (alive) => {
+    let isAnswered = false
+    this.factory.validate(entry.connection, (isAlive) => {
       // The entry may have been evicted at its deadline meanwhile.
-      if (answered || entry.state !== "busy") {
+      if (isAnswered || entry.state !== "busy") {
         return
       }
-      answered = true
+      isAnswered = true
       entry.deadline = Infinity
-      if (alive) {
+      if (isAlive) {
         this.reuse(entry, this.clock.unsafeCurrentTimeMillis(), idleSince)
       } else {
         this.invalid(entry)
@@ -408,9 +408,9 @@ export class Pool<C> {
     this.reuse(entry, now)
   }
 
-  private closeEntry(entry: PoolEntry<C>, graceful: boolean): void {
+  private closeEntry(entry: PoolEntry<C>, isGraceful: boolean): void {
     if (entry.state === "gone") {
-      if (!graceful) {
+      if (!isGraceful) {
         this.closingConnections.destroy(entry)
       }
       return
@@ -421,7 +421,7 @@ export class Pool<C> {
     entry.state = "gone"
     entry.borrower = undefined
     this.entries.delete(entry)
-    this.closingConnections.close(entry, graceful)
+    this.closingConnections.close(entry, isGraceful)
   }
 
   // ---------------------------------------------------------------------------

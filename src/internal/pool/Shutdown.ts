@@ -51,11 +51,11 @@ export class Shutdown {
       return wait.pipe(
         Effect.timeoutOption(limit),
         Effect.flatMap((done) => {
-          const clean = Option.isSome(done)
-          if (!clean) {
+          const isClean = Option.isSome(done)
+          if (!isClean) {
             this.pool.cut(limit, "stop")
           }
-          return Effect.as(Effect.timeoutOption(wait, settleLimit), clean)
+          return Effect.as(Effect.timeoutOption(wait, settleLimit), isClean)
         }),
         Effect.ensuring(Effect.sync(() => {
           this.state = "closed"

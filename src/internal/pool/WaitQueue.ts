@@ -35,10 +35,10 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
   }
 
   /** The waiter whose turn it is. Waiters before it that are shed are refused. */
-  next(now: number, onReservedPlace: boolean): Waiter<C> | undefined {
+  next(now: number, isOnReservedPlace: boolean): Waiter<C> | undefined {
     for (let waiter = this.head; waiter !== undefined;) {
       const following: Waiter<C> | undefined = this.after(waiter)
-      if (!onReservedPlace || waiter.reserved) {
+      if (!isOnReservedPlace || waiter.reserved) {
         this.remove(waiter)
         const shed = this.shedding?.judge(now - waiter.waitingSince, now)
         if (shed === undefined) {

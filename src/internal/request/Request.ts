@@ -41,10 +41,10 @@ export interface EngineContext {
 export abstract class Request {
   private phase: "new" | "running" | "stopping" | "done" = "new"
   private reason: DbError | undefined = undefined
-  private cancelPending = false
+  private isCancelPending = false
   /** Stopped because no fiber waits for it any more. */
-  private cancelled = false
-  private answered = false
+  private isCancelled = false
+  private isAnswered = false
   private error: DbError | undefined = undefined
   private value: unknown = undefined
   private startedAt = 0n
@@ -120,8 +120,8 @@ export abstract class Request {
     if (this.phase === "running") {
       entry.deadline = Infinity
       this.finish(error === undefined ? undefined : this.asSet(error), value)
-    } else if (this.phase === "stopping" && !this.answered) {
-      this.answered = true
+    } else if (this.phase === "stopping" && !this.isAnswered) {
+      this.isAnswered = true
       this.error = error
       this.value = value
       this.settle()
@@ -180,16 +180,16 @@ export abstract class Request {
     const entry = this.entry!
     this.phase = "stopping"
     this.reason = reason
-    this.cancelled = reason === undefined
-    this.cancelPending = true
+    this.isCancelled = reason === undefined
+    this.isCancelPending = true
     entry.deadline = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
     this.engine.timer.at(entry.deadline)
     entry.connection.cancel((error) => {
-      if (!this.cancelPending) {
+      if (!this.isCancelPending) {
         return
       }
-      this.cancelPending = false
-      if (error !== undefined && !this.answered) {
+      this.isCancelPending = false
+      if (error !== undefined && !this.isAnswered) {
         entry.connection.destroy()
       }
       this.settle()
@@ -200,16 +200,16 @@ export abstract class Request {
   drop(reason?: DbError): void {
     if (reason !== undefined) {
       this.reason = reason
-      this.cancelled = false
+      this.isCancelled = false
       if (this.phase === "running") {
         this.phase = "stopping"
       }
     }
-    this.cancelPending = false
+    this.isCancelPending = false
     this.entry?.connection.destroy()
     // A driver answers a destroyed request. Should it not, no fiber may wait for ever.
-    if (this.isRunning && !this.answered) {
-      this.answered = true
+    if (this.isRunning && !this.isAnswered) {
+      this.isAnswered = true
       this.error = dropped(this.engine.name)
     }
     if (this.phase === "running") {
@@ -219,7 +219,7 @@ export abstract class Request {
   }
 
   private settle(): void {
-    if (this.phase !== "stopping" || this.cancelPending || !this.answered) {
+    if (this.phase !== "stopping" || this.isCancelPending || !this.isAnswered) {
       return
     }
     this.entry!.deadline = Infinity
@@ -235,7 +235,7 @@ export abstract class Request {
 
   private finish(error: DbError | undefined, value: unknown): void {
     // What an interrupt stopped did not fail.
-    const failure = this.cancelled ? undefined : error
+    const failure = this.isCancelled ? undefined : error
     this.phase = "done"
     // A statement of dblive's own fails with the transaction or the probe that it belongs to.
     if (this.kind !== "control") {

@@ -47,7 +47,7 @@ export class SessionCursor {
     done: (error: DbError | undefined) => void,
     deadline: Deadline | undefined
   ): SessionRequest {
-    let sent = false
+    let isSent = false
     return new SessionRequest(
       this.queue,
       this.queue.innermost,
@@ -59,7 +59,7 @@ export class SessionCursor {
           this.fetched(value as Driver.Fetched)
         } else {
           this.failed = error
-          if (sent) {
+          if (isSent) {
             this.ended()
           }
         }
@@ -68,7 +68,7 @@ export class SessionCursor {
       this.limit,
       deadline,
       (_, __, answer) => {
-        sent = true
+        isSent = true
         this.cursor.fetch(count, answer)
       }
     )
@@ -79,11 +79,11 @@ export class SessionCursor {
     return this.fetch(aheadFetch, () => {}, undefined)
   }
 
-  private fetched({ done, rows }: Driver.Fetched): void {
+  private fetched({ done: isDone, rows }: Driver.Fetched): void {
     if (rows.length > 0) {
       this.unread.push(rows)
     }
-    if (done) {
+    if (isDone) {
       this.ended()
     }
   }

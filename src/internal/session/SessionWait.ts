@@ -28,10 +28,14 @@ export class SessionWait implements Acquirer {
   readonly request: AcquireRequest
   private resume: (exit: Exit.Exit<void, DbError>) => void = () => {}
 
-  constructor(engine: EngineContext, { failFast, inside, reserved, writes }: AcquireOptions, fiber: AnyFiber) {
+  constructor(
+    engine: EngineContext,
+    { failFast: failsFast, inside, reserved: isReserved, writes }: AcquireOptions,
+    fiber: AnyFiber
+  ) {
     this.request = new AcquireRequest(
       engine,
-      { writes, inside: inside?.session, reserved, failFast },
+      { writes, inside: inside?.session, reserved: isReserved, failFast: failsFast },
       fiber,
       deadlineOf(fiber),
       this

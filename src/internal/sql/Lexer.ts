@@ -152,13 +152,13 @@ export class Lexer {
   /** Goes on over what words consist of. */
   private run(kind: Kind, from: number): boolean {
     const { text } = this
-    const { signedWords } = this.syntax
+    const { signedWords: hasSignedWords } = this.syntax
     // A delimiter of one's own may be written right behind a word, and with characters of words: `END$$`.
     const custom = this.delimiter === ";" ? undefined : this.delimiter
     let at = from
     for (; at < text.length; at++) {
       const code = text.charCodeAt(at)
-      if (!isWordPart(code) && !(signedWords && (code === 64 || code === 35))) break
+      if (!isWordPart(code) && !(hasSignedWords && (code === 64 || code === 35))) break
       if (custom !== undefined && text.startsWith(custom, at)) break
     }
     return (at < text.length || this.isFinal) && this.end(kind, at)

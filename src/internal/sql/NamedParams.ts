@@ -114,15 +114,15 @@ class Parser {
   private named(name: string, start: number): number {
     const { code, dialect, text } = this
     const end = start + 1 + name.length
-    const [plain, list, nested] = this.open.at(-1) ?? [false, false, false]
+    const [isPlain, isList, isNested] = this.open.at(-1) ?? [false, false, false]
     this.texts.push(text.slice(this.from, start))
     this.names.push(name)
     // On PostgreSQL an array in a second pair of parentheses is an array.
-    const isSole = nested && dialect !== "pg" && /\(\s*$/.test(code) && /^\s*\)/.test(text.slice(end))
+    const isSole = isNested && dialect !== "pg" && /\(\s*$/.test(code) && /^\s*\)/.test(text.slice(end))
     if (isSole || followsIn(code, code.length)) this.bare.push(name)
     this.lists.push(
-      (plain ? listPlace(text, start, end) : undefined) ??
-        (list && standsAlone(code, text, end, dialect) ? { sole: false } : undefined)
+      (isPlain ? listPlace(text, start, end) : undefined) ??
+        (isList && standsAlone(code, text, end, dialect) ? { sole: false } : undefined)
     )
     this.from = end
     let at = end

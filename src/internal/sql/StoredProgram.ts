@@ -68,8 +68,8 @@ export class StoredProgram {
   private isUntil = false
 
   /** A word in capitals. */
-  word(word: string, afterDot: boolean): void {
-    if (afterDot) return this.other("0")
+  word(word: string, isAfterDot: boolean): void {
+    if (isAfterDot) return this.other("0")
     this.count++
     const { isName, previous } = this
     this.previous = word

@@ -299,8 +299,8 @@ const here = new Set<Control>(["begin", "commit", "rollback", "savepoint", "bran
 /** Whether a text is a single statement that begins, ends or divides a transaction. It costs other texts a look at two letters. */
 export const isControl = (text: string, dialect: Dialect): boolean => {
   if (!mayControl(text) || text.length > usual) return false
-  const { control, several } = classify(text, dialect)
-  return !several && control !== undefined && here.has(control)
+  const { control, several: hasSeveral } = classify(text, dialect)
+  return !hasSeveral && control !== undefined && here.has(control)
 }
 
 /** Whether a text calls a procedure, which gives as many sets of rows as it likes. */

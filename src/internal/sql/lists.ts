@@ -123,8 +123,8 @@ class Expansion {
     return placeholder
   }
 
-  list(name: string, items: ReadonlyArray<unknown>, { sole }: ListPlace): void {
-    if (sole && this.dialect === "pg") {
+  list(name: string, items: ReadonlyArray<unknown>, { sole: isSole }: ListPlace): void {
+    if (isSole && this.dialect === "pg") {
       // One parameter, however many there are of them.
       this.sql = this.sql.replace(
         opened,

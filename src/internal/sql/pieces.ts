@@ -87,8 +87,8 @@ export const checked = (base: Statement.Constructor, isHelper: (value: object) =
   return {
     and: joined("sql.and", base.and),
     or: joined("sql.or", base.or),
-    join: (separator, addParens, fallback) => {
-      const join = joined("sql.join", base.join(separator, addParens, fallback))
+    join: (separator, needsParens, fallback) => {
+      const join = joined("sql.join", base.join(separator, needsParens, fallback))
       return (items) => notText("sql.join", separator, "separator") ?? join(items)
     },
     csv: (

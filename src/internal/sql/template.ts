@@ -293,8 +293,8 @@ class Look {
       this.segments[this.segments.length - 1] = literal(emptyList(before.value, dialect))
       return undefined
     }
-    const pieces = items.some((item) => this.isSql(item) || Statement.isFragment(item))
-    if (!pieces && items.length <= longestList) {
+    const hasPieces = items.some((item) => this.isSql(item) || Statement.isFragment(item))
+    if (!hasPieces && items.length <= longestList) {
       this.count += items.length
       this.segments.push(segment)
       return undefined

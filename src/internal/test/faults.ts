@@ -160,8 +160,8 @@ const postgresql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
           return connectTimeout(target, config)
       }
     },
-    lost: ({ commit, outcome, statement }) =>
-      commit
+    lost: ({ commit: isCommit, outcome, statement }) =>
+      isCommit
         ? failure({
           _tag: "QueryError",
           reason: "CommitUnknown",
@@ -263,8 +263,8 @@ const remote = (
         : fault === "TooManyConnections"
         ? link(tooMany, "NotSent", unreachable)
         : connect(fault),
-    lost: ({ commit, outcome, statement }) =>
-      commit
+    lost: ({ commit: isCommit, outcome, statement }) =>
+      isCommit
         ? failure({
           _tag: "QueryError",
           reason: "CommitUnknown",
@@ -302,8 +302,8 @@ const mysql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
     Mysql.classify(mysqlError(mysqlAnswers[error]), { ...at, database: config.name })
   return {
     ...remote(Mysql.classifyLink, mysqlError(mysqlAnswers.TooMany), target, config),
-    answered: (fault, { commit, outcome, request, statement }) =>
-      answer(fault, { statement, commit, outcome, ...limits(config, request) }),
+    answered: (fault, { commit: isCommit, outcome, request, statement }) =>
+      answer(fault, { statement, commit: isCommit, outcome, ...limits(config, request) }),
     cancelled: (statement, outcome) =>
       answer("Cancelled", { statement, outcome, commit: false, statementTimeout: 0, lockTimeout: 0 })
   }
@@ -320,13 +320,13 @@ const mssql = (target: Driver.Target, config: DbConfig.DbConfig): Own => {
   const tooMany = raw("The maximum number of connections has been reached", { number: 10928 })
   return {
     ...remote(Mssql.classifyLink, tooMany, target, config),
-    answered: (fault, { commit, outcome, request, statement }) => {
+    answered: (fault, { commit: isCommit, outcome, request, statement }) => {
       const [number, message] = mssqlAnswers[fault]
       const { lockTimeout } = limits(config, request)
       return Mssql.classify(raw(message, { number }), {
         database: config.name,
         statement,
-        commit,
+        commit: isCommit,
         outcome,
         lockTimeout
       })

@@ -128,21 +128,21 @@ class FlakyConnection extends Delegate {
     if (this.refuse(request, done)) {
       return
     }
-    const commit = isCommit(driver, request.text)
-    if (!commit && isControl(driver, request.text)) {
+    const isCommitting = isCommit(driver, request.text)
+    if (!isCommitting && isControl(driver, request.text)) {
       return pass(request, done)
     }
     if (isOut()) {
-      course.outage(commit ? "commit" : "statement")
-      return this.strike("LostBefore", request, commit, done, pass)
+      course.outage(isCommitting ? "commit" : "statement")
+      return this.strike("LostBefore", request, isCommitting, done, pass)
     }
-    const strike: Strike<StatementFault> = commit ? course.commit() : course.statement(request.text)
+    const strike: Strike<StatementFault> = isCommitting ? course.commit() : course.statement(request.text)
     if (strike.delayMillis === 0) {
-      return this.strike(strike.fault, request, commit, done, pass)
+      return this.strike(strike.fault, request, isCommitting, done, pass)
     }
     const stop = this.surroundings.later(strike.delayMillis, () => {
       this.held = undefined
-      this.strike(strike.fault, request, commit, done, pass)
+      this.strike(strike.fault, request, isCommitting, done, pass)
     })
     // As above.
     this.held = { stop, request, fail: (error) => done(error, undefined as A) }
@@ -151,7 +151,7 @@ class FlakyConnection extends Delegate {
   private strike<A>(
     fault: StatementFault | undefined,
     request: Driver.Request,
-    commit: boolean,
+    isCommitting: boolean,
     done: Driver.Done<A>,
     pass: (request: Driver.Request, done: Driver.Done<A>) => void
   ): void {
@@ -168,19 +168,19 @@ class FlakyConnection extends Delegate {
       case "LostBefore":
         return lose(this.lostError(request, false))
       case "LostDuring":
-        return lose(this.lostError(request, true, commit))
+        return lose(this.lostError(request, true, isCommitting))
       case "LostAfter": {
         // Before it is sent: afterwards a COMMIT has ended the transaction.
-        const error = this.lostError(request, true, commit)
+        const error = this.lostError(request, true, isCommitting)
         return pass(request, () => lose(error))
       }
       default:
-        return this.answer(request, commit, () =>
+        return this.answer(request, isCommitting, () =>
           fail(
             this.surroundings.errors.answered(fault, {
               outcome: "RolledBack",
               statement: request.text,
-              commit,
+              commit: isCommitting,
               request
             })
           ))
@@ -188,9 +188,9 @@ class FlakyConnection extends Delegate {
   }
 
   /** Leaves the transaction as the database leaves it after a failure, without the statement. */
-  private answer(request: Driver.Request, commit: boolean, done: () => void): void {
+  private answer(request: Driver.Request, isCommitting: boolean, done: () => void): void {
     const { driver } = this.surroundings
-    if (commit) {
+    if (isCommitting) {
       return ask(this.inner, driver.transaction.rollback, done)
     }
     const failed = () => failTransaction(driver, this.inner, done)
@@ -217,11 +217,11 @@ class FlakyConnection extends Delegate {
     }
   }
 
-  private lostError(request: Driver.Request | undefined, sent: boolean, commit = false): DbError {
-    const isInside = this.inner.transaction !== "idle" || (sent && request?.begin !== undefined)
+  private lostError(request: Driver.Request | undefined, isSent: boolean, isCommitting = false): DbError {
+    const isInside = this.inner.transaction !== "idle" || (isSent && request?.begin !== undefined)
     return this.surroundings.errors.lost({
-      outcome: isInside && !commit ? "RolledBack" : sent ? "Unknown" : "NotSent",
-      commit,
+      outcome: isInside && !isCommitting ? "RolledBack" : isSent ? "Unknown" : "NotSent",
+      commit: isCommitting,
       statement: request?.text
     })
   }

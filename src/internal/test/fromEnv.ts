@@ -99,14 +99,14 @@ const placeOf = (text: string): Either.Either<Place, ConfigError.ConfigError> =>
 export const fromEnv = <Self = Db, Provided = Provides, E = never, R = never, E2 = never, R2 = never>(
   options: FromEnvOptions<Self, Provided, E, R, E2, R2> = {}
 ): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
-  const { file, ...common } = options
+  const { file: isFile, ...common } = options
   return Layer.unwrapEffect(
     Config.option(Config.redacted(variable)).pipe(
       Effect.flatMap((found) => placeOf(found._tag === "Some" ? Redacted.value(found.value) : "")),
       Effect.map((place): Layer.Layer<Provided, Failure<E | E2>, Rest<Self, R | R2>> => {
         switch (place._tag) {
           case "Sqlite":
-            return sqlite({ ...common, file })
+            return sqlite({ ...common, file: isFile })
           case "Pglite":
             return pglite(common)
           case "Postgres":

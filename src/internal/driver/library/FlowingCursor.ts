@@ -69,10 +69,10 @@ export abstract class FlowingCursor implements Cursor {
 
   /** The end of the statement, as the connection has understood it. */
   end(error: DbError | undefined): void {
-    const discarded = this.state === "discarding"
+    const isDiscarded = this.state === "discarding"
     clearTimeout(this.drain)
     this.state = "ended"
-    this.error = this.isClosed ? undefined : error ?? (discarded ? this.#owner.stopped() : undefined)
+    this.error = this.isClosed ? undefined : error ?? (isDiscarded ? this.#owner.stopped() : undefined)
     const opened = this.opened
     if (opened !== undefined) {
       this.opened = undefined
@@ -121,10 +121,10 @@ export abstract class FlowingCursor implements Cursor {
   private serve(): void {
     const waiting = this.waiting
     if (waiting === undefined) return
-    const ended = this.state === "ended"
-    if (!ended && this.rows.length < waiting.count) return
+    const hasEnded = this.state === "ended"
+    if (!hasEnded && this.rows.length < waiting.count) return
     this.waiting = undefined
-    if (ended && this.error !== undefined) {
+    if (hasEnded && this.error !== undefined) {
       const error = this.error
       this.error = undefined
       this.rows = emptyRows()
@@ -132,6 +132,6 @@ export abstract class FlowingCursor implements Cursor {
     }
     const rows = this.rows.length <= waiting.count ? this.rows : this.rows.slice(0, waiting.count)
     this.rows = this.rows.length <= waiting.count ? emptyRows() : this.rows.slice(waiting.count)
-    waiting.done(undefined, fetched(rows, ended && this.rows.length === 0))
+    waiting.done(undefined, fetched(rows, hasEnded && this.rows.length === 0))
   }
 }

@@ -168,9 +168,9 @@ export class MssqlConnection extends LibraryConnection<Exchange, ReadonlyArray<P
     const { traits } = exchange
     if (this.transaction === "idle") this.isReadOnly = false
     const begin = request.begin ?? (traits.control ? request.text : "")
-    const reading = this.config.access === "read-only" || this.isReadOnly ||
+    const isReading = this.config.access === "read-only" || this.isReadOnly ||
       request.begin?.includes(readOnlyMark) === true
-    if (reading && !traits.reads) return this.finish(exchange, Verdicts.readOnly(this.config, request.text))
+    if (isReading && !traits.reads) return this.finish(exchange, Verdicts.readOnly(this.config, request.text))
     if (request.params.length > mostParameters) {
       return this.finish(exchange, Verdicts.tooMany(this.config, exchange, request.params.length))
     }

@@ -197,13 +197,13 @@ export const openLink = (
     Effect.async<Link, ConnectionError | TimeoutError>((resume) => {
       const where = whereIs(host)
       let socket: net.Socket | undefined
-      let dropped = false
+      let isDropped = false
       /** The numbers of a failed login: tedious keeps the last text alone. */
       const told: Array<{ readonly number: number; readonly message: string }> = []
 
       // tedious gives the endpoint, also where a gateway has sent us elsewhere; its types say that it gives nothing.
       const connector = (endpoint?: { readonly host: string; readonly port: number }) =>
-        dropped
+        isDropped
           ? Promise.reject(new Error("no longer wanted"))
           : connectSocket(endpoint ?? host, (made) => socket = made)
       let raw: Tedious.Connection
@@ -220,7 +220,7 @@ export const openLink = (
         })))
       }
       const drop = (): void => {
-        dropped = true
+        isDropped = true
         raw.close()
         socket?.destroy()
       }
@@ -231,7 +231,7 @@ export const openLink = (
       })
       raw.connect((error) => {
         raw.removeAllListeners("errorMessage")
-        if (dropped) return
+        if (isDropped) return
         if (error === undefined || error === null) {
           if (config.ssl.mode === "prefer" && !guard.isEncrypted) unencrypted?.add(host)
           // Set by the connector, without which there is no connection.

@@ -9,8 +9,8 @@ import type { Unencrypted } from "../Unencrypted.js"
 import { MssqlConnection } from "./connection.js"
 import { openLink, whereIs } from "./link.js"
 
-const isWanted = (wanted: DbConfig["targetSessionAttrs"], { updateable }: MssqlConnection): boolean =>
-  wanted === "any" || updateable === (wanted === "read-write" || wanted === "primary")
+const isWanted = (wanted: DbConfig["targetSessionAttrs"], { updateable: isUpdateable }: MssqlConnection): boolean =>
+  wanted === "any" || isUpdateable === (wanted === "read-write" || wanted === "primary")
 
 /**
  * Opens one connection within the configuration's connect limit. Fails with `ConnectionError`, or with `TimeoutError`

@@ -66,19 +66,19 @@ const takesLock = /\bsp_getapplock\b[^;]*'session'/i
 export const traitsOf: (text: string) => Traits = memoized((text) => {
   const words = wordsOf(text)
   const [first = "", second = "", third] = words
-  const transaction = second === "TRAN" || second === "TRANSACTION"
+  const isTransaction = second === "TRAN" || second === "TRANSACTION"
   // An isolation level in front of a BEGIN is ours.
   const begins = first === "SET" && second === "TRANSACTION" && third === "ISOLATION" && words.includes("BEGIN") &&
     words.includes(";")
   // The SET of an UPDATE belongs to it; any other is a setting.
-  const settings = count(words, "SET") > count(words, "UPDATE")
+  const hasSettings = count(words, "SET") > count(words, "UPDATE")
   return {
     control: begins || first === "COMMIT" || first === "ROLLBACK" ||
-      ((first === "BEGIN" || first === "SAVE") && transaction),
+      ((first === "BEGIN" || first === "SAVE") && isTransaction),
     commit: first === "COMMIT" && !words.includes(";"),
     transactional: (plain.has(first) || readers.has(first)) &&
       !words.some((word) => word === "COMMIT" || word === "EXEC" || word === "EXECUTE"),
-    dirties: !plain.has(first) || settings || words.some((word) => lasting.has(word)),
+    dirties: !plain.has(first) || hasSettings || words.some((word) => lasting.has(word)),
     takesLock: takesLock.test(text),
     limits: words.includes("LOCK_TIMEOUT"),
     reads: (readers.has(first) || first === "") && !words.some((word) => writing.has(word))
@@ -104,7 +104,7 @@ export const leftBehind = (text: string): string | undefined => {
   const words = wordsOf(text)
   const last = words.slice(words.lastIndexOf(";") + 1)
   const [first = "", second = ""] = last
-  const declared = words.includes("DECLARE")
+  const isDeclared = words.includes("DECLARE")
   if (
     (first === "CREATE" && second === "TABLE" && last[2] === "#") ||
     last.some((word, i) =>
@@ -117,6 +117,6 @@ export const leftBehind = (text: string): string | undefined => {
   if (last.some((word) => word === "SP_SET_SESSION_CONTEXT")) return "a value of the session"
   if (takesLock.test(text) && last.some((word) => word === "SP_GETAPPLOCK")) return "a lock by name"
   // `SET @x` is of its text, in which the variable was declared.
-  if (first === "SET" && (declared || second.startsWith("@"))) return undefined
+  if (first === "SET" && (isDeclared || second.startsWith("@"))) return undefined
   return Object.hasOwn(left, first) ? left[first] : undefined
 }

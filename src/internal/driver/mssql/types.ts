@@ -140,14 +140,14 @@ export const decimal: DataType = dataType({
     value === null || value === undefined ? nothing : Buffer.from([decimalLength(precision!) + 1]),
   *generateParameterData({ precision, scale, value }: ParameterData) {
     if (value === null || value === undefined) return
-    const { fraction, negative, whole } = digitsOf(value)
+    const { fraction, negative: isNegative, whole } = digitsOf(value)
     const kept = fraction.replace(/0+$/, "").length <= scale! ? fraction.slice(0, scale).padEnd(scale!, "0") : undefined
     if (kept === undefined || whole.length > precision! - scale!) {
       throw new TypeError("Does not fit the precision and scale.")
     }
     let magnitude = BigInt(`0${whole}${kept}`)
     const bytes = Buffer.alloc(decimalLength(precision!) + 1)
-    bytes[0] = negative ? 0 : 1
+    bytes[0] = isNegative ? 0 : 1
     for (let i = 1; i < bytes.length; i++) {
       bytes[i] = Number(magnitude & 0xffn)
       magnitude >>= 8n

@@ -28,9 +28,9 @@ interface Decode {
   (bytes: Buffer, scale: number): unknown
 }
 
-const digits = (unscaled: bigint, negative: boolean, scale: number): string => {
+const digits = (unscaled: bigint, isNegative: boolean, scale: number): string => {
   const text = unscaled.toString().padStart(scale + 1, "0")
-  const sign = negative && unscaled !== 0n ? "-" : ""
+  const sign = isNegative && unscaled !== 0n ? "-" : ""
   return scale === 0 ? sign + text : `${sign}${text.slice(0, -scale)}.${text.slice(-scale)}`
 }
 
@@ -165,17 +165,17 @@ const isBigInt = (metadata: ColumnMetadata): boolean =>
 export class RowBuilder {
   private readonly names: ReadonlyArray<string>
   private readonly bigints: ReadonlyArray<boolean>
-  private readonly unsafe: boolean
+  private readonly isUnsafe: boolean
 
-  constructor(columns: ReadonlyArray<ColumnMetadata>, private readonly asObjects: boolean, safeIntegers: boolean) {
+  constructor(columns: ReadonlyArray<ColumnMetadata>, private readonly givesObjects: boolean, safeIntegers: boolean) {
     this.names = columns.map((column) => column.colName)
     this.bigints = columns.map((column) => isBigInt(column) && safeIntegers)
-    this.unsafe = this.names.includes("__proto__")
+    this.isUnsafe = this.names.includes("__proto__")
   }
 
   row(columns: ReadonlyArray<{ readonly value: unknown }>): unknown {
     const { bigints, names } = this
-    if (!this.asObjects) {
+    if (!this.givesObjects) {
       return columns.map(({ value }, i) => bigints[i] && value !== null ? BigInt(value as string) : value)
     }
     const row: Record<string, unknown> = {}
@@ -183,7 +183,7 @@ export class RowBuilder {
       const given = columns[i]!.value
       // tedious gives the digits of a bigint as text.
       const value = bigints[i] && given !== null ? BigInt(given as string) : given
-      if (this.unsafe) {
+      if (this.isUnsafe) {
         Object.defineProperty(row, names[i]!, { value, enumerable: true, configurable: true, writable: true })
       } else {
         row[names[i]!] = value

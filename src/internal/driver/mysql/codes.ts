@@ -275,8 +275,8 @@ export const classify = (cause: RawError, at: Circumstances): DbError => {
       detail
     })
   // 1290 names the option that forbids the statement, and nothing else tells a read-only server from the others.
-  const readOnlyServer = code === 1836 || (code === 1290 && /read.only/.test(cause.message))
-  if (readOnlyServer) {
+  const isReadOnlyServer = code === 1836 || (code === 1290 && /read.only/.test(cause.message))
+  if (isReadOnlyServer) {
     return failure({ _tag: "ConnectionError", reason: "ReadOnlyServer", ...parts, what, outcome: "NotSent" })
   }
   if (at.commit && (known.link !== undefined || known === unlisted) && known.statement === undefined) {

@@ -323,7 +323,7 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
       go((answer) => named(prepared.info.execute(params, answer as never) as unknown as Query))
     }
     if (cached !== undefined) return use(cached)
-    const prepare = (again: boolean) => {
+    const prepare = (mayRepeat: boolean) => {
       exchange.phase = "prepare"
       this.#statements.prepare(request.text, request.prepare, (error, prepared) => {
         if (exchange.finished) return
@@ -331,7 +331,7 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
         // A kind of statement that cannot be prepared; without parameters it need not be.
         if (error?.errno === 1295 && params.length === 0) return asText()
         // The server's limit of prepared statements is reached: close all of ours.
-        if (error?.errno === 1461 && again && this.#statements.closeAll()) return prepare(false)
+        if (error?.errno === 1461 && mayRepeat && this.#statements.closeAll()) return prepare(false)
         this.failed(exchange, error ?? new Error("the statement was not prepared"))
       })
     }
@@ -408,8 +408,8 @@ export class MysqlConnection extends LibraryConnection<Exchange, Array<unknown>,
     const verdict = Verdicts.refused(this.endpoint, exchange, error, limits, this.hasForeignLimits)
     exchange.verdict = verdict
     if (verdict._tag === "ConnectionError" && verdict.reason !== "ReadOnlyServer") return this.broken(error)
-    const certain = !exchange.inTransaction || (known.goesOn === true && traits.transactional)
-    if (certain && !traits.several && !traits.dirties) return this.finish(exchange, verdict)
+    const isCertain = !exchange.inTransaction || (known.goesOn === true && traits.transactional)
+    if (isCertain && !traits.several && !traits.dirties) return this.finish(exchange, verdict)
     this.askStatus(exchange, 3)
   }
 

@@ -32,7 +32,7 @@ export class RowCursor extends FlowingCursor {
 
   /** Takes over a statement that has just been sent. */
   attach(query: Query): void {
-    let failed = false
+    let hasFailed = false
     query.on("fields", (fields: unknown) => {
       if (!Array.isArray(fields)) return
       this.decoder = this.#owner.decoder(fields)
@@ -53,11 +53,11 @@ export class RowCursor extends FlowingCursor {
       this.push(decoded)
     })
     query.on("error", (error: RawError) => {
-      failed = true
+      hasFailed = true
       this.#owner.answered(error)
     })
     query.on("end", () => {
-      if (!failed) this.#owner.answered(undefined)
+      if (!hasFailed) this.#owner.answered(undefined)
     })
   }
 

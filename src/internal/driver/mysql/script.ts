@@ -39,11 +39,14 @@ const program =
  * The statements of a text under one reading, apart from `statementsOf`: it counts placeholders, keeps programs whole, and reads
  * as the server's mode has it. `undefined` where a comment that the server may run hides their ends.
  */
-export const partsOf = (text: string, { ansiQuotes, backslash }: Reading): ReadonlyArray<Part> | undefined => {
+export const partsOf = (
+  text: string,
+  { ansiQuotes: hasAnsiQuotes, backslash: hasBackslash }: Reading
+): ReadonlyArray<Part> | undefined => {
   const lexer = new Lexer({
     ...syntaxes.mysql,
-    backslash: backslash ? "always" : "never",
-    doubleQuotedStrings: !ansiQuotes
+    backslash: hasBackslash ? "always" : "never",
+    doubleQuotedStrings: !hasAnsiQuotes
   }, text)
   const parts: Array<Part> = []
   let from = 0

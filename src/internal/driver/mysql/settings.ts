@@ -38,16 +38,17 @@ const literal = (value: string): string =>
 const seconds = (millis: number): number => Math.max(1, Math.ceil(millis / 1000))
 
 /** `SET` items for limits. MySQL keeps its limit for SELECT only; the driver stops other statements itself. */
-const limitItems = (limits: Partial<Limits>, mariadb: boolean): Array<string> => [
+const limitItems = (limits: Partial<Limits>, isMariadb: boolean): Array<string> => [
   ...(limits.statement === undefined
     ? []
-    : [mariadb ? `max_statement_time = ${limits.statement / 1000}` : `max_execution_time = ${limits.statement}`]),
+    : [isMariadb ? `max_statement_time = ${limits.statement / 1000}` : `max_execution_time = ${limits.statement}`]),
   ...(limits.rowLock === undefined ? [] : [`innodb_lock_wait_timeout = ${seconds(limits.rowLock)}`]),
   ...(limits.tableLock === undefined ? [] : [`lock_wait_timeout = ${seconds(limits.tableLock)}`])
 ]
 
 /** The statement that sets other limits for this connection. */
-export const limitText = (limits: Limits, mariadb: boolean): string => `SET ${limitItems(limits, mariadb).join(", ")}`
+export const limitText = (limits: Limits, isMariadb: boolean): string =>
+  `SET ${limitItems(limits, isMariadb).join(", ")}`
 
 /** Whether a limit of the caller's is what the server has, which counts locks in whole seconds. */
 export const sameLimits = (a: Limits, b: Limits): boolean =>
@@ -75,8 +76,8 @@ export const unsupported = (config: DbConfig): string | undefined => {
 
 /** Everything in one text, so that it costs one round trip. */
 export const setupText = (config: DbConfig, link: Link, before: Facts | undefined): string => {
-  const { mariadb } = link
-  const hasRoles = mariadb || link.version[0] >= 8
+  const { mariadb: isMariadb } = link
+  const hasRoles = isMariadb || link.version[0] >= 8
   const items = [
     "SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci",
     "autocommit = 1",
@@ -93,7 +94,7 @@ export const setupText = (config: DbConfig, link: Link, before: Facts | undefine
       ...(config.limits.lockTimeout > 0
         ? { rowLock: config.limits.lockTimeout, tableLock: config.limits.lockTimeout }
         : {})
-    }, mariadb),
+    }, isMariadb),
     ...Object.entries(config.settings).map(([name, value]) =>
       `${name.replace(/^(?:@@)?(?:session\.)?/i, "")} = ${literal(value)}`
     )
@@ -103,14 +104,14 @@ export const setupText = (config: DbConfig, link: Link, before: Facts | undefine
     // A reset of the connection keeps these two.
     if (before.database !== null) parts.push(`USE ${quoteName(before.database)}`)
     if (hasRoles) {
-      parts.push(mariadb ? `SET ROLE ${before.role === null ? "NONE" : quoteName(before.role)}` : "SET ROLE DEFAULT")
+      parts.push(isMariadb ? `SET ROLE ${before.role === null ? "NONE" : quoteName(before.role)}` : "SET ROLE DEFAULT")
     }
   }
   parts.push(items.join(", "))
   if (config.access === "read-only") parts.push("SET SESSION TRANSACTION READ ONLY")
   parts.push(
     "SELECT CONNECTION_ID(), VERSION(), DATABASE(), " + (hasRoles ? "CURRENT_ROLE()" : "NULL") + ", " +
-      (mariadb ? "@@max_statement_time * 1000" : "@@max_execution_time") +
+      (isMariadb ? "@@max_statement_time * 1000" : "@@max_execution_time") +
       ", @@innodb_lock_wait_timeout * 1000, @@lock_wait_timeout * 1000, @@GLOBAL.read_only, @@GLOBAL.innodb_read_only, @@max_allowed_packet"
   )
   return parts.join("; ")

@@ -33,13 +33,17 @@ export class Statements {
     return found
   }
 
-  prepare(text: string, keep: boolean, done: (error: RawError | null, prepared: Prepared | undefined) => void): void {
+  prepare(
+    text: string,
+    mayKeep: boolean,
+    done: (error: RawError | null, prepared: Prepared | undefined) => void
+  ): void {
     this.raw.prepare(text, (error, info) => {
       if (error !== null) return done(error, undefined)
-      const kept = keep && this.size > 0
+      const isKept = mayKeep && this.size > 0
       // The instance has `parameters`, one for each placeholder.
-      const prepared = { info: info as Prepared["info"], text, traits: traitsOf(text), kept }
-      if (kept) {
+      const prepared = { info: info as Prepared["info"], text, traits: traitsOf(text), kept: isKept }
+      if (isKept) {
         if (this.byText.size >= this.size) this.closeOldest()
         this.byText.set(text, prepared)
       }
@@ -54,9 +58,9 @@ export class Statements {
 
   /** Closes all; says whether there was one. */
   closeAll(): boolean {
-    const any = this.byText.size > 0
+    const hasAny = this.byText.size > 0
     while (this.byText.size > 0) this.closeOldest()
-    return any
+    return hasAny
   }
 
   /** The server has closed them. */

@@ -66,16 +66,16 @@ export const traitsOf: (text: string) => Traits = memoized((text) => {
   const { control, several: isSeveral } = classify(text, "mysql")
   // A BEGIN with an isolation level: MySQL takes that in a statement of its own.
   const begins = control === "begin"
-  const several = isSeveral && !begins
+  const hasSeveral = isSeveral && !begins
   const kind = controlOf(code.split(" "))
   return {
-    control: !several && kind !== undefined,
-    commit: !several && kind === "commit",
+    control: !hasSeveral && kind !== undefined,
+    commit: !hasSeveral && kind === "commit",
     boundary: kind !== undefined && kind !== "savepoint",
-    several,
-    transactional: !several && transactional.test(code),
+    several: hasSeveral,
+    transactional: !hasSeveral && transactional.test(code),
     runsProgram: program.test(code),
-    dirties: several || !(leavesNothing.test(code) || begins) || setsVariable.test(all) || takesLock.test(all),
+    dirties: hasSeveral || !(leavesNothing.test(code) || begins) || setsVariable.test(all) || takesLock.test(all),
     takesLock: takesLock.test(all),
     releasesLocks: /\bRELEASE_ALL_LOCKS\s*\(/.test(all),
     limits: limits.test(text)

@@ -47,7 +47,7 @@ const halfSurrogate = "text with half of a surrogate pair"
 const isInMysqlJson = (digits: string): boolean =>
   /^-?\d+$/.test(digits) && BigInt(digits) >= minInt64 && BigInt(digits) <= maxUint64
 
-const encodeObject = (value: object, index: number, mariadb: boolean): unknown => {
+const encodeObject = (value: object, index: number, isMariadb: boolean): unknown => {
   if (value instanceof Date) {
     const year = value.getUTCFullYear()
     if (Number.isNaN(year)) return new Refused(index, "an invalid Date", "check the date before it is written")
@@ -73,7 +73,7 @@ const encodeObject = (value: object, index: number, mariadb: boolean): unknown =
   let lossy: string | undefined
   try {
     const text = JsonText.stringify(value, (item, digits) => {
-      if (digits !== undefined && !mariadb && !isInMysqlJson(digits)) lossy = "a number that MySQL would round"
+      if (digits !== undefined && !isMariadb && !isInMysqlJson(digits)) lossy = "a number that MySQL would round"
       if (typeof item === "number" && !Number.isFinite(item)) lossy = "NaN or an infinity"
       if (typeof item === "symbol" || typeof item === "function") lossy = `a ${typeof item}`
     })
@@ -85,7 +85,7 @@ const encodeObject = (value: object, index: number, mariadb: boolean): unknown =
   return new Refused(index, `an object that JSON cannot hold: there is ${lossy ?? "nothing"} in it`, "convert it first")
 }
 
-const encodeOne = (value: unknown, index: number, mariadb: boolean): unknown => {
+const encodeOne = (value: unknown, index: number, isMariadb: boolean): unknown => {
   switch (typeof value) {
     case "string":
       return isWellFormed(value)
@@ -108,7 +108,7 @@ const encodeOne = (value: unknown, index: number, mariadb: boolean): unknown => 
     case "boolean":
       return value
     case "object":
-      return value === null ? null : encodeObject(value, index, mariadb)
+      return value === null ? null : encodeObject(value, index, isMariadb)
     case "undefined":
       return new Refused(index, "undefined", "use null for a missing value")
     default:
@@ -119,13 +119,13 @@ const encodeOne = (value: unknown, index: number, mariadb: boolean): unknown => 
 /**
  * Parameters as mysql2 is to send them, or why one of them is refused.
  *
- * @param mariadb whether the server is one of MariaDB, which keeps every digit of JSON
+ * @param isMariadb whether the server is one of MariaDB, which keeps every digit of JSON
  */
-export const encode = (params: ReadonlyArray<unknown>, mariadb: boolean): Array<unknown> | Refused => {
+export const encode = (params: ReadonlyArray<unknown>, isMariadb: boolean): Array<unknown> | Refused => {
   const encoded = new Array<unknown>(params.length)
   for (let i = 0; i < params.length; i++) {
     try {
-      const value = encodeOne(params[i], i, mariadb)
+      const value = encodeOne(params[i], i, isMariadb)
       if (value instanceof Refused) return value
       encoded[i] = value
     } catch {
@@ -210,12 +210,12 @@ export class RowDecoder {
     { mode, safeIntegers }: Pick<Request, "mode" | "safeIntegers">,
     numbers: JsonNumbers
   ) {
-    const asArrays = mode === "values"
+    const givesArrays = mode === "values"
     const columns: Array<Column> = []
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!
       const decode = decoderOf(field, safeIntegers, numbers)
-      if (asArrays) {
+      if (givesArrays) {
         if (decode !== undefined) columns.push({ key: i, decode })
       } else if (decode !== undefined && !fields.slice(i + 1).some((other) => other.name === field.name)) {
         // Of two columns of one name the object has the last.
@@ -223,7 +223,7 @@ export class RowDecoder {
       }
     }
     this.columns = columns
-    this.named = asArrays ? undefined : undisguise(fields)
+    this.named = givesArrays ? undefined : undisguise(fields)
   }
 
   /** Changes the row in place, as long as it can keep its names. Throws `Inexact`, where such numbers are refused. */
@@ -256,10 +256,10 @@ const overhead = 16
 const contentOf = (value: unknown): unknown =>
   typeof value === "object" && value !== null && "value" in value ? value.value : value
 
-const bytesOf = (value: unknown, exactly: boolean): number => {
+const bytesOf = (value: unknown, isExact: boolean): number => {
   const content = contentOf(value)
   return overhead + (typeof content === "string"
-    ? exactly ? Buffer.byteLength(content) : content.length * bytesPerUnit
+    ? isExact ? Buffer.byteLength(content) : content.length * bytesPerUnit
     : Buffer.isBuffer(content)
     ? content.byteLength
     : 0)
@@ -271,10 +271,10 @@ const bytesOf = (value: unknown, exactly: boolean): number => {
  */
 export const exceeds = (text: string, params: ReadonlyArray<unknown>, limit: number): boolean => {
   // The text and the parameters travel apart.
-  const size = (exactly: boolean): number => {
+  const size = (isExact: boolean): number => {
     let total = 0
-    for (let i = 0; i < params.length; i++) total += bytesOf(params[i], exactly)
-    return Math.max(total, bytesOf(text, exactly))
+    for (let i = 0; i < params.length; i++) total += bytesOf(params[i], isExact)
+    return Math.max(total, bytesOf(text, isExact))
   }
   // Counting the bytes of a text is slow, and nearly never needed.
   return size(false) > limit && size(true) > limit

@@ -105,15 +105,15 @@ export const refused = (
       cause: error
     })
   }
-  const ran = exchange.phase === "run"
+  const hasRun = exchange.phase === "run"
   const ranMillis = performance.now() - exchange.sentAt
   return classify(error, {
     ...place,
-    commit: ran && exchange.traits.commit,
+    commit: hasRun && exchange.traits.commit,
     note: exchange.applied && exchange.part !== undefined
       ? `statement ${exchange.part.number} of the ${exchange.part.of} of its text; those before it have run`
       : undefined,
-    outcome: exchange.mayBeApplied ? "Unknown" : ran || exchange.inTransaction ? undefined : "NotSent",
+    outcome: exchange.mayBeApplied ? "Unknown" : hasRun || exchange.inTransaction ? undefined : "NotSent",
     statementTimeout: keptLimit(limits?.statement ?? 0, ranMillis, isForeign),
     lockTimeout: keptLimit(limits?.rowLock ?? 0, ranMillis, isForeign)
   })
@@ -124,16 +124,16 @@ const isUndoing = (error: DbError): boolean =>
   error._tag === "TimeoutError" || (error._tag === "QueryError" && error.reason === "Deadlock")
 
 /** A statement that failed, and whose transaction is over: a stored program may have committed it before it failed. */
-export const ended = ({ inTransaction, traits }: Exchange, error: DbError): DbError =>
-  inTransaction && traits.runsProgram && !isUndoing(error) ? withFields(error, { outcome: "Unknown" }) : error
+export const ended = ({ inTransaction: isInTransaction, traits }: Exchange, error: DbError): DbError =>
+  isInTransaction && traits.runsProgram && !isUndoing(error) ? withFields(error, { outcome: "Unknown" }) : error
 
 /** What is known of a request whose link broke. */
 export const lostOutcome = (exchange: Exchange): Outcome | "COMMIT" => {
-  const { inTransaction, traits } = exchange
-  const ran = exchange.phase === "run" || exchange.applied
-  if (ran && traits.commit) return "COMMIT"
-  const harmless = !ran || (inTransaction ? traits.transactional : traits.control && traits.boundary)
-  return harmless ? inTransaction ? "RolledBack" : "NotSent" : "Unknown"
+  const { inTransaction: isInTransaction, traits } = exchange
+  const hasRun = exchange.phase === "run" || exchange.applied
+  if (hasRun && traits.commit) return "COMMIT"
+  const isHarmless = !hasRun || (isInTransaction ? traits.transactional : traits.control && traits.boundary)
+  return isHarmless ? isInTransaction ? "RolledBack" : "NotSent" : "Unknown"
 }
 
 /** A request that was stopped. */

@@ -25,15 +25,15 @@ export const compiler = (
     placeholder: (index) => `$${index}`,
     onIdentifier: transform === undefined
       ? escape
-      : (value, withoutTransform) => escape(withoutTransform ? value : transform(value)),
+      : (value, isUntransformed) => escape(isUntransformed ? value : transform(value)),
     onRecordUpdate: (placeholders, valueAlias, valueColumns, values, returning) => [
       `(values ${placeholders}) AS ${valueAlias}${valueColumns}${returning ? ` RETURNING ${returning[0]}` : ""}`,
       returning ? values.flat().concat(returning[1]) : values.flat()
     ],
-    onCustom: (type, placeholder, withoutTransform) => [
+    onCustom: (type, placeholder, isUntransformed) => [
       placeholder(undefined),
       // A parameter's type has no place for the mark; our own connections are the ones that read it.
-      [new Json(withoutTransform || transformValue === undefined ? type.i0 : transformValue(type.i0)) as never]
+      [new Json(isUntransformed || transformValue === undefined ? type.i0 : transformValue(type.i0)) as never]
     ]
   })
 }

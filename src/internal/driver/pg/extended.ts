@@ -321,8 +321,8 @@ export abstract class Extended extends Exchange {
     if (error.code === "42P01" || error.code === "42703") return this.refusal(error)
     if (stale === "doubtful") return this.refusal(error, doubt)
     // Where the transaction had used it before, no other one could change its tables since: run again, it fails again.
-    const byItself = this.prepared?.boundIn === session.transactionNumber
-    return session.failures.planChanged(error, this.request.text, byItself)
+    const isByItself = this.prepared?.boundIn === session.transactionNumber
+    return session.failures.planChanged(error, this.request.text, isByItself)
   }
 
   /** A BEGIN that came with the statement is taken back. */
@@ -331,10 +331,10 @@ export abstract class Extended extends Exchange {
     else this.channel.run("ROLLBACK", ready)
   }
 
-  protected outcomeWhenLost(completed: boolean): Outcome {
+  protected outcomeWhenLost(isCompleted: boolean): Outcome {
     if (this.wasOpen || this.request.begin !== undefined) return this.text.commits ? "Unknown" : "RolledBack"
     // The server said that it ends this link, and had not ended the statement: its own transaction is undone.
-    return this.error !== undefined && !completed && this.text.plain ? "RolledBack" : "Unknown"
+    return this.error !== undefined && !isCompleted && this.text.plain ? "RolledBack" : "Unknown"
   }
 }
 

@@ -59,7 +59,7 @@ export class Failures {
    */
   constructor(readonly database: string, readonly where: string, private readonly limits: SessionLimits) {}
 
-  private classify(error: ServerError, at: Failing, now: Standing, fatal: boolean): DbError {
+  private classify(error: ServerError, at: Failing, now: Standing, isFatal: boolean): DbError {
     const { limits } = this
     const own = at.limits ?? now.limits
     return classify(error, {
@@ -67,7 +67,7 @@ export class Failures {
       statement: at.statement,
       commit: at.commit,
       database: this.database,
-      fatal,
+      fatal: isFatal,
       hint: at.hint,
       cancelling: now.isCancelling,
       statementTimeout: own.statementTimeout || now.limits.statementTimeout || limits.statementTimeout,
@@ -124,13 +124,13 @@ export class Failures {
   /**
    * A statement that was prepared from what is no longer so, in a transaction.
    *
-   * @param byItself the transaction itself has changed it; otherwise another one has, and to run it again helps
+   * @param isByItself the transaction itself has changed it; otherwise another one has, and to run it again helps
    */
-  planChanged(error: ServerError, statement: string, byItself: boolean): QueryError {
+  planChanged(error: ServerError, statement: string, isByItself: boolean): QueryError {
     return failure({
       _tag: "QueryError",
-      reason: byItself ? "Unknown" : "Serialization",
-      what: byItself
+      reason: isByItself ? "Unknown" : "Serialization",
+      what: isByItself
         ? `the transaction has changed what the statement was prepared from, by a function: ${error.message}`
         : `what the statement was prepared from has changed meanwhile: ${error.message}`,
       outcome: "RolledBack",
@@ -139,7 +139,7 @@ export class Failures {
       database: this.database,
       statement,
       cause: error,
-      hint: byItself
+      hint: isByItself
         ? "run the statement unprepared, or the change as a statement of its own (ALTER TABLE ...), not within a function"
         : "the statement is prepared anew when the transaction is run again"
     })

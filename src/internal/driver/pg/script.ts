@@ -24,7 +24,7 @@ export class Script extends Exchange {
   /** Results with columns of types that are not known yet: their rows are as they came. */
   private readonly raw: Array<{ readonly rows: Array<unknown>; readonly shape: Shape }> = []
   private fault: DbError | undefined
-  private committed = false
+  private hasCommitted = false
   private readonly wasOpen: boolean
   /** The answer to what goes ahead has not been seen yet. */
   private isAhead: boolean
@@ -72,7 +72,7 @@ export class Script extends Exchange {
       this.isAhead = false
       return
     }
-    this.committed ||= tag === "COMMIT"
+    this.hasCommitted ||= tag === "COMMIT"
     this.results.push(result(tag, this.rows, this.shape))
     this.rows = emptyRows()
     this.shape = noColumns
@@ -99,7 +99,7 @@ export class Script extends Exchange {
   }
 
   private get outcomeWhenRefused(): Outcome {
-    return this.committed || (!this.wasOpen && this.text.partial) ? "Unknown" : "RolledBack"
+    return this.hasCommitted || (!this.wasOpen && this.text.partial) ? "Unknown" : "RolledBack"
   }
 
   ready(): void {

@@ -294,7 +294,7 @@ export const scan = (text: string): Text => {
     controls: only !== undefined && kinds[0] !== undefined && only.first !== "PREPARE" && only.first !== "SET",
     partial: begins(partial) || looks.some(({ isConcurrent }) => isConcurrent),
     // With standard_conforming_strings off a string with a backslash would end elsewhere: be on the safe side.
-    dirty: looks.some(({ dirty }) => dirty) || statements.some(({ hasBackslash }) => hasBackslash),
+    dirty: looks.some(({ dirty: isDirty }) => isDirty) || statements.some(({ hasBackslash }) => hasBackslash),
     ends: kinds.some(ends),
     alone: only !== undefined && isAlone(only),
     lasting: looks.find(({ leaves }) => leaves !== undefined)?.leaves,

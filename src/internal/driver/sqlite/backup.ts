@@ -40,7 +40,7 @@ export const backup = (
   const Database = db.constructor as Constructor
   const wait = new LockWait()
   const since = { started: performance.now(), attempts: 0 }
-  let stopped = false
+  let isStopped = false
   const again = (cause?: unknown) =>
     wait.repeat(
       limit,
@@ -60,7 +60,7 @@ export const backup = (
     let progressed = performance.now()
     db.backup(destination, {
       progress: ({ remainingPages }) => {
-        if (stopped) {
+        if (isStopped) {
           throw new Error("the backup was stopped")
         }
         const now = performance.now()
@@ -81,7 +81,7 @@ export const backup = (
   }
   attempt()
   return () => {
-    stopped = true
+    isStopped = true
     wait.stop()
   }
 }

@@ -189,13 +189,13 @@ const openCursor = (connection: SqliteConnection<Fault>, request: Request, reply
 const fetch = (id: number, count: number, ahead: number, reply: Reply) => {
   // The program closes a cursor, or reads it to its end, and then knows it no more.
   const { cursor, names } = cursors.get(id)!
-  cursor.fetch(count, (fault, { done, rows }) => {
-    const isOver = done || fault !== undefined
+  cursor.fetch(count, (fault, { done: isDone, rows }) => {
+    const isOver = isDone || fault !== undefined
     if (isOver) {
       cursors.delete(id)
     }
     // A connection that is `tabular` gives rows as arrays.
-    reply(fault, [toTable(names, rows as ReadonlyArray<ReadonlyArray<unknown>>), done])
+    reply(fault, [toTable(names, rows as ReadonlyArray<ReadonlyArray<unknown>>), isDone])
     if (!isOver && ahead > 0) {
       // While the program deals with these.
       cursor.readAhead(ahead, longestAhead)
@@ -267,10 +267,10 @@ const dispatch = (message: Message, reply: Reply): void => {
 
 const serve = () => {
   for (;;) {
-    let answered = false
-    let suspended = false
+    let isAnswered = false
+    let isSuspended = false
     dispatch(read(), (fault, value) => {
-      answered = true
+      isAnswered = true
       write([
         fault === undefined ? null : toPlain(fault),
         value ?? null,
@@ -278,13 +278,13 @@ const serve = () => {
         connection?.dirty === true,
         connection?.lost === true
       ])
-      if (suspended) {
+      if (isSuspended) {
         serve()
       }
     })
-    if (!answered) {
+    if (!isAnswered) {
       // It waits for a lock, by a timer; the event loop runs meanwhile.
-      suspended = true
+      isSuspended = true
       return
     }
   }

@@ -250,13 +250,13 @@ const refused = (place: Place, cause: Error): Fault => {
   if (/database connection is not open/.test(cause.message)) {
     return connectionFault(place, { reason: "Closed", outcome: "NotSent", what: "the connection is closed", cause })
   }
-  const parameter = /parameter|bind|bound/i.test(cause.message)
-  const text = /^the statement|SQL string/i.test(cause.message)
+  const isParameter = /parameter|bind|bound/i.test(cause.message)
+  const isText = /^the statement|SQL string/i.test(cause.message)
   return queryFault(place, {
-    reason: parameter ? "Parameter" : text ? "SqlSyntax" : "Unknown",
+    reason: isParameter ? "Parameter" : isText ? "SqlSyntax" : "Unknown",
     outcome: "NotSent",
     what: cause.message,
-    advice: parameter ? "give one value for each ? of the statement" : undefined,
+    advice: isParameter ? "give one value for each ? of the statement" : undefined,
     cause
   })
 }

@@ -60,21 +60,21 @@ export class SqliteConnection<E> implements Holder {
   private readonly wait = new LockWait()
   private ended: Fault | undefined = undefined
   /** Set while a text of several statements runs outside a transaction, once one of them has been applied. */
-  private applied = false
+  private isApplied = false
 
   constructor(
     handle: Handle,
     private readonly spec: Spec,
     private readonly shared: Shared,
     private readonly toError: (fault: Fault) => E,
-    tabular: boolean
+    isTabular: boolean
   ) {
     this.executor = new Executor<E>(
       handle,
       spec,
       shared,
       (cause, text) => this.toError(this.fault(cause, text)),
-      tabular
+      isTabular
     )
     const { db } = handle
     // This pragma, other than most, asks the file each time it is run.
@@ -111,9 +111,9 @@ export class SqliteConnection<E> implements Holder {
     const answers: Array<unknown> = []
     const until = performance.now() + longestRun
     let failure: E | undefined = undefined
-    let over = false
+    let isOver = false
     inTurn(requests, (request, answered) => {
-      if (over) {
+      if (isOver) {
         return answered()
       }
       this.execute(request, (error, value) => {
@@ -121,7 +121,7 @@ export class SqliteConnection<E> implements Holder {
         if (error === undefined) {
           answers.push(value)
         }
-        over = error !== undefined || performance.now() >= until
+        isOver = error !== undefined || performance.now() >= until
         answered()
       })
     }, () => done(failure, answers))
@@ -164,13 +164,13 @@ export class SqliteConnection<E> implements Holder {
   private fault(cause: unknown, text: string, outcome?: Outcome | undefined): Fault {
     const fault = classify(this.executor.place(text, outcome), cause)
     const { fields } = fault
-    if (fields._tag === "ConnectionError" && fields.reason === "Lost" && !this.inMemory) {
+    if (fields._tag === "ConnectionError" && fields.reason === "Lost" && !this.isInMemory) {
       this.forfeit(fault)
     }
     return fault
   }
 
-  private get inMemory(): boolean {
+  private get isInMemory(): boolean {
     return this.spec.filename === ":memory:"
   }
 
@@ -185,7 +185,7 @@ export class SqliteConnection<E> implements Holder {
   private failed<A>(cause: unknown, task: Task<E, A>, wasOpen: boolean, since: Since | undefined): void {
     const { begin, done, request, work } = task
     const { executor } = this
-    const { preparing } = executor
+    const { preparing: isPreparing } = executor
     executor.look()
     if (begin === undefined && isNone(cause)) {
       // `work` is one of these two, and gives a cursor, or what the mode says.
@@ -200,10 +200,10 @@ export class SqliteConnection<E> implements Holder {
     }
     // A COMMIT that is refused keeps nothing; SQLite still counts the rows of the statement before it.
     const isEnding = endings.has(this.executor.statements.find(request.text)?.keyword ?? "")
-    const outcome = this.applied ||
-        !preparing && begin === undefined && !isEnding && keepsRows(this.db, cause, request.text)
+    const outcome = this.isApplied ||
+        !isPreparing && begin === undefined && !isEnding && keepsRows(this.db, cause, request.text)
       ? "Unknown"
-      : preparing || begin !== undefined
+      : isPreparing || begin !== undefined
       ? "NotSent"
       : this.harmless(request, wasOpen || request.begin !== undefined)
       ? "RolledBack"
@@ -232,7 +232,7 @@ export class SqliteConnection<E> implements Holder {
 
   private repeat<A>(cause: unknown, task: Task<E, A>, since: Since): void {
     const { begin, done, request, work } = task
-    const outcome = this.applied ? "Unknown" : begin === undefined ? "RolledBack" : "NotSent"
+    const outcome = this.isApplied ? "Unknown" : begin === undefined ? "RolledBack" : "NotSent"
     this.wait.repeat(
       request.lockTimeout ?? this.spec.lockTimeout,
       since,
@@ -270,7 +270,7 @@ export class SqliteConnection<E> implements Holder {
     const steps = begin === undefined ? texts : [begin, ...texts, "COMMIT"]
     const answers: Array<unknown> = []
     const end = (error: E | undefined) => {
-      this.applied = false
+      this.isApplied = false
       if (error !== undefined && begin !== undefined && this.executor.open) {
         this.executor.rollback()
       }
@@ -285,7 +285,7 @@ export class SqliteConnection<E> implements Holder {
             return end(error)
           }
           answers.push(value)
-          this.applied = begin === undefined && !this.executor.open
+          this.isApplied = begin === undefined && !this.executor.open
           answered()
         }),
       () => end(undefined)
@@ -366,13 +366,13 @@ export class SqliteConnection<E> implements Holder {
   destroy(): void {
     this.ended ??= connectionFault({ database: this.spec.database }, {
       reason: "Lost",
-      outcome: this.applied ? "Unknown" : "RolledBack",
+      outcome: this.isApplied ? "Unknown" : "RolledBack",
       what: "the connection was closed"
     })
     this.wait.stop()
     this.executor.stopCursors()
     this.shared.file.leave(this)
-    if (this.inMemory) {
+    if (this.isInMemory) {
       // The database is its handle, which therefore stays, for the next connection.
       if (this.executor.open) {
         this.executor.rollback()
@@ -405,9 +405,9 @@ export class SqliteConnection<E> implements Holder {
 
   /** Copies the database to a file, some pages at a time. Returns how to stop it. */
   backup(destination: string, done: Reply<E, BackupMetadata>): () => void {
-    const own = !this.executor.open
+    const isOwn = !this.executor.open
     const end = (fault: Fault | undefined, value: BackupMetadata) => {
-      if (own && this.executor.open) {
+      if (isOwn && this.executor.open) {
         this.executor.rollback()
       }
       done(fault && this.toError(fault), value)
@@ -416,7 +416,7 @@ export class SqliteConnection<E> implements Holder {
     try {
       this.checkOpen()
       this.executor.settle()
-      if (own) {
+      if (isOwn) {
         this.executor.beginSnapshot()
       }
     } catch (cause) {

@@ -47,7 +47,7 @@ const columnOf = ({ column, name, table, type }: ColumnOf): DescribedColumn => (
 const parametersOf = (text: string): number => Math.abs(anonymousParameters(text))
 
 /** SQLite gives parameters no types. */
-export const describe = ({ reader, statement, text }: Prepared): Description => ({
+export const describe = ({ reader: givesRows, statement, text }: Prepared): Description => ({
   parameters: Array.from({ length: parametersOf(text) }, () => undefined),
-  columns: reader ? statement.columns().map(columnOf) : undefined
+  columns: givesRows ? statement.columns().map(columnOf) : undefined
 })

@@ -38,7 +38,7 @@ export class Executor<E> implements CursorOwner<E> {
     private readonly shared: Shared,
     /** The error of a cursor. */
     readonly toError: (cause: unknown, text: string) => E,
-    private readonly tabular: boolean
+    private readonly isTabular: boolean
   ) {
     const { db } = this
     this.keys = new InsertedKeys(db)
@@ -98,10 +98,10 @@ export class Executor<E> implements CursorOwner<E> {
   }
 
   private read(prepared: Prepared, params: ReadonlyArray<unknown>, request: Request): ReadonlyArray<unknown> | Table {
-    const arrays = this.tabular || request.mode === "values"
-    const rows = readRows(prepared, params, { arrays, bigints: request.safeIntegers }, this.checkText)
+    const wantsArrays = this.isTabular || request.mode === "values"
+    const rows = readRows(prepared, params, { arrays: wantsArrays, bigints: request.safeIntegers }, this.checkText)
     this.after(prepared)
-    return this.tabular
+    return this.isTabular
       // `readRows` was asked for arrays.
       ? toTable(
         request.mode === "values" ? undefined : namesOf(prepared),
@@ -174,7 +174,7 @@ export class Executor<E> implements CursorOwner<E> {
     const cursor = SqliteCursor.start<E>(
       prepared,
       params,
-      { arrays: this.tabular || request.mode === "values", bigints: request.safeIntegers },
+      { arrays: this.isTabular || request.mode === "values", bigints: request.safeIntegers },
       this
     )
     if (!cursor.ended) {

@@ -62,11 +62,14 @@ export const lacking = (): string | undefined => {
 const tail = /^(?:[\s;]|--[^\n]*|\/\*[^]*?(?:\*\/|$))*$/u
 
 /** What is opened. Only a URI tells SQLite to create no file. */
-const placeOf = (filename: string | Buffer, { fileMustExist = false, readonly = false }: OpenOptions): string | URL => {
+const placeOf = (
+  filename: string | Buffer,
+  { fileMustExist = false, readonly: isReadonly = false }: OpenOptions
+): string | URL => {
   if (typeof filename !== "string") {
     return ":memory:"
   }
-  if (!fileMustExist || readonly || filename === ":memory:") {
+  if (!fileMustExist || isReadonly || filename === ":memory:") {
     return filename
   }
   const url = pathToFileURL(filename)
@@ -82,8 +85,8 @@ const pagesPerStep = 100
 
 class NodeDatabase implements Database {
   private readonly db: DatabaseSync
-  private readonly extensible = !("permission" in process)
-  private closing = false
+  private readonly isExtensible = !("permission" in process)
+  private isClosing = false
   /** Backups that are under way: their steps run on another thread, on this handle. */
   private copies = 0
 
@@ -95,9 +98,9 @@ class NodeDatabase implements Database {
         timeout: options.timeout ?? 0,
         defensive: true,
         // Only with it the method can be used; Node's permission model forbids it.
-        allowExtension: this.extensible
+        allowExtension: this.isExtensible
       })
-      if (this.extensible) {
+      if (this.isExtensible) {
         // The SQL function `load_extension` stays off.
         db.enableLoadExtension(false)
       }
@@ -109,7 +112,7 @@ class NodeDatabase implements Database {
   }
 
   get open(): boolean {
-    return !this.closing && this.db.isOpen
+    return !this.isClosing && this.db.isOpen
   }
 
   get inTransaction(): boolean {
@@ -117,7 +120,7 @@ class NodeDatabase implements Database {
   }
 
   private check(): void {
-    if (this.closing) {
+    if (this.isClosing) {
       throw closed(undefined)
     }
   }
@@ -188,7 +191,7 @@ class NodeDatabase implements Database {
       throw translated(cause)
     } finally {
       this.copies--
-      if (this.closing && this.copies === 0 && this.db.isOpen) {
+      if (this.isClosing && this.copies === 0 && this.db.isOpen) {
         this.db.close()
       }
     }
@@ -201,7 +204,7 @@ class NodeDatabase implements Database {
 
   loadExtension(path: string): void {
     this.check()
-    if (!this.extensible) {
+    if (!this.isExtensible) {
       throw new SqliteError("SQLITE_AUTH", new Error("Node's permission model forbids extensions of SQLite"))
     }
     this.db.enableLoadExtension(true)
@@ -213,11 +216,11 @@ class NodeDatabase implements Database {
   }
 
   close(): void {
-    if (this.closing || !this.db.isOpen) {
+    if (this.isClosing || !this.db.isOpen) {
       return
     }
     if (this.copies > 0) {
-      this.closing = true
+      this.isClosing = true
     } else {
       calling(() => this.db.close())
     }

@@ -53,14 +53,14 @@ export class NodeStatement implements Statement {
   readonly readonly: boolean
   private readonly parameters: number
   private readonly counts: boolean
-  private arrays = false
+  private wantsArrays = false
   private plucks = false
-  private bigints = false
+  private wantsBigints = false
   /** Whether the statement itself gives arrays, and bigints. */
   private givesArrays = false
   private givesBigints = false
   /** Whether it gave many rows when it was last read. */
-  private many = false
+  private hasMany = false
 
   constructor(db: Preparer, private readonly statement: StatementSync, text: string) {
     const keyword = head(text, 1)[0] ?? ""
@@ -92,19 +92,19 @@ export class NodeStatement implements Statement {
     }
   }
 
-  private shape(arrays: boolean, bigints: boolean): void {
-    if (this.givesArrays !== arrays) {
-      this.statement.setReturnArrays(arrays)
-      this.givesArrays = arrays
+  private shape(wantsArrays: boolean, wantsBigints: boolean): void {
+    if (this.givesArrays !== wantsArrays) {
+      this.statement.setReturnArrays(wantsArrays)
+      this.givesArrays = wantsArrays
     }
-    if (this.givesBigints !== bigints) {
-      this.statement.setReadBigInts(bigints)
-      this.givesBigints = bigints
+    if (this.givesBigints !== wantsBigints) {
+      this.statement.setReadBigInts(wantsBigints)
+      this.givesBigints = wantsBigints
     }
   }
 
-  raw(on: boolean): this {
-    this.arrays = on
+  raw(isOn: boolean): this {
+    this.wantsArrays = isOn
     return this
   }
 
@@ -113,8 +113,8 @@ export class NodeStatement implements Statement {
     return this
   }
 
-  safeIntegers(on: boolean): this {
-    this.bigints = on
+  safeIntegers(isOn: boolean): this {
+    this.wantsBigints = isOn
     return this
   }
 
@@ -129,7 +129,7 @@ export class NodeStatement implements Statement {
       const { changes, lastInsertRowid } = this.statement.run(...params)
       return {
         changes: this.counts ? Number(changes) : 0,
-        lastInsertRowid: this.bigints ? lastInsertRowid : Number(lastInsertRowid)
+        lastInsertRowid: this.wantsBigints ? lastInsertRowid : Number(lastInsertRowid)
       }
     })
   }
@@ -137,7 +137,7 @@ export class NodeStatement implements Statement {
   all(params: ReadonlyArray<unknown> = []): Array<unknown> {
     this.check(params)
     try {
-      return this.read(params, this.bigints)
+      return this.read(params, this.wantsBigints)
     } catch (cause) {
       if (codeOf(cause) !== "ERR_OUT_OF_RANGE") {
         throw translated(cause)
@@ -147,23 +147,23 @@ export class NodeStatement implements Statement {
     }
   }
 
-  private read(params: ReadonlyArray<unknown>, bigints: boolean): Array<unknown> {
+  private read(params: ReadonlyArray<unknown>, wantsBigints: boolean): Array<unknown> {
     const { statement } = this
-    const arrays = this.arrays || this.plucks || this.many
-    this.shape(arrays, bigints)
+    const wantsArrays = this.wantsArrays || this.plucks || this.hasMany
+    this.shape(wantsArrays, wantsBigints)
     const rows = statement.all(...params)
-    this.many = rows.length > few
+    this.hasMany = rows.length > few
     if (this.plucks) {
       return rows.map((row) => asBuffer((row as ReadonlyArray<unknown>)[0]))
     }
-    if (this.arrays) {
+    if (this.wantsArrays) {
       rows.forEach((row) => withBlobs(row as Array<unknown>))
     }
-    if (this.arrays || rows.length === 0) {
+    if (this.wantsArrays || rows.length === 0) {
       return rows
     }
     // After the rows were read: the first step compiles the statement anew when the schema has changed.
-    const make = arrays ? rowMaker(statement.columns().map(({ name }) => name), asBuffer) : ordinary
+    const make = wantsArrays ? rowMaker(statement.columns().map(({ name }) => name), asBuffer) : ordinary
     const made = emptyRows()
     for (let i = 0; i < rows.length; i++) {
       // `arrays` says which of the two they are.
@@ -179,7 +179,7 @@ export class NodeStatement implements Statement {
   iterate(params: ReadonlyArray<unknown>): Iterator<unknown> {
     this.check(params)
     const rows = calling(() => {
-      this.shape(true, this.bigints)
+      this.shape(true, this.wantsBigints)
       return this.statement.iterate(...params)
     })
     return {

@@ -80,9 +80,9 @@ const quote = (value: string): string => `'${value.replaceAll("'", "''")}'`
 
 /** The pragmas of a connection, in the order in which they are set. */
 const pragmas = (spec: Spec): ReadonlyArray<readonly [name: string, value: string]> => {
-  const inMemory = spec.filename === ":memory:"
+  const isInMemory = spec.filename === ":memory:"
   const wanted = new Map<string, string>()
-  if (!spec.readOnly && !inMemory) {
+  if (!spec.readOnly && !isInMemory) {
     wanted.set("journal_mode", "WAL")
   }
   wanted.set("synchronous", "NORMAL")
@@ -170,13 +170,13 @@ const openNow = (Database: Constructor, spec: Spec): Database => {
   if (refused !== undefined) {
     throw refused
   }
-  const inMemory = spec.filename === ":memory:"
+  const isInMemory = spec.filename === ":memory:"
   // SQLite's own waiting for locks would stop the event loop; connections repeat the statement instead.
-  const content = inMemory && spec.image !== undefined ? Buffer.from(spec.image) : spec.filename
+  const content = isInMemory && spec.image !== undefined ? Buffer.from(spec.image) : spec.filename
   const db = new Database(content, {
     timeout: 0,
-    readonly: spec.readOnly && !inMemory,
-    fileMustExist: spec.mustExist === true && !inMemory
+    readonly: spec.readOnly && !isInMemory,
+    fileMustExist: spec.mustExist === true && !isInMemory
   })
   try {
     const wrong = checkSettings(db, spec)

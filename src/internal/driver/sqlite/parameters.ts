@@ -69,9 +69,9 @@ export const sendable = (place: Place, params: ReadonlyArray<unknown>): Readonly
 export const bindable = (place: Place, params: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
   checked(place, params, true)
 
-const checked = (place: Place, params: ReadonlyArray<unknown>, integers: boolean): ReadonlyArray<unknown> => {
+const checked = (place: Place, params: ReadonlyArray<unknown>, hasIntegers: boolean): ReadonlyArray<unknown> => {
   try {
-    return check(place, params, integers)
+    return check(place, params, hasIntegers)
   } catch (cause) {
     throw cause instanceof Fault ? cause : queryFault(place, {
       reason: "Parameter",
@@ -82,7 +82,7 @@ const checked = (place: Place, params: ReadonlyArray<unknown>, integers: boolean
   }
 }
 
-const check = (place: Place, params: ReadonlyArray<unknown>, integers: boolean): ReadonlyArray<unknown> => {
+const check = (place: Place, params: ReadonlyArray<unknown>, hasIntegers: boolean): ReadonlyArray<unknown> => {
   let converted: Array<unknown> | undefined
   for (let i = 0; i < params.length; i++) {
     const value = params[i]
@@ -91,7 +91,7 @@ const check = (place: Place, params: ReadonlyArray<unknown>, integers: boolean):
         if (value !== value) {
           throw refuse(place, i, "NaN", "SQLite would store NULL in its place: check the number, or write null")
         }
-        if (integers && Number.isSafeInteger(value) && (value !== 0 || 1 / value > 0)) {
+        if (hasIntegers && Number.isSafeInteger(value) && (value !== 0 || 1 / value > 0)) {
           converted ??= params.slice()
           converted[i] = (value >= 0 ? smallIntegers[value] : undefined) ?? BigInt(value)
         }

@@ -92,17 +92,17 @@ export class RemoteConnection implements Connection, Holder {
     this.process.ask(message, (answer) => this.answered(answer))
   }
 
-  private answered([plain, value, open, dirty, lost]: Answer): void {
+  private answered([plain, value, isOpen, isDirty, isLost]: Answer): void {
     const pending = this.pending
     if (pending === undefined) {
       // It was dropped meanwhile.
       return
     }
     this.pending = undefined
-    this.transaction = open ? "open" : "idle"
-    this.dirty = dirty
+    this.transaction = isOpen ? "open" : "idle"
+    this.dirty = isDirty
     const fault = plain === null ? undefined : fromPlain(plain)
-    if (lost && fault !== undefined) {
+    if (isLost && fault !== undefined) {
       this.forfeit(fault)
     }
     pending.reply(fault, value)
@@ -125,12 +125,12 @@ export class RemoteConnection implements Connection, Holder {
 
   /** The process is gone. */
   private end(cause: Error | undefined): void {
-    const told = this.ended !== undefined
+    const isTold = this.ended !== undefined
     const fault = this.ended ??= cause === undefined
       ? died(this.spec.database, this.process)
       : cannotStart(this.spec.database, cause)
     this.failPending(fault)
-    if (!told) {
+    if (!isTold) {
       this.tellLost(fault)
     }
   }
@@ -149,11 +149,11 @@ export class RemoteConnection implements Connection, Holder {
     if (request === undefined) {
       return "RolledBack"
     }
-    const open = wasOpen || request.begin !== undefined
+    const isOpen = wasOpen || request.begin !== undefined
     const keyword = head(request.text, 1)[0] ?? ""
     // Nothing can commit what a killed process had begun; but the killed statement may have been the commit itself, as a RELEASE is
     // of the outermost savepoint. The text does not tell which one that is, so it is the first word that counts.
-    return (open ? /^(COMMIT|END|RELEASE)$/.test(keyword) || request.text.includes(";") : mayWrite(request.text))
+    return (isOpen ? /^(COMMIT|END|RELEASE)$/.test(keyword) || request.text.includes(";") : mayWrite(request.text))
       ? "Unknown"
       : "RolledBack"
   }
@@ -223,42 +223,42 @@ export class RemoteConnection implements Connection, Holder {
   }
 
   private cursor(id: number): Cursor {
-    let ended = false
-    let alone = false
+    let hasEnded = false
+    let isAlone = false
     let wasSoon = false
     /** Whether the process was told to read rows that no fetch has asked for yet. */
-    let ahead = false
+    let isAhead = false
     return {
       interleaves: true,
       alone: () => {
         // A process that holds a database in memory cannot be killed when such rows take long and are no longer wanted.
-        alone = !isInMemory(this.spec)
+        isAlone = !isInMemory(this.spec)
       },
       fetch: (count, done) => {
-        if (ended) {
+        if (hasEnded) {
           return done(undefined, noMore)
         }
         const asked = performance.now()
-        ahead = alone && wasSoon
-        this.send(["fetch", id, count, ahead ? count : 0], undefined, (fault, value) => {
+        isAhead = isAlone && wasSoon
+        this.send(["fetch", id, count, isAhead ? count : 0], undefined, (fault, value) => {
           wasSoon = performance.now() - asked < soon
           if (fault !== undefined) {
-            ended = true
+            hasEnded = true
             return done(toError(fault), noMore)
           }
           const [table, isLast] = value as readonly [Table, boolean]
-          ended = isLast
+          hasEnded = isLast
           done(undefined, fetched(fromTable(table), isLast))
         })
       },
       close: (done) => {
-        if (ended || this.ended !== undefined) {
-          ended = true
+        if (hasEnded || this.ended !== undefined) {
+          hasEnded = true
           return done(undefined, undefined)
         }
-        ended = true
+        hasEnded = true
         // It may be reading ahead what is not wanted any more.
-        const callOff = ahead ? this.killLater(aheadGrace) : ignore
+        const callOff = isAhead ? this.killLater(aheadGrace) : ignore
         this.send(["free", id], undefined, () => {
           callOff()
           // The consumer needs no more rows. Should the connection be lost with it, the pool is told.

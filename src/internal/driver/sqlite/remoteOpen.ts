@@ -25,12 +25,12 @@ export const openRemote = (
   const kept = shared.process?.gone === false ? shared.process : undefined
   let process: Process
   let timer: ReturnType<typeof setTimeout> | undefined
-  let settled = false
+  let isSettled = false
   const give = (): boolean => {
-    const first = !settled
-    settled = true
+    const isFirst = !isSettled
+    isSettled = true
     clearTimeout(timer)
-    return first
+    return isFirst
   }
   const abandon = () => {
     process.onGone = undefined

@@ -16,24 +16,24 @@ interface Pragma {
 }
 
 export class Residue {
-  private temp = false
-  private attached = false
+  private hasTemp = false
+  private hasAttached = false
   private readonly pragmas = new Map<string, Pragma>()
 
-  constructor(private readonly db: Database, private readonly inMemory: boolean) {}
+  constructor(private readonly db: Database, private readonly isInMemory: boolean) {}
 
   get found(): boolean {
-    return this.temp || this.attached || this.pragmas.size > 0
+    return this.hasTemp || this.hasAttached || this.pragmas.size > 0
   }
 
   /** To be called before the statement runs. */
   expect(change: Change): void {
     switch (change._tag) {
       case "Temp":
-        this.temp = true
+        this.hasTemp = true
         return
       case "Attach":
-        this.attached = true
+        this.hasAttached = true
         return
       case "Pragma": {
         const key = `${change.schema}.${change.name}`
@@ -64,24 +64,24 @@ export class Residue {
     try {
       this.putBack()
     } catch (cause) {
-      if (!this.inMemory) {
+      if (!this.isInMemory) {
         throw cause
       }
     }
   }
 
   private putBack(): void {
-    if (this.temp) {
+    if (this.hasTemp) {
       this.dropTemp()
-      this.temp = false
+      this.hasTemp = false
     }
     for (const [key, pragma] of this.pragmas) {
       this.restore(pragma)
       this.pragmas.delete(key)
     }
-    if (this.attached) {
+    if (this.hasAttached) {
       this.detach()
-      this.attached = false
+      this.hasAttached = false
     }
   }
 
@@ -107,7 +107,7 @@ export class Residue {
 
   private restore({ before, name, schema }: Pragma): void {
     if (before === undefined || name === "LOCKING_MODE") {
-      if (this.inMemory) {
+      if (this.isInMemory) {
         // The pragmas that SQLite does not tell are this one, off when a connection is opened, and such as do nothing.
         if (name === "CASE_SENSITIVE_LIKE") {
           this.db.pragma("case_sensitive_like = OFF")
@@ -118,7 +118,7 @@ export class Residue {
     }
     const path = schema === undefined ? name : `${schema}.${name}`
     this.db.pragma(`${path} = ${text(before)}`)
-    if (this.db.pragma(path, { simple: true }) !== before && !this.inMemory) {
+    if (this.db.pragma(path, { simple: true }) !== before && !this.isInMemory) {
       throw new Error(`pragma ${name.toLowerCase()} could not be put back`)
     }
   }

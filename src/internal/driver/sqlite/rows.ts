@@ -36,10 +36,10 @@ const doubtOf = (value: unknown): number =>
  * What rows read without `safeIntegers` may hold that was read otherwise than it is stored. `arrays` says which of two shapes the
  * rows have, so the casts follow it.
  */
-const doubtsOf = (rows: ReadonlyArray<unknown>, arrays: boolean): number => {
+const doubtsOf = (rows: ReadonlyArray<unknown>, wantsArrays: boolean): number => {
   let doubts = 0
   for (let i = 0; i < rows.length; i++) {
-    if (arrays) {
+    if (wantsArrays) {
       const row = rows[i] as ReadonlyArray<unknown>
       for (let j = 0; j < row.length; j++) {
         doubts |= doubtOf(row[j])
@@ -56,9 +56,9 @@ const doubtsOf = (rows: ReadonlyArray<unknown>, arrays: boolean): number => {
 }
 
 /** Narrows rows read with `safeIntegers`, in place. The casts follow `arrays`. */
-const narrowRows = (rows: ReadonlyArray<unknown>, arrays: boolean): ReadonlyArray<unknown> => {
+const narrowRows = (rows: ReadonlyArray<unknown>, wantsArrays: boolean): ReadonlyArray<unknown> => {
   for (let i = 0; i < rows.length; i++) {
-    if (arrays) {
+    if (wantsArrays) {
       const row = rows[i] as Array<unknown>
       for (let j = 0; j < row.length; j++) {
         row[j] = narrow(row[j])
@@ -145,23 +145,23 @@ export const readRows = (
     >
     return rows.map(rowMaker(namesOf(prepared), (value) => value))
   }
-  const { arrays } = shape
-  const bigints = shape.bigints || prepared.exact
-  if (prepared.arrays !== arrays) {
-    statement.raw(arrays)
-    prepared.arrays = arrays
+  const { arrays: wantsArrays } = shape
+  const wantsBigints = shape.bigints || prepared.exact
+  if (prepared.arrays !== wantsArrays) {
+    statement.raw(wantsArrays)
+    prepared.arrays = wantsArrays
   }
-  if (prepared.bigints !== bigints) {
-    statement.safeIntegers(bigints)
-    prepared.bigints = bigints
+  if (prepared.bigints !== wantsBigints) {
+    statement.safeIntegers(wantsBigints)
+    prepared.bigints = wantsBigints
   }
   const rows = statement.all(params)
-  const doubts = doubtsOf(rows, arrays)
+  const doubts = doubtsOf(rows, wantsArrays)
   if ((doubts & replacedText) !== 0 && prepared.reads) {
     checkText(prepared, params)
   }
-  if (bigints) {
-    return shape.bigints ? rows : narrowRows(rows, arrays)
+  if (wantsBigints) {
+    return shape.bigints ? rows : narrowRows(rows, wantsArrays)
   }
   if ((doubts & roundedInteger) !== 0) {
     // Reading again costs only those statements that meet such numbers, and those only once. A statement that

@@ -48,11 +48,11 @@ const describe = (
   { change, keyword, pragmaWrites }: Facts,
   statement: Statement
 ): Prepared => {
-  const { reader } = statement
+  const { reader: givesRows } = statement
   // SQLite gives EXPLAIN the nature of what it explains.
-  const readonly = statement.readonly || keyword === "EXPLAIN"
-  const reads = reader && readonly && change === undefined
-  if (!reader) {
+  const isReadonly = statement.readonly || keyword === "EXPLAIN"
+  const reads = givesRows && isReadonly && change === undefined
+  if (!givesRows) {
     // For lastInsertRowid, which `run` otherwise gives as an imprecise number beyond 2^53.
     statement.safeIntegers(true)
   }
@@ -60,14 +60,14 @@ const describe = (
     text,
     statement,
     keyword,
-    reader,
+    reader: givesRows,
     reads,
-    writes: !readonly || pragmaWrites,
+    writes: !isReadonly || pragmaWrites,
     change,
-    bigints: !reader,
+    bigints: !givesRows,
     arrays: false,
     exact: !reads,
-    unnameable: reader && statement.columns().some(({ name }) => name === "__proto__"),
+    unnameable: givesRows && statement.columns().some(({ name }) => name === "__proto__"),
     busy: false,
     kept: false,
     recent: false
@@ -88,7 +88,7 @@ export class Statements {
   ) {}
 
   /** Throws what better-sqlite3 throws. */
-  get(text: string, keep: boolean): Prepared {
+  get(text: string, mayKeep: boolean): Prepared {
     let prepared = this.find(text)
     if (prepared === undefined) {
       prepared = this.prepare(text)
@@ -98,7 +98,7 @@ export class Statements {
     }
     this.last = prepared
     prepared.recent = true
-    if (keep && !prepared.kept && this.size > 0 && !this.kept.has(text)) {
+    if (mayKeep && !prepared.kept && this.size > 0 && !this.kept.has(text)) {
       this.keep(text, prepared)
     }
     return prepared
@@ -200,16 +200,16 @@ export const inTurn = <A>(
   let at = 0
   const next = () => {
     while (at < steps.length) {
-      let answered = false
-      let returned = false
+      let isAnswered = false
+      let hasReturned = false
       run(steps[at++]!, () => {
-        answered = true
-        if (returned) {
+        isAnswered = true
+        if (hasReturned) {
           next()
         }
       })
-      returned = true
-      if (!answered) {
+      hasReturned = true
+      if (!isAnswered) {
         return
       }
     }

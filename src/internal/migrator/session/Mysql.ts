@@ -34,8 +34,8 @@ interface Variable {
 /** The session's sql_select_limit does not hold for a SELECT that has a LIMIT. */
 const all = " LIMIT 18446744073709551615"
 
-const variables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
-  mariadb
+const variables = (sql: SqlClient.SqlClient, isMariadb: boolean) =>
+  isMariadb
     ? sql.unsafe<Variable>(
       "SELECT LOWER(VARIABLE_NAME) AS name, SESSION_VALUE AS value FROM information_schema.SYSTEM_VARIABLES " +
         "WHERE VARIABLE_SCOPE IN ('SESSION', 'SESSION ONLY') AND READ_ONLY = 'NO' AND SESSION_VALUE IS NOT NULL" + all
@@ -46,9 +46,9 @@ const variables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
         all
     ).unprepared
 
-const ownVariables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
+const ownVariables = (sql: SqlClient.SqlClient, isMariadb: boolean) =>
   sql.unsafe<{ name: string; hex: string; charset: string | null; bare: unknown; value: string }>(
-    (mariadb
+    (isMariadb
       ? "SELECT VARIABLE_NAME AS name, HEX(VARIABLE_VALUE) AS hex, VARIABLE_VALUE AS value, CHARACTER_SET_NAME AS charset, " +
         "VARIABLE_TYPE NOT LIKE '%CHAR%' AS bare FROM information_schema.USER_VARIABLES WHERE VARIABLE_VALUE IS NOT NULL"
       : "SELECT VARIABLE_NAME AS name, HEX(VARIABLE_VALUE) AS hex, CAST(VARIABLE_VALUE AS CHAR) AS value, 'utf8mb4' AS charset, " +
@@ -59,10 +59,10 @@ const ownVariables = (sql: SqlClient.SqlClient, mariadb: boolean) =>
     Effect.orElseSucceed(() => [])
   )
 
-const look = (sql: SqlClient.SqlClient, mariadb: boolean, hasRoles: boolean): Effect.Effect<Found, SqlError> =>
+const look = (sql: SqlClient.SqlClient, isMariadb: boolean, hasRoles: boolean): Effect.Effect<Found, SqlError> =>
   Effect.gen(function*() {
-    const rows = yield* variables(sql, mariadb)
-    const own = yield* ownVariables(sql, mariadb)
+    const rows = yield* variables(sql, isMariadb)
+    const own = yield* ownVariables(sql, isMariadb)
     const [place] = yield* sql.unsafe<{ place: string | null; role: string | null }>(
       `SELECT DATABASE() AS place, ${hasRoles ? "CURRENT_ROLE()" : "NULL"} AS role${all}`
     ).unprepared
@@ -84,7 +84,7 @@ const look = (sql: SqlClient.SqlClient, mariadb: boolean, hasRoles: boolean): Ef
     }
   })
 
-const differencesOf = (before: Found, now: Found, mariadb: boolean): ReadonlyArray<Difference> => {
+const differencesOf = (before: Found, now: Found, isMariadb: boolean): ReadonlyArray<Difference> => {
   const list: Array<Difference> = []
   // The character set first: as long as it is another one, nothing but SET is sent.
   for (const [variable, value] of before.variables) {
@@ -107,7 +107,7 @@ const differencesOf = (before: Found, now: Found, mariadb: boolean): ReadonlyArr
   if (before.role !== now.role) {
     list.push({
       what: "the role",
-      text: `SET ROLE ${before.role === null || !mariadb && before.role === "NONE" ? "NONE" : name(before.role)}`
+      text: `SET ROLE ${before.role === null || !isMariadb && before.role === "NONE" ? "NONE" : name(before.role)}`
     })
   }
   return list
@@ -143,9 +143,9 @@ const charsets = ["character_set_client", "character_set_connection", "character
 export const capture: Capture = (sql) =>
   Effect.gen(function*() {
     const [row] = yield* sql.unsafe<{ version: string }>("SELECT VERSION() AS version").unprepared
-    const mariadb = /mariadb/i.test(row!.version)
-    const hasRoles = mariadb || Number(/^\d+/.exec(row!.version)?.[0]) >= 8
-    const see = look(sql, mariadb, hasRoles)
+    const isMariadb = /mariadb/i.test(row!.version)
+    const hasRoles = isMariadb || Number(/^\d+/.exec(row!.version)?.[0]) >= 8
+    const see = look(sql, isMariadb, hasRoles)
     const before = yield* see
     const setCharsets = `SET ${
       charsets.filter((one) => before.variables.has(one)).map((one) => `${one} = '${before.variables.get(one)}'`).join(
@@ -154,7 +154,7 @@ export const capture: Capture = (sql) =>
     }`
     const setsCharset = (text: string) => /\b(?:names|charset|character|collation_connection)/i.test(text)
     return {
-      differences: Effect.map(see, (now) => differencesOf(before, now, mariadb)),
+      differences: Effect.map(see, (now) => differencesOf(before, now, isMariadb)),
       undo: (texts) => [...texts.some(setsCharset) ? [setCharsets] : [], ...undo(texts)],
       beforeRow: (texts) =>
         Effect.gen(function*() {

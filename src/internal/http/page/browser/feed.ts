@@ -71,8 +71,8 @@ export const makeFeed = (url: string, on: Listener) => {
   document.addEventListener("visibilitychange", ask)
   return {
     ask,
-    pause(value: boolean) {
-      isPaused = value
+    pause(isOn: boolean) {
+      isPaused = isOn
       if (isPaused) {
         clearTimeout(timer)
       } else {
