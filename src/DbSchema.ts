@@ -112,9 +112,15 @@ export const Count: Column<number, bigint | number | string, number> = column(
   "Count"
 )
 
-/** The text of a number without an exponent, which no database reads otherwise. */
-const plain = (decimal: BigDecimal.BigDecimal): string => {
+/** More than any database keeps; without a limit a few characters of input, `1e999999999`, would become a text of as many. */
+const mostZeros = 200_000
+
+/** The text of a number without an exponent, which no database reads otherwise; `undefined` where it were too long. */
+const plain = (decimal: BigDecimal.BigDecimal): string | undefined => {
   const { scale, value } = BigDecimal.normalize(decimal)
+  if (Math.abs(scale) > mostZeros) {
+    return undefined
+  }
   const sign = value < 0n ? "-" : ""
   const all = `${value < 0n ? -value : value}${"0".repeat(Math.max(0, -scale))}`
   if (scale <= 0) {
@@ -147,7 +153,7 @@ export const Decimal: Column<BigDecimal.BigDecimal, bigint | number | string, st
   Schema.transformOrFail(Integer, Schema.BigDecimalFromSelf, {
     strict: true,
     decode: (value, _, ast) => given(toDecimal(value), value, ast),
-    encode: (value) => ParseResult.succeed(plain(value))
+    encode: (value, _, ast) => given(Option.fromNullable(plain(value)), value, ast)
   }),
   Schema.BigDecimal,
   "Decimal"
@@ -191,7 +197,8 @@ const toDateTime = (value: globalThis.Date | string): Option.Option<DateTime_.Ut
     return DateTime_.make(value)
   }
   const [, day, time = "00:00", hours, minutes = "00"] = moment.exec(value) ?? []
-  return day === undefined
+  // JavaScript reads the 30th of February as the 2nd of March.
+  return day === undefined || new globalThis.Date(`${day}T00:00Z`).getUTCDate() !== Number(day.slice(-2))
     ? Option.none()
     : DateTime_.make(`${day}T${time}${hours === undefined ? "Z" : `${hours}:${minutes}`}`)
 }
@@ -213,7 +220,15 @@ export const DateTime: Column<DateTime_.Utc, globalThis.Date | string, string> =
   "DateTime"
 )
 
-const isDocument = (value: unknown): value is object => typeof value === "object" && value !== null
+/** What JSON has for an object or an array: a moment is a text there, and bytes are none of both. */
+const isDocument = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !(value instanceof globalThis.Date) && !ArrayBuffer.isView(value)
+
+/** The text of an object or an array; `undefined` where an object makes of itself what is neither. */
+const documentText = (value: object): string | undefined => {
+  const text: string | undefined = JSON.stringify(value)
+  return text?.startsWith("{") === true || text?.startsWith("[") === true ? text : undefined
+}
 
 const parse = (text: string): unknown => {
   try {
@@ -235,7 +250,7 @@ const Document = Schema.transformOrFail(Schema.Unknown, Schema.Unknown, {
       return refused(value, ast)
     }
     try {
-      return ParseResult.succeed(JSON.stringify(value))
+      return given(Option.fromNullable(documentText(value)), value, ast)
     } catch {
       // A circle, or a bigint: the schema has to encode to JSON.
       return refused(value, ast)

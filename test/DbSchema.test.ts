@@ -42,6 +42,11 @@ describe("DbSchema", () => {
       assert.match(String(text), /^-?\d+(?:\.\d+)?$/)
       assert.deepStrictEqual(decode(text), decimal)
     }))
+    // A few characters that would become a text of as many zeros.
+    for (const text of ["1e999999999", "-1e-999999999"]) {
+      assert.isTrue(Either.isLeft(Schema.encodeEither(DbSchema.Decimal)(decode(text))))
+    }
+    assert.strictEqual(Schema.encodeSync(DbSchema.Decimal)(decode("1e131071")), `1${"0".repeat(131071)}`)
   })
 
   it("Boolean: what each database has for it", () => {
@@ -67,6 +72,9 @@ describe("DbSchema", () => {
     assert.deepStrictEqual(decode("2026-02-03"), DateTime.unsafeMake("2026-02-03T00:00:00Z"))
     refuses(DbSchema.DateTime, [
       "0000-00-00",
+      "2026-02-29",
+      "2026-04-31 10:00:00",
+      "2026-06-30 23:59:60",
       "2026-02-30x",
       "yesterday",
       "2026-13-01",
@@ -90,7 +98,11 @@ describe("DbSchema", () => {
     assert.strictEqual(Schema.encodeSync(schema)({ at: new Date(at) }), JSON.stringify({ at }))
     assert.deepStrictEqual(accepts(DbSchema.Json(Schema.Array(Schema.Number)))("[1,2]"), [1, 2])
     refuses(schema, ["", "{", "7", "\"text\"", 7, null, { at: 1 }, "{\"at\":1}"])
+    refuses(DbSchema.Json(Schema.Unknown), [new Date(0), new Uint8Array(2), Buffer.from("{}")])
     // What is no document is not written, either.
+    for (const value of [new Date(0), { toJSON: () => "text" }, { toJSON: () => undefined }, Object("text")]) {
+      assert.isTrue(Either.isLeft(Schema.encodeEither(DbSchema.Json(Schema.Unknown))(value)))
+    }
     assert.isTrue(Either.isLeft(Schema.encodeEither(DbSchema.Json(Schema.String))("text")))
     assert.isTrue(
       Either.isLeft(Schema.encodeEither(DbSchema.Json(Schema.Struct({ n: Schema.BigIntFromSelf })))({ n: 1n }))
