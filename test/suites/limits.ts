@@ -32,6 +32,25 @@ export const limits = (target: Target): void => {
     const insert = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`INSERT INTO t ${sql.insert({ body: "a" })}`)
     const rows = Effect.map(Db.query("SELECT body FROM t"), (rows) => rows.length)
 
+    test(
+      target,
+      "an infinite limit is none",
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const { type } = yield* Db.info
+        // Where a statement cannot be stopped, a limit of one is refused.
+        const options = type === "sqlite" ? {} : { timeout: Infinity }
+        const one = Effect.all([
+          Db.scalar("SELECT 1", {}, options),
+          Db.scalar(sql`SELECT 1`, options),
+          Db.scalar("SELECT 1").pipe(Db.withLimits({ statementTimeout: Infinity }))
+        ])
+        for (const run of [one, Db.session(one), Db.transaction(one, { timeout: Infinity })]) {
+          assert.deepStrictEqual((yield* run).map(Number), [1, 1, 1])
+        }
+      })
+    )
+
     heldTest(target, "acquire: ends at its limit, or at the deadline around it", (time) =>
       Effect.gen(function*() {
         const { capacity } = yield* Db.pool

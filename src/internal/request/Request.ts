@@ -93,7 +93,7 @@ export abstract class Request {
     this.entry = entry
     this.phase = "running"
     this.startedAt = clock.unsafeCurrentTimeNanos()
-    if (this.limit > 0 || this.deadline !== undefined) {
+    if ((this.limit > 0 && this.limit !== Infinity) || this.deadline !== undefined) {
       const now = clock.unsafeCurrentTimeMillis()
       const own = this.limit > 0 ? now + this.limit : Infinity
       const around = this.deadline === undefined ? Infinity : this.deadline.at
