@@ -3,7 +3,7 @@
  */
 import type { Request, StatementResult } from "../../../driver/Driver.js"
 import type { Exchange } from "./exchange.js"
-import { givesWritten } from "./texts.js"
+import { givesNone, givesWritten } from "./texts.js"
 
 type Sets = ReadonlyArray<ReadonlyArray<unknown>>
 
@@ -15,7 +15,7 @@ const rawOf = (sets: Sets, rowCount: number): ReadonlyArray<unknown> =>
   Object.defineProperties(sets.flat(), { rowCount: { value: rowCount }, recordsets: { value: sets } })
 
 const resultOf = (text: string, { lastCount, writtenCount }: Exchange, sets: Sets): StatementResult => ({
-  rows: sets.at(-1) ?? [],
+  rows: givesNone(text) ? [] : sets.at(-1) ?? [],
   // A SELECT counts the rows that it gives.
   rowsAffected: givesWritten(text) ? lastCount : writtenCount,
   lastInsertId: undefined

@@ -86,11 +86,19 @@ export const traitsOf: (text: string) => Traits = memoized((text) => {
 }, 16_384)
 
 const outputting = wordSet("insert update delete merge with")
+const silent = wordSet("insert update delete merge")
 
 /** Whether the rows that the last statement of a text gives are those that it writes. Statements are told apart by their semicolons only. */
 export const givesWritten = (text: string): boolean => {
   const tokens = statementsOf(text, syntaxes.mssql).at(-1)?.tokens ?? []
   return outputting.has(tokens[0] ?? "") && tokens.includes("OUTPUT")
+}
+
+/** Whether the last of several statements writes and gives no rows: those that came are of one before it. */
+export const givesNone = (text: string): boolean => {
+  const statements = statementsOf(text, syntaxes.mssql)
+  const tokens = statements.at(-1)?.tokens ?? []
+  return statements.length > 1 && silent.has(tokens[0] ?? "") && !tokens.includes("OUTPUT")
 }
 
 /** What a word that begins a statement leaves behind, in words. */
