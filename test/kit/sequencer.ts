@@ -10,6 +10,7 @@ const longest = [
   "examples",
   "migrator/concurrentProcesses",
   "conformance/pg",
+  "package/firstHour",
   "package/drivers",
   "package/package",
   "driver/mssql/serverByUrl",
