@@ -12,12 +12,13 @@ export interface Mentioned {
 
 const says = (label: string, is: string): string => `parameter ${label} is ${is}`
 
-/** What an error is made of that refuses a parameter, by its index from 0. */
+/** What an error is made of that refuses a parameter, by its index from 0; `label` is how the statement writes its place. */
 export const refusedParameter = (
   index: number,
-  is: string
+  is: string,
+  label = String(index + 1)
 ): { readonly what: string; readonly parameter: Mentioned } => ({
-  what: says(String(index + 1), is),
+  what: says(label, is),
   parameter: { number: index + 1, is }
 })
 

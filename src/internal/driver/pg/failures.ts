@@ -180,7 +180,7 @@ export class Failures {
     return failure({
       _tag: "QueryError",
       reason: "Parameter",
-      ...refusedParameter(at, kind),
+      ...refusedParameter(at, kind, `$${at + 1}`),
       outcome: "NotSent",
       database: this.database,
       statement
