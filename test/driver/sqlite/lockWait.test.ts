@@ -61,6 +61,24 @@ describe.each(places)("a lock of another program, %s", (_, workers) => {
       assert.deepStrictEqual(yield* kept, [1])
     }))
 
+  test("of an attached database makes no insert into the database itself run twice, nor fail", (filename) =>
+    Effect.gen(function*() {
+      const other = `${filename}.other`
+      yield* Effect.sync(() => {
+        const db = new Database(other)
+        db.exec("CREATE TABLE o (x)")
+        db.close()
+      })
+      yield* Effect.gen(function*() {
+        yield* Db.query(`ATTACH '${other}' AS other`)
+        yield* holding(other, "EXCLUSIVE")
+        const insert = "INSERT INTO t VALUES (1)"
+        assert.deepInclude(yield* Db.execute(insert), { rowsAffected: 1, lastInsertId: 1 })
+        assert.deepInclude(yield* Db.execute(`${insert} RETURNING x`), { rowsAffected: 1, lastInsertId: 2 })
+      }).pipe(Db.session)
+      assert.deepStrictEqual(yield* kept, [1, 1])
+    }))
+
   test("is left to itself when no fiber waits for it any more", (filename) =>
     Effect.gen(function*() {
       yield* holding(filename, "IMMEDIATE")

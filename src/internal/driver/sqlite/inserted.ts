@@ -52,56 +52,98 @@ export const insertOf: (text: string) => Insert | undefined = memoized((text) =>
   }
 })
 
-/** As SQLite looks for a name: first among temporary tables, then in the database, then in attached ones. */
-const tableText = "SELECT type = 'view' OR wr FROM pragma_table_list WHERE name = ? COLLATE NOCASE " +
-  "AND (? IS NULL OR schema = ? COLLATE NOCASE) ORDER BY schema <> 'temp', schema <> 'main' LIMIT 1"
+const quoted = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
 
-/** Asks one connection for keys. */
+/** Whether a table is made WITHOUT ROWID: the words stand behind its columns. */
+const isWithoutRowid: (sql: string) => boolean = memoized((sql) => {
+  const tokens = tokensOf(sql)
+  const options = tokens.slice(tokens.lastIndexOf(")"))
+  return options.some((token, i) => isWord(token, "WITHOUT") && isWord(options[i + 1], "ROWID"))
+})
+
+/** What a schema says of a table or view. */
+interface Entry {
+  readonly type: string
+  readonly sql: string
+}
+
+const schemasText = "SELECT name FROM pragma_database_list WHERE name NOT IN ('temp', 'main') ORDER BY seq"
+
+/**
+ * What a look at the database finds, or this where it fails: another program may hold a lock. The statement itself may have run, and
+ * what failed because of a lock would be run again.
+ */
+const orElse = <A>(look: () => A, otherwise: A): A => {
+  try {
+    return look()
+  } catch {
+    return otherwise
+  }
+}
+
+type Key = number | bigint | undefined
+
+/** Asks one connection for keys. No failure of it is one of the statement. */
 export class InsertedKeys {
   private rowid: Statement | undefined = undefined
-  private table: Statement | undefined = undefined
+  private readonly entries = new Map<string, Statement>()
 
   constructor(private readonly db: Database) {}
 
-  private get last(): unknown {
-    return narrow((this.rowid ??= this.db.prepare("SELECT last_insert_rowid()").pluck().safeIntegers(true)).get())
+  private last(): Key {
+    this.rowid ??= this.db.prepare("SELECT last_insert_rowid()").pluck().safeIntegers(true)
+    // A rowid is an integer.
+    return narrow(this.rowid.get()) as number | bigint
+  }
+
+  /** As SQLite looks for a name: first among temporary tables, then in the database, then in attached ones, which may be locked. */
+  private *schemas(): Generator<string> {
+    yield* ["temp", "main"]
+    yield* this.db.prepare(schemasText).pluck().all() as ReadonlyArray<string>
+  }
+
+  private entry(schema: string, table: string): Entry | undefined {
+    let statement = this.entries.get(schema)
+    if (statement === undefined) {
+      statement = this.db.prepare(
+        `SELECT type, sql FROM ${
+          quoted(schema)
+        }.sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')`
+      )
+      this.entries.set(schema, statement)
+    }
+    // The columns of the statement.
+    return statement.get(table) as Entry | undefined
   }
 
   private hasRowid({ schema, table }: Insert): boolean {
-    const statement = this.table ??= this.db.prepare(tableText).pluck()
-    return statement.get(table, schema ?? null, schema ?? null) !== 1
+    for (const one of schema === undefined ? this.schemas() : [schema]) {
+      const entry = this.entry(one, table)
+      if (entry !== undefined) return entry.type === "table" && !isWithoutRowid(entry.sql)
+    }
+    return true
   }
 
   /** Whether there is a row of that key. */
-  private hasRow({ schema, table }: Insert, key: unknown): boolean {
-    const name = [...(schema === undefined ? [] : [schema]), table].map((part) => `"${part.replaceAll("\"", "\"\"")}"`)
-    return this.db.prepare(`SELECT 1 FROM ${name.join(".")} WHERE _rowid_ = ?`).get([key]) !== undefined
-  }
-
-  /** Where ON CONFLICT may update: the last key stays then, or is the same again, in another table. */
-  private watchUpsert(insert: Insert): (rowsAffected: number) => number | bigint | undefined {
-    if (!this.hasRowid(insert)) {
-      return () => undefined
-    }
-    const before = this.last
-    const hadRow = this.hasRow(insert, before)
-    return (rowsAffected) => {
-      const { last } = this
-      const isInserted = rowsAffected > 0 && (last !== before || (!hadRow && this.hasRow(insert, last)))
-      // A rowid is an integer.
-      return isInserted ? last as number | bigint : undefined
-    }
+  private hasRow({ schema, table }: Insert, key: Key): boolean {
+    const name = [...(schema === undefined ? [] : [schema]), table].map(quoted).join(".")
+    return this.db.prepare(`SELECT 1 FROM ${name} WHERE _rowid_ = ?`).get([key]) !== undefined
   }
 
   /** To be called before a statement runs; the function it gives, behind it, with the number of rows that were written. */
-  watch(text: string): (rowsAffected: number) => number | bigint | undefined {
+  watch(text: string): (rowsAffected: number) => Key {
     const insert = insertOf(text)
-    if (insert === undefined) {
+    if (insert === undefined || !orElse(() => this.hasRowid(insert), false)) {
       return () => undefined
     }
-    return insert.mayUpdate
-      ? this.watchUpsert(insert)
-      // A rowid is an integer.
-      : (rowsAffected) => rowsAffected > 0 && this.hasRowid(insert) ? this.last as number | bigint : undefined
+    const before = orElse(() => this.last(), undefined)
+    // Where ON CONFLICT may update, the last key stays then; or it is the same again, in another table.
+    const isThere = insert.mayUpdate && orElse(() => this.hasRow(insert, before), true)
+    return (rowsAffected) => {
+      const last = rowsAffected > 0 ? orElse(() => this.last(), undefined) : undefined
+      const isInserted = !insert.mayUpdate || last !== before ||
+        (!isThere && orElse(() => this.hasRow(insert, last), false))
+      return isInserted ? last : undefined
+    }
   }
 }
