@@ -57,6 +57,12 @@ const rows: ReadonlyArray<readonly [title: string, panels: ReadonlyArray<Panel>]
       )
     },
     {
+      title: "Replication lag",
+      description: "How far standbys were behind their primary at the last health check.",
+      unit: "s",
+      targets: one(`max by (${pool}) (dblive_replication_lag_seconds${chosen})`)
+    },
+    {
       title: "Failures by reason",
       description: "Failures that were given to the program, by error.type.",
       targets: one(rate("dblive_failures_total", ", error_type"), " {{error_type}}")

@@ -404,6 +404,11 @@ export interface Driver {
   readonly answersCommits?: boolean | undefined
   /** Asks, on another connection, what became of the transaction. */
   readonly commitStatus: ((connection: Connection, transactionId: string, done: Done<CommitStatus>) => void) | undefined
+  /**
+   * Asks a standby how far it is behind its primary, in seconds; `undefined` where the server is none, or cannot tell. It is asked with
+   * each health check. `undefined` where a server of this family is not asked.
+   */
+  readonly replicationLag?: ((connection: Connection, done: Done<number | undefined>) => void) | undefined
   /** The services of this family, beside `SqlClient`: `PgClient`, `SqliteClient`. */
   readonly services: (context: ClientContext) => Effect.Effect<Context.Context<never>, never, Scope.Scope>
 }

@@ -16,6 +16,7 @@ import { commitStatus, transactionId } from "../internal/driver/pg/commit.js"
 import { compiler } from "../internal/driver/pg/compiler.js"
 import { createDatabase } from "../internal/driver/pg/create.js"
 import { open, remember } from "../internal/driver/pg/open.js"
+import { replicationLag } from "../internal/driver/pg/standby.js"
 import { leftBehind, Texts } from "../internal/driver/pg/text.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
 
@@ -154,6 +155,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     maxConnections: undefined,
     transactionId,
     commitStatus,
+    replicationLag,
     services: services(credentials, opened)
   }
   return driver

@@ -339,8 +339,23 @@ export class Engine implements EngineContext {
     }
     return this.isBusyAlone
       ? Effect.void
-      : this.ask<void>((connection, done) => connection.ping(done), true)
+      : this.ask<void>(
+        (connection, done) =>
+          connection.ping((error) => error === undefined ? this.askLag(connection, done) : done(error, undefined)),
+        true
+      )
   })
+
+  private askLag(connection: Driver.Connection, done: Driver.Done<void>): void {
+    const { replicationLag } = this.driver
+    if (replicationLag === undefined) {
+      return done(undefined, undefined)
+    }
+    replicationLag(connection, (error, seconds) => {
+      if (error === undefined) this.metrics.replicationLag(seconds)
+      done(error, undefined)
+    })
+  }
 
   /**
    * What became of a transaction whose COMMIT got no answer, asked on another connection. `unknown` where that fails.

@@ -166,6 +166,8 @@ export interface PrivatePostgres {
   readonly port: number
   readonly user: string
   readonly password: string
+  /** The folder of its data, for a standby that begins with them. */
+  readonly data: string
   readonly caCert: string | undefined
   /** A client's certificate for the user `postgres`. */
   readonly client: Server["client"]
@@ -196,6 +198,7 @@ export const PrivatePostgres = {
           port: server.port,
           user: server.user,
           password: server.password,
+          data: server.data,
           caCert: server.caCert,
           client: server.client,
           socketDirectory: server.socketDirectory,

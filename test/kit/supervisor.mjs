@@ -36,7 +36,7 @@ const start = ({ args, command }) =>
     child.stderr.on("data", (chunk) => {
       if (ready) return
       output += chunk
-      if (output.includes("database system is ready to accept connections")) {
+      if (/database system is ready to accept (?:read-only )?connections/.test(output)) {
         ready = true
         server = child
         resolve({ ok: true, output: "" })

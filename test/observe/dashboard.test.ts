@@ -10,6 +10,7 @@ import * as Yaml from "yaml"
 import { dashboard, text as generated } from "../../scripts/dashboard.js"
 import { Db } from "../../src/Db.js"
 import * as DbPrometheus from "../../src/DbPrometheus.js"
+import { MetricsRecorder } from "../../src/internal/observe/MetricsRecorder.js"
 
 const read = (name: string): string => readFileSync(new URL(`../../observability/${name}`, import.meta.url), "utf8")
 
@@ -57,6 +58,8 @@ const exported = Effect.gen(function*() {
   // The only connection is held, so that this reaches its limit.
   yield* Effect.flip(none)
   yield* Fiber.interrupt(holder)
+  // A standby has said so: test/health/standby.test.ts has a real one.
+  new MetricsRecorder("default").replicationLag(3)
   const found = new Map<string, Set<string>>()
   for (const line of (yield* DbPrometheus.render).split("\n")) {
     const [, name, labels = ""] = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? /.exec(line) ?? []
@@ -126,7 +129,9 @@ describe("the alerts", () => {
       const rules = groups.flatMap(({ rules }) => rules)
       for (const { expr } of rules) check(expr, metrics)
       assert.strictEqual(new Set(rules.map(({ alert }) => alert)).size, rules.length)
-      for (const name of ["DblivePoolExhausted", "DbliveUnknownOutcome", "DbliveMigrationsFailed"]) {
+      for (
+        const name of ["DblivePoolExhausted", "DbliveUnknownOutcome", "DbliveReplicationLag", "DbliveMigrationsFailed"]
+      ) {
         assert.isTrue(rules.some(({ alert }) => alert === name), name)
       }
     }))

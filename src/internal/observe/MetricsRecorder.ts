@@ -93,6 +93,7 @@ export class MetricsRecorder {
   private readonly recent: Array<Failure> = []
   private readonly transactions = { committed: 0, rolledBack: 0, unknown: 0 }
   private opened = 0
+  private hasLagged = false
   private active = 0
   private connectionFailures = 0
   private retries = 0
@@ -202,6 +203,15 @@ export class MetricsRecorder {
     for (const [tag, one] of migrationStatuses) {
       this.metric(keys.tagged(keys.migrations, "status", tag)).unsafeUpdate(one === migrationStatus ? 1 : 0, none)
     }
+  }
+
+  /** How far the server is behind its primary, in seconds; `undefined` where it is no standby, also after it was promoted. */
+  replicationLag(seconds: number | undefined): void {
+    if (seconds === undefined && !this.hasLagged) {
+      return
+    }
+    this.hasLagged = true
+    this.metric(keys.replicationLag).unsafeUpdate(seconds ?? 0, none)
   }
 
   connectionCreated(millis: number): void {

@@ -93,6 +93,12 @@ export const retries = counter("dblive.retries", "Attempts repeated")
 
 export const transactions = counter("dblive.transactions", "Transactions by outcome")
 
+export const replicationLag = tagged(
+  gauge("dblive.replication.lag", "How far the standby was behind its primary at the last health check, in seconds"),
+  "unit",
+  "s"
+)
+
 /** One of these statuses is 1, the others are 0: a state set, as OpenMetrics has it. */
 export const health = gauge("dblive.health", "The status of the last health check: 1 for the one that it has")
 
