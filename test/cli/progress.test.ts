@@ -61,4 +61,12 @@ describe("tables of the command", () => {
       "[1]"
     ])
   })
+
+  it("bytes are a text in JSON, those of a Buffer too", () => {
+    expect(JSON.parse(Text.toJson([Buffer.from([1, 255]), { a: new Uint8Array([0]) }, 12n]))).toEqual([
+      "\\x01ff",
+      { a: "\\x00" },
+      "12"
+    ])
+  })
 })

@@ -22,7 +22,11 @@ export const cell = (value: unknown): string => {
 export const toJson = (value: unknown, indent = 2): string =>
   JSON.stringify(
     value,
-    (_, part: unknown) => typeof part === "bigint" ? part.toString() : part instanceof Uint8Array ? cell(part) : part,
+    // What `part` is of a Buffer has gone through its `toJSON`: the holder has the Buffer itself.
+    function(this: Readonly<Record<string, unknown>>, key, part: unknown) {
+      const own = this[key]
+      return typeof part === "bigint" ? part.toString() : own instanceof Uint8Array ? cell(own) : part
+    },
     indent
   )
 
