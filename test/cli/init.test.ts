@@ -24,6 +24,10 @@ describe("dblive init", () => {
         files: files.map((path) => ({ path, state: "planned" }))
       })
       expect(fs.readdirSync(folder)).toEqual([])
+      // A link is there, also one to nothing.
+      fs.symlinkSync("nothing", path.join(folder, ".env.example"))
+      const linked = yield* dblive(["init", "--type", "mysql", "--dry-run", "--json"])
+      expect(JSON.parse(linked.out).files[0]).toEqual({ path: ".env.example", state: "kept" })
     }))
 
   it.scopedLive("what it proposes are settings that there are, and no password", () =>

@@ -49,7 +49,7 @@ const write = ({ path, text }: Template, isDry: boolean): Effect.Effect<Written,
   Effect.try({
     try: (): Written => {
       if (isDry) {
-        return { path, state: Fs.existsSync(path) ? "kept" : "planned" }
+        return { path, state: Fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined ? "kept" : "planned" }
       }
       Fs.mkdirSync(Path.dirname(path), { recursive: true })
       try {
