@@ -63,6 +63,38 @@ describe("dblive check", () => {
     60_000
   )
 
+  it.scopedLive(
+    "writes over no file that it has not made, and says which file it cannot read",
+    () =>
+      Effect.gen(function*() {
+        const { dblive, folder, write } = yield* shell
+        write("migrations/default/V1__note.sql", "CREATE TABLE note (id INTEGER PRIMARY KEY);")
+        write("queries/all.sql", "SELECT id FROM note WHERE id = :__proto__")
+        write("queries.ts", "export const mine = 1\n")
+        const refused = yield* dblive(["check", "--write"])
+        expect(refused.code).toBe(2)
+        expect(refused.err).toContain(
+          "queries.ts is no file that dblive check has made, and stays as it is: --out names another file for the functions"
+        )
+        expect(fs.readFileSync(path.join(folder, "queries.ts"), "utf8")).toBe("export const mine = 1\n")
+        const asFolder = yield* dblive(["check", "--out", "queries"])
+        expect(asFolder.code).toBe(2)
+        expect(asFolder.err).toContain("queries is a folder")
+        expect((yield* dblive(["check", "--write", "--out", "made.ts"])).code).toBe(0)
+        // `__proto__: value` in a literal makes no property.
+        expect(fs.readFileSync(path.join(folder, "made.ts"), "utf8")).toContain(
+          "{ [\"__proto__\"]: params.__proto__ }"
+        )
+        fs.symlinkSync("nothing", path.join(folder, "queries/link.sql"))
+        write("src/report.ts", "Db.sqlFile(\"migrations\")")
+        const unread = yield* dblive(["check", "--out", "made.ts"])
+        expect(unread.code).toBe(1)
+        expect(unread.out).toContain("migrations:1: this file cannot be read (EISDIR)\n")
+        expect(unread.out).toContain("queries/link.sql:1: this file cannot be read (ENOENT)\n")
+      }),
+    60_000
+  )
+
   it.scopedLive("names the class of another database, and refuses what cannot be meant", () =>
     Effect.gen(function*() {
       const { dblive, folder, write } = yield* shell

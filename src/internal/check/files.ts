@@ -68,24 +68,37 @@ const named = ({ root, sources }: Places) => {
   return { paths, unread }
 }
 
-const sourceOf = (root: string, file: string, name: string, isFunction: boolean): Source => ({
-  file: slashed(file),
-  text: fs.readFileSync(path.resolve(root, file), "utf8"),
-  name: toName(name.replace(/\.sql$/i, "")),
-  isFunction
-})
+/** A file's statements, or why it cannot be read: it may be a folder, a link to nothing, or of another user. */
+const sourceOf = (root: string, file: string, name: string, isFunction: boolean): Source | CheckProblem => {
+  try {
+    return {
+      file: slashed(file),
+      text: fs.readFileSync(path.resolve(root, file), "utf8"),
+      name: toName(name.replace(/\.sql$/i, "")),
+      isFunction
+    }
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason"
+    return { file: slashed(file), line: 1, message: `this file cannot be read (${code})` }
+  }
+}
 
-/** Finds the files. Throws what Node throws where one cannot be read. */
+/** Finds the files. Throws what Node throws where a folder or a source of the program cannot be read. */
 export const find = (places: Places): Found => {
   const { queries, root } = places
   const names = below(path.join(root, queries), /\.sql$/i)
-  const sources = names.map((name) => sourceOf(root, path.join(queries, name), name, true))
+  const sources: Array<Source> = []
   const problems: Array<CheckProblem> = []
+  const put = (found: Source | CheckProblem): void => {
+    if ("text" in found) sources.push(found)
+    else problems.push(found)
+  }
+  for (const name of names) put(sourceOf(root, path.join(queries, name), name, true))
   const inFolder = new Set(names.map((name) => path.normalize(path.join(queries, name))))
   const { paths, unread } = named(places)
   for (const [file, at] of paths) {
     if (inFolder.has(file)) continue
-    if (fs.existsSync(path.resolve(root, file))) sources.push(sourceOf(root, file, file, false))
+    if (fs.existsSync(path.resolve(root, file))) put(sourceOf(root, file, file, false))
     else problems.push({ ...at, message: `there is no file ${slashed(file)} (paths begin at the project's root)` })
   }
   const warnings = unread.map((at) => ({ ...at, message: "not checked: the path of this file is no literal" }))

@@ -42,11 +42,14 @@ const functionOf = ({ kind, parameters, row, statement }: Checked, tag: Tag, typ
   const rows = row === undefined ? "" : `<${type}Row>`
   const params = parameters.length === 0
     ? ""
-    : `, { ${parameters.map(({ name }) => `${key(name)}: params${access(name)}`).join(", ")} }`
+    : `, { ${parameters.map(({ name }) => `${property(name)}: params${access(name)}`).join(", ")} }`
   return comment(aboutOf(statement)) +
     `export const ${name} = (${parameters.length === 0 ? "" : `params: ${type}Params`}) =>\n` +
     `  ${tag.name}.${members[kind]}${rows}(${quoted(text)}${params})\n`
 }
+
+/** A property of a literal: `__proto__: value` would set the object's prototype, and no property. */
+const property = (name: string): string => name === "__proto__" ? "[\"__proto__\"]" : key(name)
 
 const access = (name: string): string => isIdentifier(name) ? `.${name}` : `[${JSON.stringify(name)}]`
 
@@ -61,6 +64,12 @@ const partsOf = (checked: Checked, tag: Tag): ReadonlyArray<string> => {
   ]
 }
 
+/** What a file begins with that was made here. */
+const mark = "// Made by `dblive check --write`"
+
+/** Whether a file's text was made here, or is none: another one is the user's own. */
+export const isMade = (text: string): boolean => text.trim() === "" || text.startsWith(mark)
+
 /** The file's text. */
 export const generate = (checked: ReadonlyArray<Checked>, tag: Tag): string => {
   const sorted = [...checked].sort((a, b) => a.statement.name < b.statement.name ? -1 : 1)
@@ -72,8 +81,7 @@ export const generate = (checked: ReadonlyArray<Checked>, tag: Tag): string => {
       : [],
     ...fields.some(({ type }) => /\bParam\b/.test(type)) ? ["import type { Param } from \"dblive/Db\"\n"] : []
   ].join("")
-  const header =
-    "// Made by `dblive check --write` from SQL files and the schema of the migrations. Do not edit it: it is made anew.\n" +
+  const header = `${mark} from SQL files and the schema of the migrations. Do not edit it: it is made anew.\n` +
     "/* eslint-disable */\n"
   return [header + imports, ...parts.length === 0 ? ["export {}\n"] : parts].join("\n")
 }

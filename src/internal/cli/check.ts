@@ -14,7 +14,7 @@ import * as DbMigrator from "../../DbMigrator.js"
 import { askedOf } from "../check/ask.js"
 import { check as checkStatements, type CheckReport, lineOf } from "../check/check.js"
 import { defaultPlace, type Place, privateDatabase } from "../check/database.js"
-import { defaultTag, type Tag } from "../check/generate.js"
+import { defaultTag, isMade, type Tag } from "../check/generate.js"
 import { isName } from "../check/names.js"
 import { begun, end, folderOf, plural } from "./command.js"
 import { configuredBy, tagOf, type Where } from "./database.js"
@@ -74,6 +74,17 @@ const placeOf = (given: Given, type: string): Either.Either<Place, UsageError> =
     )
 }
 
+/** Whether the file of functions is there as one of another kind, which writing it would lose. */
+const refusedOut = (out: string): UsageError | undefined => {
+  const found = fs.statSync(out, { throwIfNoEntry: false })
+  return found === undefined || (found.isFile() && isMade(fs.readFileSync(out, "utf8")))
+    ? undefined
+    : new UsageError(
+      `${out} is ${found.isDirectory() ? "a folder" : "no file that dblive check has made"}, and stays as it is: ` +
+        "--out names another file for the functions"
+    )
+}
+
 /** Writes the file of functions where it is not what it should be. */
 const written = (output: NonNullable<CheckReport["output"]>): Effect.Effect<void, UsageError> =>
   Effect.try({
@@ -94,6 +105,8 @@ const work = (given: Given) =>
     if (fs.statSync(given.queries, { throwIfNoEntry: false })?.isDirectory() !== true) {
       return yield* Effect.fail(new UsageError(`there is no folder ${given.queries}: --queries names another one`))
     }
+    const refused = refusedOut(out)
+    if (refused !== undefined) return yield* Effect.fail(refused)
     const tag = tagOf(given)
     const report = yield* DbMigrator.run(tag, {
       migrations: DbMigrator.fromDirectory(folderOf(given)),
