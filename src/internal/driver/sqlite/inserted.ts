@@ -127,7 +127,7 @@ export class InsertedKeys {
   /** Whether there is a row of that key. */
   private hasRow({ schema, table }: Insert, key: Key): boolean {
     const name = [...(schema === undefined ? [] : [schema]), table].map(quoted).join(".")
-    return this.db.prepare(`SELECT 1 FROM ${name} WHERE _rowid_ = ?`).get([key]) !== undefined
+    return this.db.prepare(`SELECT 1 FROM ${name} WHERE _rowid_ = ?`).get(key) !== undefined
   }
 
   /** To be called before a statement runs; the function it gives, behind it, with the number of rows that were written. */
