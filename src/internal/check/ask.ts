@@ -7,32 +7,27 @@ import type { Database } from "../../Db.js"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { engineOf } from "../database/Database.js"
+import { ownRequest } from "../driver/ownRequest.js"
 import type { Engine } from "../Engine.js"
 import { undescribable } from "../error/engine.js"
 import { reserveSession } from "../session/transaction.js"
 import type { Asked } from "./catalog.js"
 
-const once = <A>(ask: (done: Driver.Done<A>) => void): Effect.Effect<A, DbError> =>
-  Effect.async((resume) =>
+/** Asks the connection. An interrupt drops it: what it was asked cannot be stopped otherwise, and may never be answered. */
+const once = <A>(
+  connection: Driver.Connection,
+  ask: (done: Driver.Done<A>) => void
+): Effect.Effect<A, DbError> =>
+  Effect.async((resume) => {
     ask((error, value) => resume(error === undefined ? Effect.succeed(value) : Effect.fail(error)))
-  )
-
-const plain = (text: string): Driver.Request => ({
-  text,
-  params: [],
-  mode: "values",
-  prepare: false,
-  begin: undefined,
-  statementTimeout: undefined,
-  lockTimeout: undefined,
-  safeIntegers: false
-})
+    return Effect.sync(() => connection.destroy())
+  })
 
 /** What the configuration makes of a column's name. */
 const renamed = ({ driver: { transformRows } }: Engine) => (name: string): string =>
   transformRows === undefined ? name : Object.keys(transformRows([{ [name]: null }])[0]!)[0]!
 
-/** A session that describes statements. It ends with the scope. Nothing can stop a description, which takes no time. */
+/** A session that describes statements. It ends with the scope. */
 export const askedOf = (database: Database): Effect.Effect<Asked, DbError, Scope.Scope> =>
   Effect.gen(function*() {
     const engine = engineOf(database)
@@ -43,11 +38,10 @@ export const askedOf = (database: Database): Effect.Effect<Asked, DbError, Scope
     }
     return {
       dialect: engine.driver.dialect,
-      describe: (text) =>
-        Effect.uninterruptible(once<Driver.Description>((done) => describe.call(connection, text, done))),
+      describe: (text) => once<Driver.Description>(connection, (done) => describe.call(connection, text, done)),
       rows: (text) =>
         // An answer in the mode `values`.
-        Effect.uninterruptible(once<unknown>((done) => connection.execute(plain(text), done))) as Effect.Effect<
+        once<unknown>(connection, (done) => connection.execute(ownRequest(text), done)) as Effect.Effect<
           ReadonlyArray<ReadonlyArray<unknown>>,
           DbError
         >,

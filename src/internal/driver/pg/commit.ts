@@ -2,6 +2,7 @@
  * What became of a transaction whose COMMIT got no answer.
  */
 import type { CommitStatus, Connection, Done, Request } from "../../../driver/Driver.js"
+import { ownRequest } from "../ownRequest.js"
 
 /**
  * Names the running transaction: its id, the process that runs it, and the timeline. After a failover another
@@ -28,16 +29,7 @@ const pause = 50
 const patience = 10
 
 const ask = (connection: Connection, text: string, id: string, done: Done<unknown>): void => {
-  const request: Request = {
-    text,
-    params: [id],
-    mode: "values",
-    prepare: false,
-    begin: undefined,
-    statementTimeout: undefined,
-    lockTimeout: undefined,
-    safeIntegers: false
-  }
+  const request: Request = ownRequest(text, [id])
   connection.execute(request, (error, rows) => {
     if (error !== undefined) return done(error, undefined)
     // An answer in the mode `values`.

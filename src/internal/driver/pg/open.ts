@@ -7,6 +7,7 @@ import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { summary } from "../../error/message.js"
 import { failure } from "../failure.js"
+import { ownRequest } from "../ownRequest.js"
 import { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
 import type { PgConnection } from "./connection.js"
@@ -128,16 +129,7 @@ const unwanted = (config: DbConfig, where: string): ConnectionError =>
 /** One row, from a connection that is being opened. */
 const askRow = (connection: PgConnection, text: string): Effect.Effect<ReadonlyArray<unknown>, Error> =>
   Effect.async((resume) => {
-    connection.execute({
-      text,
-      params: [],
-      mode: "values",
-      prepare: false,
-      begin: undefined,
-      statementTimeout: undefined,
-      lockTimeout: undefined,
-      safeIntegers: false
-    }, (error, rows) => {
+    connection.execute(ownRequest(text), (error, rows) => {
       // What the server said: it is told again as the reason why the connection is not opened.
       if (error !== undefined) return resume(Effect.fail(error.cause instanceof Error ? error.cause : error))
       // An answer in the mode `values`, of one row.

@@ -2,6 +2,7 @@
  * How far a standby is behind its primary.
  */
 import type { Connection, Done } from "../../../driver/Driver.js"
+import { ownRequest } from "../ownRequest.js"
 import type { PgConnection } from "./connection.js"
 
 /**
@@ -23,16 +24,7 @@ export const replicationLag = (connection: Connection, done: Done<number | undef
   if (!isStandby(connection as PgConnection)) {
     return done(undefined, undefined)
   }
-  connection.execute({
-    text: askLag,
-    params: [],
-    mode: "values",
-    prepare: false,
-    begin: undefined,
-    statementTimeout: undefined,
-    lockTimeout: undefined,
-    safeIntegers: false
-  }, (error, rows) => {
+  connection.execute(ownRequest(askLag), (error, rows) => {
     if (error !== undefined) return done(error, undefined)
     // An answer in the mode `values`: one row of one number.
     const [[lag]] = rows as readonly [readonly [number | null]]
