@@ -178,6 +178,8 @@ describe("DbConfig.fromEnv", () => {
           leakThreshold: 1500,
           maxWaiters: 12,
           resetOnReturn: "discard",
+          sharing: "all",
+          sharingDepth: 13,
           closeTimeout: 86_400_000,
           shedding: { target: 14, interval: 15 }
         },

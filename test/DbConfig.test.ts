@@ -51,6 +51,8 @@ const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = 
     leakThreshold: 60_000,
     maxWaiters: 10_000,
     resetOnReturn: "rollback",
+    sharing: "reads",
+    sharingDepth: 32,
     closeTimeout: 10_000,
     shedding: undefined
   },
@@ -68,6 +70,8 @@ const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = 
     leakThreshold: 10_000,
     maxWaiters: 10_000,
     resetOnReturn: "rollback",
+    sharing: "reads",
+    sharingDepth: 32,
     closeTimeout: 2000,
     shedding: undefined
   },
@@ -85,6 +89,8 @@ const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = 
     leakThreshold: 0,
     maxWaiters: 10_000,
     resetOnReturn: "commit",
+    sharing: "reads",
+    sharingDepth: 32,
     closeTimeout: 1000,
     shedding: undefined
   }

@@ -168,8 +168,8 @@ export interface Description {
 }
 
 /**
- * One physical link. At most one of `execute`, `describe`, `openCursor`, `fetch`, `ping`, `reset` is under way at a time: the
- * caller sees to that. `cancel`, `destroy` and the properties may be used at any time.
+ * One physical link. At most one of `execute`, `describe`, `openCursor`, `fetch`, `ping`, `reset` is under way at a time, and none
+ * beside what was sent by `pipeline`: the caller sees to that. `cancel`, `destroy` and the properties may be used at any time.
  *
  * @since 0.1.0
  * @category models
@@ -203,6 +203,19 @@ export interface Connection {
       done: (error: DbError | undefined, answers: ReadonlyArray<unknown>) => void
     ) => void)
     | undefined
+  /**
+   * Whether {@link Connection.pipeline} takes the request now: nothing that it sends depends on what those before it give.
+   * `undefined` where the protocol takes one statement at a time.
+   */
+  readonly canPipeline?: ((request: Request) => boolean) | undefined
+  /**
+   * Sends a statement outside of a transaction behind those that were sent so before and have not ended (pipeline mode, as libpq calls
+   * it). Each fails for itself. They end in the order in which they were sent, but for one that has to be sent again. What is sent waits
+   * for {@link Connection.flush}. Limits that the request has are left to the caller.
+   */
+  readonly pipeline?: ((request: Request, done: Done<unknown>) => void) | undefined
+  /** Sends what `pipeline` has gathered, in one write. */
+  readonly flush?: (() => void) | undefined
   /** Says what a statement takes and gives, without running it. `undefined` where the driver cannot. */
   readonly describe?: ((text: string, done: Done<Description>) => void) | undefined
   readonly openCursor: (request: Request, done: Done<Cursor>) => void
@@ -215,8 +228,11 @@ export interface Connection {
    * so that it cannot hit a later statement. The stopped request ends through its own `done` as ever: with a
    * `QueryError`/`TimeoutError`, or with its answer when it was faster. An error here means that the cancel could not
    * be delivered; the caller then destroys the connection.
+   *
+   * Of several that were sent by `pipeline`, `request` names the one to be stopped; where that one is not the first of them, nothing is
+   * stopped. One that the cancel hits in its place is sent again, once, when nothing of the cancel is under way any more.
    */
-  readonly cancel: (done: Done<void>) => void
+  readonly cancel: (done: Done<void>, request?: Request) => void
   /** Closes gracefully: the close message is sent first. */
   readonly close: (done: Done<void>) => void
   /** Drops the link at once: no more traffic; a running request fails with `ConnectionError` `Lost`. */
@@ -375,6 +391,11 @@ export interface Driver {
   readonly createDatabase?: Effect.Effect<void, DbError> | undefined
   /** The rows that a stream asks a cursor for at a time, at most. Defaults to 512. */
   readonly fetchSize?: number | undefined
+  /**
+   * How a statement outside of a transaction may share its connection with others, by its text: as one that changes nothing and waits
+   * for no lock, or as one that is undone as a whole when it fails. `undefined`: not at all, or where no statement may.
+   */
+  readonly sharing?: ((text: string) => "read" | "write" | undefined) | undefined
   /** The parameters that a statement can have at most, where there is a limit. */
   readonly mostParameters?: number | undefined
   /**

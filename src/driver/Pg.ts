@@ -132,6 +132,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     target,
     // A connection that listens would have to be the server's own.
     leftBehind,
+    sharing: (text) => texts.of(text).sharing,
     capabilities: config.prepare ? capabilities : { ...capabilities, listen: false },
     compiler: compiler(config.transformQueryNames, config.transformJson),
     transformRows: config.transformResultNames === undefined

@@ -24,6 +24,7 @@ import { DeadlineTimer, type Fork } from "./pool/DeadlineTimer.js"
 import { Pool } from "./pool/Pool.js"
 import type { PoolEntry } from "./pool/PoolEntry.js"
 import { type EngineContext, type Request, SessionRequest } from "./request/Request.js"
+import { Sharing } from "./request/Sharing.js"
 import { Session, type SessionLevel } from "./session/Session.js"
 import { type AcquireOptions, SessionWait } from "./session/SessionWait.js"
 import { WriteLock } from "./session/WriteLock.js"
@@ -54,6 +55,7 @@ export class Engine implements EngineContext {
   readonly pool: Pool<Driver.Connection>
   readonly writeLock: WriteLock | undefined
   readonly timer: DeadlineTimer
+  readonly sharing: Sharing | undefined
   readonly metrics: MetricsRecorder
   readonly log: Log
   /** From how many milliseconds on a statement is slow. */
@@ -147,6 +149,19 @@ export class Engine implements EngineContext {
       },
       { clock, timer: this.timer, fork, random: options.random }
     )
+    this.sharing = this.makeSharing()
+  }
+
+  /**
+   * `undefined` where no statements may share a connection: by the configuration, or as each use of one has to begin with a connection
+   * that was looked at, or made as new.
+   */
+  private makeSharing(): Sharing | undefined {
+    const { resetOnReturn, sharing, sharingDepth, validateAfter } = this.config.pool
+    const of = this.driver.sharing
+    return sharing === "off" || of === undefined || validateAfter === 0 || resetOnReturn === "discard"
+      ? undefined
+      : new Sharing(this, of, sharing, sharingDepth)
   }
 
   /** A statement took as long as the configuration calls slow. */

@@ -20,6 +20,8 @@ const pool: DbConfig.Pool = {
   leakThreshold: 0,
   maxWaiters: 10,
   resetOnReturn: "rollback",
+  sharing: "reads",
+  sharingDepth: 32,
   closeTimeout: 1000,
   shedding: undefined
 }

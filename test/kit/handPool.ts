@@ -41,6 +41,8 @@ export const unlimited: DbConfig.Pool = dbConfig({ type: "postgresql" }, {
     leakThreshold: 0,
     maxWaiters: 1000,
     resetOnReturn: "rollback",
+    sharing: "off",
+    sharingDepth: 32,
     closeTimeout: ever,
     shedding: undefined
   }

@@ -347,6 +347,18 @@ export const settings = named(
         meaning: "how a connection is cleaned when it comes back",
         example: "rollback"
       }),
+      sharing: tuned(["SHARING"], {
+        kind: word(["reads", "all", "off"]),
+        defaults: "reads",
+        meaning: "which short statements outside of sessions may share a connection when none is idle (PostgreSQL)",
+        example: "reads"
+      }),
+      sharingDepth: tuned(["SHARING_DEPTH"], {
+        kind: integer(1, 1000),
+        defaults: 32,
+        meaning: "how many statements may share one connection",
+        example: "32"
+      }),
       closeTimeout: tuned(["CLOSE_TIMEOUT"], {
         kind: duration("cut at once"),
         defaults: [10_000, 2000, 1000],

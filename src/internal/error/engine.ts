@@ -163,6 +163,15 @@ export const dropped = (database: string): ConnectionError =>
     outcome: "Unknown"
   })
 
+/** A statement that shares its connection, and whose answer is not waited for. */
+export const letGo = (database: string, statement: string): ConnectionError =>
+  new ConnectionError({
+    database,
+    what: `the answer to a statement that shares its connection was not waited for: ${excerpt(statement)}`,
+    reason: "Lost",
+    outcome: "Unknown"
+  })
+
 /** A statement reached its limit: before it was sent (`NotSent`), or while it ran. */
 export const statementTimeout = (
   database: string,

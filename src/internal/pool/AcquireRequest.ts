@@ -11,6 +11,8 @@ import type { PoolEntry, Waiter } from "./PoolEntry.js"
 
 /** What waits. One of the two is called, once, unless the wait is abandoned; perhaps before `start` returns. */
 export interface Acquirer {
+  /** Whether it can use an entry that is in use, beside those that use it. */
+  readonly joins?: (entry: PoolEntry<Driver.Connection>) => boolean
   readonly onAcquired: (entry: PoolEntry<Driver.Connection>) => void
   readonly onAcquireFailed: (error: DbError) => void
 }
@@ -63,6 +65,10 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
     return this.options.inside?.isOn(entry) === true || entry.borrower?.isHeldBy?.(this.fiber) === true
   }
 
+  joins(entry: PoolEntry<Driver.Connection>): boolean {
+    return this.acquirer.joins?.(entry) === true
+  }
+
   /** A statement inside a transaction runs in that transaction, and only the outermost one takes the lock here. */
   isInside(): boolean {
     return false
@@ -100,7 +106,8 @@ export class AcquireRequest implements Waiter<Driver.Connection>, Writer {
   onEntry(entry: PoolEntry<Driver.Connection>): void {
     this.entry = entry
     this.state = "acquired"
-    this.engine.metrics.waited(entry.acquiredAt - this.waitingSince)
+    // An entry that is shared was acquired by another one.
+    this.engine.metrics.waited(this.engine.clock.unsafeCurrentTimeMillis() - this.waitingSince)
     this.acquirer.onAcquired(entry)
   }
 

@@ -144,6 +144,29 @@ export class Pool<C> {
     this.serveWaiters(now)
   }
 
+  /** Whether it is time to share: no connection is idle, none will be opened for one that asks now, and the queue is empty. */
+  get isExhausted(): boolean {
+    return this.idle.length === 0 && this.waiters.head === undefined && this.shutdown.isOpen &&
+      this.entries.size + this.connector.count >= this.size
+  }
+
+  /** Whether an entry in use may get further users: its time has not come, and nothing is doubted of it. */
+  isFit(entry: PoolEntry<C>, now: number): boolean {
+    return now < entry.expiresAt && entry.generation === this.generation && this.shutdown.isOpen
+  }
+
+  /** Gives an entry in use to waiters that can share it, in their turn. */
+  share(entry: PoolEntry<C>, now: number): void {
+    for (
+      let waiter = this.waiters.nextToJoin(entry, now);
+      waiter !== undefined;
+      waiter = this.waiters.nextToJoin(entry, now)
+    ) {
+      this.lends++
+      waiter.onEntry(entry)
+    }
+  }
+
   /** Removes a waiter from the queue (its fiber was interrupted). A connection being opened for it goes to the next. */
   withdraw(waiter: Waiter<C>): void {
     this.waiters.remove(waiter)
@@ -257,8 +280,11 @@ export class Pool<C> {
     const now = this.clock.unsafeCurrentTimeMillis()
     const holders: Array<Holder> = []
     for (const entry of this.entries) {
-      if (entry.borrower !== undefined) {
-        holders.push(entry.borrower.describe(now))
+      const { borrower } = entry
+      if (borrower?.describeAll !== undefined) {
+        holders.push(...borrower.describeAll(now))
+      } else if (borrower !== undefined) {
+        holders.push(borrower.describe(now))
       }
     }
     return holders
@@ -305,6 +331,7 @@ export class Pool<C> {
     if (waiter !== undefined) {
       this.markInUse(entry, now)
       waiter.onEntry(entry)
+      this.share(entry, now)
       return
     }
     if (this.entries.size > this.capacity) {

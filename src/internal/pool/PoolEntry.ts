@@ -28,6 +28,8 @@ export interface ConnectionFactory<C> {
 /** The session or request that uses an entry. */
 export interface Borrower {
   readonly describe: (now: number) => Holder
+  /** Where several share the entry: each of them, the one that runs first. */
+  readonly describeAll?: (now: number) => ReadonlyArray<Holder>
   /** The limit that the entry's `deadline` stood for has run out. */
   readonly onDeadline: (now: number) => void
   /** The same of the entry's `queueDeadline`. Only a borrower that sets it needs this. */
@@ -48,6 +50,9 @@ export class PoolEntry<C> {
   /** `busy`: validating, resetting or settling; not in use, and not available. */
   state: "idle" | "inUse" | "busy" | "gone" = "busy"
   borrower: Borrower | undefined = undefined
+  /** What lets several use it at once, where that was ever wanted. */
+  pipeline: Borrower | undefined = undefined
+  /** Since when it is held; where several share it, by the one that runs. */
   acquiredAt = 0
   idleSince = 0
   pingedAt = 0
@@ -92,6 +97,8 @@ export interface Waiter<C> extends FifoNode {
   readonly failFast: boolean
   /** Whether the asking fiber holds this entry already, and cannot give it back while it waits. */
   readonly holds: (entry: PoolEntry<C>) => boolean
+  /** Whether it can use an entry that is in use, beside those that use it. */
+  readonly joins?: (entry: PoolEntry<C>) => boolean
   readonly onEntry: (entry: PoolEntry<C>) => void
   readonly onRefused: (error: DbError) => void
 }

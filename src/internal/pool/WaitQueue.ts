@@ -51,6 +51,19 @@ export class WaitQueue<C> extends FifoQueue<Waiter<C>> {
     return undefined
   }
 
+  /** The waiter whose turn it is, if it can use this entry beside those that use it. */
+  nextToJoin(entry: PoolEntry<C>, now: number): Waiter<C> | undefined {
+    for (let waiter = this.head; waiter?.joins?.(entry) === true; waiter = this.head) {
+      this.remove(waiter)
+      const shed = this.shedding?.judge(now - waiter.waitingSince, now)
+      if (shed === undefined) {
+        return waiter
+      }
+      waiter.onRefused(overloaded(this.database, shed))
+    }
+    return undefined
+  }
+
   /** Refuses the waiters that the predicate finds. */
   refuse(isRefused: (waiter: Waiter<C>) => boolean, why: (waiter: Waiter<C>) => DbError): void {
     for (let waiter = this.head; waiter !== undefined;) {

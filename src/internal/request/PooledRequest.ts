@@ -4,22 +4,31 @@
  */
 import type { DbError, Holder, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { controlOutside, openOutside } from "../error/engine.js"
+import { controlOutside, letGo, openOutside } from "../error/engine.js"
 import { excerpt } from "../error/message.js"
 import { type AnyFiber, callerOf } from "../fiber/Caller.js"
 import { type Acquirer, AcquireRequest, type AcquireRequestOptions } from "../pool/AcquireRequest.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { classify, isControl } from "../sql/classify.js"
 import type { Deadline } from "./Deadline.js"
+import type { Pipeline, Pipelined, Place } from "./Pipeline.js"
 import { type EngineContext, recycle, Request } from "./Request.js"
+import type { SharedText } from "./Sharing.js"
 
 const nothing = () => {}
 
 const reading: AcquireRequestOptions = { writes: false }
 const writing: AcquireRequestOptions = { writes: true }
 
-export class PooledRequest extends Request implements Acquirer, Borrower {
+export class PooledRequest extends Request implements Acquirer, Borrower, Pipelined {
   override readonly text: string
+  /** `undefined` where it has to have a connection to itself. */
+  private readonly sharedText: SharedText | undefined
+  /** What it shares its connection in, and its place there. */
+  private pipeline: Pipeline | undefined = undefined
+  private place: Place | undefined = undefined
+  private isSent = false
+  private until = Infinity
   /** Its wait, where it had one; it keeps the write lock until the statement has ended. */
   private wait: AcquireRequest | undefined = undefined
   private acquired: PoolEntry<Driver.Connection> | undefined = undefined
@@ -35,6 +44,12 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
   ) {
     super(engine, limit, around)
     this.text = request.text
+    this.sharedText = engine.sharing?.textOf(request)
+  }
+
+  /** Asked only where it may share. */
+  get shared(): SharedText {
+    return this.sharedText!
   }
 
   get kind() {
@@ -52,7 +67,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
       return this.onAcquireFailed(controlOutside(engine.name, this.text))
     }
     const writes = engine.writeLock !== undefined && engine.writes(this.text)
-    const entry = writes ? undefined : engine.pool.tryAcquire(engine.clock.unsafeCurrentTimeMillis())
+    const entry = writes ? undefined : this.tryAcquire()
     if (entry !== undefined) {
       return this.onAcquired(entry)
     }
@@ -66,6 +81,18 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
     this.wait.start()
   }
 
+  /** An idle connection, or one that it can share. */
+  private tryAcquire(): PoolEntry<Driver.Connection> | undefined {
+    const { clock, pool, sharing } = this.engine
+    const now = clock.unsafeCurrentTimeMillis()
+    const idle = pool.tryAcquire(now)
+    return idle === undefined && this.sharedText !== undefined ? sharing!.find(this, now) : idle
+  }
+
+  joins(entry: PoolEntry<Driver.Connection>): boolean {
+    return this.sharedText !== undefined && this.engine.sharing!.canJoin(this, entry)
+  }
+
   onAcquireFailed(error: DbError): void {
     this.engine.failed(error, this.fiber)
     this.resume(error, undefined)
@@ -73,24 +100,77 @@ export class PooledRequest extends Request implements Acquirer, Borrower {
 
   onAcquired(entry: PoolEntry<Driver.Connection>): void {
     this.acquired = entry
-    entry.borrower = this
+    this.pipeline = this.sharedText === undefined ? undefined : this.engine.sharing!.on(entry, this)
+    if (this.pipeline === undefined) {
+      entry.borrower = this
+    }
     this.run(entry)
   }
 
   protected launch(connection: Driver.Connection, done: Driver.Done<unknown>): void {
-    connection.execute(this.request, done)
+    this.isSent = true
+    if (this.pipeline === undefined) {
+      connection.execute(this.request, done)
+    } else {
+      this.place = this.pipeline.send(this, this.until, done)
+    }
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {
+    const failure = this.pipeline === undefined ? this.endedAlone(error) : error
+    if (this.pipeline !== undefined && !this.isSent) {
+      this.pipeline.leave()
+    }
+    this.wait?.releaseLock()
+    this.resume(failure, value)
+    this.settled()
+  }
+
+  private endedAlone(error: DbError | undefined): DbError | undefined {
+    if (this.sharedText !== undefined && this.isSent) {
+      this.engine.sharing!.learn(this.sharedText, this.millis)
+    }
     const failure = error ?? this.leftOpen()
     if (failure === undefined && this.acquired!.connection.dirty) {
       this.engine.leftBehind(this.text, this.fiber)
     }
     // What it left behind (a BEGIN, a SET) has no session to live in, and must not reach the next borrower.
     recycle(this.engine, this.acquired!, nothing)
-    this.wait?.releaseLock()
-    this.resume(failure, value)
-    this.settled()
+    return failure
+  }
+
+  moveOn(): void {
+    this.pipeline = undefined
+    this.place = undefined
+    this.acquired = undefined
+    this.isSent = false
+    this.beNew()
+    this.start()
+  }
+
+  protected override limitTo(moment: number): void {
+    if (this.pipeline === undefined) {
+      super.limitTo(moment)
+    } else {
+      this.until = moment
+      if (this.place !== undefined) {
+        this.pipeline.limit(this.place, moment)
+      }
+    }
+  }
+
+  protected override cancel(done: Driver.Done<void>): void {
+    const { pipeline, place } = this
+    if (pipeline === undefined) {
+      super.cancel(done)
+    } else if (!pipeline.stop(place!, this.reason !== undefined, done)) {
+      done(undefined)
+      this.answer(letGo(this.engine.name, this.text), undefined)
+    }
+  }
+
+  protected override get begunAt(): bigint {
+    return this.place === undefined ? super.begunAt : this.place.begunAt
   }
 
   /** A transaction that it has begun and not ended is rolled back with what was done in it: its success would be none. */

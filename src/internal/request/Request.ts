@@ -16,6 +16,7 @@ import type { PoolEntry } from "../pool/PoolEntry.js"
 import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { WriteLock } from "../session/WriteLock.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
+import type { Sharing } from "./Sharing.js"
 
 /** The engine's services, as its parts use them. */
 export interface EngineContext {
@@ -36,11 +37,13 @@ export interface EngineContext {
   /** From how many milliseconds on a statement is slow. */
   readonly slowAt: number
   readonly slow: (request: Request, error: DbError | undefined, millis: number) => void
+  /** `undefined` where no statements share a connection. */
+  readonly sharing: Sharing | undefined
 }
 
 export abstract class Request {
   private phase: "new" | "running" | "stopping" | "done" = "new"
-  private reason: DbError | undefined = undefined
+  protected reason: DbError | undefined = undefined
   private isCancelPending = false
   /** Stopped because no fiber waits for it any more. */
   private isCancelled = false
@@ -48,6 +51,10 @@ export abstract class Request {
   private error: DbError | undefined = undefined
   private value: unknown = undefined
   private startedAt = 0n
+  /** When its own limit is reached, in the clock's milliseconds; it begins with its first run. */
+  private ownUntil = Infinity
+  /** How long it ran. */
+  protected millis = 0
   /** The limit that comes first: its own, or that of the deadline around it. */
   private binding = 0
   private entry: PoolEntry<Driver.Connection> | undefined = undefined
@@ -89,23 +96,25 @@ export abstract class Request {
   }
 
   run(entry: PoolEntry<Driver.Connection>): void {
-    const { clock, timer } = this.engine
+    const { clock } = this.engine
     this.entry = entry
     this.phase = "running"
     this.startedAt = clock.unsafeCurrentTimeNanos()
     if ((this.limit > 0 && this.limit !== Infinity) || this.deadline !== undefined) {
       const now = clock.unsafeCurrentTimeMillis()
-      const own = this.limit > 0 ? now + this.limit : Infinity
+      if (this.limit > 0 && this.ownUntil === Infinity) {
+        this.ownUntil = now + this.limit
+      }
+      const own = this.ownUntil
       const around = this.deadline === undefined ? Infinity : this.deadline.at
       this.binding = around <= own ? this.deadline!.limit : this.limit
       if (around <= now) {
         return this.finish(this.timeout("NotSent"), undefined)
       }
-      entry.deadline = Math.min(own, around)
-      timer.at(entry.deadline)
+      this.limitTo(Math.min(own, around))
     }
     try {
-      this.launch(entry.connection, (error, value) => this.answer(entry, error, value))
+      this.launch(entry.connection, (error, value) => this.answer(error, value))
     } catch (cause) {
       // After its end, the exception is no fault of the driver's.
       if (!this.isRunning) throw cause
@@ -116,9 +125,23 @@ export abstract class Request {
     }
   }
 
-  private answer(entry: PoolEntry<Driver.Connection>, error: DbError | undefined, value: unknown): void {
+  /** Has `onDeadline` called at this moment. */
+  protected limitTo(moment: number): void {
+    // It runs on one.
+    this.entry!.deadline = moment
+    if (moment !== Infinity) {
+      this.engine.timer.at(moment)
+    }
+  }
+
+  /** Stops it on the server. `done` is called when that is settled; before it, perhaps, the answer comes. */
+  protected cancel(done: Driver.Done<void>): void {
+    this.entry!.connection.cancel(done)
+  }
+
+  protected answer(error: DbError | undefined, value: unknown): void {
     if (this.phase === "running") {
-      entry.deadline = Infinity
+      this.limitTo(Infinity)
       this.finish(error === undefined ? undefined : this.asSet(error), value)
     } else if (this.phase === "stopping" && !this.isAnswered) {
       this.isAnswered = true
@@ -126,6 +149,16 @@ export abstract class Request {
       this.value = value
       this.settle()
     }
+  }
+
+  /** When the server can have begun with it, in the clock's nanoseconds. */
+  protected get begunAt(): bigint {
+    return this.startedAt
+  }
+
+  /** It is not run here after all. */
+  protected beNew(): void {
+    this.phase = "new"
   }
 
   /** The server was given what was left of a limit when the statement began. The error names the limit that was set. */
@@ -167,8 +200,7 @@ export abstract class Request {
     const until = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
     if (this.phase === "running" && until < this.entry!.deadline) {
       this.binding = settleLimit
-      this.entry!.deadline = until
-      this.engine.timer.at(until)
+      this.limitTo(until)
     }
   }
 
@@ -182,9 +214,8 @@ export abstract class Request {
     this.reason = reason
     this.isCancelled = reason === undefined
     this.isCancelPending = true
-    entry.deadline = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
-    this.engine.timer.at(entry.deadline)
-    entry.connection.cancel((error) => {
+    this.limitTo(this.engine.clock.unsafeCurrentTimeMillis() + settleLimit)
+    this.cancel((error) => {
       if (!this.isCancelPending) {
         return
       }
@@ -222,7 +253,7 @@ export abstract class Request {
     if (this.phase !== "stopping" || this.isCancelPending || !this.isAnswered) {
       return
     }
-    this.entry!.deadline = Infinity
+    this.limitTo(Infinity)
     if (this.error === undefined) {
       // The answer was faster than the cancel: it holds.
       this.finish(undefined, this.value)
@@ -237,9 +268,10 @@ export abstract class Request {
     // What an interrupt stopped did not fail.
     const failure = this.isCancelled ? undefined : error
     this.phase = "done"
+    this.millis = Number(this.engine.clock.unsafeCurrentTimeNanos() - this.begunAt) / 1e6
     // A statement of dblive's own fails with the transaction or the probe that it belongs to.
     if (this.kind !== "control") {
-      this.report(failure, Number(this.engine.clock.unsafeCurrentTimeNanos() - this.startedAt) / 1e6)
+      this.report(failure, this.millis)
     }
     this.ended(error, value)
   }

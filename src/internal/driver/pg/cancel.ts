@@ -106,3 +106,60 @@ export class Cancel {
     this.finish(new Error("the connection was closed"))
   }
 }
+
+/** The cancel that is under way on a connection, and what waits for its end. At most one is. */
+export class Cancelling<Exchange> {
+  private running: Cancel | undefined = undefined
+  /** What it is meant for, where that is one of several. */
+  private target: Exchange | undefined = undefined
+  private onEnded: (() => void) | undefined = undefined
+  private waiting: Array<() => void> = []
+
+  get isUnderWay(): boolean {
+    return this.running !== undefined
+  }
+
+  /** Whether it may hit this exchange in place of the one that it is meant for. */
+  mayHit(exchange: Exchange): boolean {
+    return this.target !== undefined && this.target !== exchange
+  }
+
+  /** Begins one, or joins the one that is under way. */
+  start(options: Omit<Options, "onEnded">, target: Exchange | undefined): void {
+    if (this.running !== undefined) return this.running.also(options.done)
+    this.target = target
+    this.running = new Cancel({
+      ...options,
+      onEnded: (ended) => {
+        this.onEnded = ended
+      },
+      done: (error) => {
+        this.running = undefined
+        this.target = undefined
+        this.onEnded = undefined
+        options.done(error)
+        for (const then of this.waiting.splice(0)) then()
+      }
+    })
+    this.running.start()
+  }
+
+  /** Calls when none is under way: at once where none is. */
+  whenSettled(then: () => void): void {
+    if (this.running === undefined) then()
+    else this.waiting.push(then)
+  }
+
+  /** What the server worked at has ended. */
+  exchangeEnded(): void {
+    const ended = this.onEnded
+    if (ended === undefined) return
+    this.onEnded = undefined
+    // After the exchange has told its owner.
+    queueMicrotask(ended)
+  }
+
+  abort(): void {
+    this.running?.abort()
+  }
+}

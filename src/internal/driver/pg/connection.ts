@@ -13,7 +13,7 @@ import type {
   TransactionStatus
 } from "../../../driver/Driver.js"
 import { head, wordSet } from "../../sql/classify.js"
-import { Cancel } from "./cancel.js"
+import { Cancelling } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal } from "./codes.js"
 import { PortalCursor } from "./cursor.js"
@@ -32,7 +32,7 @@ import { SessionState } from "./session.js"
 import type { Field, Values } from "./shape.js"
 import type { Text } from "./text.js"
 import { encodeAll, Params } from "./values.js"
-import { writer } from "./writer.js"
+import { Outgoing } from "./writer.js"
 
 const statuses: Readonly<Record<string, TransactionStatus>> = { I: "idle", T: "open", E: "failed" }
 
@@ -60,19 +60,23 @@ export class PgConnection implements Connection, Channel {
   private sentAt = 0
   /** When something was sent before that: what is refused because of an idle time was sent at its end. */
   private sentBefore = 0
+  /** When the server can have begun with what it answers now. */
+  private begunAt = 0
 
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #opened: Opened
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #stream: Opened["stream"]
-  private cancelling: Cancel | undefined = undefined
+  private readonly cancelling = new Cancelling<Exchange>()
+  /** What the server answers now, and with it, one behind the other, all that was sent after it. */
   private current: Exchange | undefined = undefined
+  private last: Exchange | undefined = undefined
+  private readonly outgoing: Outgoing
   /** A portal is open outside a transaction: the server waits for a Sync. */
   private unsynced: Exchange | undefined = undefined
   /** Ends of exchanges that nothing waits for any more. */
   private skipped = 0
   private failure: Error | undefined = undefined
-  private onCurrentEnded: (() => void) | undefined
   private onEnded: Array<() => void> = []
   private isEnded = false
   private isDropped = false
@@ -83,6 +87,7 @@ export class PgConnection implements Connection, Channel {
     this.session = new SessionState(settings)
     this.#opened = opened
     this.#stream = opened.stream
+    this.outgoing = new Outgoing(opened.stream)
   }
 
   get serverVersion(): string {
@@ -130,6 +135,35 @@ export class PgConnection implements Connection, Channel {
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
     new Statement(this, request, text, params, done).start()
+  }
+
+  canPipeline(request: Request): boolean {
+    const { session } = this
+    if (
+      this.lost || this.cancelling.isUnderWay || this.unsynced !== undefined || session.isPooled ||
+      session.carried !== undefined || session.transaction !== "idle" || !request.prepare || request.begin !== undefined
+    ) {
+      return false
+    }
+    const prepared = session.prepared.get(request.text)
+    return prepared !== undefined && prepared.types !== undefined &&
+      prepared.shape?.isReadable(session.types) === true &&
+      prepared.text.sharing !== undefined
+  }
+
+  pipeline(request: Request, done: Done<unknown>): void {
+    const params = this.encode(request)
+    if (!(params instanceof Params)) return done(params, undefined)
+    // `canPipeline` has looked: it is prepared.
+    const { text } = this.session.prepared.get(request.text)!
+    const bare = request.statementTimeout === undefined ? request : { ...request, statementTimeout: undefined }
+    const statement = new Statement(this, bare, text, params, done)
+    statement.isGathered = true
+    statement.start()
+  }
+
+  flush(): void {
+    this.outgoing.flush()
   }
 
   describe(text: string, done: Done<Description>): void {
@@ -211,33 +245,32 @@ export class PgConnection implements Connection, Channel {
     })
   }
 
-  cancel(done: Done<void>): void {
-    if (this.lost || this.current === undefined) return done(undefined)
-    const told = (error: Error | undefined): void =>
-      done(
-        error === undefined
-          ? undefined
-          : this.lost
-          ? this.broken(this.failure, nothingSent)
-          : this.session.failures.link(error, "NotSent")
-      )
-    if (this.cancelling !== undefined) return this.cancelling.also(told)
-    this.cancelling = new Cancel({
+  cancel(done: Done<void>, request?: Request): void {
+    const running = this.current
+    if (this.lost || running === undefined || (request !== undefined && !running.isOf(request))) return done(undefined)
+    this.cancelling.start({
       route: this.#opened.route,
       id: this.id,
       secret: this.#opened.secret,
-      isRunning: () => this.current !== undefined,
-      onEnded: (ended) => {
-        this.onCurrentEnded = ended
-      },
+      isRunning: request === undefined ? () => this.current !== undefined : () => this.current === running,
       settle: (settled) => this.sync(settled),
-      done: (error) => {
-        this.cancelling = undefined
-        this.onCurrentEnded = undefined
-        told(error)
-      }
-    })
-    this.cancelling.start()
+      done: (error) =>
+        done(
+          error === undefined
+            ? undefined
+            : this.lost
+            ? this.broken(this.failure, nothingSent)
+            : this.session.failures.link(error, "NotSent")
+        )
+    }, request === undefined ? undefined : running)
+  }
+
+  isHit(exchange: Exchange): boolean {
+    return this.cancelling.mayHit(exchange)
+  }
+
+  whenSettled(then: () => void): void {
+    this.cancelling.whenSettled(then)
   }
 
   close(done: Done<void>): void {
@@ -251,7 +284,7 @@ export class PgConnection implements Connection, Channel {
   destroy(): void {
     this.drop()
     this.#stream.destroy()
-    this.cancelling?.abort()
+    this.cancelling.abort()
     this.breakOff(undefined)
   }
 
@@ -271,14 +304,21 @@ export class PgConnection implements Connection, Channel {
       this.#stream.write(syncMessage)
     }
     this.unsynced = undefined
-    this.current = exchange
     this.sentBefore = this.sentAt
     this.sentAt = performance.now()
-    this.write()
+    if (this.current === undefined) {
+      this.current = exchange
+      this.begunAt = this.sentAt
+    } else {
+      this.last!.next = exchange
+    }
+    this.last = exchange
+    if (exchange.isGathered) this.outgoing.gather()
+    else this.outgoing.write()
   }
 
   write(): void {
-    this.#stream.write(writer.take())
+    this.outgoing.write()
   }
 
   paused(exchange: Exchange): void {
@@ -368,13 +408,15 @@ export class PgConnection implements Connection, Channel {
   }
 
   private ended(): void {
-    this.current = undefined
-    const ended = this.onCurrentEnded
-    if (ended !== undefined) {
-      this.onCurrentEnded = undefined
-      // After the exchange has told its owner.
-      queueMicrotask(ended)
-    }
+    // There is one: only what runs can end or pause.
+    const current = this.current!
+    const { next } = current
+    // It may be sent again.
+    current.next = undefined
+    this.current = next
+    if (next === undefined) this.last = undefined
+    else this.begunAt = performance.now()
+    this.cancelling.exchangeEnded()
   }
 
   private serverError(error: ServerError): void {
@@ -399,10 +441,17 @@ export class PgConnection implements Connection, Channel {
     this.lost = true
     this.failure = cause ?? current?.error ?? this.failure
     this.current = undefined
+    this.last = undefined
+    this.outgoing.drop()
     this.unsynced = undefined
     this.#stream.destroy()
-    this.cancelling?.abort()
-    current?.lost(this.failure)
+    this.cancelling.abort()
+    // A server that says why it ends the link reads nothing more.
+    const isServersWord = current?.error !== undefined && current.error === cause
+    for (let exchange = current; exchange !== undefined; exchange = exchange.next) {
+      exchange.isUnreached = isServersWord && exchange !== current
+      exchange.lost(this.failure)
+    }
     const onLost = this.onLost
     this.onLost = undefined
     if (onLost !== undefined) onLost(this.session.failures.link(this.failure, this.session.outcomeWhenIdle))
@@ -412,9 +461,9 @@ export class PgConnection implements Connection, Channel {
 
   private get standing(): Standing {
     return {
-      isCancelling: this.cancelling !== undefined,
+      isCancelling: this.cancelling.isUnderWay,
       foreignLimits: this.session.foreignLimits,
-      ranMillis: performance.now() - this.sentAt,
+      ranMillis: performance.now() - this.begunAt,
       idleMillis: performance.now() - this.sentBefore,
       limits: this.session.limits
     }

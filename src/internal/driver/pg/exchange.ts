@@ -3,6 +3,7 @@
  * for the next.
  */
 import type { DbError } from "../../../DbError.js"
+import type { Request } from "../../../driver/Driver.js"
 import type { ServerError } from "./codes.js"
 import type { Failing } from "./failures.js"
 import type { SessionState } from "./session.js"
@@ -22,6 +23,10 @@ export interface Channel {
   readonly paused: (exchange: Exchange) => void
   /** Runs a text of the driver's own, of which only the success matters. */
   readonly run: (sql: string, done: (error: DbError | undefined) => void) => void
+  /** Whether a cancel that is under way may have hit this exchange in place of the one it was meant for. */
+  readonly isHit: (exchange: Exchange) => boolean
+  /** Calls when no cancel is under way: at once where none is. */
+  readonly whenSettled: (then: () => void) => void
   /** Why nothing can be sent now. */
   readonly unusable: (statement: string | undefined) => DbError | undefined
   /** The server has answered with an error, and the link lives. */
@@ -36,6 +41,12 @@ export interface Channel {
 export abstract class Exchange {
   /** The server's first error. */
   error: ServerError | undefined
+  /** The one that was sent behind it. */
+  next: Exchange | undefined = undefined
+  /** What waits with it is sent in one write. */
+  isGathered = false
+  /** The link broke before the server came to it. */
+  isUnreached = false
 
   constructor(protected readonly channel: Channel) {}
 
@@ -56,6 +67,11 @@ export abstract class Exchange {
   protected sendStatement(text: Text, continues?: Exchange): void {
     this.channel.session.statementSent(text)
     this.channel.send(this, continues)
+  }
+
+  /** Whether it is what was asked for. */
+  isOf(_request: Request): boolean {
+    return false
   }
 
   abstract ready(): void

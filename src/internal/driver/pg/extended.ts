@@ -21,6 +21,8 @@ const statementLimit = "SELECT set_config('statement_timeout', $1, true)"
 const lockLimit = "SELECT set_config('lock_timeout', $1, true)"
 const noStatementLimit = "SET LOCAL statement_timeout TO DEFAULT"
 const noLockLimit = "SET LOCAL lock_timeout TO DEFAULT"
+/** The SQLSTATE of a statement that was stopped: `query_canceled`. */
+const queryCanceled = "57014"
 const noParams: ReadonlyArray<Encoded> = []
 
 /**
@@ -332,6 +334,7 @@ export abstract class Extended extends Exchange {
   }
 
   protected outcomeWhenLost(isCompleted: boolean): Outcome {
+    if (this.isUnreached) return "NotSent"
     if (this.wasOpen || this.request.begin !== undefined) return this.text.commits ? "Unknown" : "RolledBack"
     // The server said that it ends this link, and had not ended the statement: its own transaction is undone.
     return this.error !== undefined && !isCompleted && this.text.plain ? "RolledBack" : "Unknown"
@@ -343,6 +346,8 @@ export class Statement extends Extended {
   private tag: string | undefined
   private isCompleted = false
   private isSecondRun = false
+  /** It was hit by the cancel of another one, and is sent for the second time. */
+  private wasHit = false
 
   constructor(
     channel: Channel,
@@ -398,14 +403,34 @@ export class Statement extends Extended {
 
   private refuse(error: ServerError): void {
     if (this.fault !== undefined) return this.done(this.fault, undefined)
+    if (error.code === queryCanceled && !this.wasHit && this.text.plain && this.channel.isHit(this)) {
+      // The server has undone it.
+      this.wasHit = true
+      return this.again()
+    }
     const stale = this.isSecondRun ? undefined : this.staleness(error)
     if (stale !== undefined) {
       if (this.wasOpen) return this.done(this.staleFailure(error, stale), undefined)
       // Nothing of it has run: begin again.
       this.isSecondRun = true
-      return this.beginAgain((failure) => failure === undefined ? this.start() : this.done(failure, undefined))
+      return this.beginAgain((failure) => failure === undefined ? this.again() : this.done(failure, undefined))
     }
     this.done(this.refusal(error), undefined)
+  }
+
+  /** Nothing is sent beside a cancel, which might hit it. */
+  private again(): void {
+    if (!this.isGathered) return this.start()
+    this.channel.whenSettled(() => {
+      const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
+      if (failure !== undefined) return this.done(failure, undefined)
+      this.isGathered = false
+      this.start()
+    })
+  }
+
+  override isOf(request: Request): boolean {
+    return this.request === request
   }
 
   lost(cause: Error | undefined): void {

@@ -62,6 +62,11 @@ export class Shape {
     return mode === "values" ? arrays(decoders) : objects(this.fields.map((field) => field.name), decoders)
   }
 
+  /** Whether the types of all its columns are known, so that no question to the catalog follows an answer. */
+  isReadable(types: Types): boolean {
+    return this.readers[0] !== undefined || this.readers[2] !== undefined || this.unknown(types).length === 0
+  }
+
   /** The types of its columns of which nothing is known yet. */
   unknown(types: Types): ReadonlyArray<number> {
     return [

@@ -50,6 +50,11 @@ export interface Text {
   readonly reshapes: boolean
   /** Names a setting that limits statements, locks or transactions, and so may set it. */
   readonly limits: boolean
+  /**
+   * That it may be sent behind other statements outside of a transaction: a `read` changes nothing and waits for no lock of a row, a
+   * `write` is undone as a whole when it fails. `undefined` where it is neither, or cannot be told from its text.
+   */
+  readonly sharing: "read" | "write" | undefined
 }
 
 const plain = wordSet("select insert update delete merge values table with")
@@ -165,6 +170,21 @@ const harmless = wordSet(`
   xmlforest xmlparse xmlpi xmlroot xmlserialize xmltable
 `)
 
+/** Words of a statement that changes rows, or makes a table. FOR UPDATE is among them, and waits. */
+const changing = wordSet("insert update delete merge into")
+
+/** What a lock of rows is named behind FOR. */
+const rowLock = wordSet("update share no key")
+
+/** Functions of PostgreSQL's own that change what others see. */
+const effective = wordSet("nextval setval pg_notify pg_current_xact_id txid_current")
+
+/** Functions of PostgreSQL's own that wait, stop others, or tell what the session did before. */
+const unshared = wordSet(`
+  currval lastval pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_cancel_backend pg_sleep pg_sleep_for pg_sleep_until
+  pg_terminate_backend pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
+`)
+
 const limitSettings = /\b(?:statement|lock|idle_in_transaction_session|transaction)_timeout\b/i
 
 // `isWellFormed` is in Node 20, not yet in the ES2023 library types.
@@ -177,6 +197,10 @@ class Look {
   holding: Text["holding"] = undefined
   dirty = false
   isConcurrent = false
+  /** Changes rows, or what others see. */
+  writes = false
+  /** Waits for a lock or for time, stops others, or depends on what its session did before. */
+  isBound = false
   private makesTemporary = false
   /** The words before the token that is looked at. */
   private before = ""
@@ -235,6 +259,8 @@ class Look {
     const isOfSchema = word.startsWith("PG_TEMP") || word.startsWith("\"pg_temp")
     if (isTemporary || (first === "CREATE" && isOfSchema)) this.makesTemporary = true
     if (word === "CONCURRENTLY") this.isConcurrent = true
+    if (changing.has(word)) this.writes = true
+    if (name === "FOR" && rowLock.has(word)) this.isBound = true
     if (word === "DROP" && name === "COMMIT") this.makesTemporary = false
     if (word === "HOLD" && name === "WITH" && first === "DECLARE") this.leave("a cursor WITH HOLD")
     this.dirty ||= isTemporary || isOfSchema || (first === "EXPLAIN" && (word === "EXECUTE" || word === "DECLARE"))
@@ -247,6 +273,9 @@ class Look {
       this.leave("an advisory lock of the session")
       this.holding = takesLock.test(name) ? "takes" : releasesLocks.test(name) ? "releases" : this.holding
     }
+    const own = name.startsWith("PG_CATALOG.") ? name.slice("PG_CATALOG.".length) : name
+    if (effective.has(own)) this.writes = true
+    if (unshared.has(own)) this.isBound = true
     if (/^(?:PG_CATALOG\.)?SET_CONFIG$/.test(name) && !isLocal(tokens, from)) this.leave("set_config for the session")
     this.dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
       !(first === "CREATE" && (second === "INDEX" || second === "UNIQUE") && before === "ON")
@@ -270,6 +299,10 @@ const isAlone = ({ first, isConcurrent, second }: Look): boolean =>
 const ends = (kind: Control | undefined): boolean =>
   kind === "commit" || kind === "rollback" || kind === "prepare" || kind === "prepared"
 
+/** How a statement may share its connection. What is not known of it, it may not. */
+const sharingOf = ({ dirty: isDirty, first, isBound, leaves, writes }: Look): Text["sharing"] =>
+  !plain.has(first) || isDirty || isBound || leaves !== undefined ? undefined : writes ? "write" : "read"
+
 const faultOf = (text: string): string | undefined =>
   text.includes("\0")
     ? "the statement contains a NUL character"
@@ -284,8 +317,11 @@ export const scan = (text: string): Text => {
   const kinds = statements.map(({ tokens }) => controlOf(tokens))
   const only = looks.length === 1 ? looks[0] : undefined
   const begins = (table: ReadonlySet<string>): boolean => looks.some(({ first }) => table.has(first))
+  const fault = faultOf(text)
+  const hasBackslash = statements.some((statement) => statement.hasBackslash)
+  const limits = limitSettings.test(text)
   return {
-    fault: faultOf(text),
+    fault,
     several: looks.length > 1,
     plain: only !== undefined && plain.has(only.first),
     shapeless: begins(shapeless),
@@ -294,7 +330,7 @@ export const scan = (text: string): Text => {
     controls: only !== undefined && kinds[0] !== undefined && only.first !== "PREPARE" && only.first !== "SET",
     partial: begins(partial) || looks.some(({ isConcurrent }) => isConcurrent),
     // With standard_conforming_strings off a string with a backslash would end elsewhere: be on the safe side.
-    dirty: looks.some(({ dirty: isDirty }) => isDirty) || statements.some(({ hasBackslash }) => hasBackslash),
+    dirty: looks.some(({ dirty: isDirty }) => isDirty) || hasBackslash,
     ends: kinds.some(ends),
     alone: only !== undefined && isAlone(only),
     lasting: looks.find(({ leaves }) => leaves !== undefined)?.leaves,
@@ -303,7 +339,8 @@ export const scan = (text: string): Text => {
     forgets: begins(forgetting),
     reshapes: begins(reshaping),
     // In the raw text: set_config has its name in a string.
-    limits: limitSettings.test(text)
+    limits,
+    sharing: only === undefined || fault !== undefined || hasBackslash || limits ? undefined : sharingOf(only)
   }
 }
 

@@ -2,6 +2,8 @@
  * Messages to the server, gathered into one buffer per round trip.
  */
 
+import type { Writable } from "node:stream"
+
 const Message = {
   Bind: 66,
   Close: 67,
@@ -208,3 +210,42 @@ export class Writer {
 
 /** Shared by all connections: what one gathers is taken before another's turn comes. */
 export const writer = new Writer()
+
+/** What a connection sends: as soon as it is composed, or several things in one write. */
+export class Outgoing {
+  // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
+  readonly #stream: Writable
+  private gathered: Array<Buffer> = []
+
+  constructor(stream: Writable) {
+    this.#stream = stream
+  }
+
+  /** Takes what was composed, for the next write. */
+  gather(): void {
+    this.gathered.push(writer.take())
+  }
+
+  /** Writes what was composed, behind what was gathered. */
+  write(): void {
+    if (this.gathered.length === 0) {
+      this.#stream.write(writer.take())
+    } else {
+      this.gather()
+      this.flush()
+    }
+  }
+
+  /** Writes what was gathered. */
+  flush(): void {
+    const { gathered } = this
+    if (gathered.length === 0) return
+    this.gathered = []
+    this.#stream.write(gathered.length === 1 ? gathered[0]! : Buffer.concat(gathered))
+  }
+
+  /** The link is gone. */
+  drop(): void {
+    this.gathered = []
+  }
+}

@@ -1,0 +1,315 @@
+/**
+ * The statements outside of sessions that share one connection: each was sent behind those before it, and is answered for
+ * itself, in order.
+ *
+ * When the one that runs takes longer than it should, nothing more is sent behind it, and reads that were sent behind it
+ * already are run on another connection.
+ */
+import type { DbError, Holder, TimeoutError } from "../../DbError.js"
+import type * as Driver from "../../driver/Driver.js"
+import { sendFailed } from "../error/engine.js"
+import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
+import { settleLimit } from "./Deadline.js"
+import type { EngineContext } from "./Request.js"
+import { recycle } from "./Request.js"
+import type { SharedText, Sharing } from "./Sharing.js"
+
+/** So long may everything in a pipeline take together, in milliseconds: what comes last waits as long. */
+const mostWork = 20
+
+/** The least time that what runs may take, in milliseconds, before nothing more is sent behind it. */
+const patience = 10
+
+const nothing = () => {}
+
+/** A statement that can share a connection. */
+export interface Pipelined {
+  readonly request: Driver.Request
+  readonly shared: SharedText
+  readonly describe: (now: number) => Holder
+  /** Its limit, or the one around it, is reached. */
+  readonly onDeadline: () => void
+  readonly onCut: (error: TimeoutError, how: "stop" | "drop") => void
+  /** It is no longer waited for here, and has to run elsewhere. */
+  readonly moveOn: () => void
+}
+
+/** A statement in a pipeline. */
+export interface Place {
+  readonly statement: Pipelined
+  readonly done: Driver.Done<unknown>
+  /** How long it is expected to take, in milliseconds. */
+  readonly cost: number
+  /** Its fiber does not wait for it any more. */
+  isLetGo: boolean
+  /** When its limit is reached, in the clock's milliseconds. */
+  deadline: number
+  /** When the server can have begun with it, in the clock's nanoseconds. */
+  begunAt: bigint
+}
+
+export class Pipeline implements Borrower {
+  /** In the order in which they were sent. The server works at the first one. */
+  private readonly places: Array<Place> = []
+  /** How long they are expected to take together, in milliseconds. */
+  work = 0
+  /** Since when the first one is the first, in the clock's milliseconds. */
+  private firstAt = 0
+  /** A cancel is under way. */
+  private isCancelling = false
+  /** The first one takes too long. */
+  private isOverdue = false
+  private isGathering = false
+
+  constructor(
+    private readonly engine: EngineContext,
+    private readonly sharing: Sharing,
+    readonly entry: PoolEntry<Driver.Connection>
+  ) {}
+
+  /** Whether a statement can be sent behind those that are here. */
+  takes({ request, shared }: Pipelined, now: number): boolean {
+    const { connection } = this.entry
+    return !this.isCancelling && !this.isOverdue && this.places.length > 0 && this.places.length < this.sharing.depth &&
+      this.work + shared.millis <= mostWork && now < this.overdueAt && this.engine.pool.isFit(this.entry, now) &&
+      connection.canPipeline?.(request) === true
+  }
+
+  /** When the first one has taken too long, in the clock's milliseconds. */
+  private get overdueAt(): number {
+    // It is asked only while there is one.
+    return this.firstAt + patience + 4 * this.places[0]!.cost
+  }
+
+  /** Sends a statement behind those that are here. */
+  send(statement: Pipelined, deadline: number, done: Driver.Done<unknown>): Place {
+    const { clock } = this.engine
+    const place: Place = {
+      statement,
+      done,
+      cost: statement.shared.millis,
+      isLetGo: false,
+      deadline,
+      begunAt: clock.unsafeCurrentTimeNanos()
+    }
+    if (this.places.length === 0) {
+      this.entry.borrower = this
+      this.firstAt = this.entry.acquiredAt
+      this.isOverdue = false
+      this.sharing.began(this)
+    }
+    this.places.push(place)
+    this.work += place.cost
+    this.limitBy(deadline)
+    if (this.places.length === 2) {
+      this.limitBy(this.overdueAt)
+    }
+    if (!this.isGathering) {
+      this.isGathering = true
+      this.sharing.gather(this)
+    }
+    try {
+      // `takes`, or `Sharing.on`, has looked.
+      this.entry.connection.pipeline!(statement.request, (error, value) => this.answered(place, error, value))
+    } catch (cause) {
+      this.failedToSend(place, cause)
+    }
+    return place
+  }
+
+  /** Nothing is known of the connection any more. */
+  private failedToSend(place: Place, cause: unknown): void {
+    this.entry.connection.destroy()
+    if (this.places.includes(place)) {
+      this.answered(place, sendFailed(this.engine.name, place.statement.request.text, cause), undefined)
+    }
+  }
+
+  /** What the connection was acquired for was not sent after all. */
+  leave(): void {
+    if (this.places.length === 0) {
+      recycle(this.engine, this.entry, nothing)
+    }
+  }
+
+  flush(): void {
+    this.isGathering = false
+    this.entry.connection.flush?.()
+  }
+
+  private answered(place: Place, error: DbError | undefined, value: unknown): void {
+    const { clock, pool } = this.engine
+    const { places } = this
+    const nanos = clock.unsafeCurrentTimeNanos()
+    this.sharing.learn(place.statement.shared, Number(nanos - place.begunAt) / 1e6)
+    this.work -= place.cost
+    if (places[0] === place) {
+      places.shift()
+      this.next(nanos)
+    } else {
+      places.splice(places.indexOf(place), 1)
+    }
+    if (places.length === 0) {
+      this.work = 0
+      this.sharing.ended(this)
+      recycle(this.engine, this.entry, nothing)
+    } else {
+      pool.share(this.entry, this.firstAt)
+    }
+    if (!place.isLetGo) {
+      place.done(error, value)
+    }
+  }
+
+  /** The next one has become the first. */
+  private next(nanos: bigint): void {
+    const [first] = this.places
+    this.isOverdue = false
+    if (first !== undefined) {
+      this.firstAt = this.engine.clock.unsafeCurrentTimeMillis()
+      this.entry.acquiredAt = this.firstAt
+      first.begunAt = nanos
+      if (first.isLetGo || this.places.length > 1) {
+        this.limitBy(this.overdueAt)
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // time
+  // ---------------------------------------------------------------------------
+
+  /** Has the pool call at this moment, or before. What it is called for in vain, because a statement has ended, does no harm. */
+  private limitBy(moment: number): void {
+    if (moment < this.entry.deadline) {
+      this.entry.deadline = moment
+      this.engine.timer.at(moment)
+    }
+  }
+
+  /** When it is to be called next. */
+  private limitAgain(): void {
+    this.entry.deadline = Infinity
+    for (const { deadline } of this.places) {
+      this.limitBy(deadline)
+    }
+    if (!this.isOverdue) {
+      this.limitBy(this.overdueAt)
+    }
+  }
+
+  onDeadline(now: number): void {
+    for (const place of [...this.places]) {
+      if (place.deadline <= now) {
+        place.deadline = Infinity
+        if (place.isLetGo) {
+          // Its cancel had no effect.
+          this.entry.connection.destroy()
+        } else {
+          place.statement.onDeadline()
+        }
+      }
+    }
+    const [first] = this.places
+    if (first === undefined) {
+      return
+    }
+    if (!this.isOverdue && now >= this.overdueAt) {
+      this.isOverdue = true
+      // The answer may be here already, when the process was busy: it is read before this is called.
+      setImmediate(() => {
+        if (this.places[0] === first && this.isOverdue) {
+          this.overdue(first)
+        }
+      })
+    }
+    this.limitAgain()
+  }
+
+  /** What runs takes too long for those behind it. */
+  private overdue(first: Place): void {
+    for (const place of this.places.slice(1)) {
+      if (!place.isLetGo && place.statement.shared.isRead) {
+        place.isLetGo = true
+        place.deadline = Infinity
+        place.statement.moveOn()
+      }
+    }
+    if (first.isLetGo) {
+      this.cancelLetGo(first)
+    }
+  }
+
+  /** The limit of one that runs here is another one now. */
+  limit(place: Place, deadline: number): void {
+    if (!place.isLetGo) {
+      place.deadline = deadline
+      this.limitBy(deadline)
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // stopping
+  // ---------------------------------------------------------------------------
+
+  /**
+   * Stops a statement on the server, where it is the one that runs and has reached its limit: `done` is called then, when nothing of
+   * the cancel is under way any more. `false`: its answer is not waited for any more, and that is all.
+   */
+  stop(place: Place, hasReachedLimit: boolean, done: Driver.Done<void>): boolean {
+    if (hasReachedLimit && this.places[0] === place) {
+      this.cancel(place, done)
+      return true
+    }
+    place.isLetGo = true
+    place.deadline = Infinity
+    if (this.places[0] !== place) {
+      return false
+    }
+    if (this.isOverdue) {
+      this.cancelLetGo(place)
+    } else {
+      this.limitBy(this.overdueAt)
+    }
+    return false
+  }
+
+  private cancelLetGo(place: Place): void {
+    place.deadline = this.engine.clock.unsafeCurrentTimeMillis() + settleLimit
+    this.limitBy(place.deadline)
+    this.cancel(place, nothing)
+  }
+
+  private cancel(place: Place, done: Driver.Done<void>): void {
+    const { connection } = this.entry
+    this.isCancelling = true
+    connection.cancel((error) => {
+      this.isCancelling = false
+      if (error !== undefined && this.places.includes(place)) {
+        // It cannot be stopped, and holds all that are behind it.
+        connection.destroy()
+      }
+      done(error, undefined)
+      if (this.places.length > 0) {
+        this.engine.pool.share(this.entry, this.engine.clock.unsafeCurrentTimeMillis())
+      }
+    }, place.statement.request)
+  }
+
+  onCut(error: TimeoutError, how: "stop" | "drop"): void {
+    for (const place of [...this.places]) {
+      if (!place.isLetGo) {
+        place.statement.onCut(error, how)
+      }
+    }
+  }
+
+  describe(now: number): Holder {
+    // It is asked only while it is in use.
+    return this.places[0]!.statement.describe(now)
+  }
+
+  describeAll(now: number): ReadonlyArray<Holder> {
+    return this.places.map(({ statement }) => statement.describe(now))
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Which statements outside of sessions may share a connection, and with which: by what their text does, and by how long it
+ * took so far.
+ */
+import type * as Driver from "../../driver/Driver.js"
+import type { PoolEntry } from "../pool/PoolEntry.js"
+import { Pipeline, type Pipelined } from "./Pipeline.js"
+import type { EngineContext } from "./Request.js"
+
+/** Texts with literals in them must not fill the memory. */
+const rememberedTexts = 4096
+
+/** What takes longer than this on the server, in milliseconds, has a connection to itself. */
+const longestShared = 10
+
+/** What is known of a text. */
+export interface SharedText {
+  /** It only reads: it may be run twice. */
+  readonly isRead: boolean
+  /** How long it takes, in milliseconds; NaN: it has not run yet. */
+  millis: number
+}
+
+export class Sharing {
+  /** `undefined`: it may not share. */
+  private readonly texts = new Map<string, SharedText | undefined>()
+  /** Those in use, that others may join. */
+  private readonly pipelines: Array<Pipeline> = []
+  /** Those that have something to send when this turn of the event loop ends. */
+  private gathering: Array<Pipeline> = []
+
+  constructor(
+    private readonly engine: EngineContext,
+    private readonly sharing: (text: string) => "read" | "write" | undefined,
+    private readonly mode: "reads" | "all",
+    readonly depth: number
+  ) {}
+
+  /** What is known of the text of this request; `undefined` where it has to run alone. */
+  textOf({ lockTimeout, prepare, statementTimeout, text }: Driver.Request): SharedText | undefined {
+    if (!prepare || lockTimeout !== undefined || !this.keepsLimit(statementTimeout)) {
+      return undefined
+    }
+    const known = this.texts.get(text)
+    return known !== undefined || this.texts.has(text) ? known : this.look(text)
+  }
+
+  /** A limit is kept here, and not by the server: the one that the server has by its configuration must not come before it. */
+  private keepsLimit(statementTimeout: number | undefined): boolean {
+    const configured = this.engine.config.limits.statementTimeout
+    return statementTimeout === undefined || configured === 0 || (statementTimeout > 0 && statementTimeout < configured)
+  }
+
+  private look(text: string): SharedText | undefined {
+    const kind = this.sharing(text)
+    const isShared = kind === "read" || (kind === "write" && this.mode === "all")
+    const found = isShared ? { isRead: kind === "read", millis: Number.NaN } : undefined
+    if (this.texts.size >= rememberedTexts) {
+      this.texts.clear()
+    }
+    this.texts.set(text, found)
+    return found
+  }
+
+  /** The connection in use that this one can share; `undefined`: it has to wait for one. */
+  find(request: Pipelined, now: number): PoolEntry<Driver.Connection> | undefined {
+    if (!isShort(request.shared) || !this.engine.pool.isExhausted) {
+      return undefined
+    }
+    // What is sent together anyway costs nothing more.
+    for (const pipeline of this.gathering) {
+      if (pipeline.takes(request, now)) {
+        return pipeline.entry
+      }
+    }
+    let least: Pipeline | undefined = undefined
+    for (const pipeline of this.pipelines) {
+      if ((least === undefined || pipeline.work < least.work) && pipeline.takes(request, now)) {
+        least = pipeline
+      }
+    }
+    return least?.entry
+  }
+
+  /** Whether a connection in use can be shared by this one. */
+  canJoin(request: Pipelined, entry: PoolEntry<Driver.Connection>): boolean {
+    const { borrower } = entry
+    return borrower instanceof Pipeline && isShort(request.shared) &&
+      borrower.takes(request, this.engine.clock.unsafeCurrentTimeMillis())
+  }
+
+  /** The pipeline of a connection that was acquired for this one; `undefined` where it has to run alone there. */
+  on(entry: PoolEntry<Driver.Connection>, request: Pipelined): Pipeline | undefined {
+    if (entry.borrower instanceof Pipeline) {
+      return entry.borrower
+    }
+    // Behind what was never measured, or is slow, nothing is sent.
+    if (!isShort(request.shared) || entry.connection.canPipeline?.(request.request) !== true) {
+      return undefined
+    }
+    if (entry.pipeline instanceof Pipeline) {
+      return entry.pipeline
+    }
+    const pipeline = new Pipeline(this.engine, this, entry)
+    entry.pipeline = pipeline
+    return pipeline
+  }
+
+  /** A statement has run for so long. */
+  learn(text: SharedText, millis: number): void {
+    if (Number.isNaN(text.millis) || millis > longestShared) {
+      // Once is enough to be slow.
+      text.millis = millis
+    } else {
+      text.millis += (millis - text.millis) / 8
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // what the pipelines tell
+  // ---------------------------------------------------------------------------
+
+  began(pipeline: Pipeline): void {
+    this.pipelines.push(pipeline)
+  }
+
+  ended(pipeline: Pipeline): void {
+    const at = this.pipelines.indexOf(pipeline)
+    const last = this.pipelines.pop()!
+    if (last !== pipeline) {
+      this.pipelines[at] = last
+    }
+  }
+
+  /** It has something to send: together with what comes before the event loop goes on. */
+  gather(pipeline: Pipeline): void {
+    if (this.gathering.push(pipeline) === 1) {
+      setImmediate(() => this.flush())
+    }
+  }
+
+  private flush(): void {
+    const { gathering } = this
+    this.gathering = []
+    for (const pipeline of gathering) {
+      pipeline.flush()
+    }
+  }
+}
+
+const isShort = (text: SharedText): boolean => text.millis <= longestShared
