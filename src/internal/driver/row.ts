@@ -26,24 +26,32 @@ export const noResult: StatementResult = { rows: none, rowsAffected: 0, lastInse
  * Puts the values of a row into an object under these names, the last of which counts where a name comes twice. Copying an
  * object that has all columns gives every row the same hidden class at once, so that rows are made and read fast.
  */
-export const rowMaker = <Value, Given = Value>(
+export const rowReader = <Value, Row>(
   names: ReadonlyArray<string>,
-  /** What is made of the value of a column. */
-  read: (value: Given, column: number) => Value
-): (values: ReadonlyArray<Given>) => Record<string, Value | null> => {
+  /** Gives the value of a column. */
+  read: (row: Row, column: number) => Value
+): (row: Row) => Record<string, Value | null> => {
   const empty: Record<string, Value | null> = {}
   for (const name of names) {
     // Not by assignment: a column may be called `__proto__`.
     Object.defineProperty(empty, name, { value: null, writable: true, enumerable: true, configurable: true })
   }
   const isOrdinary = !names.includes("__proto__")
-  return (values) => {
-    const row = { ...empty }
-    for (let i = 0; i < values.length; i++) {
-      const value = read(values[i]!, i)
-      if (isOrdinary) row[names[i]!] = value
-      else Object.defineProperty(row, names[i]!, { value })
+  return (row) => {
+    const made = { ...empty }
+    for (let i = 0; i < names.length; i++) {
+      const value = read(row, i)
+      if (isOrdinary) made[names[i]!] = value
+      else Object.defineProperty(made, names[i]!, { value })
     }
-    return row
+    return made
   }
 }
+
+/** The same of rows whose values are there. */
+export const rowMaker = <Value, Given = Value>(
+  names: ReadonlyArray<string>,
+  /** What is made of the value of a column. */
+  read: (value: Given, column: number) => Value
+): (values: ReadonlyArray<Given>) => Record<string, Value | null> =>
+  rowReader<Value, ReadonlyArray<Given>>(names, (values, column) => read(values[column]!, column))

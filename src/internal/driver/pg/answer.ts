@@ -5,8 +5,9 @@ import type { DbError, Outcome } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
 import { failure } from "../failure.js"
 import { Inexact } from "../JsonText.js"
+import { DataRow } from "./dataRow.js"
 import type { SessionState } from "./session.js"
-import type { Shape, Values } from "./shape.js"
+import type { Shape } from "./shape.js"
 import { Unreadable } from "./unreadable.js"
 
 /** What is said of a value that cannot be read. */
@@ -35,8 +36,13 @@ export const decode = (
   try {
     // After the question everything is known.
     const read = shape.reader(request.mode, request.safeIntegers, session.types)!
-    // What was kept are the values of a row.
-    for (let i = 0; i < rows.length; i++) rows[i] = read(rows[i] as Values)
+    const row = new DataRow()
+    for (let i = 0; i < rows.length; i++) {
+      // What was kept are the bytes of a row.
+      const kept = rows[i] as Buffer
+      row.take(kept, 0, kept.length)
+      rows[i] = read(row)
+    }
     return undefined
   } catch (cause) {
     return readError(session, cause, request.text)

@@ -17,6 +17,7 @@ import { Cancelling } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal } from "./codes.js"
 import { PortalCursor } from "./cursor.js"
+import type { DataRow } from "./dataRow.js"
 import { Describe } from "./describe.js"
 import type { Channel, Exchange } from "./exchange.js"
 import { Ping } from "./exchange.js"
@@ -29,7 +30,7 @@ import type { Carried } from "./pooling.js"
 import { runOwn, runScript } from "./script.js"
 import type { Settings } from "./session.js"
 import { SessionState } from "./session.js"
-import type { Field, Values } from "./shape.js"
+import type { Field } from "./shape.js"
 import type { Text } from "./text.js"
 import { encodeAll, Params } from "./values.js"
 import { Outgoing } from "./writer.js"
@@ -328,15 +329,15 @@ export class PgConnection implements Connection, Channel {
 
   // What comes in.
 
+  row(row: DataRow): void {
+    this.current?.row(row)
+  }
+
   /** Takes the place of `pg`'s own listeners. The most frequent messages first. */
   // eslint-disable-next-line complexity -- One switch over the messages of the protocol: a table would cost a call a row.
   receive(event: string, message: Message): boolean {
     const current = this.current
     switch (event) {
-      case "dataRow":
-        // `pg` gives the columns of a row as texts.
-        current?.row(message.fields as Values, message.length)
-        return true
       case "bindComplete":
         if (this.skipped === 0) current?.bindComplete()
         return true

@@ -5,9 +5,9 @@ import type { DbError } from "../../../DbError.js"
 import type { Cursor, Done, Fetched, Request } from "../../../driver/Driver.js"
 import { emptyRows, fetched, noMore } from "../row.js"
 import type { ServerError } from "./codes.js"
+import type { DataRow } from "./dataRow.js"
 import type { Channel, Exchange } from "./exchange.js"
 import { Extended } from "./extended.js"
-import type { Values } from "./shape.js"
 import type { Text } from "./text.js"
 import type { Params } from "./values.js"
 import { writer } from "./writer.js"
@@ -75,9 +75,9 @@ export class PortalCursor extends Extended implements Cursor {
     else this.sync()
   }
 
-  override row(values: Values, length: number): void {
-    this.received += length
-    super.row(values, length)
+  override row(row: DataRow): void {
+    this.received += row.length
+    super.row(row)
   }
 
   override suspended(): void {

@@ -5,9 +5,10 @@
 import type { DbError } from "../../../DbError.js"
 import type { Request } from "../../../driver/Driver.js"
 import type { ServerError } from "./codes.js"
+import type { DataRow } from "./dataRow.js"
 import type { Failing } from "./failures.js"
 import type { SessionState } from "./session.js"
-import type { Field, Values } from "./shape.js"
+import type { Field } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
 
@@ -54,8 +55,8 @@ export abstract class Exchange {
   bindComplete(): void {}
   typed(_types: ReadonlyArray<number>): void {}
   described(_fields: ReadonlyArray<Field> | undefined): void {}
-  /** `length`: of the message, in bytes. */
-  row(_values: Values, _length: number): void {}
+  /** The row is another one after the call. */
+  row(_row: DataRow): void {}
   complete(_tag: string | undefined): void {}
   suspended(): void {}
   copyIn(): void {}

@@ -6,11 +6,12 @@ import type { Done, Request } from "../../../driver/Driver.js"
 import { emptyRows } from "../row.js"
 import { copyError, decode, readError } from "./answer.js"
 import type { ServerError } from "./codes.js"
+import type { DataRow } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import { Lookup } from "./lookup.js"
 import type { Prepared } from "./prepared.js"
-import type { Field, ReadRow, Values } from "./shape.js"
+import type { Field, ReadRow } from "./shape.js"
 import { noColumns, result, Shape, statementResult } from "./shape.js"
 import type { Text } from "./text.js"
 import type { Params } from "./values.js"
@@ -212,16 +213,16 @@ export abstract class Extended extends Exchange {
     this.channel.write()
   }
 
-  override row(values: Values, _length: number): void {
+  override row(row: DataRow): void {
     if (this.ahead > 0) return
     if (this.isRaw) {
-      this.rows.push(values)
+      this.rows.push(row.kept())
       return
     }
     try {
       this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.channel.session.types)
       this.isRaw = this.read === undefined
-      this.rows.push(this.read === undefined ? values : this.read(values))
+      this.rows.push(this.read === undefined ? row.kept() : this.read(row))
     } catch (cause) {
       this.fault ??= readError(this.channel.session, cause, this.request.text)
     }

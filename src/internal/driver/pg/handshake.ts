@@ -8,6 +8,7 @@ import * as Pg from "pg"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import { PgConnection } from "./connection.js"
 import type { Message, Opened } from "./link.js"
+import { Reader } from "./reader.js"
 import type { Route } from "./route.js"
 import type { Settings } from "./session.js"
 
@@ -30,7 +31,8 @@ interface PgInternals {
  * events, which cost a third of a small statement.
  */
 class Wire extends Pg.Connection {
-  receiver: PgConnection | undefined
+  private receiver: PgConnection | undefined
+  private reader: Reader | undefined
   /** The name the certificate is checked against, where it is not the host's. */
   servername: string | undefined
 
@@ -48,21 +50,31 @@ class Wire extends Pg.Connection {
     internals.upgradeToSSL.call(this, this.servername ?? host, failed)
   }
 
-  /** What `pg` does here, with a guard: a message that it does not know would be thrown into the event loop. */
+  /** From now on the messages are the connection's. */
+  handOver(receiver: PgConnection): void {
+    this.receiver = receiver
+    if (this.reader !== undefined) this.reader.receiver = receiver
+  }
+
+  /**
+   * What `pg` does here, with a reader ahead of its own, which is given whole messages; and with a guard: what cannot be
+   * read would be thrown into the event loop.
+   */
   attachListeners(stream: Pg.Connection["stream"]): void {
     const guarded = {
-      on: (event: string, listener: (data: Buffer) => void) =>
-        stream.on(
-          event,
-          event !== "data" ? listener : (data: Buffer) => {
-            try {
-              listener(data)
-            } catch (error) {
-              this.emit("error", error)
-              stream.destroy()
-            }
+      on: (event: string, listener: (data: Buffer) => void) => {
+        if (event !== "data") return stream.on(event, listener)
+        const reader = new Reader(listener)
+        this.reader = reader
+        return stream.on("data", (data: Buffer) => {
+          try {
+            reader.read(data)
+          } catch (error) {
+            this.emit("error", error)
+            stream.destroy()
           }
-        )
+        })
+      }
     }
     const internals = Pg.Connection.prototype as unknown as PgInternals
     // `attachListeners` only calls `on` of what it is given.
@@ -146,7 +158,7 @@ export const attempt = (options: Attempt): Effect.Effect<PgConnection, Error> =>
         route: routeOf(host, wire, tls)
       }
       const connection = new PgConnection(opened, options.settings)
-      wire.receiver = connection
+      wire.handOver(connection)
       // Not needed any more.
       client.password = ""
       options.made.add(connection)

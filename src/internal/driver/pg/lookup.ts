@@ -3,10 +3,10 @@
  */
 import type { DbError } from "../../../DbError.js"
 import type { ServerError } from "./codes.js"
+import type { DataRow, Values } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import type { Failing } from "./failures.js"
-import type { Values } from "./shape.js"
 import { writer } from "./writer.js"
 
 /**
@@ -38,8 +38,8 @@ export class Lookup extends Exchange {
     this.channel.send(this, this.beside)
   }
 
-  override row(values: Values): void {
-    this.rows.push(values)
+  override row(row: DataRow): void {
+    this.rows.push(row.texts())
   }
 
   override complete(): void {

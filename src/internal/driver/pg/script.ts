@@ -6,11 +6,12 @@ import type { Done, Request } from "../../../driver/Driver.js"
 import { emptyRows } from "../row.js"
 import { copyError, decode, readError } from "./answer.js"
 import type { ServerError } from "./codes.js"
+import type { DataRow } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import { localLimits } from "./limits.js"
 import { Lookup } from "./lookup.js"
-import type { Field, ReadRow, Result, Values } from "./shape.js"
+import type { Field, ReadRow, Result } from "./shape.js"
 import { noColumns, result, Shape, statementResult } from "./shape.js"
 import type { Text } from "./text.js"
 import { writer } from "./writer.js"
@@ -52,16 +53,16 @@ export class Script extends Exchange {
     this.read = undefined
   }
 
-  override row(values: Values): void {
+  override row(row: DataRow): void {
     if (this.isAhead) return
     if (this.raw.at(-1)?.rows === this.rows) {
-      this.rows.push(values)
+      this.rows.push(row.kept())
       return
     }
     try {
       this.read ??= this.shape.reader(this.request.mode, this.request.safeIntegers, this.channel.session.types)
       if (this.read === undefined) this.raw.push({ rows: this.rows, shape: this.shape })
-      this.rows.push(this.read === undefined ? values : this.read(values))
+      this.rows.push(this.read === undefined ? row.kept() : this.read(row))
     } catch (cause) {
       this.fault ??= readError(this.channel.session, cause, this.request.text)
     }

@@ -2,9 +2,10 @@
  * How the rows of one statement are read: its columns, their names and how each is decoded.
  */
 import type { Mode, StatementResult } from "../../../driver/Driver.js"
-import { rowMaker } from "../row.js"
+import { rowReader } from "../row.js"
+import type { DataRow } from "./dataRow.js"
+import { type DecodeBytes, fromBytes } from "./fromBytes.js"
 import type { Types } from "./types.js"
-import type { Decode } from "./values.js"
 
 /** A column as `pg` describes it. */
 export interface Field {
@@ -17,24 +18,33 @@ export interface Field {
   readonly format: string
 }
 
-/** The values of a row as they came. */
-export type Values = ReadonlyArray<string | null>
-
 export interface ReadRow {
-  (values: Values): unknown
+  (row: DataRow): unknown
 }
 
-const arrays = (decoders: ReadonlyArray<Decode>): ReadRow => (values) => {
-  const row = new Array<unknown>(values.length)
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!
-    row[i] = value === null ? null : decoders[i]!(value)
+/** One value of a row. A decoder is code of the program's own, perhaps: it is called by what the row is, not as part of it. */
+const valueOf = ({ bytes, from, to }: DataRow, column: number, decode: DecodeBytes): unknown =>
+  to[column]! < 0 ? null : decode(bytes, from[column]!, to[column]!)
+
+/** @throws of an answer with other columns than were described */
+const check = (row: DataRow, columns: number): void => {
+  if (row.count !== columns) throw new Error(`a row of ${row.count} columns, where ${columns} were described`)
+}
+
+const arrays = (decoders: ReadonlyArray<DecodeBytes>): ReadRow => (row) => {
+  check(row, decoders.length)
+  const values = new Array<unknown>(decoders.length)
+  for (let i = 0; i < decoders.length; i++) values[i] = valueOf(row, i, decoders[i]!)
+  return values
+}
+
+const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<DecodeBytes>): ReadRow => {
+  const make = rowReader<unknown, DataRow>(names, (row, column) => valueOf(row, column, decoders[column]!))
+  return (row) => {
+    check(row, decoders.length)
+    return make(row)
   }
-  return row
 }
-
-const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<Decode>): ReadRow =>
-  rowMaker<unknown, string | null>(names, (text, column) => text === null ? null : decoders[column]!(text))
 
 /** The columns of an answer. Readers are made when the first row asks for them. */
 export class Shape {
@@ -53,11 +63,11 @@ export class Shape {
   }
 
   private make(mode: Mode, safeIntegers: boolean, types: Types): ReadRow | undefined {
-    const decoders: Array<Decode> = []
+    const decoders: Array<DecodeBytes> = []
     for (const { dataTypeID } of this.fields) {
       const decoder = types.decoder(dataTypeID, safeIntegers)
       if (decoder === undefined) return undefined
-      decoders.push(decoder)
+      decoders.push(fromBytes(decoder))
     }
     return mode === "values" ? arrays(decoders) : objects(this.fields.map((field) => field.name), decoders)
   }

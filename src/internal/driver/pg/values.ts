@@ -194,9 +194,9 @@ export const encodeAll = (given: ReadonlyArray<unknown>): Params | Fault => {
   }
 }
 
-const asText: Decode = (text) => text
-const asBoolean: Decode = (text) => text === "t"
-const asNumber: Decode = Number
+export const asText: Decode = (text) => text
+export const asBoolean: Decode = (text) => text === "t"
+export const asNumber: Decode = Number
 const asBigint: Decode = BigInt
 const arrayOf = (element: Decode): Decode => (text) => PgArray.parse(text, element)
 
