@@ -21,12 +21,14 @@ import type { DataRow } from "./dataRow.js"
 import { Describe } from "./describe.js"
 import type { Channel, Exchange } from "./exchange.js"
 import { Ping } from "./exchange.js"
+import { ExchangeQueue } from "./exchangeQueue.js"
 import { Statement } from "./extended.js"
 import type { Failing, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
 import { withSessionLimits } from "./limits.js"
 import type { Message, Opened } from "./link.js"
 import type { Carried } from "./pooling.js"
+import { reset } from "./reset.js"
 import { runOwn, runScript } from "./script.js"
 import type { Settings } from "./session.js"
 import { SessionState } from "./session.js"
@@ -36,10 +38,6 @@ import { encodeAll, Params } from "./values.js"
 import { Outgoing } from "./writer.js"
 
 const statuses: Readonly<Record<string, TransactionStatus>> = { I: "idle", T: "open", E: "failed" }
-
-/** The pieces of DISCARD ALL, which cannot stand in one text with others, without what was prepared. */
-const discard = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; " +
-  "SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
 
 /** Statements that may set the encoding back. */
 const setting = wordSet("set reset discard")
@@ -57,21 +55,12 @@ export class PgConnection implements Connection, Channel {
   /** Told of every NOTIFY. */
   onNotification: ((channel: string, payload: string) => void) | undefined
 
-  /** When something was last sent, by `performance.now()`. */
-  private sentAt = 0
-  /** When something was sent before that: what is refused because of an idle time was sent at its end. */
-  private sentBefore = 0
-  /** When the server can have begun with what it answers now. */
-  private begunAt = 0
-
+  private readonly exchanges = new ExchangeQueue()
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #opened: Opened
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #stream: Opened["stream"]
   private readonly cancelling = new Cancelling<Exchange>()
-  /** What the server answers now, and with it, one behind the other, all that was sent after it. */
-  private current: Exchange | undefined = undefined
-  private last: Exchange | undefined = undefined
   private readonly outgoing: Outgoing
   /** A portal is open outside a transaction: the server waits for a Sync. */
   private unsynced: Exchange | undefined = undefined
@@ -212,49 +201,25 @@ export class PgConnection implements Connection, Channel {
   ping(done: Done<void>): void {
     const unusable = this.unusable(undefined)
     if (unusable !== undefined) return done(unusable)
-    this.sync((error) => done(error === undefined ? undefined : this.asDbError(error)))
-  }
-
-  private sync(done: (error: ServerError | DbError | undefined) => void): void {
-    new Ping(this, done).start()
-  }
-
-  private asDbError(error: ServerError | DbError): DbError {
-    return "_tag" in error ? error : this.refused(error, nothingSent)
+    new Ping(this, (error) => done(error === undefined || "_tag" in error ? error : this.refused(error, nothingSent)))
+      .start()
   }
 
   reset(policy: ResetPolicy, done: Done<void>): void {
-    const unusable = this.unusable(undefined)
-    if (unusable !== undefined) return done(unusable)
-    const { session } = this
-    const parts: Array<string> = []
-    if (session.transaction !== "idle") {
-      if (policy === "commit" && session.transaction === "open") {
-        return this.run("COMMIT", (error) => error === undefined ? this.reset(policy, done) : done(error))
-      }
-      parts.push("ROLLBACK")
-    }
-    // Behind a pooler the next statement may reach another process, to which this would be done in place of ours.
-    if ((session.dirty || policy === "discard") && !session.isPooled) parts.push(discard)
-    if (session.forgets) parts.push("DEALLOCATE ALL")
-    if (parts.length === 0) return done(undefined)
-    this.run(parts.join("; "), (error) => {
-      if (error !== undefined) return done(error)
-      if (session.transaction !== "idle") return done(session.failures.stillInTransaction())
-      session.wasReset()
-      done(undefined)
-    })
+    reset(this, policy, done)
   }
 
   cancel(done: Done<void>, request?: Request): void {
-    const running = this.current
+    const running = this.exchanges.current
     if (this.lost || running === undefined || (request !== undefined && !running.isOf(request))) return done(undefined)
     this.cancelling.start({
       route: this.#opened.route,
       id: this.id,
       secret: this.#opened.secret,
-      isRunning: request === undefined ? () => this.current !== undefined : () => this.current === running,
-      settle: (settled) => this.sync(settled),
+      isRunning: request === undefined
+        ? () => this.exchanges.current !== undefined
+        : () => this.exchanges.current === running,
+      settle: (settled) => new Ping(this, settled).start(),
       done: (error) =>
         done(
           error === undefined
@@ -277,7 +242,7 @@ export class PgConnection implements Connection, Channel {
   close(done: Done<void>): void {
     if (this.isEnded) return done(undefined)
     this.onEnded.push(() => done(undefined))
-    if (this.lost || this.current !== undefined) return this.destroy()
+    if (this.lost || this.exchanges.current !== undefined) return this.destroy()
     this.drop()
     this.#opened.end()
   }
@@ -305,15 +270,7 @@ export class PgConnection implements Connection, Channel {
       this.#stream.write(syncMessage)
     }
     this.unsynced = undefined
-    this.sentBefore = this.sentAt
-    this.sentAt = performance.now()
-    if (this.current === undefined) {
-      this.current = exchange
-      this.begunAt = this.sentAt
-    } else {
-      this.last!.next = exchange
-    }
-    this.last = exchange
+    this.exchanges.add(exchange)
     if (exchange.isGathered) this.outgoing.gather()
     else this.outgoing.write()
   }
@@ -330,13 +287,13 @@ export class PgConnection implements Connection, Channel {
   // What comes in.
 
   row(row: DataRow): void {
-    this.current?.row(row)
+    this.exchanges.current?.row(row)
   }
 
   /** Takes the place of `pg`'s own listeners. The most frequent messages first. */
   // eslint-disable-next-line complexity -- One switch over the messages of the protocol: a table would cost a call a row.
   receive(event: string, message: Message): boolean {
-    const current = this.current
+    const current = this.exchanges.current
     switch (event) {
       case "bindComplete":
         if (this.skipped === 0) current?.bindComplete()
@@ -402,54 +359,46 @@ export class PgConnection implements Connection, Channel {
       return
     }
     this.session.transaction = statuses[status ?? "I"] ?? "idle"
-    const current = this.current
+    const current = this.exchanges.current
     if (current === undefined) return
     this.ended()
     current.ready()
   }
 
   private ended(): void {
-    // There is one: only what runs can end or pause.
-    const current = this.current!
-    const { next } = current
-    // It may be sent again.
-    current.next = undefined
-    this.current = next
-    if (next === undefined) this.last = undefined
-    else this.begunAt = performance.now()
+    this.exchanges.shift()
     this.cancelling.exchangeEnded()
   }
 
   private serverError(error: ServerError): void {
     if (isFatal(error)) {
       this.#stream.destroy()
-      this.current?.failed(error)
+      this.exchanges.current?.failed(error)
       this.breakOff(error)
     } else if (this.skipped > 0) {
       // That of a cursor which is not read any more (its limit ran out, perhaps), not of what was sent behind it.
       return
-    } else if (this.current === undefined) {
+    } else if (this.exchanges.current === undefined) {
       this.failure = error
     } else {
-      this.current.failed(error)
+      this.exchanges.current.failed(error)
     }
   }
 
   /** The link is gone. The running exchange is told first. */
   private breakOff(cause: Error | undefined): void {
-    const current = this.current
+    const { current } = this.exchanges
     if (this.lost && current === undefined && !this.isDropped) return
     this.lost = true
     this.failure = cause ?? current?.error ?? this.failure
-    this.current = undefined
-    this.last = undefined
+    const unanswered = this.exchanges.drain()
     this.outgoing.drop()
     this.unsynced = undefined
     this.#stream.destroy()
     this.cancelling.abort()
     // A server that says why it ends the link reads nothing more.
     const isServersWord = current?.error !== undefined && current.error === cause
-    for (let exchange = current; exchange !== undefined; exchange = exchange.next) {
+    for (const exchange of unanswered) {
       exchange.isUnreached = isServersWord && exchange !== current
       exchange.lost(this.failure)
     }
@@ -464,8 +413,8 @@ export class PgConnection implements Connection, Channel {
     return {
       isCancelling: this.cancelling.isUnderWay,
       foreignLimits: this.session.foreignLimits,
-      ranMillis: performance.now() - this.begunAt,
-      idleMillis: performance.now() - this.sentBefore,
+      ranMillis: this.exchanges.ranMillis,
+      idleMillis: this.exchanges.idleMillis,
       limits: this.session.limits
     }
   }
@@ -480,7 +429,7 @@ export class PgConnection implements Connection, Channel {
 
   unusable(statement: string | undefined): DbError | undefined {
     if (this.lost) return this.broken(this.failure, { outcome: this.session.outcomeWhenIdle, statement, commit: false })
-    return this.current === undefined ? undefined : this.session.failures.busy()
+    return this.exchanges.current === undefined ? undefined : this.session.failures.busy()
   }
 
   /** The encoding that was set in place of ours, unless the statement may be what sets it back. */
