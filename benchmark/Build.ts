@@ -2,7 +2,7 @@
  * Compiles `src` and the workers to plain JavaScript. The peers are published as such, and a loader that rewrites
  * TypeScript on the fly names every closure at run time: that would be measured too.
  */
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
@@ -44,5 +44,8 @@ export const build = async (): Promise<string> => {
   }))
   // the sources ask for the version of the package they are part of
   await writeFile(join(buildFolder, "package.json"), await readFile(join(root, "package.json")))
+  // `effect4/` has packages of its own, found from the compiled files as from their sources
+  const own = join(here, "effect4", "node_modules")
+  await symlink(own, join(buildFolder, "benchmark", "effect4", "node_modules"), "junction")
   return join(buildFolder, "benchmark")
 }

@@ -1,10 +1,8 @@
 /**
  * What a peer is to the benchmark: operations in its own idiom, and a way to repeat them. One measuring code serves
- * synchronous peers, promises and fibers, so that all are measured in the same way.
+ * synchronous peers, promises and fibers, so that all are measured in the same way. It loads no `effect`: which one a peer uses
+ * is the peer's own.
  */
-import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import * as ManagedRuntime from "effect/ManagedRuntime"
 import type { BulkRow, Family } from "./Workload.js"
 
 /** What a peer is opened with. */
@@ -24,7 +22,7 @@ export interface Target {
  * A peer leaves out what it cannot do, and says why in `leftOut`.
  */
 export interface Operations<Op> {
-  /** W1, W7, S1: reads the item, answers `sumOf(row)`. */
+  /** W1, W7, W8, S1: reads the item, answers `sumOf(row)`. */
   readonly select?: (id: number) => Op
   /** W2, W2.asked: pins a connection, asks it `SELECT 1` (or validates it as the peer does), reads the item on it. */
   readonly session?: (id: number) => Op
@@ -36,6 +34,8 @@ export interface Operations<Op> {
   readonly stream?: (count: number) => Op
   /** W6: acquires a connection, calls `lent`, waits for `hold` where there is one, releases it. Answers 1. */
   readonly checkout?: (lent: () => void, hold: (() => Op) | undefined) => Op
+  /** W8: sends a text outside of any session. Answers 0. */
+  readonly statement?: (text: string, params: ReadonlyArray<unknown>) => Op
   /** S2: answers 1. */
   readonly insert?: (id: number, amount: number) => Op
   /** S3: a transaction of `count` inserts. Answers `count`. */
@@ -127,49 +127,3 @@ export const promisePeer = (options: {
     await options.close()
   }
 })
-
-const effectTurn = Effect.async<number>((resume) => {
-  setImmediate(() => resume(Effect.succeed(0)))
-})
-
-/** A peer whose operations are effects: each loop is one fiber. */
-export const effectPeer = async <R, E>(options: {
-  readonly layer: Layer.Layer<R, E>
-  readonly operations: Operations<Effect.Effect<number, unknown, R>>
-  readonly leftOut?: Readonly<Record<string, string>>
-}): Promise<Peer<Effect.Effect<number, unknown, R>>> => {
-  const runtime = ManagedRuntime.make(options.layer)
-  await runtime.runtime()
-  return {
-    kind: {
-      repeat: ({ end, fibers, more, op, turn }) => {
-        let next = 0
-        const loop = Effect.suspend(() => {
-          let i = 0
-          let sinceTurn = 0
-          return Effect.whileLoop({
-            while: more,
-            body: () => {
-              i = next++
-              if (turn > 0 && ++sinceTurn === turn) {
-                sinceTurn = 0
-                return Effect.zipRight(effectTurn, op(i))
-              }
-              return op(i)
-            },
-            step: (answer) => end(i, answer)
-          })
-        })
-        return runtime.runPromise(
-          Effect.all(Array.from({ length: fibers }, () => loop), { concurrency: "unbounded", discard: true })
-        )
-      },
-      run: (op) => runtime.runPromise(Effect.suspend(op)),
-      turn: () => effectTurn,
-      wait: (until) => Effect.as(Effect.promise(() => until), 0)
-    },
-    operations: options.operations,
-    leftOut: options.leftOut ?? {},
-    close: () => runtime.dispose()
-  }
-}

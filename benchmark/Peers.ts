@@ -6,7 +6,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Family } from "./Workload.js"
 
-/** A module in `peers/`. */
+/** A module in `peers/`, or in a folder of its own. */
 export interface PeerEntry {
   readonly name: string
   readonly family: Family
@@ -16,6 +16,8 @@ export interface PeerEntry {
   readonly baseline?: boolean
   /** It exists for these workloads only. */
   readonly only?: ReadonlyArray<string>
+  /** The folder of its module, with packages of its own. Defaults to `peers`, which has those of the benchmark. */
+  readonly folder?: string
   /** A module of Node's that it needs: where this Node has none, the peer is left out, and that is said. */
   readonly needs?: string
 }
@@ -24,10 +26,18 @@ export interface PeerEntry {
 export const peers: ReadonlyArray<PeerEntry> = [
   { name: "pg", family: "postgresql", package: "pg", baseline: true },
   { name: "dblive", family: "postgresql", package: undefined },
+  {
+    name: "dblive-unshared",
+    family: "postgresql",
+    package: undefined,
+    only: ["W1", "W1.16", "W1.1000", "W7", "W8.busy", "W8.turn"]
+  },
   { name: "dblive-traced", family: "postgresql", package: undefined, only: ["W1"] },
   { name: "pg-named", family: "postgresql", package: "pg" },
   { name: "postgres", family: "postgresql", package: "postgres" },
   { name: "effect-sql-pg", family: "postgresql", package: "@effect/sql-pg" },
+  { name: "effect4-sql-pg", family: "postgresql", package: "@effect/sql-pg", folder: "effect4" },
+  { name: "effect4-sql-pg-multiplex", family: "postgresql", package: "@effect/sql-pg", folder: "effect4" },
   { name: "effect-pool", family: "postgresql", package: "effect", only: ["W6.free", "W6.contended"] },
   { name: "effect-floor", family: "postgresql", package: "effect", only: ["W6.free", "W6.contended"] },
   { name: "kysely", family: "postgresql", package: "kysely" },
@@ -46,11 +56,16 @@ export const peers: ReadonlyArray<PeerEntry> = [
 
 const here = dirname(fileURLToPath(import.meta.url))
 
+/** Where a peer's module is, beside this one. */
+export const moduleOf = (name: string): string =>
+  `./${peers.find((peer) => peer.name === name)?.folder ?? "peers"}/${name}.js`
+
 /** The version of a peer's package, as it is installed. */
 export const versionOf = async (peer: PeerEntry): Promise<string> => {
+  const places = peer.folder === undefined ? [here, dirname(here)] : [join(here, peer.folder)]
   const folders = peer.package === undefined
     ? [dirname(here)]
-    : [join(here, "node_modules", peer.package), join(dirname(here), "node_modules", peer.package)]
+    : places.map((place) => join(place, "node_modules", peer.package!))
   for (const folder of folders) {
     try {
       return String(JSON.parse(await readFile(join(folder, "package.json"), "utf8")).version)
@@ -58,5 +73,7 @@ export const versionOf = async (peer: PeerEntry): Promise<string> => {
       // the next place
     }
   }
-  throw new Error(`${peer.package} is not installed: run "npm ci" in benchmark/`)
+  throw new Error(
+    `${peer.name}: ${peer.package} is not installed: run "npm ci" in ${["benchmark", peer.folder ?? ""].join("/")}`
+  )
 }

@@ -22,6 +22,8 @@ export interface PeerResult {
   readonly p99: Spread | undefined
   readonly ratioP99: Spread | undefined
   readonly longest: Spread | undefined
+  readonly perSecond: Spread | undefined
+  readonly cpu: Spread | undefined
   readonly memory: Spread | undefined
   readonly rounds: ReadonlyArray<Measured>
 }
@@ -62,7 +64,7 @@ const spread = (values: ReadonlyArray<number>): Spread => {
 
 const spreadOf = (
   rounds: ReadonlyArray<Measured>,
-  key: "p50" | "p99" | "longest" | "memory"
+  key: "p50" | "p99" | "longest" | "perSecond" | "cpu" | "memory"
 ): Spread | undefined => {
   const values = rounds.map((round) => round[key]).filter((value) => value !== undefined)
   return values.length === 0 ? undefined : spread(values)
@@ -85,13 +87,17 @@ export const peerResult = (
     p99: spreadOf(rounds, "p99"),
     ratioP99: p99.some(Number.isNaN) ? undefined : spread(p99),
     longest: spreadOf(rounds, "longest"),
+    perSecond: spreadOf(rounds, "perSecond"),
+    cpu: spreadOf(rounds, "cpu"),
     memory: spreadOf(rounds, "memory"),
-    rounds: rounds.map(({ checksum, longest, memory, p50, p99, value }) => ({
+    rounds: rounds.map(({ checksum, cpu, longest, memory, p50, p99, perSecond, value }) => ({
       value: rounded(value),
       checksum,
       ...(p50 === undefined ? {} : { p50: rounded(p50) }),
       ...(p99 === undefined ? {} : { p99: rounded(p99) }),
       ...(longest === undefined ? {} : { longest: rounded(longest) }),
+      ...(perSecond === undefined ? {} : { perSecond: rounded(perSecond) }),
+      ...(cpu === undefined ? {} : { cpu: rounded(cpu) }),
       ...(memory === undefined ? {} : { memory: rounded(memory) })
     }))
   }
@@ -117,7 +123,7 @@ export const goalsOf = (workload: Workload, results: ReadonlyArray<PeerResult>):
     const other = goal.than === undefined ? undefined : results.find((result) => result.peer === goal.than)
     if (goal.than !== undefined && other === undefined) return []
     const given = result && found(goal, result)
-    const value = given === undefined || other === undefined ? given : given / other.ratio.median
+    const value = given === undefined || other === undefined ? given : given / (found(goal, other) ?? Number.NaN)
     if (value === undefined) return []
     const unit = goal.of === "value" ? ` ${workload.unit}` : goal.of === "memory" ? " MiB" : ""
     const limit = goal.atLeast !== undefined ? `>= ${goal.atLeast}` : `<= ${goal.atMost}`
@@ -143,10 +149,14 @@ const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
 export const print = (result: WorkloadResult): string => {
   const timed = result.peers.some((peer) => peer.p99 !== undefined)
   const ordered = result.peers.some((peer) => peer.longest !== undefined)
+  const counted = result.peers.some((peer) => peer.perSecond !== undefined)
+  const metered = result.peers.some((peer) => peer.cpu !== undefined)
   const sampled = result.peers.some((peer) => peer.memory !== undefined)
   const head = ["", `median ${result.unit}`, "min", "max", `ratio to ${result.baseline}`, "min", "max"]
   if (timed) head.push("p50 ms", "p99 ms")
   if (ordered) head.push("longest ms")
+  if (counted) head.push("per second")
+  if (metered) head.push("CPU s of 100,000")
   if (sampled) head.push("MiB above start")
   const rows = result.peers.map((peer) => {
     const row = [
@@ -160,6 +170,8 @@ export const print = (result: WorkloadResult): string => {
     ]
     if (timed) row.push(peer.p50 ? shown(peer.p50.median) : "", peer.p99 ? shown(peer.p99.median) : "")
     if (ordered) row.push(peer.longest ? shown(peer.longest.median) : "")
+    if (counted) row.push(peer.perSecond ? shown(peer.perSecond.median) : "")
+    if (metered) row.push(peer.cpu ? shown(peer.cpu.median) : "")
     if (sampled) row.push(peer.memory ? shown(peer.memory.median) : "")
     return row
   })

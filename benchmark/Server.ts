@@ -95,6 +95,9 @@ const schema = `
   CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 50);
   INSERT INTO account SELECT id, 0 FROM generate_series(1, ${itemRows}) AS id;
   CREATE TABLE entry (id bigint GENERATED ALWAYS AS IDENTITY, account_id int NOT NULL, amount int NOT NULL);
+  CREATE TABLE pace (seconds float8 NOT NULL);
+  INSERT INTO pace VALUES (0.001);
+  CREATE VIEW paced AS SELECT 1 AS turned FROM pace, LATERAL pg_sleep(seconds);
   CREATE TABLE bulk (id int NOT NULL, num int NOT NULL, name text NOT NULL);
 `
 

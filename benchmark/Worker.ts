@@ -4,6 +4,7 @@
 import { grow } from "./Growth.js"
 import { collect, measure, type Measured } from "./Measure.js"
 import type { Open, Target } from "./Peer.js"
+import { moduleOf } from "./Peers.js"
 import { growth, type Size, type Workload, workloads } from "./Workload.js"
 
 /** What the process is started with, as JSON. */
@@ -36,8 +37,8 @@ const main = async (): Promise<void> => {
   // holds because the parent writes it so
   const job = JSON.parse(process.argv[2]!) as Job
   const workload = findWorkload(job.target.workload)
-  // holds because every module in peers/ exports it; what an operation is stays between the peer and its kind
-  const { open } = await import(`./peers/${job.peer}.js`) as { readonly open: Open<unknown> }
+  // holds because every peer's module exports it; what an operation is stays between the peer and its kind
+  const { open } = await import(moduleOf(job.peer)) as { readonly open: Open<unknown> }
   const peer = await open(job.target)
 
   const run = (size: Size) => growth.includes(workload) ? grow(peer, workload, size) : measure(peer, workload, size)

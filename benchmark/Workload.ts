@@ -74,7 +74,8 @@ export const idOf = (i: number): number => 1 + (i * 7919) % itemRows
 /** What reading a row adds to the checksum: nothing that a peer leaves undecoded would give it. */
 export const sumOf = (row: Item): number => row.num + row.body.length + (row.active ? 1 : 0)
 
-const expectedItem = (id: number): number => (id * 31) % 1009 + bodyLength + (id % 3 === 0 ? 1 : 0)
+/** What `sumOf` is for the row with this id. */
+export const expectedItem = (id: number): number => (id * 31) % 1009 + bodyLength + (id % 3 === 0 ? 1 : 0)
 
 const expectedItems = (count: number): number => {
   let sum = 0
@@ -105,6 +106,11 @@ export const statements = {
   bulk: `INSERT INTO bulk (id, num, name) VALUES ${
     Array.from({ length: bulkRows }, (_, n) => `($${n * 3 + 1}, $${n * 3 + 2}, $${n * 3 + 3})`).join(", ")
   }`,
+  /** A statement of a second. */
+  second: "SELECT pg_sleep(1)",
+  /** A text that reads a view; how long it takes is in the table `pace`, whose row the other text writes. */
+  paced: "SELECT turned FROM paced WHERE turned > 0",
+  pace: "UPDATE pace SET seconds = $1",
   /** Rows made by the server as they are read, so that nothing but their way to the client is measured. */
   series: "SELECT id, id * 7 AS num, 'name of the row' AS name FROM (SELECT generate_series(1, $1::int) AS id) AS made"
 } as const
@@ -135,9 +141,32 @@ export const workloads: ReadonlyArray<Workload> = [
     warm: 6_000,
     checksum: expectedItems,
     goals: [
-      { peer: "dblive", of: "ratio", atLeast: 1.5 },
+      { peer: "dblive", of: "ratio", atLeast: 3 },
+      { peer: "dblive", of: "ratio", than: "effect4-sql-pg-multiplex", atLeast: 1 },
       { peer: "dblive-traced", of: "ratio", atLeast: 0.9 }
     ]
+  }),
+  workload({
+    id: "W1.16",
+    family: "postgresql",
+    title: "point select, 16 fibers on 10 connections",
+    unit: "selects/s",
+    fibers: 16,
+    full: 30_000,
+    quick: 4_000,
+    warm: 6_000,
+    checksum: expectedItems
+  }),
+  workload({
+    id: "W1.1000",
+    family: "postgresql",
+    title: "point select, 1,000 fibers on 10 connections",
+    unit: "selects/s",
+    fibers: 1_000,
+    full: 30_000,
+    quick: 4_000,
+    warm: 6_000,
+    checksum: expectedItems
   }),
   workload({
     id: "W2",
@@ -235,7 +264,40 @@ export const workloads: ReadonlyArray<Workload> = [
     quick: 4_000,
     warm: 6_000,
     checksum: expectedItems,
-    goals: [{ peer: "dblive", of: "ratio", atMost: 1 }]
+    goals: [{ peer: "dblive", of: "ratio", atMost: 1 }, { peer: "dblive", of: "value", atMost: 0.9 }]
+  }),
+  workload({
+    id: "W8.busy",
+    family: "postgresql",
+    title: "p99 of evenly paced point selects while 2 of 10 connections are taken by statements of 1 s; 64 fibers",
+    unit: "ms",
+    better: "less",
+    fibers: 64,
+    full: 6_000,
+    quick: 3_000,
+    warm: 1_500,
+    checksum: () => 0,
+    goals: [
+      { peer: "dblive", of: "ratio", than: "dblive-unshared", atMost: 1.1 },
+      { peer: "dblive", of: "ratio p99", than: "dblive-unshared", atMost: 1.1 }
+    ]
+  }),
+  workload({
+    id: "W8.turn",
+    family: "postgresql",
+    title: "p99 of evenly paced point selects while a text of 4 further fibers turns from 1 ms to 500 ms; 64 fibers on 10 " +
+      "connections",
+    unit: "ms",
+    better: "less",
+    fibers: 64,
+    full: 6_000,
+    quick: 3_000,
+    warm: 1_500,
+    checksum: () => 0,
+    goals: [
+      { peer: "dblive", of: "ratio", than: "dblive-unshared", atMost: 1.1 },
+      { peer: "dblive", of: "ratio p99", than: "dblive-unshared", atMost: 1.1 }
+    ]
   }),
   workload({
     id: "S1",

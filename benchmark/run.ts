@@ -55,7 +55,8 @@ const list = (given: string | undefined, known: ReadonlyArray<string>, what: str
 /** Those that this Node can run. */
 const peers = allPeers.filter(({ needs }) => needs === undefined || hasModule(needs))
 
-const wantedPeers = list(options.peers, peers.map((peer) => peer.name), "peer")
+const wantedNames = list(options.peers, peers.map((peer) => peer.name), "peer")
+const wantedPeers = peers.filter((peer) => peer.baseline === true || wantedNames.includes(peer.name))
 const wantedWorkloads = list(options.workloads, workloads.map((workload) => workload.id), "workload")
 const rounds = options.rounds === undefined ? (options.quick ? 3 : 5) : Number(options.rounds)
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds takes a whole number")
@@ -117,9 +118,8 @@ const checked = async (
 }
 
 const runWorkload = async (place: Place, workload: Workload): Promise<WorkloadResult> => {
-  const taking = peers.filter((peer) =>
+  const taking = wantedPeers.filter((peer) =>
     peer.family === workload.family &&
-    (peer.baseline === true || wantedPeers.includes(peer.name)) &&
     (peer.only === undefined || peer.only.includes(workload.id))
   )
   const baseline = taking.find((peer) => peer.baseline === true)!
@@ -203,7 +203,7 @@ const previous = async (file: string): Promise<Pick<Results, "machine" | "worklo
 const main = async (): Promise<void> => {
   const chosen = workloads.filter((workload) => wantedWorkloads.includes(workload.id))
   // fails before the long wait
-  await Promise.all(peers.map(versionOf))
+  await Promise.all(wantedPeers.map(versionOf))
   const folder = await build()
   const temporary = await mkdtemp(join(tmpdir(), "dblive-benchmark-"))
   process.once("exit", () => rmSync(temporary, { recursive: true, force: true }))

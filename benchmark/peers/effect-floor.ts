@@ -5,7 +5,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { effectPeer, type Open } from "../Peer.js"
+import { effectPeer } from "../EffectPeer.js"
+import type { Open } from "../Peer.js"
 
 export const open: Open<Effect.Effect<number, unknown>> = (target) => {
   let free = target.connections

@@ -3,7 +3,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Pool from "effect/Pool"
-import { effectPeer, type Open } from "../Peer.js"
+import { effectPeer } from "../EffectPeer.js"
+import type { Open } from "../Peer.js"
 
 class Things extends Context.Tag("Things")<Things, Pool.Pool<object>>() {}
 

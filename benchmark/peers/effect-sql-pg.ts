@@ -4,7 +4,8 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { effectPeer, type Open } from "../Peer.js"
+import { effectPeer } from "../EffectPeer.js"
+import type { Open } from "../Peer.js"
 import { bulkRows, type Item, statements, sumOf } from "../Workload.js"
 
 export const open: Open<Effect.Effect<number, unknown, SqlClient.SqlClient>> = (target) =>

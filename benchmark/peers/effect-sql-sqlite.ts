@@ -3,7 +3,8 @@ import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { effectPeer, type Open } from "../Peer.js"
+import { effectPeer } from "../EffectPeer.js"
+import type { Open } from "../Peer.js"
 import { type Item, sqliteStatements, sumOf } from "../Workload.js"
 
 export const open: Open<Effect.Effect<number, unknown, SqlClient.SqlClient>> = (target) =>

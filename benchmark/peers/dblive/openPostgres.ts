@@ -6,8 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Db } from "../../../src/index.js"
-import { effectPeer, type Open } from "../../Peer.js"
+import { effectPeer } from "../../EffectPeer.js"
+import type { Open } from "../../Peer.js"
 import { bulkRows, type Item, statements, sumOf } from "../../Workload.js"
+
+/** The settings of the pool. */
+type Pool = NonNullable<Extract<Parameters<typeof Db.layer>[0], { readonly pool?: unknown }>["pool"]>
 
 /** What the layer of the default database provides. */
 type Provided = Layer.Layer.Success<ReturnType<typeof Db.layer>>
@@ -19,9 +23,10 @@ const select = (id: number) =>
       (rows) => sumOf(rows[0]!)
     ))
 
-/** Opens `dblive` as in production; `around` is a layer that it is built in. */
+/** Opens `dblive` as in production; `around` is a layer that it is built in, `pool` what differs from the defaults. */
 export const openPostgres = (
-  around: Layer.Layer<never>
+  around: Layer.Layer<never>,
+  pool: Pool = {}
 ): Open<Effect.Effect<number, unknown, Provided>> =>
 (target) =>
   effectPeer({
@@ -34,7 +39,8 @@ export const openPostgres = (
         maxWaiters: 100_000,
         acquireTimeout: "60 seconds",
         // As the peers do: every session asks.
-        ...(target.workload === "W2.asked" ? { validateAfter: 0 } : {})
+        ...(target.workload === "W2.asked" ? { validateAfter: 0 } : {}),
+        ...pool
       }
     }).pipe(Layer.provideMerge(around)),
     operations: {
@@ -59,6 +65,8 @@ export const openPostgres = (
             0,
             (sum, row) => sum + row.id
           )),
+      statement: (text, params) =>
+        Effect.flatMap(SqlClient.SqlClient, (sql) => Effect.as(sql.unsafe(text, params), 0)),
       checkout: (lent, hold) =>
         Db.session(Effect.suspend(() => {
           lent()

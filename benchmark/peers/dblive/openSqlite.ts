@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Db } from "../../../src/index.js"
-import { effectPeer, type Open } from "../../Peer.js"
+import { effectPeer } from "../../EffectPeer.js"
+import type { Open } from "../../Peer.js"
 import { type Item, sqliteStatements, sumOf } from "../../Workload.js"
 
 /** What the layer of the default database provides. */

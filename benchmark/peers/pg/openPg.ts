@@ -58,6 +58,10 @@ export const openPg = (options: { readonly named: boolean }): Open<Answer> => as
         client.release()
         return sum
       },
+      statement: async (text, params) => {
+        await pool.query(query(text.slice(0, 63), text, [...params]))
+        return 0
+      },
       checkout: async (lent, hold) => {
         const client = await pool.connect()
         lent()
