@@ -11,6 +11,7 @@ const top = 92
 
 const colors: Record<string, string> = {
   dblive: "#d9480f",
+  "dblive-unshared": "#ffa94d",
   "dblive-traced": "#f08c00",
   "dblive-sqlite": "#d9480f",
   "dblive-node-sqlite": "#e8590c",
@@ -18,6 +19,8 @@ const colors: Record<string, string> = {
   "pg-named": "#1971c2",
   postgres: "#2f9e44",
   "effect-sql-pg": "#6741d9",
+  "effect4-sql-pg": "#e599f7",
+  "effect4-sql-pg-multiplex": "#c2255c",
   "effect-sql-sqlite": "#6741d9",
   "effect-pool": "#9c36b5",
   "effect-floor": "#cc8ddb",
@@ -48,7 +51,7 @@ export const draw = (results: Results): string => {
   const shown = results.workloads
   const names = [...new Set(shown.flatMap((result) => result.peers.map((peer) => peer.peer)))]
     .filter((name) => name in colors)
-  const perLine = 6
+  const perLine = 5
   const legendLines = Math.ceil(names.length / perLine)
   const begin = top + legendLines * 20
   const height = begin + shown.length * rowHeight + 50
@@ -64,7 +67,7 @@ export const draw = (results: Results): string => {
     }</text>`
   ]
   names.forEach((name, i) => {
-    const at = 20 + (i % perLine) * 162
+    const at = 20 + (i % perLine) * 194
     const y = top + Math.floor(i / perLine) * 20
     lines.push(
       `<circle cx="${at + 5}" cy="${y - 4}" r="5" fill="${colors[name]}"/>`,

@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { PeerResult, Results, WorkloadResult } from "./Results.js"
+import type { PeerResult, Results, Spread, WorkloadResult } from "./Results.js"
 
 /** What `waiters.ts` writes: per peer, figures by name. */
 export type Growth = Readonly<Record<string, Readonly<Record<string, number | Readonly<Record<string, number>>>>>>
@@ -40,6 +40,48 @@ const family = (workloads: ReadonlyArray<WorkloadResult>): string => {
       ]
     })
   ])
+}
+
+/** A figure of its own of every row that has it, as it was measured. */
+const figures = (
+  what: string,
+  workloads: ReadonlyArray<WorkloadResult>,
+  of: (peer: PeerResult) => Spread | undefined
+): ReadonlyArray<string> => {
+  const having = workloads.filter(({ peers }) => peers.some((peer) => of(peer) !== undefined))
+  if (having.length === 0) return []
+  const names = [
+    ...new Set(having.flatMap(({ peers }) => peers.filter((peer) => of(peer) !== undefined).map(({ peer }) => peer)))
+  ]
+  return [table([
+    [what, ...names],
+    ...having.map(({ id, peers }) => [
+      id,
+      ...names.map((name) => {
+        const peer = peers.find(({ peer }) => peer === name)
+        const figure = peer && of(peer)
+        return figure === undefined ? "" : shown(figure.median)
+      })
+    ])
+  ])]
+}
+
+/** What quick statements wait beside slow ones: a line for each peer, since a stall shows in one figure and hides in another. */
+const tails = (workloads: ReadonlyArray<WorkloadResult>): ReadonlyArray<string> => {
+  const rows = workloads.filter(({ peers }) => peers.some(({ perSecond }) => perSecond !== undefined))
+  if (rows.length === 0) return []
+  return [table([
+    ["the tail", "peer", "p50 ms", "p99 ms", "longest ms", "p99 ms, evenly paced", "selects/s"],
+    ...rows.flatMap(({ id, peers }) =>
+      peers.map((peer) => [
+        id,
+        peer.peer,
+        ...[peer.p50, peer.p99, peer.longest, peer.value, peer.perSecond].map((spread) =>
+          spread === undefined ? "" : shown(spread.median)
+        )
+      ])
+    )
+  ])]
 }
 
 const goals = (results: Results): string => {
@@ -89,7 +131,12 @@ export const report = (results: Results | undefined, growth: Growth | undefined)
       Object.entries(results.machine).map(([name, value]) => `${name} ${value}`).join("; ")
     }. The first column is the raw driver's own figure, all others are ratios to it in the same round (medians). An empty ` +
     `field is what the peer cannot do, or is not measured with.`,
-    ...families.map(family),
+    ...families.flatMap((workloads) => [
+      family(workloads),
+      ...tails(workloads),
+      ...figures("p99, ms", workloads.filter(({ peers }) => !peers.some(({ perSecond }) => perSecond)), ({ p99 }) => p99),
+      ...figures("client CPU, s of 100,000", workloads, ({ cpu }) => cpu)
+    ]),
     goals(results),
     ...(growth === undefined ? [] : [grown(growth)])
   ].join("\n\n")

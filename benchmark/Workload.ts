@@ -269,7 +269,7 @@ export const workloads: ReadonlyArray<Workload> = [
   workload({
     id: "W8.busy",
     family: "postgresql",
-    title: "p99 of evenly paced point selects while 2 of 10 connections are taken by statements of 1 s; 64 fibers",
+    title: "p99 of evenly paced point selects; 2 of 10 connections are taken by statements of 1 s; 64 fibers",
     unit: "ms",
     better: "less",
     fibers: 64,
@@ -285,8 +285,7 @@ export const workloads: ReadonlyArray<Workload> = [
   workload({
     id: "W8.turn",
     family: "postgresql",
-    title: "p99 of evenly paced point selects while a text of 4 further fibers turns from 1 ms to 500 ms; 64 fibers on 10 " +
-      "connections",
+    title: "p99 of evenly paced point selects; a text of 4 further fibers turns from 1 ms to 500 ms; 64 fibers on 10 connections",
     unit: "ms",
     better: "less",
     fibers: 64,

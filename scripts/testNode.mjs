@@ -121,7 +121,15 @@ const link = (from, to, skip) => {
   }
 }
 
-const left = new Set(["node_modules", ".git", "dist", "coverage", ".dblive"])
+const left = new Set([
+  "node_modules",
+  path.join("benchmark", "node_modules"),
+  path.join("benchmark", "effect4", "node_modules"),
+  ".git",
+  "dist",
+  "coverage",
+  ".dblive"
+])
 
 /** A copy of this tree, without what a run leaves behind. */
 const copyTree = (app, modules) => {
@@ -130,8 +138,7 @@ const copyTree = (app, modules) => {
     recursive: true,
     filter: (source) => {
       const relative = path.relative(root, source)
-      return !left.has(relative) && relative !== path.join("benchmark", "node_modules") &&
-        !/\.db(-\w+)?$/.test(relative)
+      return !left.has(relative) && !/\.db(-\w+)?$/.test(relative)
     }
   })
   const package_ = path.join(modules, "better-sqlite3")

@@ -36,4 +36,43 @@ describe("what the README says of speed", () => {
     assert.include(text, "| memory over 10 minutes of mixed load (KiB/min) | 1.5 |")
     assert.include(text, "cores 2")
   })
+
+  it("tells p99 and client CPU of each row, and the tail in all its figures", () => {
+    const round = { value: 20, checksum: 0, p50: 1, p99: 5, cpu: 1.25 }
+    const workload = {
+      unit: "selects/s",
+      better: "more" as const,
+      count: 1,
+      fibers: 1,
+      baseline: "pg",
+      leftOut: {},
+      failed: {},
+      goals: []
+    }
+    const tail = { ...round, longest: 2000, perSecond: 12_300 }
+    const text = report({
+      date: "2026-01-02T03:04:05.000Z",
+      machine: {},
+      rounds: 1,
+      workloads: [
+        {
+          ...workload,
+          id: "W1",
+          title: "point select",
+          peers: [peerResult("pg", "8", [round], [round]), peerResult("dblive", "0", [round], [round])]
+        },
+        {
+          ...workload,
+          id: "W8.busy",
+          title: "the tail",
+          unit: "ms",
+          better: "less",
+          peers: [peerResult("pg", "8", [tail], [tail])]
+        }
+      ]
+    }, undefined)
+    assert.include(text, "| p99, ms | pg | dblive |\n| --- | --- | --- |\n| W1 | 5 | 5 |")
+    assert.include(text, "| client CPU, s of 100,000 | pg | dblive |\n| --- | --- | --- |\n| W1 | 1.25 | 1.25 |")
+    assert.include(text, "| W8.busy | pg | 1 | 5 | 2,000 | 20 | 12,300 |")
+  })
 })
