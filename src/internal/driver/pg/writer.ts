@@ -19,20 +19,25 @@ const Message = {
 const Statement = 83
 const Portal = 80
 
-/** Larger than this, a buffer is given away instead of copied, and not kept. */
-const keep = 65536
+/** The size of a buffer: what many round trips take is cut out of one. */
+const size = 65536
+
+/** With less room than this, a buffer is left to what was taken of it. */
+const leastRoom = 4096
 
 /** What a parameter is sent as: text, bytes, or null. */
 export type Encoded = string | Uint8Array | null
 
 /** Gathers messages; `take` gives them as one buffer. `pg`'s own serializer makes a buffer and a write of each. */
 export class Writer {
-  private buffer = Buffer.allocUnsafe(8192)
+  private buffer = Buffer.allocUnsafe(size)
   private at = 0
+  /** What stands before this was taken, and does not change any more. */
+  private taken = 0
   private start = 0
 
-  private ensure(size: number): void {
-    const needed = this.at + size
+  private ensure(length: number): void {
+    const needed = this.at + length
     if (needed <= this.buffer.length) return
     const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2))
     this.buffer.copy(grown, 0, 0, this.at)
@@ -193,18 +198,16 @@ export class Writer {
     this.end()
   }
 
-  /** Everything gathered since the last time, as a buffer of its own. */
+  /** Everything gathered since the last time, to be sent at any time. */
   take(): Buffer {
-    const length = this.at
-    this.at = 0
-    if (length > keep) {
-      const whole = this.buffer.subarray(0, length)
-      this.buffer = Buffer.allocUnsafe(8192)
-      return whole
+    const gathered = this.buffer.subarray(this.taken, this.at)
+    // A large one is not kept, either.
+    if (this.buffer.length - this.at < leastRoom || this.buffer.length > size) {
+      this.buffer = Buffer.allocUnsafe(size)
+      this.at = 0
     }
-    const copy = Buffer.allocUnsafe(length)
-    this.buffer.copy(copy, 0, 0, length)
-    return copy
+    this.taken = this.at
+    return gathered
   }
 }
 
