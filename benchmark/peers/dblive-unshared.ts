@@ -2,4 +2,4 @@
 import * as Layer from "effect/Layer"
 import { openPostgres } from "./dblive/openPostgres.js"
 
-export const open = openPostgres(Layer.empty)
+export const open = openPostgres(Layer.empty, { sharing: "off" })

@@ -144,6 +144,10 @@ export class Pool<C> {
     this.serveWaiters(now)
   }
 
+  get hasWaiters(): boolean {
+    return this.waiters.head !== undefined
+  }
+
   /** Whether it is time to share: no connection is idle, none will be opened for one that asks now, and the queue is empty. */
   get isExhausted(): boolean {
     return this.idle.length === 0 && this.waiters.head === undefined && this.shutdown.isOpen &&

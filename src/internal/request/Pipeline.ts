@@ -14,9 +14,6 @@ import type { EngineContext } from "./Request.js"
 import { recycle } from "./Request.js"
 import type { SharedText, Sharing } from "./Sharing.js"
 
-/** So long may everything in a pipeline take together, in milliseconds: what comes last waits as long. */
-const mostWork = 20
-
 /** The least time that what runs may take, in milliseconds, before nothing more is sent behind it. */
 const patience = 10
 
@@ -71,7 +68,8 @@ export class Pipeline implements Borrower {
   takes({ request, shared }: Pipelined, now: number): boolean {
     const { connection } = this.entry
     return !this.isCancelling && !this.isOverdue && this.places.length > 0 && this.places.length < this.sharing.depth &&
-      this.work + shared.millis <= mostWork && now < this.overdueAt && this.engine.pool.isFit(this.entry, now) &&
+      this.work + shared.millis <= this.sharing.budget && now < this.overdueAt &&
+      this.engine.pool.isFit(this.entry, now) &&
       connection.canPipeline?.(request) === true
   }
 

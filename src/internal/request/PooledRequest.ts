@@ -85,8 +85,11 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   private tryAcquire(): PoolEntry<Driver.Connection> | undefined {
     const { clock, pool, sharing } = this.engine
     const now = clock.unsafeCurrentTimeMillis()
-    const idle = pool.tryAcquire(now)
-    return idle === undefined && this.sharedText !== undefined ? sharing!.find(this, now) : idle
+    if (this.sharedText === undefined) {
+      return pool.tryAcquire(now)
+    }
+    // It has a text of `sharing`.
+    return sharing!.findGathering(this, now) ?? pool.tryAcquire(now) ?? sharing!.find(this, now)
   }
 
   joins(entry: PoolEntry<Driver.Connection>): boolean {

@@ -10,8 +10,23 @@ import type { EngineContext } from "./Request.js"
 /** Texts with literals in them must not fill the memory. */
 const rememberedTexts = 4096
 
-/** What takes longer than this on the server, in milliseconds, has a connection to itself. */
-const longestShared = 10
+/** So long may the statements on one connection take together at least, in milliseconds: what comes last waits as long. */
+const leastWork = 20
+
+/** ... and at most, where all of them take longer because the machine is busy. */
+const mostWork = 100
+
+/** What takes longer than this, in milliseconds, is slow by itself, and not because the machine is busy. */
+const slow = mostWork / 2
+
+/**
+ * So long may the statements take together that travel in one write though other connections are idle, in milliseconds: a write of its
+ * own, and the waking of another process of the server, take a part of that.
+ */
+const mostTogether = 2
+
+/** So many of the average statement may be on one connection, as far as {@link leastWork} and {@link mostWork} let them. */
+const typicalDepth = 8
 
 /** What is known of a text. */
 export interface SharedText {
@@ -28,6 +43,10 @@ export class Sharing {
   private readonly pipelines: Array<Pipeline> = []
   /** Those that have something to send when this turn of the event loop ends. */
   private gathering: Array<Pipeline> = []
+  /** How long a statement takes on average that may share, in milliseconds. */
+  private average = 0
+  /** How long the statements on one connection may take together, in milliseconds. */
+  budget = leastWork
 
   constructor(
     private readonly engine: EngineContext,
@@ -62,9 +81,21 @@ export class Sharing {
     return found
   }
 
+  /** A connection on which something is sent in this turn of the event loop, and which this one can share at no cost. */
+  findGathering(request: Pipelined, now: number): PoolEntry<Driver.Connection> | undefined {
+    const { gathering } = this
+    if (gathering.length === 0 || this.engine.pool.hasWaiters) {
+      return undefined
+    }
+    const pipeline = gathering[gathering.length - 1]!
+    return pipeline.work + request.shared.millis <= mostTogether && pipeline.takes(request, now)
+      ? pipeline.entry
+      : undefined
+  }
+
   /** The connection in use that this one can share; `undefined`: it has to wait for one. */
   find(request: Pipelined, now: number): PoolEntry<Driver.Connection> | undefined {
-    if (!isShort(request.shared) || !this.engine.pool.isExhausted) {
+    if (!this.isShort(request.shared) || !this.engine.pool.isExhausted) {
       return undefined
     }
     // What is sent together anyway costs nothing more.
@@ -85,7 +116,7 @@ export class Sharing {
   /** Whether a connection in use can be shared by this one. */
   canJoin(request: Pipelined, entry: PoolEntry<Driver.Connection>): boolean {
     const { borrower } = entry
-    return borrower instanceof Pipeline && isShort(request.shared) &&
+    return borrower instanceof Pipeline && this.isShort(request.shared) &&
       borrower.takes(request, this.engine.clock.unsafeCurrentTimeMillis())
   }
 
@@ -95,7 +126,7 @@ export class Sharing {
       return entry.borrower
     }
     // Behind what was never measured, or is slow, nothing is sent.
-    if (!isShort(request.shared) || entry.connection.canPipeline?.(request.request) !== true) {
+    if (!this.isShort(request.shared) || entry.connection.canPipeline?.(request.request) !== true) {
       return undefined
     }
     if (entry.pipeline instanceof Pipeline) {
@@ -108,12 +139,20 @@ export class Sharing {
 
   /** A statement has run for so long. */
   learn(text: SharedText, millis: number): void {
-    if (Number.isNaN(text.millis) || millis > longestShared) {
+    if (Number.isNaN(text.millis) || millis > slow) {
       // Once is enough to be slow.
       text.millis = millis
     } else {
-      text.millis += (millis - text.millis) / 8
+      // What a busy process or machine adds varies, and is not the statement's: the quick runs tell more of it than the others.
+      text.millis += (millis - text.millis) / (millis < text.millis ? 4 : 32)
     }
+    this.average += (Math.min(millis, slow) - this.average) / 64
+    this.budget = Math.min(Math.max(this.average * typicalDepth, leastWork), mostWork)
+  }
+
+  /** Whether there is time for another one beside it. */
+  private isShort({ millis }: SharedText): boolean {
+    return millis * 2 <= this.budget
   }
 
   // ---------------------------------------------------------------------------
@@ -147,5 +186,3 @@ export class Sharing {
     }
   }
 }
-
-const isShort = (text: SharedText): boolean => text.millis <= longestShared
