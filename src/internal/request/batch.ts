@@ -51,7 +51,8 @@ export const run = (
         "statement",
         requests[0],
         resume,
-        limit,
+        // The server keeps the limit of each; for all of them together it is as often as long.
+        engine.driver.capabilities.serverLimits ? limit * requests.length : limit,
         deadlineOf(fiber),
         (connection, begin, done) =>
           // `together` has looked: a session keeps its connection.

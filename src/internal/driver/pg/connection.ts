@@ -13,6 +13,7 @@ import type {
   TransactionStatus
 } from "../../../driver/Driver.js"
 import { head, wordSet } from "../../sql/classify.js"
+import { type BatchDone, startBatch } from "./batch.js"
 import { Cancelling } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal } from "./codes.js"
@@ -22,7 +23,6 @@ import { Describe } from "./describe.js"
 import type { Channel, Exchange } from "./exchange.js"
 import { Ping } from "./exchange.js"
 import { ExchangeQueue } from "./exchangeQueue.js"
-import { Statement } from "./extended.js"
 import type { Failing, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
 import { withSessionLimits } from "./limits.js"
@@ -33,6 +33,7 @@ import { runOwn, runScript } from "./script.js"
 import type { Settings } from "./session.js"
 import { SessionState } from "./session.js"
 import type { Field } from "./shape.js"
+import { Statement } from "./statement.js"
 import type { Text } from "./text.js"
 import { encodeAll, Params } from "./values.js"
 import { Outgoing } from "./writer.js"
@@ -127,18 +128,14 @@ export class PgConnection implements Connection, Channel {
     new Statement(this, request, text, params, done).start()
   }
 
+  executeSome(requests: ReadonlyArray<Request>, done: BatchDone): void {
+    const isBatched = this.unusable(undefined) === undefined &&
+      startBatch(this, requests, (request, text) => this.refusal(request, text) ?? this.encode(request), done)
+    if (!isBatched) this.execute(requests[0]!, (error, value) => done(error, error === undefined ? [value] : []))
+  }
+
   canPipeline(request: Request): boolean {
-    const { session } = this
-    if (
-      this.lost || this.cancelling.isUnderWay || this.unsynced !== undefined || session.isPooled ||
-      session.carried !== undefined || session.transaction !== "idle" || !request.prepare || request.begin !== undefined
-    ) {
-      return false
-    }
-    const prepared = session.prepared.get(request.text)
-    return prepared !== undefined && prepared.types !== undefined &&
-      prepared.shape?.isReadable(session.types) === true &&
-      prepared.text.sharing !== undefined
+    return !this.lost && !this.cancelling.isUnderWay && this.unsynced === undefined && this.session.canPipeline(request)
   }
 
   pipeline(request: Request, done: Done<unknown>): void {

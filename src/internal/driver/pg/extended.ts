@@ -1,8 +1,8 @@
 /**
- * Statements by the extended protocol: parameters apart from the text, prepared once and reused by name.
+ * The extended protocol: parameters apart from the text, prepared once and reused by name.
  */
 import type { DbError, Outcome } from "../../../DbError.js"
-import type { Done, Request } from "../../../driver/Driver.js"
+import type { Request } from "../../../driver/Driver.js"
 import { emptyRows } from "../row.js"
 import { copyError, decode, readError } from "./answer.js"
 import type { ServerError } from "./codes.js"
@@ -12,7 +12,7 @@ import { Exchange } from "./exchange.js"
 import { Lookup } from "./lookup.js"
 import type { Prepared } from "./prepared.js"
 import type { Field, ReadRow } from "./shape.js"
-import { noColumns, result, Shape, statementResult } from "./shape.js"
+import { noColumns, Shape } from "./shape.js"
 import type { Text } from "./text.js"
 import type { Params } from "./values.js"
 import type { Encoded } from "./writer.js"
@@ -22,8 +22,6 @@ const statementLimit = "SELECT set_config('statement_timeout', $1, true)"
 const lockLimit = "SELECT set_config('lock_timeout', $1, true)"
 const noStatementLimit = "SET LOCAL statement_timeout TO DEFAULT"
 const noLockLimit = "SET LOCAL lock_timeout TO DEFAULT"
-/** The SQLSTATE of a statement that was stopped: `query_canceled`. */
-const queryCanceled = "57014"
 const noParams: ReadonlyArray<Encoded> = []
 
 /**
@@ -51,6 +49,8 @@ export abstract class Extended extends Exchange {
   private ahead = 0
   /** Statements named in this exchange, in the order in which the server will answer. */
   private parsing: Array<Prepared> | undefined
+  /** What was parsed before it in the same round trip, by its text. */
+  protected parsedBefore: Map<string, Prepared> | undefined
   private prepared: Prepared | undefined
   /** The statement itself was parsed in this exchange. */
   private isNew = false
@@ -166,12 +166,13 @@ export abstract class Extended extends Exchange {
 
   private prepare(sql: string, text: Text, isNamed: boolean): Prepared {
     const statements = this.channel.session.prepared
-    const known = statements.get(sql)
+    const known = statements.get(sql) ?? this.parsedBefore?.get(sql)
     // The statement itself comes last.
     this.isNew = known === undefined
     if (known !== undefined) return known
     const prepared = statements.make(sql, text, isNamed)
     writer.parse(prepared.name, sql)
+    this.parsedBefore?.set(sql, prepared)
     if (this.parsing === undefined) this.parsing = [prepared]
     else this.parsing.push(prepared)
     return prepared
@@ -238,13 +239,11 @@ export abstract class Extended extends Exchange {
     this.isRaw = false
     const { channel, request, shape } = this
     const { session } = channel
-    new Lookup(
-      channel,
-      shape.unknown(session.types),
-      beside,
-      request.text,
-      (failure) => settled(failure ?? decode(session, request, this.rows, shape))
-    ).start()
+    const unknown = shape.unknown(session.types)
+    const read = (failure: DbError | undefined) => settled(failure ?? decode(session, request, this.rows, shape))
+    // One that was sent with it may have asked meanwhile.
+    if (unknown.length === 0) return read(undefined)
+    new Lookup(channel, unknown, beside, request.text, read).start()
   }
 
   protected get shape(): Shape {
@@ -339,109 +338,5 @@ export abstract class Extended extends Exchange {
     if (this.wasOpen || this.request.begin !== undefined) return this.text.commits ? "Unknown" : "RolledBack"
     // The server said that it ends this link, and had not ended the statement: its own transaction is undone.
     return this.error !== undefined && !isCompleted && this.text.plain ? "RolledBack" : "Unknown"
-  }
-}
-
-/** One statement by the extended protocol, with all its rows. */
-export class Statement extends Extended {
-  private tag: string | undefined
-  private isCompleted = false
-  private isSecondRun = false
-  /** It was hit by the cancel of another one, and is sent for the second time. */
-  private wasHit = false
-
-  constructor(
-    channel: Channel,
-    request: Request,
-    text: Text,
-    params: Params,
-    private readonly done: Done<unknown>
-  ) {
-    super(channel, request, text, params)
-  }
-
-  start(): void {
-    this.tag = undefined
-    this.isCompleted = false
-    this.compose("", 0)
-    this.sendStatement(this.text)
-  }
-
-  protected end(): void {
-    writer.sync()
-  }
-
-  protected finished(tag: string | undefined): void {
-    this.tag = tag
-    this.isCompleted = true
-  }
-
-  ready(): void {
-    const { session } = this.channel
-    session.statementEnded(this.text)
-    if (this.error !== undefined) return this.refuse(this.error)
-    if (this.fault !== undefined) return this.done(this.fault, undefined)
-    if (this.text.commits && this.tag === "ROLLBACK") {
-      return this.done(session.failures.commitWasRollback(this.request.text), undefined)
-    }
-    this.settle(undefined, (failure) => failure === undefined ? this.answer() : this.done(failure, undefined))
-  }
-
-  private answer(): void {
-    this.done(undefined, this.value)
-  }
-
-  private get value(): unknown {
-    switch (this.request.mode) {
-      case "raw":
-        return result(this.tag, this.rows, this.shape)
-      case "result":
-        return statementResult(result(this.tag, this.rows, this.shape))
-      default:
-        return this.rows
-    }
-  }
-
-  private refuse(error: ServerError): void {
-    if (this.fault !== undefined) return this.done(this.fault, undefined)
-    if (error.code === queryCanceled && !this.wasHit && this.text.plain && this.channel.isHit(this)) {
-      // The server has undone it.
-      this.wasHit = true
-      return this.again()
-    }
-    const stale = this.isSecondRun ? undefined : this.staleness(error)
-    if (stale !== undefined) {
-      if (this.wasOpen) return this.done(this.staleFailure(error, stale), undefined)
-      // Nothing of it has run: begin again.
-      this.isSecondRun = true
-      return this.beginAgain((failure) => failure === undefined ? this.again() : this.done(failure, undefined))
-    }
-    this.done(this.refusal(error), undefined)
-  }
-
-  /** Nothing is sent beside a cancel, which might hit it. */
-  private again(): void {
-    if (!this.isGathered) return this.start()
-    this.channel.whenSettled(() => {
-      const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
-      if (failure !== undefined) return this.done(failure, undefined)
-      this.isGathered = false
-      this.start()
-    })
-  }
-
-  override isOf(request: Request): boolean {
-    return this.request === request
-  }
-
-  lost(cause: Error | undefined): void {
-    this.done(
-      this.channel.broken(cause, {
-        outcome: this.outcomeWhenLost(this.isCompleted),
-        statement: this.request.text,
-        commit: this.text.commits && this.wasOpen
-      }),
-      undefined
-    )
   }
 }

@@ -135,4 +135,17 @@ export class SessionState {
       ? this.failures.notCarried(wishes, "a text that ends its transaction by itself", request.text)
       : undefined
   }
+
+  /** Whether a request can be sent behind others: it is prepared, and neither needs a transaction nor what is carried by each. */
+  canPipeline(request: Request): boolean {
+    if (
+      this.isPooled || this.carried !== undefined || this.transaction !== "idle" || !request.prepare ||
+      request.begin !== undefined
+    ) {
+      return false
+    }
+    const prepared = this.prepared.get(request.text)
+    return prepared !== undefined && prepared.types !== undefined && prepared.shape?.isReadable(this.types) === true &&
+      prepared.text.sharing !== undefined
+  }
 }

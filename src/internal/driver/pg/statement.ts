@@ -1,0 +1,135 @@
+/**
+ * One statement by the extended protocol, with all its rows.
+ */
+import type { Done, Request } from "../../../driver/Driver.js"
+import type { ServerError } from "./codes.js"
+import type { Channel } from "./exchange.js"
+import { Extended } from "./extended.js"
+import type { Prepared } from "./prepared.js"
+import { result, statementResult } from "./shape.js"
+import type { Text } from "./text.js"
+import type { Params } from "./values.js"
+import { writer } from "./writer.js"
+
+/** The SQLSTATE of a statement that was stopped: `query_canceled`. */
+const queryCanceled = "57014"
+
+export class Statement extends Extended {
+  private tag: string | undefined
+  isCompleted = false
+  /** Others share its round trip, which ends behind the last of them. */
+  private isPart = false
+  private isSecondRun = false
+  /** It was hit by the cancel of another one, and is sent for the second time. */
+  private wasHit = false
+
+  constructor(
+    channel: Channel,
+    request: Request,
+    text: Text,
+    params: Params,
+    private readonly done: Done<unknown>
+  ) {
+    super(channel, request, text, params)
+  }
+
+  start(): void {
+    this.tag = undefined
+    this.isCompleted = false
+    this.compose("", 0)
+    this.sendStatement(this.text)
+  }
+
+  /**
+   * Writes it as a part of a round trip of several.
+   *
+   * @param isWithin a transaction is open, or will be when it comes to this one
+   */
+  composePart(parsed: Map<string, Prepared>, isWithin: boolean): void {
+    this.parsedBefore = parsed
+    this.isPart = true
+    this.compose("", 0)
+    this.wasOpen ||= isWithin
+    this.parsedBefore = undefined
+    // Run again, it stands for itself.
+    this.isPart = false
+  }
+
+  protected end(): void {
+    if (!this.isPart) writer.sync()
+  }
+
+  protected finished(tag: string | undefined): void {
+    this.tag = tag
+    this.isCompleted = true
+  }
+
+  ready(): void {
+    const { session } = this.channel
+    session.statementEnded(this.text)
+    if (this.error !== undefined) return this.refuse(this.error)
+    if (this.fault !== undefined) return this.done(this.fault, undefined)
+    if (this.text.commits && this.tag === "ROLLBACK") {
+      return this.done(session.failures.commitWasRollback(this.request.text), undefined)
+    }
+    this.settle(undefined, (failure) => failure === undefined ? this.answer() : this.done(failure, undefined))
+  }
+
+  private answer(): void {
+    this.done(undefined, this.value)
+  }
+
+  private get value(): unknown {
+    switch (this.request.mode) {
+      case "raw":
+        return result(this.tag, this.rows, this.shape)
+      case "result":
+        return statementResult(result(this.tag, this.rows, this.shape))
+      default:
+        return this.rows
+    }
+  }
+
+  private refuse(error: ServerError): void {
+    if (this.fault !== undefined) return this.done(this.fault, undefined)
+    if (error.code === queryCanceled && !this.wasHit && this.text.plain && this.channel.isHit(this)) {
+      // The server has undone it.
+      this.wasHit = true
+      return this.again()
+    }
+    const stale = this.isSecondRun ? undefined : this.staleness(error)
+    if (stale !== undefined) {
+      if (this.wasOpen) return this.done(this.staleFailure(error, stale), undefined)
+      // Nothing of it has run: begin again.
+      this.isSecondRun = true
+      return this.beginAgain((failure) => failure === undefined ? this.again() : this.done(failure, undefined))
+    }
+    this.done(this.refusal(error), undefined)
+  }
+
+  /** Nothing is sent beside a cancel, which might hit it. */
+  private again(): void {
+    if (!this.isGathered) return this.start()
+    this.channel.whenSettled(() => {
+      const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
+      if (failure !== undefined) return this.done(failure, undefined)
+      this.isGathered = false
+      this.start()
+    })
+  }
+
+  override isOf(request: Request): boolean {
+    return this.request === request
+  }
+
+  lost(cause: Error | undefined): void {
+    this.done(
+      this.channel.broken(cause, {
+        outcome: this.outcomeWhenLost(this.isCompleted),
+        statement: this.request.text,
+        commit: this.text.commits && this.wasOpen
+      }),
+      undefined
+    )
+  }
+}
