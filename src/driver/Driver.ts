@@ -189,7 +189,17 @@ export interface Connection {
   readonly holds?: boolean | undefined
   /** The link is gone: every further request fails with `ConnectionError`. */
   readonly lost: boolean
-  /** Called once when the link breaks while nothing runs (or after the running request has failed). */
+  /**
+   * The link works, but is not to be used for anything that begins from now on: its server is not the one that is wanted any more,
+   * as after a failover. `onLost` is called when it becomes so. `undefined` where that cannot be.
+   *
+   * @since 0.2.0
+   */
+  readonly retired?: boolean | undefined
+  /**
+   * Called once when the link breaks while nothing runs (or after the running request has failed), and when the connection becomes
+   * {@link Connection.retired}.
+   */
   onLost: ((error: ConnectionError) => void) | undefined
   readonly execute: (request: Request, done: Done<unknown>) => void
   /**

@@ -44,6 +44,9 @@ const commitQuestions = 5
 /** How long a question of our own to the server may take, in milliseconds. */
 const askLimit = 5_000
 
+/** Whether nothing may begin on a connection. */
+const isOver = (connection: Driver.Connection): boolean => connection.lost || connection.retired === true
+
 export interface Options {
   /** Uniform in [0, 1). */
   readonly random: () => number
@@ -118,9 +121,9 @@ export class Engine implements EngineContext {
       {
         open: driver.open,
         openSchedule: options.openSchedule,
-        isLost: (connection) => connection.lost,
+        isLost: (connection) => isOver(connection),
         validate: (connection, answer) =>
-          connection.lost ? answer(false) : connection.ping((error) => answer(error === undefined)),
+          isOver(connection) ? answer(false) : connection.ping((error) => answer(error === undefined)),
         close: (connection, isGraceful, done) => {
           connection.onLost = undefined
           if (isGraceful && !connection.lost) {

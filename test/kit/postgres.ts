@@ -174,7 +174,7 @@ export interface PrivatePostgres {
   readonly socketDirectory: string | undefined
   /** Ends when the server accepts connections. */
   readonly start: Effect.Effect<void>
-  /** `fast` (the default) ends its sessions with 57P01, `immediate` crashes the server. Ends when the server is gone. */
+  /** `fast` (the default) ends its sessions with 57P01, `immediate` and `kill` crash the server. Ends when the server is gone. */
   readonly stop: (mode?: StopMode) => Effect.Effect<void>
   /** Stops, `immediate` by default, and starts. */
   readonly restart: (mode?: StopMode) => Effect.Effect<void>

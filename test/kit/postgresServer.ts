@@ -44,8 +44,10 @@ export interface ServerOptions {
   readonly hba?: ReadonlyArray<string> | undefined
 }
 
-/** How a server is stopped: `fast` ends its sessions politely, `immediate` crashes it. */
-export type StopMode = "fast" | "immediate"
+/** How a server is stopped: `fast` ends its sessions politely, `immediate` crashes it, `kill` kills it as a machine's fault would. */
+export type StopMode = "fast" | "immediate" | "kill"
+
+const signals: Readonly<Record<StopMode, string>> = { fast: "SIGINT", immediate: "SIGQUIT", kill: "SIGKILL" }
 
 /** A running server. */
 export interface Server {
@@ -235,7 +237,7 @@ export const startServer = async (options: ServerOptions = {}): Promise<Server> 
         await startOn(port)
       },
       stop: async (mode) => {
-        await supervisor.ask({ operation: "stop", signal: mode === "fast" ? "SIGINT" : "SIGQUIT" })
+        await supervisor.ask({ operation: "stop", signal: signals[mode] })
       },
       dispose: () => supervisor.end()
     }

@@ -109,6 +109,12 @@ export const connectionReasons = {
     meaning: "the server accepts no writes (a standby, or set read-only)",
     advice: "connect to the primary (target_session_attrs=read-write)"
   },
+  StaleTimeline: {
+    isTransient: true,
+    meaning:
+      "the server accepts writes on an older timeline than one that was seen before: it was the primary, and another was promoted",
+    advice: "stop that server, or make it a standby of the new primary (pg_rewind, or a new base backup)"
+  },
   Unsupported: {
     isTransient: false,
     meaning: "this driver, server or mode cannot do what was asked",

@@ -41,6 +41,10 @@ export class Delegate implements Driver.Connection {
     return this.inner.lost
   }
 
+  get retired(): boolean {
+    return this.inner.retired === true
+  }
+
   get onLost(): ((error: ConnectionError) => void) | undefined {
     return this.lossHandler
   }

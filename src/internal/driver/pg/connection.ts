@@ -12,7 +12,6 @@ import type {
   ResetPolicy,
   TransactionStatus
 } from "../../../driver/Driver.js"
-import { head, wordSet } from "../../sql/classify.js"
 import { type BatchDone, startBatch } from "./batch.js"
 import { Cancelling } from "./cancel.js"
 import type { ServerError } from "./codes.js"
@@ -31,7 +30,7 @@ import type { Carried } from "./pooling.js"
 import { reset } from "./reset.js"
 import { runOwn, runScript } from "./script.js"
 import type { Settings } from "./session.js"
-import { SessionState } from "./session.js"
+import { foreignEncoding, SessionState } from "./session.js"
 import type { Field } from "./shape.js"
 import { Statement } from "./statement.js"
 import type { Text } from "./text.js"
@@ -39,9 +38,6 @@ import { encodeAll, Params } from "./values.js"
 import { Outgoing } from "./writer.js"
 
 const statuses: Readonly<Record<string, TransactionStatus>> = { I: "idle", T: "open", E: "failed" }
-
-/** Statements that may set the encoding back. */
-const setting = wordSet("set reset discard")
 
 const mostParams = 65535
 const syncMessage = Buffer.from([83, 0, 0, 0, 4])
@@ -53,6 +49,9 @@ export class PgConnection implements Connection, Channel {
 
   lost = false
   onLost: ((error: ConnectionError) => void) | undefined
+  retired = false
+  /** Told that the server has refused a write (25006). Answers whether that is because it accepts none at all. */
+  onWriteRefused: (() => boolean) | undefined
   /** Told of every NOTIFY. */
   onNotification: ((channel: string, payload: string) => void) | undefined
 
@@ -177,7 +176,7 @@ export class PgConnection implements Connection, Channel {
   private refusal(request: Request, text: Text): DbError | undefined {
     const { session } = this
     if (text.fault !== undefined) return session.failures.text(text.fault, request.text)
-    const encoding = this.foreignEncoding(request.text, text)
+    const encoding = foreignEncoding(this.parameters.get("client_encoding"), request.text, text)
     if (encoding !== undefined) return session.failures.encoding(encoding, request.text)
     return session.carried === undefined ? undefined : session.pooledRefusal(request, text)
   }
@@ -252,6 +251,11 @@ export class PgConnection implements Connection, Channel {
   }
 
   readonly writes = (): boolean => true
+
+  /** Breaks the link, for a reason that its borrower is told. */
+  cut(cause: Error): void {
+    if (!this.lost) this.breakOff(cause)
+  }
 
   /** From now on the end of the link is no news. */
   private drop(): void {
@@ -417,6 +421,9 @@ export class PgConnection implements Connection, Channel {
   }
 
   refused(error: ServerError, at: Failing): DbError {
+    if (error.code === "25006" && this.onWriteRefused?.() === true) {
+      return this.session.failures.readOnlyServer(error, at)
+    }
     return this.session.failures.refused(error, at, this.standing)
   }
 
@@ -427,14 +434,6 @@ export class PgConnection implements Connection, Channel {
   unusable(statement: string | undefined): DbError | undefined {
     if (this.lost) return this.broken(this.failure, { outcome: this.session.outcomeWhenIdle, statement, commit: false })
     return this.exchanges.current === undefined ? undefined : this.session.failures.busy()
-  }
-
-  /** The encoding that was set in place of ours, unless the statement may be what sets it back. */
-  private foreignEncoding(statement: string, text: Text): string | undefined {
-    const encoding = this.parameters.get("client_encoding") ?? "UTF8"
-    return encoding === "UTF8" || text.controls || setting.has(head(statement, "pg", 1)[0] ?? "")
-      ? undefined
-      : encoding
   }
 
   private encode({ params, text }: Request): Params | DbError {

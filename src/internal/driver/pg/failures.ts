@@ -110,6 +110,31 @@ export class Failures {
     })
   }
 
+  /** The server accepted writes when the connection was opened, and does so no more. */
+  readOnlyServer(error: ServerError, { outcome }: Failing): ConnectionError {
+    return failure({
+      _tag: "ConnectionError",
+      reason: "ReadOnlyServer",
+      what: `${this.where}: the server accepts no writes any more: ${error.message}`,
+      advice: "try again: the primary is looked for, and this connection is not used again",
+      code: error.code,
+      outcome,
+      database: this.database,
+      cause: error
+    })
+  }
+
+  /** Why a connection is not used again. */
+  retired(): ConnectionError {
+    return failure({
+      _tag: "ConnectionError",
+      reason: "ReadOnlyServer",
+      what: `${this.where}: the server is not the primary any more`,
+      outcome: "NotSent",
+      database: this.database
+    })
+  }
+
   commitWasRollback(statement: string): QueryError {
     return failure({
       _tag: "QueryError",

@@ -170,6 +170,8 @@ class SharedListener implements Listener {
         this.link = undefined
         this.isUp.unsafeClose()
       }
+      // One to a server that is not the primary any more still works.
+      connection.destroy()
       Deferred.unsafeDone(ended, Effect.succeed(error))
     }
     return ended

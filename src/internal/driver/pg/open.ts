@@ -1,20 +1,27 @@
 /**
  * Opening a connection: hosts in their order, TLS as asked for, settings as startup parameters.
  */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Redacted from "effect/Redacted"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { summary } from "../../error/message.js"
 import { failure } from "../failure.js"
-import { ownRequest } from "../ownRequest.js"
 import { Unencrypted } from "../Unencrypted.js"
 import { classifyLink } from "./codes.js"
 import type { PgConnection } from "./connection.js"
 import { Failures } from "./failures.js"
 import type { Attempt } from "./handshake.js"
 import { attempt, place } from "./handshake.js"
+import { firstOf } from "./hosts.js"
+import { askRow, isWanted, look, unwanted } from "./kind.js"
 import * as Pooling from "./pooling.js"
+import type { Identity } from "./primary.js"
+import { Primary, seeksPrimary } from "./primary.js"
 import type { Settings } from "./session.js"
 import { tlsOptions } from "./tls.js"
 import { Types } from "./types.js"
@@ -27,12 +34,15 @@ export interface Memory {
   readonly learnt: Pooling.Learnt
   /** The same servers, for the log. */
   readonly unencrypted: Unencrypted
+  /** Which of the servers is the primary. */
+  readonly primary: Primary
 }
 
 export const remember = (): Memory => ({
   plain: new Set(),
   learnt: { refused: new Set(), floatDigits: undefined },
-  unencrypted: new Unencrypted()
+  unencrypted: new Unencrypted(),
+  primary: new Primary()
 })
 
 /** The user of a configuration that names none, as libpq has it. */
@@ -89,68 +99,6 @@ const openHost = (options: Target & Pick<Attempt, "startup">): Effect.Effect<PgC
 /** Reasons for which the other hosts are not tried: they would say the same, or the same user would be locked out. */
 const final: ReadonlySet<ConnectionError["reason"]> = new Set(["Authentication", "Authorization", "UnknownDatabase"])
 
-/** Whether a server is of the kind that was asked for; `undefined`: it did not say (before PostgreSQL 14). */
-const isWanted = (
-  wanted: DbConfig["targetSessionAttrs"],
-  connection: PgConnection,
-  access: DbConfig["access"]
-): boolean | undefined => {
-  const standby = connection.parameters.get("in_hot_standby")
-  const readOnly = connection.parameters.get("default_transaction_read_only")
-  if (wanted === "any") return true
-  if (standby === undefined || readOnly === undefined) return undefined
-  const isStandby = standby === "on"
-  // When we ask for read-only sessions ourselves, the setting says nothing of the server.
-  const isReadOnly = isStandby || (readOnly === "on" && access === "read-write")
-  switch (wanted) {
-    case "read-write":
-      return !isReadOnly
-    case "read-only":
-      return isReadOnly
-    case "primary":
-      return !isStandby
-    case "standby":
-    case "prefer-standby":
-      return isStandby
-  }
-}
-
-const unwanted = (config: DbConfig, where: string): ConnectionError =>
-  failure({
-    _tag: "ConnectionError",
-    reason: config.targetSessionAttrs === "read-write" || config.targetSessionAttrs === "primary"
-      ? "ReadOnlyServer"
-      : "Unsupported",
-    what: `${where}: the server is not what target_session_attrs=${config.targetSessionAttrs} asks for`,
-    outcome: "NotSent",
-    database: config.name
-  })
-
-/** One row, from a connection that is being opened. */
-const askRow = (connection: PgConnection, text: string): Effect.Effect<ReadonlyArray<unknown>, Error> =>
-  Effect.async((resume) => {
-    connection.execute(ownRequest(text), (error, rows) => {
-      // What the server said: it is told again as the reason why the connection is not opened.
-      if (error !== undefined) return resume(Effect.fail(error.cause instanceof Error ? error.cause : error))
-      // An answer in the mode `values`, of one row.
-      resume(Effect.succeed((rows as ReadonlyArray<ReadonlyArray<unknown>>)[0]!))
-    })
-    return Effect.sync(() => connection.destroy())
-  })
-
-/** Old servers have to be asked, and a pooler may have told us of another. */
-const askKind = (connection: PgConnection): Effect.Effect<void, Error> =>
-  Effect.map(
-    askRow(
-      connection,
-      "SELECT pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only') AS read_only"
-    ),
-    ([standby, readOnly]) => {
-      connection.parameters.set("in_hot_standby", standby === true ? "on" : "off")
-      connection.parameters.set("default_transaction_read_only", String(readOnly))
-    }
-  )
-
 /**
  * Gives a connection what goes with each of its transactions. The first one of a pool shows that the server takes it,
  * and says how it writes floats.
@@ -203,20 +151,32 @@ const settingsAt = ({ config, prepareLimit, texts }: Opening, host: Host): Setti
   failures: new Failures(config.name, place(host), config.limits)
 })
 
+/** For how long a host is waited for alone, in milliseconds: then the next one is asked beside it. */
+const patience = 500
+
+/** After how many milliseconds a host that was not the one is asked again, while another one has not answered at all. */
+const again = 250
+
+type Credentials = Pick<Attempt, "user" | "password">
+
+/** A connection of the kind that was asked for, and what its server has told. */
+interface Found {
+  readonly host: Host
+  readonly connection: PgConnection
+  readonly identity: Identity | undefined
+}
+
+/** One host, whatever its server is. */
 const tryHost = (
   opening: Opening,
   host: Host,
-  credentials: Pick<Attempt, "user" | "password">
-): Effect.Effect<PgConnection, ConnectionError> => {
+  credentials: Credentials
+): Effect.Effect<Found, ConnectionError> => {
   const { config, made, memory } = opening
   return openPooled({ ...credentials, config, settings: settingsAt(opening, host), host, memory, made }).pipe(
     Effect.tap((connection) => carry(config, memory, connection)),
-    Effect.tap((connection) =>
-      config.targetSessionAttrs !== "any" &&
-        (connection.session.carried !== undefined ||
-          isWanted(config.targetSessionAttrs, connection, config.access) === undefined)
-        ? askKind(connection)
-        : Effect.void
+    Effect.flatMap((connection) =>
+      Effect.map(look(config, memory.primary, connection), (identity): Found => ({ host, connection, identity }))
     ),
     Effect.mapError((cause) =>
       classifyLink(cause, {
@@ -244,38 +204,134 @@ const tryHost = (
   )
 }
 
+/** One host, if its server is of the kind that was asked for. `other` is given a connection to one that is not. */
+const tryWanted = (
+  opening: Opening,
+  host: Host,
+  credentials: Credentials,
+  other: (found: Found) => void
+): Effect.Effect<Found, ConnectionError> =>
+  Effect.flatMap(tryHost(opening, host, credentials), (found) => {
+    const { config, memory } = opening
+    const { connection, identity } = found
+    const refused = isWanted(config.targetSessionAttrs, connection, config.access) !== true
+      ? unwanted(config, place(host))
+      : identity === undefined
+      ? undefined
+      : memory.primary.refusal(config, host, identity)
+    if (refused === undefined) return Effect.succeed(found)
+    other(found)
+    return Effect.fail(refused)
+  })
+
+const closeOther = ({ made }: Opening) => ({ connection }: Found): void => {
+  made.delete(connection)
+  connection.close(() => {})
+}
+
+/** What is said when every host has failed: the reason that tells most, and what each has said. */
+const failed = (config: DbConfig, failures: ReadonlyArray<ConnectionError>): ConnectionError => {
+  if (failures.length === 1) return failures[0]!
+  const told = failures.find(({ reason }) => final.has(reason)) ??
+    failures.find(({ reason }) => reason === "StaleTimeline") ??
+    // A host that cannot be resolved does not end the wait for the others.
+    failures.findLast(({ isTransient }) => isTransient) ?? failures.at(-1)!
+  return failure({
+    _tag: "ConnectionError",
+    reason: told.reason,
+    what: failures.map((failure) => summary(failure, failure.reason)).join("; "),
+    outcome: "NotSent",
+    database: config.name,
+    cause: told.cause
+  })
+}
+
+/** The first of the hosts whose server is of the kind that was asked for. */
+const ask = (opening: Opening, credentials: Credentials): Effect.Effect<Found, ConnectionError> =>
+  Effect.suspend(() => {
+    const { config, memory } = opening
+    let second: Found | undefined
+    const close = closeOther(opening)
+    return firstOf(memory.primary.order(config.hosts), {
+      attempt: (host) =>
+        tryWanted(opening, host, credentials, (found) => {
+          if (config.targetSessionAttrs === "prefer-standby" && second === undefined) second = found
+          else close(found)
+        }),
+      patience,
+      isFinal: ({ reason }) => final.has(reason),
+      again: seeksPrimary(config) ? again : undefined
+    }).pipe(
+      Effect.catchAll((failures) =>
+        second === undefined ? Effect.fail(failed(config, failures)) : Effect.succeed(second)
+      )
+    )
+  })
+
+/** Asks all hosts where the primary is. Openings that need to know it at the same time wait for one search. */
+const search = (opening: Opening, credentials: Credentials): Effect.Effect<Found, ConnectionError> =>
+  Effect.suspend(() => {
+    const { primary } = opening.memory
+    const running = primary.search
+    if (running !== undefined) {
+      return Effect.flatMap(Deferred.await(running), (host) =>
+        host === undefined
+          ? openPrimary(opening, credentials)
+          : tryWanted(opening, host, credentials, closeOther(opening)))
+    }
+    const answer = Deferred.unsafeMake<Host | undefined, ConnectionError>(FiberId.none)
+    primary.search = answer
+    return Effect.onExit(ask(opening, credentials), (exit) => {
+      primary.search = undefined
+      return Deferred.done(
+        answer,
+        exit._tag === "Failure" && Cause.isInterrupted(exit.cause)
+          ? Exit.succeed(undefined)
+          : Exit.map(exit, ({ host }) => host)
+      )
+    })
+  })
+
+/** Failures of a server that is the primary all the same. */
+const ofPrimary: ReadonlySet<ConnectionError["reason"]> = new Set([...final, "TooManyConnections", "Tls"])
+
+/** Where the primary was last, if it still is there, and else where it is now. */
+const openPrimary = (opening: Opening, credentials: Credentials): Effect.Effect<Found, ConnectionError> =>
+  Effect.suspend(() => {
+    const { primary } = opening.memory
+    const { host } = primary
+    const elsewhere = search(opening, credentials)
+    if (host === undefined) return elsewhere
+    const there = Effect.catchAll(tryWanted(opening, host, credentials, closeOther(opening)), (error) => {
+      if (ofPrimary.has(error.reason)) return Effect.fail(error)
+      primary.forget(host)
+      return elsewhere
+    })
+    const beside = Effect.zipRight(Effect.sync(() => primary.doubt(host)), elsewhere)
+    return Effect.raceFirst(there, Effect.delay(beside, patience))
+  })
+
 /** The first host whose server is of the kind that was asked for. */
 const tryAll = Effect.fnUntraced(function*(opening: Opening) {
-  const { config } = opening
+  const { config, memory: { primary } } = opening
   const user = (yield* credential(config, "user name", config.username)) ?? defaultUser()
   const password = config.password === undefined
     ? undefined
     : Redacted.value(yield* credential(config, "password", config.password))
-  const failures: Array<ConnectionError> = []
-  let second: PgConnection | undefined
-  for (const host of config.hosts) {
-    const result = yield* Effect.either(tryHost(opening, host, { user, password }))
-    if (result._tag === "Left") {
-      failures.push(result.left)
-      if (final.has(result.left.reason)) break
-      continue
-    }
-    const connection = result.right
-    if (isWanted(config.targetSessionAttrs, connection, config.access) === true) return connection
-    failures.push(unwanted(config, place(host)))
-    if (config.targetSessionAttrs === "prefer-standby") second ??= connection
+  const isSearched = seeksPrimary(config) && config.hosts.length > 1
+  const { connection, host, identity } = yield* (isSearched ? openPrimary : ask)(opening, { user, password })
+  // Another opening may have seen a later timeline meanwhile.
+  const stale = identity === undefined ? undefined : primary.refusal(config, host, identity)
+  if (stale !== undefined) return yield* stale
+  const before = primary.system
+  primary.found(config, host, connection, identity)
+  if (identity !== undefined && before !== undefined && before !== identity.system) {
+    yield* Effect.logWarning(
+      `The primary of database "${config.name}" belongs to another cluster than before: its system identifier is another one. ` +
+        "That is right after an upgrade or a move; otherwise look at the addresses."
+    ).pipe(Effect.annotateLogs({ database: config.name, server: place(host), system: identity.system, before }))
   }
-  if (second !== undefined) return second
-  const last = failures[failures.length - 1]!
-  if (failures.length === 1) return yield* last
-  return yield* failure({
-    _tag: "ConnectionError",
-    reason: last.reason,
-    what: failures.map((failure) => summary(failure, failure.reason)).join("; "),
-    outcome: "NotSent",
-    database: config.name,
-    cause: last.cause
-  })
+  return connection
 })
 
 /**

@@ -4,11 +4,19 @@
  */
 import type { DbError } from "../../../DbError.js"
 import type { Request, TransactionStatus } from "../../../driver/Driver.js"
+import { head, wordSet } from "../../sql/classify.js"
 import type { Failures, OwnLimits } from "./failures.js"
 import type { Carried } from "./pooling.js"
 import { PreparedStatements } from "./prepared.js"
 import type { Text, Texts } from "./text.js"
 import type { Types } from "./types.js"
+
+/** Statements that may set the encoding back. */
+const setting = wordSet("set reset discard")
+
+/** The encoding that was set in place of ours, unless the statement may be what sets it back. */
+export const foreignEncoding = (encoding = "UTF8", statement: string, text: Text): string | undefined =>
+  encoding === "UTF8" || text.controls || setting.has(head(statement, "pg", 1)[0] ?? "") ? undefined : encoding
 
 /** What a session has from its driver. */
 export interface Settings {
