@@ -89,6 +89,30 @@ ${rows.map(([what, cell]) => line([what, ...databases.map(([, can]) => cell(can)
   its protocol prepares single ones, and SQL Server takes them together; SQLite and PostgreSQL refuse such a text (\`QueryError\` reason \`SqlSyntax\`);
   \`Db.batch\` does the same on all of them.
 
+## Distributed databases that speak PostgreSQL's protocol
+
+*Read, not run*: from their documentation in November 2026; no test opens one. All answer a conflict with \`40001\`, at any statement and at
+COMMIT, which is \`QueryError\` \`Serialization\` with outcome \`RolledBack\`: \`Db.transaction({ retry: DbRetry.conflicts })\` runs the transaction again,
+as on PostgreSQL, and is to be set on every transaction there.
+
+|  | CockroachDB (26.3) | YugabyteDB (2025.2) | Aurora DSQL |
+| --- | --- | --- | --- |
+| conflicts | retried by the server where it can, else \`40001\` | retried by the server where it can, else \`40001\` | found at COMMIT: \`40001\` with \`OC000\` (data), and \`OC001\` (another transaction has changed the schema) |
+| nested transactions | yes | yes | no SAVEPOINT: a nested transaction fails. Use one transaction |
+| \`listen\`, \`notify\` | no | early access from 2025.2.3 on | not looked up; do not count on it |
+| migrations | advisory locks are no locks there, as other tools report: run migrations from one place at a time | advisory locks by default from 2.27 on; before that run migrations from one place at a time. DDL is no part of a transaction | no: a transaction with DDL takes one statement and nothing else, and dblive commits a migration and its row of the history together |
+| \`resolveCommit\` | no: it asks for PostgreSQL's log | no | no |
+| \`targetSessionAttrs\` | every node is a primary (\`in_hot_standby\` is \`off\`); it has no timeline, and is not asked twice | as CockroachDB | one address |
+| missing | | exclusion and deferrable constraints, \`LOCK TABLE\` | foreign keys, sequences, triggers, temporary tables, \`TRUNCATE\`, databases other than \`postgres\` (\`createDatabase\`) |
+
+A server that refuses dblive's startup parameters (\`statement_timeout\`, \`lock_timeout\`) in other words than a [pooler](poolers.md) does is not opened;
+\`prepare: false\` sends none of them.
+
+## Replicas and failover of the others
+
+Failover is described in [failover.md](failover.md), for PostgreSQL. MySQL, MariaDB and SQL Server take several hosts and
+\`targetSessionAttrs\`: each opening asks the hosts one after the other. They have no check of timelines and no \`resolveCommit\`.
+
 ## What was tested, and on what
 
 SQLite and PostgreSQL: the real thing. MySQL and MariaDB: a real MariaDB, not MySQL itself. SQL Server: a server of the tests' own that

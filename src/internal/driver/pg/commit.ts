@@ -5,17 +5,27 @@ import type { CommitStatus, Connection, Done, Request } from "../../../driver/Dr
 import { ownRequest } from "../ownRequest.js"
 
 /**
- * Names the running transaction: its id, the process that runs it, and the timeline. After a failover another
- * transaction may bear the same id, on another timeline.
+ * What a server says of itself, one value after the other: the timeline, the system, when it was started, where its last recovery
+ * has ended, and when its statistics were lost, which a crash does and a restart does not. After a recovery another transaction may
+ * bear the same id as one whose records did not survive; by these it is seen what has happened in between.
  */
-export const transactionId = "SELECT pg_current_xact_id()::text || ':' || pg_backend_pid() || ':' || " +
-  "left(pg_walfile_name(pg_current_wal_lsn()), 8) AS id"
+const here = `('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
+  (SELECT system_identifier FROM pg_control_system()), extract(epoch FROM pg_postmaster_start_time()),
+  coalesce((pg_last_wal_replay_lsn() - '0/0')::text, ''),
+  (SELECT coalesce(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter)`
 
-const askStatus = `SELECT CASE
-  WHEN pg_is_in_recovery() THEN 'unknown'
-  WHEN left(pg_walfile_name(pg_current_wal_lsn()), 8) <> split_part($1::text, ':', 3) THEN 'unknown'
-  ELSE pg_xact_status(split_part($1::text, ':', 1)::xid8)
-END`
+/**
+ * Names the running transaction: its id, the process that runs it, and how far the log was written before its COMMIT; then what the
+ * server says of itself.
+ */
+export const transactionId =
+  `SELECT concat_ws(':', pg_current_xact_id(), pg_backend_pid(), pg_current_wal_insert_lsn() - '0/0', ${here}) AS id`
+
+/** Nothing in it is asked of a standby that it could not answer. An id that was not given away yet has no status. */
+const askStatus = `SELECT CASE WHEN NOT pg_is_in_recovery() THEN concat_ws(':',
+  CASE WHEN split_part($1::text, ':', 1)::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+    THEN coalesce(pg_xact_status(split_part($1::text, ':', 1)::xid8), 'forgotten') ELSE 'not seen' END,
+  pg_last_wal_receive_lsn() IS NOT NULL, ${here}) END`
 
 /** Only while it still runs that very transaction: a process of a pooler may serve another client by now. */
 const endProcess = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -27,6 +37,54 @@ const asks = 40
 const pause = 50
 /** So many times first, since the COMMIT may be about to be done; only then is its process ended. */
 const patience = 10
+
+interface Server {
+  readonly timeline: number
+  readonly system: string
+  readonly started: string
+  /** Where its last recovery has ended; `undefined`: it has not recovered since it was started. */
+  readonly recoveredTo: bigint | undefined
+  readonly statistics: string
+}
+
+const serverOf = ([timeline, system, started, recoveredTo, statistics]: ReadonlyArray<string>): Server => ({
+  timeline: Number(timeline),
+  system: system ?? "",
+  started: started ?? "",
+  recoveredTo: recoveredTo === undefined || recoveredTo === "" ? undefined : BigInt(recoveredTo),
+  statistics: statistics ?? ""
+})
+
+/** Whether the server is the one that ran the transaction, and has lost nothing since. */
+const isUnbroken = (then: Server, now: Server): boolean =>
+  now.timeline === then.timeline &&
+  ((now.started === then.started && now.recoveredTo === then.recoveredTo) ||
+    (now.statistics === then.statistics && now.statistics !== ""))
+
+/**
+ * What a server's answer says of a transaction.
+ *
+ * A server that has recovered, from a crash or from being a standby, has the log up to where its recovery ended. The record of the
+ * COMMIT comes behind `lsn`, so that it is lost where the recovery ended before. Where it ended behind, the id was seen, and is
+ * given to no other transaction; that holds for one recovery, so that after more of them "committed" is not believed. Every other
+ * status says that the transaction was not applied, whosever it is.
+ */
+export const verdict = (id: string, answer: string): CommitStatus | "in progress" => {
+  const [, , lsn, ...before] = id.split(":")
+  const [status, hasStreamed, ...after] = answer.split(":")
+  const then = serverOf(before)
+  const now = serverOf(after)
+  if (now.system !== then.system || now.timeline < then.timeline || status === "forgotten") return "unknown"
+  if (isUnbroken(then, now)) {
+    return status === "committed" ? "committed" : status === "aborted" ? "rolled back" : "in progress"
+  }
+  if (status !== "committed") return "rolled back"
+  const { recoveredTo } = now
+  if (recoveredTo === undefined || recoveredTo === then.recoveredTo) return "unknown"
+  if (recoveredTo <= BigInt(lsn!)) return "rolled back"
+  const isOneRecovery = hasStreamed === "t" ? now.timeline === then.timeline + 1 : now.timeline === then.timeline
+  return isOneRecovery ? "committed" : "unknown"
+}
 
 const ask = (connection: Connection, text: string, id: string, done: Done<unknown>): void => {
   const request: Request = ownRequest(text, [id])
@@ -43,11 +101,12 @@ const ask = (connection: Connection, text: string, id: string, done: Done<unknow
  */
 export const commitStatus = (connection: Connection, id: string, done: Done<CommitStatus>): void => {
   const round = (left: number): void =>
-    ask(connection, askStatus, id, (error, status) => {
+    ask(connection, askStatus, id, (error, answer) => {
       if (error !== undefined) return done(error, "unknown")
-      if (status === "committed") return done(undefined, "committed")
-      if (status === "aborted") return done(undefined, "rolled back")
-      if (status !== "in progress" || left === 0) return done(undefined, "unknown")
+      // A standby gives NULL.
+      const status = typeof answer === "string" ? verdict(id, answer) : "unknown"
+      if (status !== "in progress") return done(undefined, status)
+      if (left === 0) return done(undefined, "unknown")
       const later = (): void => void setTimeout(() => round(left - 1), pause)
       if (left !== asks - patience) return later()
       ask(connection, endProcess, id, (failure) => failure === undefined ? later() : done(failure, "unknown"))

@@ -53,8 +53,6 @@ export const unwanted = (config: DbConfig, where: string): ConnectionError =>
 export const askRow = (connection: PgConnection, text: string): Effect.Effect<ReadonlyArray<unknown>, Error> =>
   Effect.async((resume) => {
     connection.execute(ownRequest(text), (error, rows) => {
-      // What is asked here leaves nothing behind, whichever functions it calls.
-      connection.session.dirty = false
       // What the server said: it is told again as the reason why the connection is not opened.
       if (error !== undefined) return resume(Effect.fail(error.cause instanceof Error ? error.cause : error))
       // An answer in the mode `values`, of one row.

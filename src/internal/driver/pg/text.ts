@@ -150,10 +150,12 @@ const harmless = wordSet(`
   min min_scale mod mode mxid_age netmask network nextval normalize now nth_value ntile num_nonnulls num_nulls
   numnode obj_description octet_length parse_ident percent_rank percentile_cont percentile_disc
   pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_backend_pid pg_blocking_pids pg_cancel_backend
-  pg_client_encoding pg_column_size pg_current_snapshot pg_current_xact_id pg_current_wal_lsn pg_current_xact_id_if_assigned
+  pg_client_encoding pg_column_size pg_control_system pg_current_snapshot pg_current_wal_insert_lsn pg_current_wal_lsn
+  pg_current_xact_id pg_current_xact_id_if_assigned
   pg_database_size pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_indexdef pg_get_serial_sequence
-  pg_get_triggerdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_is_in_recovery pg_notify pg_postmaster_start_time
-  pg_relation_size pg_size_pretty pg_sleep pg_sleep_for pg_sleep_until pg_table_is_visible pg_table_size
+  pg_get_triggerdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_is_in_recovery pg_last_wal_receive_lsn
+  pg_last_wal_replay_lsn pg_notify pg_postmaster_start_time
+  pg_relation_size pg_size_pretty pg_sleep pg_sleep_for pg_sleep_until pg_snapshot_xmax pg_table_is_visible pg_table_size
   pg_terminate_backend pg_total_relation_size pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared pg_typeof pg_walfile_name
   pg_xact_status phraseto_tsquery pi plainto_tsquery power querytree quote_ident quote_literal quote_nullable radians
   random random_normal range_agg range_intersect_agg range_merge rank regexp_count regexp_instr regexp_like
