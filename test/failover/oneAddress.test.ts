@@ -24,33 +24,39 @@ const port = Db.scalar<string>("SELECT current_setting('port')")
 const writes = Effect.forEach(Array.from({ length: 12 }), () => write, { concurrency: "unbounded" })
 
 describeHaproxy("behind HAProxy", () => {
-  it.scopedLive("sessions that begin after the promotion wait until it leads to the new primary", () =>
-    Effect.gen(function*() {
-      const { primary: { server: primary }, standby: { server: standby } } = yield* makePair
-      yield* query(primary.url, "CREATE TABLE note (body text)")
-      const entrance = yield* haproxy([primary, standby])
-      yield* Effect.gen(function*() {
-        yield* writes
-        assert.strictEqual(yield* port, String(primary.port))
-        yield* primary.stop("kill")
-        yield* promote({ server: standby })
-        yield* writes
-        assert.strictEqual(yield* port, String(standby.port))
-        // HAProxy alone would take it for a second primary.
-        yield* standby.stop("fast")
-        yield* primary.start
-        const error = yield* Effect.flip(Effect.timeoutFail(
-          eventually(Db.ping, (isThere) => isThere, 3_000).pipe(Effect.zipRight(write)),
-          { duration: "6 seconds", onTimeout: () => "refused" as const }
-        ).pipe(Effect.sandbox, Effect.mapError(() => "refused" as const)))
-        assert.strictEqual(error, "refused")
-        assert.lengthOf(yield* query(primary.url, "SELECT FROM note"), 12)
-        yield* standby.start
-        yield* primary.stop("kill")
-        yield* writes
-        yield* isWhole
-      }).pipe(Effect.provide(layer(primary.user, primary.password, "127.0.0.1", entrance)))
-    }), 90_000)
+  it.scopedLive(
+    "sessions that begin after the promotion wait until it leads to the new primary",
+    () =>
+      Effect.gen(function*() {
+        const { primary: { server: primary }, standby: { server: standby } } = yield* makePair
+        yield* query(primary.url, "CREATE TABLE note (body text)")
+        const entrance = yield* haproxy([primary, standby])
+        yield* Effect.gen(function*() {
+          yield* writes
+          assert.strictEqual(yield* port, String(primary.port))
+          yield* primary.stop("kill")
+          yield* promote({ server: standby })
+          yield* writes
+          assert.strictEqual(yield* port, String(standby.port))
+          // HAProxy alone would take it for a second primary.
+          yield* standby.stop("fast")
+          yield* primary.start
+          const error = yield* Effect.flip(
+            Effect.timeoutFail(
+              eventually(Db.ping, (isThere) => isThere, 3_000).pipe(Effect.zipRight(write)),
+              { duration: "6 seconds", onTimeout: () => "refused" as const }
+            ).pipe(Effect.sandbox, Effect.mapError(() => "refused" as const))
+          )
+          assert.strictEqual(error, "refused")
+          assert.lengthOf(yield* query(primary.url, "SELECT FROM note"), 12)
+          yield* standby.start
+          yield* primary.stop("kill")
+          yield* writes
+          yield* isWhole
+        }).pipe(Effect.provide(layer(primary.user, primary.password, "127.0.0.1", entrance)))
+      }),
+    90_000
+  )
 })
 
 /** Leads from an address and port to another. */

@@ -1,13 +1,18 @@
 /** Several servers: the primary is found, and what is none any more is not used. */
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Db } from "../../src/Db.js"
 import type { Options } from "../../src/DbConfig.js"
 import * as DbRetry from "../../src/DbRetry.js"
+import type { PgConnection } from "../../src/internal/driver/pg/connection.js"
+import { Primary } from "../../src/internal/driver/pg/primary.js"
+import { driverAt, opened } from "../driver/pg/fixture.js"
 import { makePair, type Pair, promote, urlOf } from "../kit/cluster.js"
-import { describePrivatePostgres, eventually, query } from "../kit/postgres.js"
+import { dbConfig } from "../kit/dbConfig.js"
+import { describePostgres, describePrivatePostgres, eventually, freshDatabase, query } from "../kit/postgres.js"
+import { makeProxy } from "../kit/proxy.js"
 import { isWhole } from "../suites/sessions.js"
 
 const layer = ({ primary, standby }: Pair, options: Options = {}, parameters?: string) =>
@@ -99,7 +104,63 @@ describePrivatePostgres("a primary that becomes read-only", () => {
         yield* write
         assert.strictEqual(yield* port, String(primary.server.port))
       }).pipe(Effect.provide(layer({ primary: standby, standby: primary }, {}, "target_session_attrs=any")))
+      // Many openings at once look for the primary together.
+      standby.proxy.resetCounts()
+      yield* warm(8).pipe(Effect.provide(layer({ primary: standby, standby: primary }, { pool: { size: 8 } })))
+      assert.isBelow(standby.proxy.counts().connections, 4)
     }), 60_000)
+})
+
+describePostgres("a server that does not tell its timeline", () => {
+  it.scoped("is opened all the same, and asked once", () =>
+    Effect.gen(function*() {
+      const database = yield* freshDatabase
+      const role = `role_${database.name}`
+      yield* query(database.url, `CREATE ROLE ${role} LOGIN PASSWORD 'secret'`)
+      yield* Effect.addFinalizer(() => query(database.url, `DROP ROLE ${role}`))
+      // In this database only: the function is one of its catalog.
+      yield* query(database.url, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+      const proxy = yield* makeProxy({ host: database.host, port: database.port })
+      const url = new URL(proxy.url(database.url))
+      url.username = role
+      url.password = "secret"
+      const driver = yield* driverAt(`${url.href}?target_session_attrs=primary`, { ssl: "disable" })
+      const trips = Effect.suspend(() => {
+        proxy.resetCounts()
+        return Effect.map(Effect.scoped(opened(driver)), () => proxy.counts().roundTrips)
+      })
+      const first = yield* trips
+      assert.strictEqual(yield* trips, first - 1)
+    }))
+
+  it.scoped("is asked nothing where no primary is asked for", () =>
+    Effect.gen(function*() {
+      const database = yield* freshDatabase
+      const proxy = yield* makeProxy({ host: database.host, port: database.port })
+      const trips = (parameters: string) =>
+        Effect.flatMap(driverAt(proxy.url(database.url) + parameters, { ssl: "disable" }), (driver) => {
+          proxy.resetCounts()
+          return Effect.map(Effect.scoped(opened(driver)), () => proxy.counts().roundTrips)
+        })
+      const none = yield* trips("")
+      assert.strictEqual(yield* trips("?target_session_attrs=read-write"), none + 1)
+      assert.strictEqual(yield* trips("?target_session_attrs=prefer-standby"), none)
+    }))
+})
+
+describe("timelines", () => {
+  it("are compared within one cluster", () => {
+    const config = dbConfig({ url: "postgres://a@db1/d?target_session_attrs=read-write" })
+    const host = config.hosts[0]!
+    const primary = new Primary()
+    // Of a connection only this is read.
+    const connection = { lost: false, retired: false } as unknown as PgConnection
+    primary.found(config, host, connection, { system: "1", timeline: 3 })
+    assert.isUndefined(primary.refusal(config, host, { system: "1", timeline: 3 }))
+    assert.isUndefined(primary.refusal(config, host, { system: "1", timeline: 4 }))
+    assert.isUndefined(primary.refusal(config, host, { system: "2", timeline: 1 }))
+    assert.deepInclude(primary.refusal(config, host, { system: "1", timeline: 2 }), { reason: "StaleTimeline" })
+  })
 })
 
 describePrivatePostgres("an old primary that comes back", () => {

@@ -59,7 +59,7 @@ export const synchronous = ({ primary }: Pair): Effect.Effect<void> =>
     )
   })
 
-export const promote = ({ server }: Node): Effect.Effect<void> =>
+export const promote = ({ server }: Pick<Node, "server">): Effect.Effect<void> =>
   Effect.asVoid(query(server.url, "SELECT pg_promote()"))
 
 export const urlOf = (nodes: ReadonlyArray<Node>, parameters = "target_session_attrs=read-write"): string => {
