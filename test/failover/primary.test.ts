@@ -9,7 +9,7 @@ import * as DbRetry from "../../src/DbRetry.js"
 import type { PgConnection } from "../../src/internal/driver/pg/connection.js"
 import { Primary } from "../../src/internal/driver/pg/primary.js"
 import { driverAt, opened } from "../driver/pg/fixture.js"
-import { makePair, type Pair, promote, urlOf } from "../kit/cluster.js"
+import { makePair, type Node, type Pair, promote, urlOf } from "../kit/cluster.js"
 import { dbConfig } from "../kit/dbConfig.js"
 import { describePostgres, describePrivatePostgres, eventually, freshDatabase, query } from "../kit/postgres.js"
 import { makeProxy } from "../kit/proxy.js"
@@ -36,6 +36,18 @@ const warm = (count: number) =>
       })), { concurrency: "unbounded" })
   })
 
+/** Ends when every session of the server has been told. */
+const makeReadOnly = ({ server: { url } }: Node) =>
+  query(url, "ALTER SYSTEM SET default_transaction_read_only = on").pipe(
+    Effect.zipRight(query(url, "SELECT pg_reload_conf()")),
+    Effect.zipRight(
+      eventually(
+        query(url, "SELECT current_setting('default_transaction_read_only') AS setting"),
+        ([row]) => row!["setting"] === "on"
+      )
+    )
+  )
+
 const port = Db.scalar<string>("SELECT current_setting('port')")
 const ports = Effect.forEach(Array.from({ length: 8 }), () => port, { concurrency: "unbounded" })
 
@@ -53,8 +65,7 @@ describePrivatePostgres("a primary that becomes read-only", () => {
         assert.deepInclude(own, { _tag: "QueryError", reason: "ReadOnly", outcome: "RolledBack" })
         yield* write
         assert.strictEqual(primary.proxy.counts().connections, 4)
-        yield* query(primary.server.url, "ALTER SYSTEM SET default_transaction_read_only = on")
-        yield* query(primary.server.url, "SELECT pg_reload_conf()")
+        yield* makeReadOnly(primary)
         yield* promote(standby)
         const error = yield* Effect.flip(write)
         assert.deepInclude(error, {
@@ -79,8 +90,7 @@ describePrivatePostgres("a primary that becomes read-only", () => {
       yield* query(primary.server.url, "CREATE TABLE note (body text)")
       yield* Effect.gen(function*() {
         yield* warm(4)
-        yield* query(primary.server.url, "ALTER SYSTEM SET default_transaction_read_only = on")
-        yield* query(primary.server.url, "SELECT pg_reload_conf()")
+        yield* makeReadOnly(primary)
         const writing = yield* Effect.fork(
           Db.query("INSERT INTO note VALUES ('a')").pipe(Db.transaction({ retry: DbRetry.transient }))
         )
