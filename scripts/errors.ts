@@ -89,6 +89,7 @@ const outcomes: {
     Closed: underWay,
     Overloaded: before,
     ReadOnlyServer: "`NotSent` or `RolledBack`: such a server applies nothing",
+    NoReplica: before,
     Unsupported: before,
     CannotOpen: before,
     NotADatabase: never,

@@ -109,6 +109,11 @@ export const connectionReasons = {
     meaning: "the server accepts no writes (a standby, or set read-only)",
     advice: "connect to the primary (target_session_attrs=read-write)"
   },
+  NoReplica: {
+    isTransient: true,
+    meaning: "every replica is down, too far behind, or left out for now, and reads are not to go to the primary",
+    advice: "try again in a moment; or set replication.whenNoReplica to primary"
+  },
   Unsupported: {
     isTransient: false,
     meaning: "this driver, server or mode cannot do what was asked",

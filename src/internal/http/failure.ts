@@ -54,6 +54,7 @@ const connection: { readonly [R in ConnectionReason]: Name } = {
   Closed: "unavailable",
   Overloaded: "busy",
   ReadOnlyServer: "unavailable",
+  NoReplica: "unavailable",
   Unsupported: "fault",
   CannotOpen: "fault",
   NotADatabase: "fault",

@@ -236,6 +236,11 @@ export class Pool<C> {
   // figures
   // ---------------------------------------------------------------------------
 
+  /** How many wait for a connection. */
+  get waiting(): number {
+    return this.waiters.size
+  }
+
   get figures(): PoolSnapshot {
     const now = this.clock.unsafeCurrentTimeMillis()
     return {

@@ -9,6 +9,7 @@ import type { ServerError } from "./codes.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import { Lookup } from "./lookup.js"
+import { askPosition, parsePosition } from "./position.js"
 import type { Prepared } from "./prepared.js"
 import type { Field, ReadRow, Values } from "./shape.js"
 import { noColumns, result, Shape, statementResult } from "./shape.js"
@@ -152,6 +153,15 @@ export abstract class Extended extends Exchange {
       session.localLockTimeout = lockTimeout
     }
     session.hasLocalLimits = true
+  }
+
+  /** Asks behind a COMMIT, which has ended its transaction by then, in one round trip with it. */
+  protected positionBehind(): void {
+    const { isNew } = this
+    const prepared = this.prepare(askPosition, this.channel.session.texts.of(askPosition), this.request.prepare)
+    this.isNew = isNew
+    writer.bind("", prepared.name, noParams)
+    writer.execute("", 0)
   }
 
   private before(sql: string, params: ReadonlyArray<Encoded>): void {
@@ -362,12 +372,33 @@ export class Statement extends Extended {
   }
 
   protected end(): void {
+    if (this.request.onPosition !== undefined) this.positionBehind()
     writer.sync()
   }
 
   protected finished(tag: string | undefined): void {
+    // That of the question behind it says nothing of the statement.
+    if (this.isCompleted) return
     this.tag = tag
     this.isCompleted = true
+  }
+
+  override row(values: Values, length: number): void {
+    const { onPosition } = this.request
+    if (onPosition === undefined) return super.row(values, length)
+    // A COMMIT has no rows: this one is of the question behind it.
+    const position = parsePosition(String(values[0]))
+    if (position !== undefined) onPosition(position)
+  }
+
+  override failed(error: ServerError): void {
+    if (this.isAnswered) return
+    super.failed(error)
+  }
+
+  /** The server's word on the COMMIT is there, whatever becomes of the question behind it. */
+  private get isAnswered(): boolean {
+    return this.request.onPosition !== undefined && this.isCompleted
   }
 
   ready(): void {
@@ -409,6 +440,7 @@ export class Statement extends Extended {
   }
 
   lost(cause: Error | undefined): void {
+    if (this.isAnswered) return this.ready()
     this.done(
       this.channel.broken(cause, {
         outcome: this.outcomeWhenLost(this.isCompleted),
