@@ -29,7 +29,10 @@ import { Group as GroupClass, groupLayer } from "./internal/http/group.js"
 import * as HealthBody from "./internal/http/health.js"
 import { routes } from "./internal/http/routes.js"
 import * as Token from "./internal/http/token.js"
+import type { TokenOptions } from "./internal/http/token.js"
 import { defaultMaxStream, inSession, inTransaction } from "./internal/http/work.js"
+
+export type { TokenOptions } from "./internal/http/token.js"
 
 // -----------------------------------------------------------------------------
 // a request as a unit of work
@@ -153,24 +156,6 @@ export const session = <Self>(database: Db.Tag<Self>) =>
   )
 
 /**
- * How a client keeps what it has seen.
- *
- * @since 0.2.0
- * @category models
- */
-export interface TokenOptions {
-  /** A cookie, which browsers give back by themselves, or a header, which the client has to give back. Defaults to `cookie`. */
-  readonly in?: "cookie" | "header" | undefined
-  /** Of the cookie or header. Defaults to `dblive-token-` and the database's name. */
-  readonly name?: string | undefined
-  /**
-   * How long the cookie is kept; it should be longer than `replication.maxLag`, behind which a replica serves no reads. Defaults to 1
-   * minute.
-   */
-  readonly maxAge?: Duration.DurationInput | undefined
-}
-
-/**
  * Lets a client see nothing older than what it has written and was shown by its requests before, though each may run in another
  * process and read from another replica: the token of `Db.token` goes with the response, and comes back with the next request.
  *
@@ -194,12 +179,7 @@ export const withToken: {
   // As for `withTransaction`.
   (args) => Context.isTag(args[1]),
   <E, R, Self>(app: Handler<E, R>, database: Db.Tag<Self>, options: TokenOptions = {}) =>
-    Effect.flatMap(database, ({ name }) =>
-      Token.withToken(database, app, {
-        in: options.in ?? "cookie",
-        name: options.name ?? Token.defaultName(name),
-        maxAge: options.maxAge ?? "1 minute"
-      }))
+    Effect.flatMap(database, ({ name }) => Token.withToken(database, name, app, options))
 )
 
 /**

@@ -90,7 +90,7 @@ export interface Request {
    * Is told, where a COMMIT can ask it in the same round trip, how far the server has then written or replayed. Whatever becomes of that
    * question, it is no failure of the COMMIT.
    */
-  readonly onPosition?: ((position: bigint) => void) | undefined
+  readonly onPosition?: ((position: bigint | undefined) => void) | undefined
 }
 
 /**

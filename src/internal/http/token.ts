@@ -9,16 +9,26 @@ import type { Members } from "../../Db.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-/** How the token travels. */
-export interface Options {
-  readonly in: "cookie" | "header"
-  readonly name: string
-  /** Of the cookie, in milliseconds. */
-  readonly maxAge: Duration.DurationInput
+/**
+ * How a client keeps what it has seen.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface TokenOptions {
+  /** A cookie, which browsers give back by themselves, or a header, which the client has to give back. Defaults to `cookie`. */
+  readonly in?: "cookie" | "header" | undefined
+  /** Of the cookie or header. Defaults to `dblive-token-` and the database's name. */
+  readonly name?: string | undefined
+  /**
+   * How long the cookie is kept; it should be longer than `replication.maxLag`, behind which a replica serves no reads. Defaults to 1
+   * minute.
+   */
+  readonly maxAge?: Duration.DurationInput | undefined
 }
 
 /** A name of a header, and of a cookie. */
-export const defaultName = (database: string): string =>
+const defaultName = (database: string): string =>
   `dblive-token-${database.replace(/[^\w-]/g, "_").toLowerCase()}`
 
 /**
@@ -27,8 +37,9 @@ export const defaultName = (database: string): string =>
  */
 export const withToken = <Self, E, R>(
   database: Pick<Members<Self>, "token" | "withToken">,
+  databaseName: string,
   app: Effect.Effect<Response, E, R>,
-  { in: place, maxAge, name }: Options
+  { in: place = "cookie", maxAge = "1 minute", name = defaultName(databaseName) }: TokenOptions
 ): Effect.Effect<Response, E, R | Self | HttpServerRequest.HttpServerRequest> =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     const given = place === "cookie" ? request.cookies[name] : request.headers[name.toLowerCase()]

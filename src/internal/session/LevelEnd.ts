@@ -90,7 +90,7 @@ class LevelEnd<S> {
       return this.leave(undefined)
     }
     const onPosition = queue.engine.isReplicated && level.kind === "transaction"
-      ? (position: bigint) => {
+      ? (position: bigint | undefined) => {
         level.position = position
       }
       : undefined

@@ -30,7 +30,7 @@ interface ControlOptions {
   /** The text is more than one statement. */
   readonly several?: boolean | undefined
   /** Asks how far the server has written, or replayed, with a COMMIT. */
-  readonly onPosition?: ((position: bigint) => void) | undefined
+  readonly onPosition?: Driver.Request["onPosition"]
 }
 
 /** What every queue has that nothing waits in; never changed. */

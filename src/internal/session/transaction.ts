@@ -26,6 +26,7 @@ import {
 import { auditEnd } from "../observe/audit.js"
 import { describeError, describeTransaction } from "../observe/tracing.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
+import type { Server } from "../replicas/Server.js"
 import { partlyCommitted } from "./implicitCommit.js"
 import { withRetry } from "./retry.js"
 import type { Session, SessionLevel } from "./Session.js"
@@ -103,12 +104,8 @@ export const withSession = <A, E, R, E2>(
   )
 
 /** Ends the session with what became of its effect. */
-const after = <A, E>(
-  engine: Pick<Engine, "endSession">,
-  session: Session,
-  exit: Exit.Exit<A, E>
-): Effect.Effect<A, E> => {
-  const ending = engine.endSession(session)
+const after = <A, E>(server: Server, session: Session, exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+  const ending = server.endSession(session)
   return ending === undefined ? exit : Effect.zipRight(ending, exit)
 }
 

@@ -378,8 +378,7 @@ export class Statement extends Extended {
 
   protected finished(tag: string | undefined): void {
     // That of the question behind it says nothing of the statement.
-    if (this.isCompleted) return
-    this.tag = tag
+    if (!this.isCompleted) this.tag = tag
     this.isCompleted = true
   }
 
@@ -387,13 +386,11 @@ export class Statement extends Extended {
     const { onPosition } = this.request
     if (onPosition === undefined) return super.row(values, length)
     // A COMMIT has no rows: this one is of the question behind it.
-    const position = parsePosition(String(values[0]))
-    if (position !== undefined) onPosition(position)
+    onPosition(parsePosition(String(values[0])))
   }
 
   override failed(error: ServerError): void {
-    if (this.isAnswered) return
-    super.failed(error)
+    if (!this.isAnswered) super.failed(error)
   }
 
   /** The server's word on the COMMIT is there, whatever becomes of the question behind it. */
