@@ -28,8 +28,7 @@ export interface TokenOptions {
 }
 
 /** A name of a header, and of a cookie. */
-const defaultName = (database: string): string =>
-  `dblive-token-${database.replace(/[^\w-]/g, "_").toLowerCase()}`
+const defaultName = (database: string): string => `dblive-token-${database.replace(/[^\w-]/g, "_").toLowerCase()}`
 
 /**
  * Gives the handler what the client has seen, and the client what the handler has. A text that is no token is not one of ours, and

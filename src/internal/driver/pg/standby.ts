@@ -1,7 +1,7 @@
 /**
  * Standbys: how far behind its primary one is, how far it has replayed the primary's log, and how far the primary has written it.
  */
-import type { Connection, Done, Replayed } from "../../../driver/Driver.js"
+import type { Connection, Done, Replayed, Request } from "../../../driver/Driver.js"
 import { ownRequest } from "../ownRequest.js"
 import type { PgConnection } from "./connection.js"
 import { askPosition, parsePosition } from "./position.js"
@@ -33,9 +33,12 @@ export const replicationLag = (connection: Connection, done: Done<number | undef
   })
 }
 
+/** A question that is asked so often that it is worth to be prepared. */
+const often = (text: string): Request => ({ ...ownRequest(text), prepare: true })
+
 /** How far the server of a connection has written. */
 export const written = (connection: Connection, done: Done<bigint>): void =>
-  connection.execute(ownRequest(askPosition), (error, rows) => {
+  connection.execute(often(askPosition), (error, rows) => {
     // Beside an error the value is not read.
     if (error !== undefined) return done(error, 0n)
     // An answer in the mode `values`: one row of one text, which is no NULL on a server that has started.
@@ -49,7 +52,7 @@ const askReplayed = `SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text,
 
 /** How far a standby has replayed; `undefined` where the server is none. */
 export const replayed = (connection: Connection, done: Done<Replayed | undefined>): void =>
-  connection.execute(ownRequest(askReplayed), (error, rows) => {
+  connection.execute(often(askReplayed), (error, rows) => {
     if (error !== undefined) return done(error, undefined)
     // An answer in the mode `values`.
     const [[isStandby, position, lag, server]] = rows as readonly [
