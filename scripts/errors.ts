@@ -90,6 +90,7 @@ const outcomes: {
     Overloaded: before,
     ReadOnlyServer: "`NotSent` or `RolledBack`: such a server applies nothing",
     StaleTimeline: before,
+    NoReplica: before,
     Unsupported: before,
     CannotOpen: before,
     NotADatabase: never,

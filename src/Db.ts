@@ -26,9 +26,10 @@ export type { Make, StatementResult } from "./driver/Driver.js"
 export { type Database, TypeId } from "./internal/database/Database.js"
 export type { Members, RetryOptions } from "./internal/database/Members.js"
 export type { Param, ParamObject, Params, QueryOptions } from "./internal/database/Query.js"
+export type { ReadMembers } from "./internal/database/Reads.js"
 export type { RowsMember, ScalarMember, SchemaOptions } from "./internal/database/Rows.js"
 export type { Session } from "./internal/database/Session.js"
-export type { Atomic, TransactionOptions } from "./internal/database/Transaction.js"
+export type { Atomic, ReadOptions, TransactionOptions } from "./internal/database/Transaction.js"
 export type { Typed } from "./internal/database/Typed.js"
 
 /** What goes wrong when a layer is built. */
@@ -181,6 +182,15 @@ export declare namespace Db {
    * @interface
    */
   export type TransactionOptions = Transaction.TransactionOptions
+
+  /**
+   * How a read is to run.
+   *
+   * @since 0.2.0
+   * @category models
+   * @interface
+   */
+  export type ReadOptions = Transaction.ReadOptions
 
   /**
    * How much of what others do at the same time a transaction may see.

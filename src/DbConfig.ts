@@ -39,11 +39,13 @@ export type {
   LogOptions,
   Options,
   PoolOptions,
+  ReplicaOptions,
+  ReplicationOptions,
   SheddingOptions,
   TracingOptions
 } from "./internal/config/options.js"
 
-export type { DbConfig, Health, Host, Limits, Log, Pool, Tracing } from "./internal/config/model.js"
+export type { DbConfig, Health, Host, Limits, Log, Pool, Replication, Tracing } from "./internal/config/model.js"
 
 export type { Setting } from "./internal/config/table.js"
 

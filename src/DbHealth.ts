@@ -75,6 +75,33 @@ export const MigrationStatus = Schema.transformLiterals(
 export type MigrationStatus = typeof MigrationStatus.Type
 
 /**
+ * A replica in a report.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export const ReplicaReport = Schema.Struct({
+  /** That of its pool: the database's, and its number: `default/replica-1`. */
+  name: Schema.String,
+  /** Whether reads go to it. */
+  available: Schema.Boolean,
+  /** Why none do; null when they do. `conflict`: what it has to replay has ended statements. */
+  reason: Schema.NullOr(Schema.Literal("down", "conflict", "lagging", "not a standby")),
+  /** How far it is behind the primary by its own word; null where it has told nothing. */
+  lagSeconds: named("lag_seconds", Schema.NullOr(Schema.Number)),
+  /** Sessions for reading that ran on it, since the start. */
+  reads: Schema.Number,
+  inUse: named("in_use", Schema.Number),
+  waiting: Schema.Number
+})
+
+/**
+ * @since 0.2.0
+ * @category models
+ */
+export type ReplicaReport = typeof ReplicaReport.Type
+
+/**
  * A health report. It encodes to the JSON that `dblive/http`, `dblive health --json` and {@link log} write, whose names are in
  * snake case: `database_name`, `response_time_ms`, `pool.in_use`.
  *
@@ -93,6 +120,8 @@ export const Report = Schema.Struct({
   pool: PoolReport,
   /** null when no source is set: see `DbMigrator.layer`. */
   migrationStatus: named("migration_status", Schema.NullOr(MigrationStatus)),
+  /** Left out for a database that has none. */
+  replicas: Schema.optionalWith(Schema.Array(ReplicaReport), { exact: true }),
   /** Why it is not healthy; null when it is. Holds no secret. */
   error: Schema.NullOr(Schema.String),
   timestamp: Schema.DateFromString
@@ -137,6 +166,33 @@ export interface Info {
   /** Failures to open a connection, and losses of one. */
   readonly connectionFailures: number
   /** `inUse` are acquired and not yet released; `idle` are open and not in use. */
+  readonly pool: PoolSnapshot
+  /** Empty for a database that has none. */
+  readonly replicas: ReadonlyArray<ReplicaInfo>
+  /** Sessions for reading that ran on the primary of a database with replicas, by the reason: `behind`, `left out`, `unknown position`. */
+  readonly reads: Readonly<Record<string, number>>
+}
+
+/**
+ * What is known about a replica of an open database, for diagnosis.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReplicaInfo {
+  /** That of its pool: the database's, and its number: `default/replica-1`. */
+  readonly name: string
+  /** Without its password. */
+  readonly uri: string
+  readonly serverVersion: string | undefined
+  /** Why no reads go to it, and since when in milliseconds since 1970; `undefined` when they do. */
+  readonly leftOut: { readonly reason: NonNullable<ReplicaReport["reason"]>; readonly since: number } | undefined
+  /** By its last word; `undefined` where it has told nothing. */
+  readonly lagSeconds: number | undefined
+  /** How far it has replayed, by its last word: as a token. */
+  readonly position: string | undefined
+  /** Sessions for reading that ran on it, by the reason: `current`, `waited`. */
+  readonly reads: Readonly<Record<string, number>>
   readonly pool: PoolSnapshot
 }
 

@@ -8,6 +8,7 @@
 import type * as HttpApi from "@effect/platform/HttpApi"
 import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -27,7 +28,11 @@ import { answered, response } from "./internal/http/failure.js"
 import { Group as GroupClass, groupLayer } from "./internal/http/group.js"
 import * as HealthBody from "./internal/http/health.js"
 import { routes } from "./internal/http/routes.js"
+import * as Token from "./internal/http/token.js"
+import type { TokenOptions } from "./internal/http/token.js"
 import { defaultMaxStream, inSession, inTransaction } from "./internal/http/work.js"
+
+export type { TokenOptions } from "./internal/http/token.js"
 
 // -----------------------------------------------------------------------------
 // a request as a unit of work
@@ -147,6 +152,63 @@ export const session = <Self>(database: Db.Tag<Self>) =>
     Effect.map(
       database,
       (opened) => (app) => Effect.provideService(withSession(app, database), database, opened)
+    )
+  )
+
+/**
+ * Lets a client see nothing older than what it has written and was shown by its requests before, though each may run in another
+ * process and read from another replica: the token of `Db.token` goes with the response, and comes back with the next request.
+ *
+ * The token is no secret and no right: a client that makes one up can only send its own reads to the primary. A text that is no token is
+ * as none. A response whose token cannot be found out, as the primary does not answer, goes without one.
+ *
+ * @since 0.2.0
+ * @category combinators
+ */
+export const withToken: {
+  <Self>(
+    database: Db.Tag<Self>,
+    options?: TokenOptions
+  ): <E, R>(app: Handler<E, R>) => Handler<E, R | Self | HttpServerRequest>
+  <E, R, Self>(
+    app: Handler<E, R>,
+    database: Db.Tag<Self>,
+    options?: TokenOptions
+  ): Handler<E, R | Self | HttpServerRequest>
+} = dual(
+  // As for `withTransaction`.
+  (args) => Context.isTag(args[1]),
+  <E, R, Self>(app: Handler<E, R>, database: Db.Tag<Self>, options: TokenOptions = {}) =>
+    Effect.flatMap(database, ({ name }) => Token.withToken(database, name, app, options))
+)
+
+/**
+ * {@link withToken} as a middleware of `HttpLayerRouter`, for the routes that its layer is provided to.
+ *
+ * @example
+ * ```ts
+ * import { HttpLayerRouter, HttpServerResponse } from "@effect/platform"
+ * import { Db, DbLive } from "dblive"
+ * import * as DbHttp from "dblive/http"
+ * import { Effect, Layer } from "effect"
+ *
+ * const notes = HttpLayerRouter.add(
+ *   "GET",
+ *   "/notes",
+ *   Db.query("SELECT id, body FROM note").pipe(Db.read, Effect.flatMap(HttpServerResponse.json))
+ * )
+ *
+ * const routes = notes.pipe(Layer.provide(DbHttp.token(Db).layer), Layer.provide(DbLive))
+ * ```
+ *
+ * @since 0.2.0
+ * @category middleware
+ */
+export const token = <Self>(database: Db.Tag<Self>, options?: TokenOptions) =>
+  HttpLayerRouter.middleware<{ provides: Self }>()(
+    Effect.map(
+      database,
+      (opened) => (app) => Effect.provideService(withToken(app, database, options), database, opened)
     )
   )
 

@@ -132,10 +132,17 @@ describe("DbConfig.fromEnv", () => {
         DATABASE_HEALTH_CACHE: "24ms",
         DATABASE_SLOW_STATEMENT: "25ms",
         DATABASE_AUDIT: "on",
-        DATABASE_TRACE_COMMENTS: "true"
+        DATABASE_TRACE_COMMENTS: "true",
+        DATABASE_REPLICA_URLS: "postgresql://r-1 postgresql://r-2",
+        DATABASE_REPLICA_STALENESS: "26ms",
+        DATABASE_REPLICA_WAIT_TIMEOUT: "27ms",
+        DATABASE_REPLICA_MAX_LAG: "28ms",
+        DATABASE_REPLICA_RETRY_AFTER: "29ms",
+        DATABASE_WHEN_NO_REPLICA: "fail"
       }
       const config = yield* fromEnv(given)
-      const { hosts, password, ssl, ...rest } = config
+      const { hosts, password, replicas, ssl, ...rest } = config
+      deepStrictEqual(replicas.map(host), ["r-1", "r-2"])
       deepStrictEqual(hosts.map(({ host, port }) => [host, port]), [["h", 1]])
       strictEqual(yield* secret(password), "p")
       deepStrictEqual([ssl.mode, ssl.ca, ssl.cert, ssl.key && Redacted.value(ssl.key)], ["verify-ca", pem, pem, pem])
@@ -191,7 +198,8 @@ describe("DbConfig.fromEnv", () => {
         },
         health: { slow: 20, longWait: 21, recent: 22, timeout: 23, cache: 24 },
         log: { slowStatement: 25, audit: true },
-        tracing: { comments: true }
+        tracing: { comments: true },
+        replication: { staleness: 26, waitTimeout: 27, maxLag: 28, retryAfter: 29, whenNoReplica: "fail" }
       })
       const left = DbConfig.settings.map(({ variable }) => variable).filter((variable) => !(variable in given))
       deepStrictEqual(left, ["DATABASE_URL", "DATABASE_PATH"])

@@ -83,6 +83,12 @@ describe("examples", () => {
       "a second run applies 0",
       "MigrationError Checksum: V1__Add_words: the migration was edited"
     ],
+    replicas: [
+      "behind a statement: 2",
+      "with a token: 3",
+      "a write in a read: ReadOnly",
+      "no replicas are configured"
+    ],
     retry: ["3 attempts, applied once: ada 70, bob 30", "UniqueViolation: not retried (outcome RolledBack)"],
     timeouts: [
       "a statement: Statement limit of 500 ms",

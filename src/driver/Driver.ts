@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+/* eslint-disable max-lines -- One contract, read as a whole. */
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Compiler, Dialect } from "@effect/sql/Statement"
@@ -85,6 +86,11 @@ export interface Request {
   readonly lockTimeout: number | undefined
   /** Integers as `bigint` (`@effect/sql`'s `SafeIntegers`), where the driver has to be told. */
   readonly safeIntegers: boolean
+  /**
+   * Is told, where a COMMIT can ask it in the same round trip, how far the server has then written or replayed. Whatever becomes of that
+   * question, it is no failure of the COMMIT.
+   */
+  readonly onPosition?: ((position: bigint | undefined) => void) | undefined
 }
 
 /**
@@ -355,6 +361,36 @@ export interface Target {
 export type CommitStatus = "committed" | "rolled back" | "unknown"
 
 /**
+ * How far a standby has replayed its primary's log.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Replayed {
+  readonly position: bigint
+  /** How far it is behind its primary by its own word, in seconds; `undefined` where it cannot tell. */
+  readonly lag: number | undefined
+  /** Names the process of the server among all that may stand behind an address; another one after a start. */
+  readonly server: string
+}
+
+/**
+ * Places in the log of a primary that its standbys replay: each larger than those before it.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Replication {
+  /** How far a primary has written: all that can be seen on it is at a place before. */
+  readonly written: (connection: Connection, done: Done<bigint>) => void
+  /** How far a standby has replayed; `undefined` where the server is none. */
+  readonly replayed: (connection: Connection, done: Done<Replayed | undefined>) => void
+  /** A place as a text, and back; `undefined` for a text that is none. */
+  readonly format: (position: bigint) => string
+  readonly parse: (text: string) => bigint | undefined
+}
+
+/**
  * What a driver may use of the engine to build the client of its family (`PgClient`, `SqliteClient`): a connection of
  * its own outside the pool, or the engine's client. The engine implements it.
  *
@@ -440,6 +476,8 @@ export interface Driver {
    * each health check. `undefined` where a server of this family is not asked.
    */
   readonly replicationLag?: ((connection: Connection, done: Done<number | undefined>) => void) | undefined
+  /** Where servers of this family have replicas that tell how far they are. */
+  readonly replication?: Replication | undefined
   /** The services of this family, beside `SqlClient`: `PgClient`, `SqliteClient`. */
   readonly services: (context: ClientContext) => Effect.Effect<Context.Context<never>, never, Scope.Scope>
 }

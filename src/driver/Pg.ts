@@ -16,7 +16,8 @@ import { commitStatus, transactionId } from "../internal/driver/pg/commit.js"
 import { compiler } from "../internal/driver/pg/compiler.js"
 import { createDatabase } from "../internal/driver/pg/create.js"
 import { open, remember } from "../internal/driver/pg/open.js"
-import { replicationLag } from "../internal/driver/pg/standby.js"
+import { formatPosition, parsePosition } from "../internal/driver/pg/position.js"
+import { replayed, replicationLag, written } from "../internal/driver/pg/standby.js"
 import { leftBehind, Texts } from "../internal/driver/pg/text.js"
 import type { BeginOptions, Capabilities, Driver, Make, Target } from "./Driver.js"
 
@@ -157,6 +158,7 @@ export const make: Make<DbConfig> = Effect.fnUntraced(function*(given: DbConfig)
     transactionId,
     commitStatus,
     replicationLag,
+    replication: { written, replayed, format: formatPosition, parse: parsePosition },
     services: services(credentials, opened)
   }
   return driver

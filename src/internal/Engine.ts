@@ -23,6 +23,7 @@ import { MetricsRecorder } from "./observe/MetricsRecorder.js"
 import { DeadlineTimer, type Fork } from "./pool/DeadlineTimer.js"
 import { Pool } from "./pool/Pool.js"
 import type { PoolEntry } from "./pool/PoolEntry.js"
+import type { Replicas } from "./replicas/Replicas.js"
 import { type EngineContext, type Request, SessionRequest } from "./request/Request.js"
 import { Sharing } from "./request/Sharing.js"
 import { Session, type SessionLevel } from "./session/Session.js"
@@ -48,6 +49,8 @@ const askLimit = 5_000
 const isOver = (connection: Driver.Connection): boolean => connection.lost || connection.retired === true
 
 export interface Options {
+  /** Among the pools of one database; left out: it is the only one, or the primary's. */
+  readonly poolName?: string | undefined
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly openSchedule: Schedule.Schedule<unknown, DbError>
@@ -55,6 +58,7 @@ export interface Options {
 
 export class Engine implements EngineContext {
   readonly name: string
+  readonly poolName: string
   readonly pool: Pool<Driver.Connection>
   readonly writeLock: WriteLock | undefined
   readonly timer: DeadlineTimer
@@ -72,6 +76,12 @@ export class Engine implements EngineContext {
   /** A connection of `@effect/sql` whose statements run in a level; set together with the client. */
   connect!: (level: () => SessionLevel) => Connection
 
+  /** The replicas of this primary; set with the client. */
+  replicas: Replicas | undefined = undefined
+  /** Told of each failure, where the server is one of several. */
+  onFailure: ((error: DbError) => void) | undefined = undefined
+  readonly isReplicated: boolean
+
   serverVersion: string | undefined = undefined
   private readonly writing = new Map<string, boolean>()
   /** Texts outside of sessions that were looked at for what they leave behind. */
@@ -87,7 +97,9 @@ export class Engine implements EngineContext {
   ) {
     this.name = config.name
     this.openSchedule = options.openSchedule
-    this.metrics = new MetricsRecorder(config.name)
+    this.poolName = options.poolName ?? config.name
+    this.isReplicated = options.poolName !== undefined || config.replicas.length > 0
+    this.metrics = new MetricsRecorder(this.poolName)
     this.log = new Log(config.name, clock, fork)
     this.slowAt = config.log.slowStatement > 0 ? config.log.slowStatement : Infinity
     this.isWatched = config.log.audit || config.tracing.comments
@@ -109,13 +121,12 @@ export class Engine implements EngineContext {
     this.writeLock = driver.capabilities.singleWriter && !isExclusive
       ? new WriteLock(config.name, this.timer)
       : undefined
-    const total = config.pool.size + config.pool.overflow
     this.pool = new Pool(
       config.name,
       config.pool,
       {
         size: Math.min(config.pool.size, only ?? Infinity),
-        total: Math.min(total, only ?? Infinity),
+        total: Math.min(config.pool.size + config.pool.overflow, only ?? Infinity),
         reserved: isExclusive ? 0 : 1
       },
       {
@@ -152,19 +163,7 @@ export class Engine implements EngineContext {
       },
       { clock, timer: this.timer, fork, random: options.random }
     )
-    this.sharing = this.makeSharing()
-  }
-
-  /**
-   * `undefined` where no statements may share a connection: by the configuration, or as each use of one has to begin with a connection
-   * that was looked at, or made as new.
-   */
-  private makeSharing(): Sharing | undefined {
-    const { resetOnReturn, sharing, sharingDepth, validateAfter } = this.config.pool
-    const of = this.driver.sharing
-    return sharing === "off" || of === undefined || validateAfter === 0 || resetOnReturn === "discard"
-      ? undefined
-      : new Sharing(this, of, sharing, sharingDepth)
+    this.sharing = Sharing.of(this)
   }
 
   /** A statement took as long as the configuration calls slow. */
@@ -184,6 +183,7 @@ export class Engine implements EngineContext {
 
   /** A failure that is given to the program: counted, remembered and logged once, however many it is given to. */
   failed(error: DbError, fiber: AnyFiber | undefined): void {
+    this.onFailure?.(error)
     if (this.metrics.failure(error)) {
       const origin = fiber === undefined ? undefined : callerOf(fiber)
       this.metrics.recentFailure({
@@ -200,11 +200,9 @@ export class Engine implements EngineContext {
 
   /** Says once of each text what it leaves to no statement, as its connection is cleaned when it goes back. */
   leftBehind(text: string, fiber: AnyFiber): void {
-    if (this.config.pool.resetOnReturn === "none" || this.warnedOf.has(text)) {
-      return
-    }
+    const { resetOnReturn } = this.config.pool
     // A program that builds its texts would be warned without end.
-    if (this.warnedOf.size >= rememberedTexts) {
+    if (resetOnReturn === "none" || this.warnedOf.has(text) || this.warnedOf.size >= rememberedTexts) {
       return
     }
     this.warnedOf.add(text)
@@ -394,26 +392,10 @@ export class Engine implements EngineContext {
   }
 
   /** A question of our own to the server, on the reserved place. */
-  private ask<A>(
+  ask<A>(
     send: (connection: Driver.Connection, done: Driver.Done<A>) => void,
     failsFast: boolean
   ): Effect.Effect<A, DbError> {
-    const inSession = (session: Session) =>
-      Effect.async<A, DbError>((resume) => {
-        session.queue.submit(
-          new SessionRequest(
-            session.queue,
-            session.root,
-            "control",
-            undefined,
-            // A request carries every answer as unknown; `A` is what `send` answers with.
-            (error, value) => resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error)),
-            askLimit,
-            undefined,
-            (connection, _, done) => send(connection, done)
-          )
-        )
-      })
     return Effect.uninterruptibleMask((restore) =>
       Effect.withFiberRuntime<A, DbError>((fiber) =>
         this.openSession(
@@ -421,10 +403,32 @@ export class Engine implements EngineContext {
           restore,
           { writes: false, inside: undefined, reserved: true, failFast: failsFast },
           identity,
-          (session) => Effect.ensuring(restore(inSession(session)), this.closeSession(session))
+          (session) => Effect.ensuring(restore(this.askIn(session, send)), this.closeSession(session))
         )
       )
     )
+  }
+
+  /** The same in a session, outside of its transactions. */
+  askIn<A>(
+    session: Session,
+    send: (connection: Driver.Connection, done: Driver.Done<A>) => void
+  ): Effect.Effect<A, DbError> {
+    return Effect.async<A, DbError>((resume) => {
+      session.queue.submit(
+        new SessionRequest(
+          session.queue,
+          session.root,
+          "control",
+          undefined,
+          // A request carries every answer as unknown; `A` is what `send` answers with.
+          (error, value) => resume(error === undefined ? Effect.succeed(value as A) : Effect.fail(error)),
+          askLimit,
+          undefined,
+          (connection, _, done) => send(connection, done)
+        )
+      )
+    })
   }
 
   // ---------------------------------------------------------------------------

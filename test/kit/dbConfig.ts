@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as DbConfig from "../../src/DbConfig.js"
 
 /** The parts of a configuration that hold others. */
-type Group = "ssl" | "pool" | "limits" | "health" | "log" | "tracing"
+type Group = "ssl" | "pool" | "limits" | "health" | "log" | "tracing" | "replication"
 
 /** Any part of a configuration, of a group any of its own. */
 export type Changes =
@@ -29,6 +29,7 @@ export const dbConfig = (options: DbConfig.Options, changes: Changes = {}): DbCo
     limits: { ...config.limits, ...changes.limits },
     health: { ...config.health, ...changes.health },
     log: { ...config.log, ...changes.log },
-    tracing: { ...config.tracing, ...changes.tracing }
+    tracing: { ...config.tracing, ...changes.tracing },
+    replication: { ...config.replication, ...changes.replication }
   }
 }

@@ -48,6 +48,7 @@ const exactLayer = <Out, E, In>() =>
 
 declare const statement: Effect.Effect<ReadonlyArray<string>, SqlError.SqlError, SqlClient.SqlClient>
 declare const business: Effect.Effect<number, "no money" | SqlError.SqlError, SqlClient.SqlClient | Scope.Scope>
+declare const moneyless: Effect.Effect<number, "no money">
 declare const url: Config.Config<Redacted.Redacted>
 
 type Row = Readonly<Record<string, unknown>>
@@ -55,6 +56,17 @@ type LayerError = DbError.DbError | ConfigError.ConfigError
 
 /** Never called: it is read by the compiler only. */
 export const faces = () => {
+  // A read is as a transaction; a token can fail, and what is given one.
+  exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.read, Db.retry))
+  exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(Db.read(business, { staleness: "2 seconds" }))
+  exactly<ReadonlyArray<string>, DbError.DbError, SurveyHub>()(
+    statement.pipe(SurveyHub.read({ isolation: "snapshot" }))
+  )
+  exactly<string | undefined, DbError.DbError, Db>()(Db.token)
+  exactly<number, "no money" | DbError.DbError, Db>()(Db.withToken(moneyless, "16/B374D848"))
+  exactly<number, "no money" | DbError.DbError, Db>()(moneyless.pipe(Db.withToken(undefined)))
+  // @ts-expect-error -- It writes: that is no option of a read.
+  Db.read({ readOnly: false })
   // The client is provided, the database is needed, SqlError becomes one of the three; what else there is stays.
   exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.session))
   exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.session))

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import type { ReplicaOptions } from "./options.js"
 import type { DatabaseType, Environment, Secret, SqliteModule, SslMode, TypeParsers } from "./values.js"
 
 /** One kind of value. `accepted` ends the sentence "accepted: ...". */
@@ -224,6 +225,17 @@ export const secret = (accepted: string): Kind<Redacted.Redacted<string>> => ({
   fromOption: redacted,
   show: () => ""
 })
+
+/** URLs apart by spaces or line breaks: a comma may stand in one. */
+export const replicas: Kind<ReadonlyArray<ReplicaOptions>> = {
+  accepted: "URLs, apart by spaces; in code: a list of { url, pool? }",
+  fromText: (text) => text.split(/\s+/).filter((url) => url !== "").map((url) => ({ url: Redacted.make(url) })),
+  fromOption: (value) =>
+    Array.isArray(value) && value.every((one) => isRecord(one) && redacted(one["url"]) !== undefined)
+      ? value as ReadonlyArray<ReplicaOptions> // The URLs were just seen; what else is in it is checked with the replica.
+      : undefined,
+  show: () => ""
+}
 
 /** A password: fixed, or asked for again for every connection. */
 export const password: Kind<Secret> = {

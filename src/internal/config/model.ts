@@ -9,6 +9,7 @@ import type {
   LimitOptions,
   LogOptions,
   PoolOptions,
+  ReplicationOptions,
   SheddingOptions,
   TracingOptions
 } from "./options.js"
@@ -70,6 +71,14 @@ export interface Log extends Complete<LogOptions> {}
  * @category models
  */
 export interface Tracing extends Complete<TracingOptions> {}
+
+/**
+ * Which replica a read goes to, decoded: milliseconds.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Replication extends Complete<ReplicationOptions> {}
 
 /**
  * A server to try: hosts are tried in order.
@@ -137,6 +146,9 @@ export interface DbConfig {
   readonly health: Health
   readonly log: Log
   readonly tracing: Tracing
+  /** Each as a configuration of its own; that of the primary with what the replica's URL says in its place. */
+  readonly replicas: ReadonlyArray<DbConfig>
+  readonly replication: Replication
   readonly connectOnStart: boolean
   readonly sqliteModule: SqliteModule
   readonly createDatabase: boolean

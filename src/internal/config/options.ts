@@ -156,6 +156,44 @@ export interface TracingOptions {
 }
 
 /**
+ * A replica of a database, as given.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReplicaOptions {
+  /**
+   * The replica's URL. What it leaves out is the primary's: database, TLS, parameters, and user and password, which pass together.
+   */
+  readonly url: string | Redacted.Redacted<string>
+  /** Its pool, where that is not to be as the primary's. Defaults to the primary's settings; its connections are its own. */
+  readonly pool?: PoolOptions | undefined
+}
+
+/**
+ * Which replica a read goes to, as given.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReplicationOptions {
+  /**
+   * How old the data of a read may be. Defaults to off: a read sees at least what its fiber has written or was shown before.
+   */
+  readonly staleness?: Duration.DurationInput | undefined
+  /**
+   * How long a read waits for a replica to replay what it has to show, before it goes to the primary; 0: not at all. Defaults to 100 ms.
+   */
+  readonly waitTimeout?: Duration.DurationInput | undefined
+  /** A replica further behind is left out; 0: none is for that. Defaults to 30 s. */
+  readonly maxLag?: Duration.DurationInput | undefined
+  /** A replica that was left out is tried again after this. Defaults to 5 s. */
+  readonly retryAfter?: Duration.DurationInput | undefined
+  /** Where a read goes when no replica can serve it: to the primary, or nowhere, with an error. Defaults to `primary`. */
+  readonly whenNoReplica?: "primary" | "fail" | undefined
+}
+
+/**
  * Everything that can be configured, as given. `url` and the fields may be mixed: a field wins over the URL's part.
  *
  * @since 0.1.0
@@ -223,6 +261,21 @@ export interface Options {
   readonly sslCert?: string | undefined
   /** The key of the client's certificate: PEM text, or the path of a file that holds it. Defaults to none. */
   readonly sslKey?: string | Redacted.Redacted<string> | undefined
+  /**
+   * PostgreSQL: the standbys that `Db.read` and read-only transactions go to, each with a pool of its own; `url` and the parts of the
+   * address are the primary's. Defaults to none.
+   *
+   * @example
+   * ```ts
+   * import { Db } from "dblive"
+   *
+   * const live = Db.layer({
+   *   url: "postgres://app:secret@primary/app",
+   *   replicas: [{ url: "postgres://replica-1" }, { url: "postgres://replica-2", pool: { size: 20 } }]
+   * })
+   * ```
+   */
+  readonly replicas?: ReadonlyArray<ReplicaOptions> | undefined
   /** PostgreSQL: which of several hosts is taken, in libpq's words. Defaults to `any`. */
   readonly targetSessionAttrs?: TargetSessionAttrs | undefined
   /** PostgreSQL: whether the password's proof is bound to the TLS channel, in libpq's words. Defaults to `prefer`. */
@@ -294,6 +347,8 @@ export interface Options {
   readonly log?: LogOptions | undefined
   /** What the spans of statements hold. */
   readonly tracing?: TracingOptions | undefined
+  /** Which replica a read goes to, and when to none. */
+  readonly replication?: ReplicationOptions | undefined
   /** Open the first connection when the layer is built. Defaults to true. */
   readonly connectOnStart?: boolean | undefined
   /**

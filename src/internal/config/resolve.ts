@@ -5,12 +5,13 @@ import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
+import * as Struct from "effect/Struct"
 import type { Address } from "./address.js"
 import { fileOf, serverOf } from "./address.js"
 import type { Tell } from "./faults.js"
 import { all, exampleOf, shown, unusable, variableOf } from "./faults.js"
 import type { DbConfig } from "./model.js"
-import type { Options } from "./options.js"
+import type { Options, ReplicaOptions } from "./options.js"
 import type { Surroundings } from "./process.js"
 import { processVariables, surroundings, variables } from "./process.js"
 import type { Preset, Row } from "./row.js"
@@ -99,9 +100,10 @@ export const explain = (
     const merged = url === undefined ? options : merge(url, options)
     const values = parse(merged, context)
     const parts = validate(values, { url: url ?? {}, beside: options, merged }, context)
+    const replicas = replicasOf(values, merged, parts, context, () => faults.length === 0)
     return {
       faults,
-      config: faults.length === 0 ? result(values, parts, merged, context) : undefined,
+      config: faults.length === 0 ? result(values, { ...parts, replicas }, merged, context) : undefined,
       inForce: () =>
         rows.map((row) => ({
           row,
@@ -196,6 +198,9 @@ interface Parts extends Address {
   readonly ssl: DbConfig["ssl"]
 }
 
+/** The same, with the replicas, whose configurations need it. */
+interface Complete extends Parts, Pick<DbConfig, "replicas"> {}
+
 /** Checks what several settings say together. */
 const validate = (values: Values, sources: Sources, context: Context): Parts => {
   const { name, tell } = context
@@ -265,8 +270,76 @@ const notConfigured = (name: string, environment: Environment) => {
   )
 }
 
+const first = ["first", "second", "third"]
+
+/** What does not pass to a replica. */
+const ofPrimary = ["url", "host", "port", "replicas", "createDatabase", "targetSessionAttrs"] as const
+
+/**
+ * The configuration of each replica: the primary's options with what the replica's URL says in their place. A user passes with the
+ * password, since one is nothing without the other. Faults of the primary are told once.
+ */
+const replicasOf = (
+  values: Values,
+  merged: Options,
+  { database, type }: Parts,
+  context: Context,
+  isFaultless: () => boolean
+): ReadonlyArray<DbConfig> => {
+  const replicas = values.replicas ?? []
+  if (replicas.length > 0 && type !== "postgresql") {
+    context.tell(settings.replicas.option, `is given, but the database is one of ${type}; accepted: PostgreSQL alone`)
+    return []
+  }
+  // All URLs are read first.
+  const read = replicas.map((replica, index) => {
+    const tell: Tell = (option, message) =>
+      context.tell(
+        settings.replicas.option,
+        `the ${first[index] ?? `${index + 1}th`} of them: ${option === "" ? "" : `${option} `}${message}`
+      )
+    return { replica, tell, parts: readReplica(replica, type, tell) }
+  })
+  return !isFaultless() ? [] : read.map(({ parts, replica, tell }) => {
+    // Without a fault each was read.
+    const own = parts!
+    const { password, username, ...passing } = Struct.omit(merged, ...ofPrimary)
+    const options: Options = {
+      ...passing,
+      database,
+      ...(own.username === undefined ? { username, password } : {}),
+      ...own,
+      settings: { ...passing.settings, ...own.settings },
+      pool: { ...passing.pool, ...given(own.pool), ...given(replica.pool) },
+      limits: { ...passing.limits, ...given(own.limits) }
+    }
+    const inner: Context = { ...context, origin: () => undefined, earlier: new Map(), tell }
+    const decoded = parse(options, inner)
+    const validated = validate(decoded, { url: own, beside: options, merged: options }, inner)
+    return result(decoded, { ...validated, replicas: [] }, options, inner)
+  })
+}
+
+/** What the URL of a replica says. */
+const readReplica = (replica: ReplicaOptions, type: DatabaseType, tell: Tell): Options | undefined => {
+  const names = Object.keys({ url: true, pool: true } satisfies Record<keyof ReplicaOptions, true>)
+  for (const name of Object.keys(replica)) {
+    if (!names.includes(name)) tell(name, `is no option of a replica; accepted: ${names.join(", ")}`)
+  }
+  if (replica.pool !== undefined) checkKnown({ pool: replica.pool }, tell)
+  const found = parseUrl(Redacted.isRedacted(replica.url) ? Redacted.value(replica.url) : replica.url)
+  if (Either.isLeft(found)) {
+    found.left.forEach((problem) => tell("", problem))
+    return undefined
+  }
+  if (found.right.type !== type) {
+    tell("", `it is one of ${found.right.type}; accepted: a URL of ${type}, as the primary's`)
+  }
+  return found.right
+}
+
 /** The configuration: the values, with what depends on several of them. */
-const result = (values: Values, parts: Parts, merged: Options, context: Context): DbConfig => {
+const result = (values: Values, parts: Complete, merged: Options, context: Context): DbConfig => {
   const { environment, name, preset, worker } = context
   const { filename, isUnconfigured, type } = parts
   const { applicationName, pool } = values
@@ -310,6 +383,8 @@ const result = (values: Values, parts: Parts, merged: Options, context: Context)
     health: values.health,
     log: values.log,
     tracing: values.tracing,
+    replicas: parts.replicas,
+    replication: values.replication,
     connectOnStart: values.connectOnStart,
     createDatabase: values.createDatabase
   }

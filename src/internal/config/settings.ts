@@ -13,6 +13,7 @@ import {
   pairs,
   password,
   renaming,
+  replicas,
   secret,
   sqliteModules,
   ssl,
@@ -29,6 +30,7 @@ import type {
   LogOptions,
   Options,
   PoolOptions,
+  ReplicationOptions,
   SheddingOptions,
   TracingOptions
 } from "./options.js"
@@ -37,7 +39,14 @@ import { given, named, rowsOf, tuned } from "./row.js"
 import type { ChannelBinding, DatabaseType, JsonNumbers, SslMode } from "./values.js"
 
 /** The options that hold others. */
-type Group = PoolOptions | SheddingOptions | LimitOptions | HealthOptions | LogOptions | TracingOptions
+type Group =
+  | PoolOptions
+  | SheddingOptions
+  | LimitOptions
+  | HealthOptions
+  | LogOptions
+  | TracingOptions
+  | ReplicationOptions
 
 /** The port where none is given. */
 export const defaultPorts: Readonly<Record<Exclude<DatabaseType, "sqlite">, number>> = {
@@ -152,6 +161,15 @@ export const settings = named(
       defaults: "none",
       meaning: "the key of the client's certificate",
       example: "/run/secrets/client.key",
+      secret: true,
+      file: true
+    }),
+    replicas: given(["REPLICA_URLS"], {
+      address: true,
+      kind: replicas,
+      defaults: "none",
+      meaning: "PostgreSQL: the standbys that reads go to; what their URLs leave out is the primary's",
+      example: "\"postgresql://replica-1 postgresql://replica-2\"",
       secret: true,
       file: true
     }),
@@ -463,6 +481,39 @@ export const settings = named(
         defaults: false,
         meaning: "add the application and `traceparent` to each statement as a comment (sqlcommenter)",
         example: "true"
+      })
+    },
+    // Which replica a read goes to.
+    replication: {
+      staleness: tuned(["REPLICA_STALENESS"], {
+        kind: duration("off"),
+        defaults: 0,
+        meaning: "how old the data of a read may be; off: it has at least what its fiber has written or was shown",
+        example: "2s"
+      }),
+      waitTimeout: tuned(["REPLICA_WAIT_TIMEOUT"], {
+        kind: duration("not at all"),
+        defaults: 100,
+        meaning: "how long a read waits for a replica to catch up, before it goes to the primary",
+        example: "50ms"
+      }),
+      maxLag: tuned(["REPLICA_MAX_LAG"], {
+        kind: duration("off"),
+        defaults: 30_000,
+        meaning: "a replica further behind is left out",
+        example: "10s"
+      }),
+      retryAfter: tuned(["REPLICA_RETRY_AFTER"], {
+        kind: duration(),
+        defaults: 5000,
+        meaning: "a replica that was left out is tried again after this",
+        example: "10s"
+      }),
+      whenNoReplica: tuned(["WHEN_NO_REPLICA"], {
+        kind: word<"primary" | "fail">(["primary", "fail"]),
+        defaults: "primary",
+        meaning: "where a read goes when no replica can serve it: to the primary, or nowhere, with an error",
+        example: "fail"
       })
     }
   } satisfies RowsOf<Options, Group>

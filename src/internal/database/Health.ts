@@ -5,11 +5,12 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
-import type { MigrationStatus, Report, Status } from "../../DbHealth.js"
+import type { MigrationStatus, ReplicaReport, Report, Status } from "../../DbHealth.js"
 import type { PoolSnapshot } from "../../DbMetrics.js"
 
 /** What is looked at to decide. */
@@ -20,11 +21,12 @@ interface Evidence {
   /** How long ago a wait for a connection reached its limit, in milliseconds. */
   readonly sinceTimeout: number
   readonly migrations: MigrationStatus | null
+  readonly replicas: ReadonlyArray<ReplicaReport>
 }
 
 /** The status of a database that answered or not, and why it is not healthy. */
 const judge = (
-  { answered: isAnswered, migrations, pool, responseTime, sinceTimeout }: Evidence,
+  { answered: isAnswered, migrations, pool, replicas, responseTime, sinceTimeout }: Evidence,
   options: DbConfig.Health
 ): { readonly status: Status; readonly why: string | null } => {
   if (!isAnswered) {
@@ -46,6 +48,9 @@ const judge = (
   if (migrations === "pending" || migrations === "failed") {
     reasons.push(`migrations: ${migrations}`)
   }
+  for (const { name, reason } of replicas) {
+    if (reason !== null) reasons.push(`no reads go to ${name}: ${reason}`)
+  }
   return reasons.length === 0
     ? { status: "healthy", why: null }
     : { status: "degraded", why: reasons.join("; ") }
@@ -63,6 +68,10 @@ export interface Subject {
   /** When a wait for a connection last reached its limit, in the clock's milliseconds. */
   readonly timedOutAt: () => number
   readonly migrations: Effect.Effect<MigrationStatus | null>
+  /** Of a database that has some: asks them, and tells how they stand. */
+  readonly replicas:
+    | { readonly checked: Effect.Effect<unknown>; readonly report: ReadonlyArray<ReplicaReport> }
+    | undefined
   /** Is given each new report. */
   readonly checked: (report: Report) => void
 }
@@ -80,8 +89,11 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
   return Effect.gen(function*() {
     const started = clock.unsafeCurrentTimeNanos()
     const millis = () => Number(clock.unsafeCurrentTimeNanos() - started) / 1e6
+    const { replicas } = subject
+    const asked = yield* Effect.fork(replicas === undefined ? Effect.void : within(replicas.checked, options.timeout))
     const answer = yield* Effect.either(within(subject.probe, options.timeout))
     const responseTime = millis()
+    yield* Fiber.join(asked)
     const isAnswered = Either.isRight(answer) && Option.isSome(answer.right)
     const migrations = isAnswered
       ? Option.getOrNull(yield* within(subject.migrations, Math.max(options.timeout - responseTime, 0)))
@@ -89,7 +101,14 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
     const now = clock.unsafeCurrentTimeMillis()
     const pool = subject.pool()
     const { status, why } = judge(
-      { answered: isAnswered, responseTime, pool, sinceTimeout: now - subject.timedOutAt(), migrations },
+      {
+        answered: isAnswered,
+        responseTime,
+        pool,
+        sinceTimeout: now - subject.timedOutAt(),
+        migrations,
+        replicas: replicas?.report ?? []
+      },
       options
     )
     return {
@@ -113,6 +132,7 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
         longestWaitMillis: pool.longestWaitMillis
       },
       migrationStatus: migrations,
+      ...(replicas === undefined ? {} : { replicas: replicas.report }),
       error: Either.isLeft(answer)
         ? answer.left.message
         : isAnswered

@@ -16,16 +16,16 @@ import type { PoolDetails, Snapshot } from "../../DbMetrics.js"
 import * as DbRetry from "../../DbRetry.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
-import { unsendable } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import { levelOf } from "../fiber/fiberContext.js"
 import { workerId } from "../observe/Log.js"
 import { withRetry } from "../session/retry.js"
 import { withSession } from "../session/transaction.js"
-import { ofQuery, ofRows, ofTransaction, unknownOption } from "./callOptions.js"
+import { ofQuery, ofRows, ofTransaction, refusedOption } from "./callOptions.js"
 import { type Database, engineOf as engineBehind } from "./Database.js"
 import { withLimits, withTimeout } from "./Limits.js"
 import * as Query from "./Query.js"
+import { type ReadMembers, readMembers, type WithEngine } from "./Reads.js"
 import * as Rows from "./Rows.js"
 import * as Session from "./Session.js"
 import * as Transaction from "./Transaction.js"
@@ -60,7 +60,7 @@ export interface RetryOptions {
  * @since 0.1.0
  * @category models
  */
-export interface Members<Self> {
+export interface Members<Self> extends ReadMembers<Self> {
   /**
    * Pins one validated connection to the effect: its statements run on it, in order. It goes back, cleaned, on success,
    * failure, defect and interrupt. Inside a session of the same database it is that session.
@@ -246,18 +246,6 @@ export interface Members<Self> {
 
 const noOptions = {}
 
-/** The failure of a call with an option that there is not; looked for only where there are options. */
-const refusedOption = (
-  engine: Engine,
-  options: object | undefined,
-  known: ReadonlySet<string>
-): Effect.Effect<never, DbError> | undefined => {
-  const what = options === undefined ? undefined : unknownOption(options, known)
-  return what === undefined
-    ? undefined
-    : Query.refused(engine, unsendable(engine.name, what, undefined, "correct the name, or leave the option out"))
-}
-
 const infoOf = (engine: Engine): DbHealth.Info => {
   const { connectionFailures, engineCreations, pool, sessions } = engine.snapshot
   return {
@@ -275,7 +263,9 @@ const infoOf = (engine: Engine): DbHealth.Info => {
     engineCreations,
     sessions,
     connectionFailures,
-    pool
+    pool,
+    replicas: engine.replicas?.info ?? [],
+    reads: { ...engine.metrics.reads }
   }
 }
 
@@ -330,11 +320,6 @@ const watchStatements = (
       (before) => Effect.sync(() => session.queue.onText = before)
     ))
   })
-
-/** Gives an effect the engine of the tag's database. */
-interface WithEngine<Self> {
-  <A, E, R>(f: (engine: Engine) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Self>
-}
 
 /** The members that run one statement, each with another view of its rows. */
 const rowsMembers = <Self>(
@@ -391,6 +376,7 @@ export const make = <Self>(tag: Context.Tag<Self, Database>): Members<Self> => {
         ? inTransaction(effectOrOptions, options)
         // Whole or not at all; and `SqlClient` is provided to the effect by its level.
         : (effect: AnyEffect) => inTransaction(effect, effectOrOptions)) as Members<Self>["transaction"],
+    ...readMembers(withEngine),
     query,
     one,
     option,

@@ -20,6 +20,7 @@ import { notLoaded } from "../driver/packages.js"
 import { Engine } from "../Engine.js"
 import * as Gauges from "../observe/PoolGauges.js"
 import { register } from "../observe/registry.js"
+import { Replicas } from "../replicas/Replicas.js"
 import { reserveSession } from "../session/transaction.js"
 import * as Client from "../SqlClient.js"
 import { type Database, make as makeDatabase } from "./Database.js"
@@ -86,6 +87,45 @@ const unusualOf = (config: DbConfig.DbConfig, driver: Driver.Driver): string | u
 
 const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ?? error, message: error.message })
 
+/** The engine of each server of a database, and what ends with the scope: their figures, and they themselves, all at once. */
+const start = Effect.fnUntraced(function*(config: DbConfig.DbConfig, makeDriver: Driver.Make<DbConfig.DbConfig>) {
+  const runtime = yield* Effect.runtime<never>()
+  const clock = yield* Effect.clock
+  const random = yield* Effect.random
+  const runFork = Runtime.runFork(runtime)
+  const engineOf = (config: DbConfig.DbConfig, driver: Driver.Driver, poolName?: string) =>
+    new Engine(
+      config,
+      driver,
+      clock,
+      // Layers are built where interruption is masked; what runs beside them must not inherit that.
+      (effect) => runFork(Effect.interruptible(effect)),
+      { openSchedule: DbRetry.connection, random: () => Effect.runSync(random.next), poolName }
+    )
+  const driver = creating(yield* makeDriver(config), config)
+  const engine = engineOf(config, driver)
+  engine.client = yield* Client.make(engine)
+  engine.connect = (place) => Client.makeConnection(engine, place)
+  const replicas: Array<Engine> = []
+  for (const replica of config.replicas) {
+    replicas.push(engineOf(replica, yield* makeDriver(replica), `${config.name}/replica-${replicas.length + 1}`))
+  }
+  if (replicas.length > 0 && driver.replication !== undefined) {
+    engine.replicas = new Replicas(engine, replicas, driver.replication, config.replication)
+  }
+  const servers = [engine, ...replicas]
+  for (const server of servers) {
+    yield* Effect.acquireRelease(
+      Effect.sync(() => [register(server.poolName, () => server.snapshot), Gauges.watch(server.poolName, server)]),
+      (registered) => Effect.sync(() => registered.forEach((unregister) => unregister()))
+    )
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(servers, (server) => server.close, { concurrency: "unbounded", discard: true })
+  )
+  return engine
+})
+
 /**
  * Opens a database with a driver: everything behind the layers. It is closed with the scope: new sessions are refused,
  * running ones are waited for up to `closeTimeout`, then cut.
@@ -101,29 +141,14 @@ export const make = (
   Effect.gen(function*() {
     const change = yield* FiberRef.get(currentOpening)
     const { config, makeDriver } = change({ config: given, makeDriver: makeGivenDriver })
-    const driver = creating(yield* makeDriver(config), config)
-    const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
     const started = clock.unsafeCurrentTimeMillis()
-    const random = yield* Effect.random
-    const runFork = Runtime.runFork(runtime)
-    const engine = new Engine(
-      config,
-      driver,
-      clock,
-      // Layers are built where interruption is masked; what runs beside them must not inherit that.
-      (effect) => runFork(Effect.interruptible(effect)),
-      { openSchedule: DbRetry.connection, random: () => Effect.runSync(random.next) }
-    )
-    engine.client = yield* Client.make(engine)
-    engine.connect = (place) => Client.makeConnection(engine, place)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => [register(config.name, () => engine.snapshot), Gauges.watch(config.name, engine)]),
-      (registered) => Effect.sync(() => registered.forEach((unregister) => unregister()))
-    )
-    yield* Effect.addFinalizer(() => engine.close)
+    const engine = yield* start(config, makeDriver)
+    const { driver } = engine
     if (config.connectOnStart) {
       yield* engine.pool.openOne
+      // A replica that is down does not keep the program from starting.
+      engine.replicas?.all.forEach((replica) => engine.replicas?.probe(replica))
     }
     engine.metrics.engineCreated()
     const { acquireTimeout, maxLifetime, overflow, size, validateAfter } = config.pool
@@ -160,6 +185,7 @@ export const make = (
           pool: () => engine.pool.figures,
           timedOutAt: () => engine.pool.timedOutAt,
           migrations: Effect.suspend(() => database.migrations),
+          replicas: engine.replicas,
           checked: (report) => engine.metrics.healthChecked(report)
         },
         config.health,

@@ -8,6 +8,7 @@ import type * as Schedule from "effect/Schedule"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
+import { levelOf } from "../fiber/fiberContext.js"
 import { withTransaction } from "../session/transaction.js"
 import { classify, type Typed, typed } from "./Typed.js"
 
@@ -61,6 +62,20 @@ export interface TransactionOptions {
   readonly resolveCommit?: boolean | undefined
 }
 
+/**
+ * How a read is to run.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReadOptions extends Pick<TransactionOptions, "isolation" | "timeout" | "retry"> {
+  /**
+   * How old the data may be, in place of what its fiber has seen: `"2 seconds"`; 0: nothing older than its fiber has written or was
+   * shown. Defaults to the configured `replication.staleness`, which is 0 unless it is set.
+   */
+  readonly staleness?: Duration.DurationInput | undefined
+}
+
 /** A database whose access is read-only has no other transactions: READ WRITE would lift what its server refuses. */
 export const within = (engine: Engine, options: Driver.BeginOptions): Driver.BeginOptions =>
   engine.config.access === "read-only" ? { ...options, readOnly: true } : options
@@ -69,15 +84,37 @@ export const within = (engine: Engine, options: Driver.BeginOptions): Driver.Beg
 export const run = <A, E, R>(
   engine: Engine,
   effect: Effect.Effect<A, E, R>,
-  { retry, timeout, ...begin }: TransactionOptions
+  { retry, staleness, timeout, ...begin }: TransactionOptions & Pick<ReadOptions, "staleness">
 ): Effect.Effect<A, Typed<E>, R> =>
   Effect.mapError(
     withTransaction(
       engine,
       effect,
-      { ...within(engine, begin), retry, timeout: timeout === undefined ? undefined : Duration.toMillis(timeout) },
+      {
+        ...within(engine, begin),
+        retry,
+        timeout: timeout === undefined ? undefined : Duration.toMillis(timeout),
+        staleness: staleness === undefined ? undefined : Duration.toMillis(staleness)
+      },
       identity,
       classify(engine.name)
     ),
     typed(engine.name)
   )
+
+/**
+ * Runs an effect as a read: in a read-only transaction, which a replica takes, where there is one. In a transaction of the same database
+ * it is a part of that one; where the database cannot make a part read-only, the part is as the whole.
+ */
+export const read = <A, E, R>(
+  engine: Engine,
+  effect: Effect.Effect<A, E, R>,
+  options: ReadOptions
+): Effect.Effect<A, Typed<E>, R> =>
+  Effect.withFiberRuntime<A, Typed<E>, R>((fiber) => {
+    const level = levelOf(engine, fiber)
+    const { capabilities, transaction } = engine.driver
+    const isKept = level === undefined || level.kind === "session" || level.options.readOnly === true ||
+      capabilities.singleWriter || transaction.readOnlyWithin !== undefined
+    return run(engine, effect, isKept ? { ...options, readOnly: true } : options)
+  })

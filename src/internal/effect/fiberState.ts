@@ -34,6 +34,10 @@ export const hasChildren = (fiber: AnyFiber): boolean => {
 /** Whether its requests are collected for a batch (by `Effect.step`), not resolved one by one. */
 export const isStepping = (fiber: AnyFiber): boolean => stateOf(fiber)._steps.length > 0
 
+/** Sets a reference of a fiber that waits for what is told to it, or that runs this. Effect has that for the running fiber alone. */
+export const setFiberRef = <A>(fiber: AnyFiber, ref: FiberRef.FiberRef<A>, value: A): void =>
+  stateOf(fiber).setFiberRef(ref, value)
+
 /** From here on nothing interrupts the calling fiber. Answers whether anything could before. */
 export const disableInterruption = (fiber: AnyFiber): boolean => {
   const state = stateOf(fiber)

@@ -70,6 +70,15 @@ export const cut = (database: string, limitMillis: number): TimeoutError =>
     limitMillis
   })
 
+/** No replica can serve a read, and the primary is not to. */
+export const noReplica = (database: string, absences: string, reason: string): ConnectionError =>
+  new ConnectionError({
+    database,
+    what: `no replica can serve the read (${absences === "" ? reason : absences}), and whenNoReplica is "fail"`,
+    reason: "NoReplica",
+    outcome: "NotSent"
+  })
+
 // -----------------------------------------------------------------------------
 // statements
 // -----------------------------------------------------------------------------

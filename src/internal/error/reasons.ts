@@ -115,6 +115,11 @@ export const connectionReasons = {
       "the server accepts writes on an older timeline than one that was seen before: it was the primary, and another was promoted",
     advice: "stop that server, or make it a standby of the new primary (pg_rewind, or a new base backup)"
   },
+  NoReplica: {
+    isTransient: true,
+    meaning: "every replica is down, too far behind, or left out for now, and reads are not to go to the primary",
+    advice: "try again in a moment; or set replication.whenNoReplica to primary"
+  },
   Unsupported: {
     isTransient: false,
     meaning: "this driver, server or mode cannot do what was asked",

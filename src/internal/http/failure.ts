@@ -55,6 +55,7 @@ const connection: { readonly [R in ConnectionReason]: Name } = {
   Overloaded: "busy",
   ReadOnlyServer: "unavailable",
   StaleTimeline: "unavailable",
+  NoReplica: "unavailable",
   Unsupported: "fault",
   CannotOpen: "fault",
   NotADatabase: "fault",

@@ -90,6 +90,9 @@ export class MetricsRecorder {
   private readonly creations = new DurationReservoir()
   private readonly slow: Array<SlowStatement> = []
   private readonly failures: Record<string, number> = {}
+  /** By why they ran here. */
+  readonly reads: Record<string, number> = {}
+  private readonly readsBy = new Map<string, Metric.Metric.Counter<number>>()
   private readonly recent: Array<Failure> = []
   private readonly transactions = { committed: 0, rolledBack: 0, unknown: 0 }
   private opened = 0
@@ -203,6 +206,17 @@ export class MetricsRecorder {
     for (const [tag, one] of migrationStatuses) {
       this.metric(keys.tagged(keys.migrations, "status", tag)).unsafeUpdate(one === migrationStatus ? 1 : 0, none)
     }
+  }
+
+  /** A session for reading ran on this server of several. */
+  read(reason: string): void {
+    this.reads[reason] = (this.reads[reason] ?? 0) + 1
+    let metric = this.readsBy.get(reason)
+    if (metric === undefined) {
+      metric = this.metric(keys.tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")))
+      this.readsBy.set(reason, metric)
+    }
+    metric.unsafeUpdate(1, none)
   }
 
   /** How far the server is behind its primary, in seconds; `undefined` where it is no standby, also after it was promoted. */

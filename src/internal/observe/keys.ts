@@ -93,6 +93,14 @@ export const retries = counter("dblive.retries", "Attempts repeated")
 
 export const transactions = counter("dblive.transactions", "Transactions by outcome")
 
+/** The tag of `dblive.reads`. */
+export const readReason = "dblive.read.reason"
+
+export const reads = counter(
+  "dblive.reads",
+  "Sessions for reading of a database with replicas, by the server that they ran on, and why there"
+)
+
 export const replicationLag = tagged(
   gauge("dblive.replication.lag", "How far the standby was behind its primary at the last health check, in seconds"),
   "unit",

@@ -156,7 +156,8 @@ export class Pool<C> {
 
   /** Whether an entry in use may get further users: its time has not come, and nothing is doubted of it. */
   isFit(entry: PoolEntry<C>, now: number): boolean {
-    return now < entry.expiresAt && entry.generation === this.generation && this.shutdown.isOpen
+    return now < entry.expiresAt && entry.generation === this.generation && this.shutdown.isOpen &&
+      !this.factory.isLost(entry.connection)
   }
 
   /** Gives an entry in use to waiters that can share it, in their turn. */
@@ -262,6 +263,11 @@ export class Pool<C> {
   // ---------------------------------------------------------------------------
   // figures
   // ---------------------------------------------------------------------------
+
+  /** How many wait for a connection. */
+  get waiting(): number {
+    return this.waiters.size
+  }
 
   get figures(): PoolSnapshot {
     const now = this.clock.unsafeCurrentTimeMillis()

@@ -28,6 +28,8 @@ export interface EngineContext {
   readonly clock: Clock.Clock
   readonly timer: DeadlineTimer
   readonly metrics: MetricsRecorder
+  /** It is the primary of replicas, or one of them: it matters how far it is. */
+  readonly isReplicated: boolean
   /** Whether a statement would write, for a database with one writer. */
   readonly writes: (text: string) => boolean
   /** A failure that is given to the program. */

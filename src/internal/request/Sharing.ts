@@ -48,6 +48,18 @@ export class Sharing {
   /** How long the statements on one connection may take together, in milliseconds. */
   budget = leastWork
 
+  /**
+   * `undefined` where no statements may share a connection: by the configuration, or as each use of one has to begin with a connection
+   * that was looked at, or made as new.
+   */
+  static of(engine: EngineContext): Sharing | undefined {
+    const { resetOnReturn, sharing, sharingDepth, validateAfter } = engine.config.pool
+    const kindOf = engine.driver.sharing
+    return sharing === "off" || kindOf === undefined || validateAfter === 0 || resetOnReturn === "discard"
+      ? undefined
+      : new Sharing(engine, kindOf, sharing, sharingDepth)
+  }
+
   constructor(
     private readonly engine: EngineContext,
     private readonly sharing: (text: string) => "read" | "write" | undefined,

@@ -11,7 +11,7 @@ import { deadlineOf, isTraced } from "../fiber/fiberContext.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
 import type { SessionLevel } from "../session/Session.js"
 import { classify } from "../sql/classify.js"
-import { answer, asRows, makeRequest } from "./execute.js"
+import { answer, asRows, makeRequest, shown } from "./execute.js"
 import { SessionRequest } from "./Request.js"
 
 /** A statement of a list: its text in the driver's dialect, and its parameters. */
@@ -50,7 +50,7 @@ export const run = (
         level,
         "statement",
         requests[0],
-        resume,
+        shown(engine, fiber, level, resume),
         // The server keeps the limit of each; for all of them together it is as often as long.
         engine.driver.capabilities.serverLimits ? limit * requests.length : limit,
         deadlineOf(fiber),

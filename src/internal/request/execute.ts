@@ -147,7 +147,28 @@ const send = <E>(
   fail: (error: DbError) => E
 ): Effect.Effect<unknown, E> => {
   const request = makeRequest(engine, fiber, text, params, ask)
-  return answer(engine, fiber, (resume) => prepareRun(engine, fiber, level, request, ask.limit, resume), fail)
+  return answer(
+    engine,
+    fiber,
+    (resume) => prepareRun(engine, fiber, level, request, ask.limit, shown(engine, fiber, level, resume)),
+    fail
+  )
+}
+
+/** What takes an answer, where it matters what the primary has shown. A failure shows something, too, and may have been applied. */
+export const shown = <A>(
+  engine: Engine,
+  fiber: AnyFiber,
+  level: SessionLevel | undefined,
+  resume: (error: DbError | undefined, value: A) => void
+): (error: DbError | undefined, value: A) => void => {
+  const { replicas } = engine
+  return replicas === undefined || (level !== undefined && level.session.engine !== engine)
+    ? resume
+    : (error, value) => {
+      replicas.answered(fiber)
+      resume(error, value)
+    }
 }
 
 /**

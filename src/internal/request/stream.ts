@@ -18,7 +18,7 @@ import type { SessionLevel } from "../session/Session.js"
 import { SessionCursor } from "../session/SessionCursor.js"
 import { reserveSession } from "../session/transaction.js"
 import type { Deadline } from "./Deadline.js"
-import { answer } from "./execute.js"
+import { answer, shown } from "./execute.js"
 import { SessionRequest } from "./Request.js"
 
 export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
@@ -51,7 +51,7 @@ export const makeStream = (
     }
     const pull = Effect.zipRight(
       yieldToEventLoop(engine),
-      Effect.suspend(() => nextRows(engine, fiber, cursor, deadline))
+      Effect.suspend(() => nextRows(engine, fiber, at, cursor, deadline))
     )
     const { transformRows } = options
     return Stream.repeatEffectChunkOption(
@@ -71,12 +71,13 @@ export const makeStream = (
 const inQueue = <A>(
   engine: Engine,
   fiber: AnyFiber,
+  level: SessionLevel,
   make: (done: (error: DbError | undefined, value: A) => void) => SessionRequest
 ): Effect.Effect<A, DbError> =>
   Effect.withFiberRuntime<A, DbError>((puller) =>
     // A request answers with what it is made for.
     answer(engine, puller, (resume) => {
-      const request = make(resume)
+      const request = make(shown(engine, puller, level, resume))
       request.fiber = fiber
       return request
     }, identity) as Effect.Effect<A, DbError>
@@ -101,7 +102,7 @@ const openCursor = (
         state.cursor.close(() => resume(Effect.void))
       })
     )
-    yield* inQueue<Driver.Cursor>(engine, fiber, (done) =>
+    yield* inQueue<Driver.Cursor>(engine, fiber, level, (done) =>
       new SessionRequest(
         queue,
         level,
@@ -126,6 +127,7 @@ const openCursor = (
 const nextRows = (
   engine: Engine,
   fiber: AnyFiber,
+  level: SessionLevel,
   cursor: SessionCursor,
   deadline: Deadline | undefined
 ): Effect.Effect<ReadonlyArray<unknown>, Option.Option<DbError>> => {
@@ -142,9 +144,14 @@ const nextRows = (
   const { fetchSize = usualFetch } = engine.driver
   // What comes belongs to the cursor: should this fiber be interrupted, the next pull takes it, or is told why there is no more.
   // The stream would otherwise go on behind a gap, or end as if that had been all.
-  return inQueue<void>(engine, fiber, (done) => cursor.fetch(fetchSize, (error) => done(error, undefined), deadline))
+  return inQueue<void>(
+    engine,
+    fiber,
+    level,
+    (done) => cursor.fetch(fetchSize, (error) => done(error, undefined), deadline)
+  )
     .pipe(
       Effect.mapError(Option.some),
-      Effect.flatMap(() => nextRows(engine, fiber, cursor, deadline))
+      Effect.flatMap(() => nextRows(engine, fiber, level, cursor, deadline))
     )
 }

@@ -89,11 +89,16 @@ class LevelEnd<S> {
     if (text === undefined) {
       return this.leave(undefined)
     }
+    const onPosition = queue.engine.isReplicated && level.kind === "transaction"
+      ? (position: bigint | undefined) => {
+        level.position = position
+      }
+      : undefined
     queue.runNow(
       level,
       text,
       (error) => error === undefined ? this.leave(undefined) : this.fail(this.commitError(error)),
-      { deadline }
+      { deadline, onPosition }
     )
   }
 

@@ -29,6 +29,8 @@ interface ControlOptions {
   readonly deadline?: Deadline | undefined
   /** The text is more than one statement. */
   readonly several?: boolean | undefined
+  /** Asks how far the server has written, or replayed, with a COMMIT. */
+  readonly onPosition?: Driver.Request["onPosition"]
 }
 
 /** What every queue has that nothing waits in; never changed. */
@@ -261,7 +263,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
         begin: undefined,
         statementTimeout: undefined,
         lockTimeout: undefined,
-        safeIntegers: false
+        safeIntegers: false,
+        onPosition: options.onPosition
       },
       done,
       options.limit ?? this.engine.config.limits.statementTimeout,
@@ -274,13 +277,13 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     level: TransactionLevel,
     text: string,
     done: (error: DbError | undefined, value: unknown) => void,
-    options: Pick<ControlOptions, "limit" | "deadline"> = {}
+    options: Pick<ControlOptions, "limit" | "deadline" | "onPosition"> = {}
   ): void {
     if (this.connection.lost) {
       return done(this.state.lost, undefined)
     }
     const deadline = this.endBy !== undefined && options.limit === undefined ? this.endBy : options.deadline
-    this.run(this.control(level, text, done, { limit: options.limit, deadline }))
+    this.run(this.control(level, text, done, { ...options, deadline }))
   }
 
   /** Stops what runs, and calls `then` when nothing does. */

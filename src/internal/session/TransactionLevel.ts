@@ -25,6 +25,8 @@ export class TransactionLevel<S = unknown> {
    * and there is nothing left to commit or to undo.
    */
   committedBy: string | undefined = undefined
+  /** How far the server had written or replayed when this transaction was committed, where that was asked. */
+  position: bigint | undefined = undefined
 
   // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each transaction
   constructor(

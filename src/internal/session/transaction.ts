@@ -25,6 +25,7 @@ import {
 } from "../fiber/fiberContext.js"
 import { auditEnd } from "../observe/audit.js"
 import { describeError, describeTransaction } from "../observe/tracing.js"
+import type { Server } from "../replicas/Server.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
 import { partlyCommitted } from "./implicitCommit.js"
 import { withRetry } from "./retry.js"
@@ -40,6 +41,8 @@ export interface Options extends Driver.BeginOptions {
   readonly retry?: Schedule.Schedule<unknown, DbError> | undefined
   /** Ask the database what became of a COMMIT whose answer was lost. */
   readonly resolveCommit?: boolean | undefined
+  /** How old the data of a read-only one may be, in milliseconds, where the database has replicas. Defaults to what is configured. */
+  readonly staleness?: number | undefined
   /** It goes on when the database commits it by itself, as MySQL does before DDL; else what follows is refused. */
   readonly followsCommits?: boolean | undefined
 }
@@ -101,8 +104,8 @@ export const withSession = <A, E, R, E2>(
   )
 
 /** Ends the session with what became of its effect. */
-const after = <A, E>(engine: Engine, session: Session, exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
-  const ending = engine.endSession(session)
+const after = <A, E>(server: Server, session: Session, exit: Exit.Exit<A, E>): Effect.Effect<A, E> => {
+  const ending = server.endSession(session)
   return ending === undefined ? exit : Effect.zipRight(ending, exit)
 }
 
@@ -168,6 +171,12 @@ const attempt = <A, E, R, E2>(
       if (outer !== undefined) {
         return within(call, fiber, restore, outer, identity)
       }
+      if (engine.replicas !== undefined && options.readOnly === true) {
+        return engine.replicas.openSession(fiber, restore, options.staleness, fail, (session, server) => {
+          call.span?.attribute("db.client.connection.pool.name", server.poolName)
+          return within(call, fiber, restore, session.root, (exit) => after(server, session, exit))
+        })
+      }
       return engine.openSession(fiber, restore, options.readOnly === true ? forReading : forWriting, fail, (session) =>
         within(call, fiber, restore, session.root, (exit) =>
           after(engine, session, exit)))
@@ -189,18 +198,23 @@ const within = <A, E, R, E2>(
   const limit = earlier(engine.clock.unsafeCurrentTimeMillis(), own, around)
   // The outermost transaction sees to the deadline around all of them.
   const guarded = limit === around && outer.kind !== "session" ? undefined : limit
-  const ended = (outcome: "committed" | "rolled_back" | "unknown", exit: Exit.Exit<A, E | E2>) => {
+  const ended = (
+    outcome: "committed" | "rolled_back" | "unknown",
+    exit: Exit.Exit<A, E | E2>,
+    level?: SessionLevel
+  ) => {
+    if (level !== undefined) engine.replicas?.ended(fiber, level)
     span?.attribute("dblive.outcome", outcome)
     return engine.config.log.audit
       ? Effect.zipRight(auditEnd(engine, session.number, outer.kind !== "session", outcome), last(exit))
       : last(exit)
   }
-  const refused = (cause: Cause.Cause<DbError>, outcome: "rolled_back" | "unknown") => {
+  const refused = (cause: Cause.Cause<DbError>, outcome: "rolled_back" | "unknown", level?: SessionLevel) => {
     const error = Cause.failureOption(cause)
     if (error._tag === "Some") {
       engine.failed(error.value, fiber)
     }
-    return ended(outcome, Exit.failCause(Cause.map(cause, fail)))
+    return ended(outcome, Exit.failCause(Cause.map(cause, fail)), level)
   }
   const use = (level: SessionLevel) =>
     withLevel(
@@ -213,14 +227,14 @@ const within = <A, E, R, E2>(
       (exit) =>
         exit._tag === "Failure"
           ? matchCause(
-            leave(engine, restore, level, "rollback"),
-            () => ended(outcomeOf(level), failureOf(engine, level, exit)),
-            () => ended(outcomeOf(level), failureOf(engine, level, exit))
+            leave(restore, level, "rollback"),
+            () => ended(outcomeOf(level), failureOf(engine, level, exit), level),
+            () => ended(outcomeOf(level), failureOf(engine, level, exit), level)
           )
           : matchCause(
             committed(engine, restore, level, options, limit),
-            (cause) => refused(cause, isUnanswered(cause) ? "unknown" : "rolled_back"),
-            () => ended("committed", exit)
+            (cause) => refused(cause, isUnanswered(cause) ? "unknown" : "rolled_back", level),
+            () => ended("committed", exit, level)
           )
     )
   const entered = enter(outer, begin, options, limit, restore)
@@ -309,7 +323,10 @@ export const endInnermost = (
         ? Effect.fail(
           aborted(engine.name, `${how} without a transaction`, { outcome: "NotSent", advice: "call begin first" })
         )
-        : leave(engine, restore, level, how, { deadline: deadlineOf(fiber) })
+        : Effect.ensuring(
+          leave(restore, level, how, { deadline: deadlineOf(fiber) }),
+          Effect.sync(() => engine.replicas?.ended(fiber, level))
+        )
     })
   )
 
@@ -322,11 +339,11 @@ const committed = (
   deadline: Deadline | undefined
 ): Effect.Effect<void, DbError> => {
   if (options.resolveCommit !== true || level.kind !== "transaction" || engine.driver.answersCommits === true) {
-    return leave(engine, restore, level, "commit", { deadline })
+    return leave(restore, level, "commit", { deadline })
   }
   let id: string | undefined = undefined
   return Effect.catchIf(
-    leave(engine, restore, level, "commit", { deadline, onTransactionId: (_) => id = _ }),
+    leave(restore, level, "commit", { deadline, onTransactionId: (_) => id = _ }),
     (error) => error.outcome === "Unknown",
     (error) =>
       // COMMIT was sent, and the id was told before that.
@@ -357,7 +374,6 @@ const committed = (
  * be unknown then. It only bounds the wait for the answer.
  */
 const leave = (
-  engine: Engine,
   restore: Restore,
   level: SessionLevel,
   how: "commit" | "rollback",
@@ -375,7 +391,7 @@ const leave = (
         ? error !== undefined && error.outcome === "Unknown"
         : level.committedBy !== undefined
       if (!isUnknown || options.onTransactionId === undefined) {
-        engine.metrics.transaction(
+        session.engine.metrics.transaction(
           isUnknown ? "unknown" : error === undefined && how === "commit" ? "committed" : "rolledBack"
         )
       }

@@ -127,7 +127,8 @@ export const decorate = <A, E, R>(layer: Layer.Layer<A, E, R>, decoration: Decor
     // Decorations further out come later: they stand between the engine and this one.
     (outer) => (opening: Opening) =>
       outer({
-        config: decoration.config?.(opening.config) ?? opening.config,
+        // What a test has not committed is on the primary alone, so that its reads run there, too.
+        config: { ...(decoration.config?.(opening.config) ?? opening.config), replicas: [] },
         makeDriver: decoration.driver(opening.makeDriver)
       })
   )

@@ -56,6 +56,8 @@ export const codes = {
   "3D": { link: "UnknownDatabase", statement: "UndefinedObject" },
   "3F": { statement: "UndefinedObject" },
   "40": { statement: "Serialization" },
+  // A standby ends also sessions that stand in the way of its replay.
+  "40001": { link: "ServerShutdown", statement: "Serialization" },
   "40P01": { statement: "Deadlock" },
   "42": { link: "Unsupported", statement: "SqlSyntax" },
   "42501": { link: "Authorization", statement: "Authorization" },

@@ -10,6 +10,7 @@ import type { DataRow } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import { Lookup } from "./lookup.js"
+import { askPosition } from "./position.js"
 import type { Prepared } from "./prepared.js"
 import type { Field, ReadRow } from "./shape.js"
 import { noColumns, Shape } from "./shape.js"
@@ -155,6 +156,15 @@ export abstract class Extended extends Exchange {
       session.localLockTimeout = lockTimeout
     }
     session.hasLocalLimits = true
+  }
+
+  /** Asks behind a COMMIT, which has ended its transaction by then, in one round trip with it. */
+  protected positionBehind(): void {
+    const { isNew } = this
+    const prepared = this.prepare(askPosition, this.channel.session.texts.of(askPosition), this.request.prepare)
+    this.isNew = isNew
+    writer.bind("", prepared.name, noParams)
+    writer.execute("", 0)
   }
 
   private before(sql: string, params: ReadonlyArray<Encoded>): void {

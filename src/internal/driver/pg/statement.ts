@@ -3,8 +3,10 @@
  */
 import type { Done, Request } from "../../../driver/Driver.js"
 import type { ServerError } from "./codes.js"
+import type { DataRow } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Extended } from "./extended.js"
+import { parsePosition } from "./position.js"
 import type { Prepared } from "./prepared.js"
 import { result, statementResult } from "./shape.js"
 import type { Text } from "./text.js"
@@ -56,12 +58,30 @@ export class Statement extends Extended {
   }
 
   protected end(): void {
+    if (this.request.onPosition !== undefined) this.positionBehind()
     if (!this.isPart) writer.sync()
   }
 
   protected finished(tag: string | undefined): void {
-    this.tag = tag
+    // That of the question behind it says nothing of the statement.
+    if (!this.isCompleted) this.tag = tag
     this.isCompleted = true
+  }
+
+  override row(row: DataRow): void {
+    const { onPosition } = this.request
+    if (onPosition === undefined) return super.row(row)
+    // A COMMIT has no rows: this one is of the question behind it.
+    onPosition(parsePosition(String(row.texts()[0])))
+  }
+
+  override failed(error: ServerError): void {
+    if (!this.isAnswered) super.failed(error)
+  }
+
+  /** The server's word on the COMMIT is there, whatever becomes of the question behind it. */
+  private get isAnswered(): boolean {
+    return this.request.onPosition !== undefined && this.isCompleted
   }
 
   ready(): void {
@@ -123,6 +143,7 @@ export class Statement extends Extended {
   }
 
   lost(cause: Error | undefined): void {
+    if (this.isAnswered) return this.ready()
     this.done(
       this.channel.broken(cause, {
         outcome: this.outcomeWhenLost(this.isCompleted),

@@ -41,6 +41,17 @@ export interface Health {
   readonly error: string | null
   readonly response_time_ms: number
   readonly migration_status: string | null
+  readonly replicas?: ReadonlyArray<Replica> | undefined
+}
+
+export interface Replica {
+  readonly name: string
+  readonly available: boolean
+  readonly reason: string | null
+  readonly lag_seconds: number | null
+  readonly reads: number
+  readonly in_use: number
+  readonly waiting: number
 }
 
 export interface Info {

@@ -5,7 +5,7 @@ import { element, mark, type View, write } from "./dom.js"
 import { count, duration, rate } from "./format.js"
 import { makeHistory } from "./history.js"
 import { makeMeter } from "./meter.js"
-import { makeDurations, makeFailures, makeHolders, makeRecentFailures, makeSlow } from "./tables.js"
+import { makeDurations, makeFailures, makeHolders, makeRecentFailures, makeReplicas, makeSlow } from "./tables.js"
 
 const families: Readonly<Record<string, string>> = {
   sqlite: "SQLite",
@@ -74,11 +74,14 @@ const makeGrid = () => {
   const recent = makeRecentFailures()
   const holders = makeHolders()
   const slow = makeSlow()
+  const replicas = makeReplicas()
+  const replicasPanel = panel("Replicas", "", "whole", replicas.element)
   const grid = element(
     "div",
     { class: "grid" },
     panel("Since the start", "", "whole", figures.element),
     panel("Pool", "", "pool", meter.element, chart.element),
+    replicasPanel,
     panel("Durations", "", "", durations.element),
     panel("Failures", "by reason", "", failures.element),
     panel("Connections in use", "the longest first", "whole", holders.element),
@@ -106,6 +109,8 @@ const makeGrid = () => {
       ])
       meter.update(pool)
       chart.update(history.upTo(now, pool))
+      replicasPanel.hidden = health.replicas === undefined
+      replicas.update(health.replicas ?? [])
       holders.update(pool.holders)
       durations.update(metrics.durations)
       failures.update(metrics.failures)

@@ -1,5 +1,5 @@
 /** Durations, failures, holders and slow statements. */
-import type { Failure, Holder, Measured, Metrics, SlowStatement } from "../report.js"
+import type { Failure, Holder, Measured, Metrics, Replica, SlowStatement } from "../report.js"
 import { element, makeList, mark, type View, write } from "./dom.js"
 import { age, count, duration } from "./format.js"
 
@@ -178,6 +178,26 @@ export const makeHolders = (): View<ReadonlyArray<Holder>> => {
     update: (holders) => rows.update([...holders].sort((a, b) => b.heldForMillis - a.heldForMillis))
   }
 }
+
+export const makeReplicas = (): View<ReadonlyArray<Replica>> =>
+  makeRows({
+    name: "Replicas",
+    columns: [["Replica"], ["Reads", "number"], ["Behind", "number"], ["In use", "number"], ["Waiting", "number"]],
+    none: "None.",
+    keyOf: ({ name }) => name,
+    row: ({ name }) => {
+      const sub = element("span", { class: "sub" })
+      const cells = Array.from({ length: 4 }, () => element("td", { class: "number" }))
+      return {
+        element: element("tr", {}, element("td", {}, element("span", { class: "who" }, name), sub), ...cells),
+        update({ available, in_use: inUse, lag_seconds: lag, reads, reason, waiting }) {
+          write(sub, available ? "takes reads" : `left out: ${reason ?? "unknown"}`)
+          const texts = [count(reads), lag === null ? "-" : duration(lag * 1000), count(inUse), count(waiting)]
+          cells.forEach((cell, index) => write(cell, texts[index]!))
+        }
+      }
+    }
+  })
 
 /** Something that happened, and the time of the report that tells of it. */
 type Dated<Event> = readonly [event: Event, now: number]
