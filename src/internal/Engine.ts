@@ -440,12 +440,10 @@ export class Engine implements EngineContext {
       this.writeLock?.close(closed(this.name))
       this.timer.stop()
       const { closeTimeout } = this.config.pool
+      const said = { operation: "close", ...(isClean ? {} : { closeTimeout }) }
       return isClean
-        ? this.log.line(LogLevel.Debug, "database closed", { operation: "close" })
-        : this.log.line(LogLevel.Warning, "sessions were cut when the database closed", {
-          operation: "close",
-          closeTimeout
-        })
+        ? this.log.line(LogLevel.Debug, "database closed", said)
+        : this.log.line(LogLevel.Warning, "sessions were cut when the database closed", said)
     })
   )
 }
