@@ -50,6 +50,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     isInterruptedOnly: "hasInterruptsOnly"
   },
   "effect/Chunk": { unsafeFromArray: "fromArrayUnsafe" },
+  "effect/Config": { "Config.Wrap": "Wrap", mapOrFail: "mapEffect", redacted: "Redacted", string: "String" },
   "effect/Context": {
     GenericTag: "Service",
     TagClass: "ServiceClass",
@@ -59,7 +60,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     unsafeMake: "makeUnsafe"
   },
   "effect/Deferred": { unsafeDone: "doneUnsafe", unsafeMake: "makeUnsafe" },
-  "effect/Duration": { DurationInput: "Input", decode: "fromInputUnsafe" },
+  "effect/Duration": { DurationInput: "Input", decode: "fromInputUnsafe", decodeUnknown: "fromInput" },
   "effect/Effect": {
     async: "callback",
     catchAll: "catch",
@@ -103,18 +104,27 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     Error: "\"Error\"",
     Info: "\"Info\"",
     Warning: "\"Warn\"",
+    LogLevel: "Severity",
     greaterThanEqual: "isGreaterThanOrEqualTo"
   },
   "effect/Mailbox": { Mailbox: "Queue", toStream: "effect/Stream.fromQueue" },
-  "effect/Metric": { tagged: "withAttributes" },
+  "effect/Metric": {
+    "Metric.Counter": "Counter",
+    "Metric.Gauge": "Gauge",
+    "Metric.Histogram": "Histogram",
+    tagged: "withAttributes"
+  },
   "effect/Option": { fromNullable: "fromNullishOr" },
   "effect/Runtime": { runFork: "runForkWith" },
   "effect/Schedule": { intersect: "max", modifyDelayEffect: "modifyDelay", union: "min" },
   "effect/Schema": {
+    Defect: "Defect()",
+    "Struct.Constructor": "Struct.MakeIn",
     BigDecimalFromSelf: "BigDecimal",
     BigIntFromSelf: "BigInt",
     DateFromSelf: "Date",
     DateTimeUtcFromSelf: "DateTimeUtc",
+    UUID: "String.check(Schema.isUUID())",
     Uint8ArrayFromSelf: "Uint8Array"
   },
   "effect/Scope": { extend: "provide", CloseableScope: "Closeable" },
@@ -123,7 +133,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
 }
 
-/** Properties and methods, by the module and the type that declare them. */
+/** Properties and methods, by the module and the type that declare them; `*` for any type of a module. */
 export const properties: Readonly<Record<string, string>> = {
   "effect/Clock#Clock.unsafeCurrentTimeMillis": "currentTimeMillisUnsafe",
   "effect/Clock#Clock.unsafeCurrentTimeNanos": "currentTimeNanosUnsafe",
@@ -132,8 +142,14 @@ export const properties: Readonly<Record<string, string>> = {
   "effect/Effect#Latch.unsafeClose": "closeUnsafe",
   "effect/Either#Left.left": "failure",
   "effect/Either#Right.right": "success",
+  "effect/Schema#*.annotations": "annotate",
+  "@effect/sql/Statement#Custom.i0": "paramA",
   "effect/Fiber#RuntimeFiber.currentContext": "context",
   "effect/Fiber#RuntimeFiber.getFiberRef": "getRef",
-  "effect/Fiber#RuntimeFiber.unsafeInterruptAsFork": "interruptUnsafe",
-  "effect/Random#Random.next": "nextDoubleUnsafe()"
+  "effect/Fiber#RuntimeFiber.unsafeInterruptAsFork": "interruptUnsafe"
+}
+
+/** Tags, by the property that has them. */
+export const tags: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "effect/Either#Left._tag": { Left: "Failure", Right: "Success" }
 }

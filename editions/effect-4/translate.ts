@@ -7,7 +7,7 @@
  */
 import ts from "typescript"
 import { calls } from "./calls.js"
-import { members, modules, properties } from "./names.js"
+import { members, modules, properties, tags } from "./names.js"
 
 /** Where a name of Effect 3 is found: its module, and its name there. */
 interface Imported {
@@ -49,7 +49,10 @@ const isType = (node: ts.Node): boolean => {
     if (ts.isTypeNode(parent) && !ts.isExpressionWithTypeArguments(parent)) {
       return true
     }
-    if (ts.isStatement(parent) || ts.isExpression(parent) && !ts.isPropertyAccessExpression(parent)) {
+    if (
+      ts.isStatement(parent) ||
+      ts.isExpression(parent) && !ts.isPropertyAccessExpression(parent) && !ts.isExpressionWithTypeArguments(parent)
+    ) {
       return ts.isInterfaceDeclaration(parent) || ts.isTypeAliasDeclaration(parent)
     }
   }
@@ -77,7 +80,8 @@ export class Translation {
   constructor(
     readonly source: ts.SourceFile,
     private readonly path: string,
-    private readonly checker: ts.TypeChecker | undefined
+    private readonly checker: ts.TypeChecker | undefined,
+    private readonly isLeftOut: (file: string) => boolean
   ) {
     this.text = source.text
     for (const statement of source.statements) {
@@ -107,9 +111,22 @@ export class Translation {
     }
   }
 
+  /** Whether it exports a module that the edition does not have. */
+  private exportsLeftOut(statement: ts.Statement): boolean {
+    if (
+      !ts.isExportDeclaration(statement) || statement.moduleSpecifier === undefined ||
+      !ts.isStringLiteral(statement.moduleSpecifier)
+    ) {
+      return false
+    }
+    const from = new URL(statement.moduleSpecifier.text, `file:///${this.path}`).pathname.slice(1)
+    return this.isLeftOut(from.endsWith(".js") ? `${from.slice(0, -".js".length)}.ts` : from)
+  }
+
   /** The translated file. */
   whole(): string {
     const statements = this.source.statements.filter((statement) =>
+      !this.exportsLeftOut(statement) &&
       !(ts.isImportDeclaration(statement) && ts.isStringLiteral(statement.moduleSpecifier) &&
         isEffect(statement.moduleSpecifier.text))
     )
@@ -123,7 +140,11 @@ export class Translation {
         : this.text.slice(statement.getFullStart(), start)
       body += before + this.write(statement)
     }
-    return `${head}${this.imports()}${body}${this.text.slice(statements.at(-1)?.end ?? head.length)}`
+    const imports = this.imports()
+    // The first import that stays stands in a line of its own already.
+    return `${head}${imports}${imports !== "" && body.startsWith("\n") ? body.slice(1) : body}${
+      this.text.slice(this.source.statements.at(-1)?.end ?? head.length)
+    }`
   }
 
   private imports(): string {
@@ -238,6 +259,9 @@ export class Translation {
         return changed
       }
     }
+    if (ts.isYieldExpression(node) && node.expression !== undefined && this.isEither(node.expression)) {
+      return `yield* ${this.module("effect/Effect", node)}.fromResult(${this.write(node.expression)})`
+    }
     if (ts.isPropertyAccessExpression(node) || ts.isQualifiedName(node)) {
       return this.access(node)
     }
@@ -246,6 +270,9 @@ export class Translation {
     }
     if (ts.isBindingElement(node)) {
       return this.binding(node)
+    }
+    if (ts.isStringLiteral(node) && ts.isBinaryExpression(node.parent)) {
+      return this.tag(node, node.parent)
     }
     if (ts.isStringLiteral(node) && isSpecifier(node) && isEffect(node.text)) {
       return `"${modules[node.text] ?? node.text}"`
@@ -262,6 +289,13 @@ export class Translation {
     return this.exportOf(node) ?? this.methodOf(node)
   }
 
+  /** A tag that another one is compared with: `either._tag === "Left"`. */
+  private tag(node: ts.StringLiteral, { left }: ts.BinaryExpression): string | undefined {
+    const declared = ts.isPropertyAccessExpression(left) ? this.declaredAs(left.name) : []
+    const tag = declared.map((name) => tags[name]?.[node.text]).find((tag) => tag !== undefined)
+    return tag === undefined ? undefined : `"${tag}"`
+  }
+
   private access(node: ts.PropertyAccessExpression | ts.QualifiedName): string | undefined {
     const name = ts.isQualifiedName(node) ? node.right : node.name
     const left = ts.isQualifiedName(node) ? node.left : node.expression
@@ -269,16 +303,32 @@ export class Translation {
     if (found !== undefined && found.name === undefined) {
       return this.member(found, name.text, node)
     }
+    const nested = this.nested(left, name.text, node)
+    if (nested !== undefined) {
+      return nested
+    }
     const renamed = this.propertyName(name)
     return renamed === undefined || ts.isQualifiedName(node)
       ? undefined
       : this.write(left) + this.text.slice(left.end, name.getStart(this.source)) + renamed
   }
 
+  /** A type that a namespace inside of a module exports: `Metric.Metric.Counter`. */
+  private nested(left: ts.Node, name: string, at: ts.Node): string | undefined {
+    const outer = this.exportOf(left)
+    const dot = outer?.lastIndexOf(".") ?? -1
+    if (outer === undefined || dot < 0) {
+      return undefined
+    }
+    const module = outer.slice(0, dot)
+    const target = members[module]?.[`${outer.slice(dot + 1)}.${name}`]
+    return target === undefined ? undefined : `${this.module(modules[module] ?? module, at)}.${target}`
+  }
+
   /** An export of a module, where Effect 4 has it. */
   private member(found: Imported, name: string, at: ts.Node): string {
     const target = members[found.module]?.[name]
-    const dot = target === undefined ? -1 : target.lastIndexOf(".")
+    const dot = target === undefined || target.endsWith(")") ? -1 : target.lastIndexOf(".")
     if (target !== undefined && dot > 0) {
       // In another module: `effect/Semaphore.makeUnsafe`; or a value of its own: `"Debug"`.
       return target.startsWith("\"")
@@ -344,7 +394,7 @@ export class Translation {
   }
 
   /** `module#Type.member` of Effect 3 for what a name of a property stands for. */
-  private declaredAs(name: ts.Node): ReadonlyArray<string> {
+  declaredAs(name: ts.Node): ReadonlyArray<string> {
     let symbol = this.checker?.getSymbolAtLocation(name)
     if (symbol !== undefined && ts.isBindingElement(name.parent) && this.checker !== undefined) {
       const type = this.checker.getTypeAtLocation(name.parent.parent)
@@ -356,8 +406,16 @@ export class Translation {
       const container = ts.isInterfaceDeclaration(parent) || ts.isClassDeclaration(parent)
         ? parent.name?.text
         : undefined
-      return module === undefined ? [] : [`${module}#${container ?? ""}.${symbol.name}`]
+      return module === undefined
+        ? []
+        : [`${module}#${container ?? ""}.${symbol!.name}`, `${module}#*.${symbol!.name}`]
     })
+  }
+
+  /** In Effect 4 a result is no effect any more. */
+  private isEither(node: ts.Expression): boolean {
+    const type = this.checker?.getTypeAtLocation(node)
+    return type?.aliasSymbol?.name === "Either"
   }
 
   private propertyName(name: ts.Node): string | undefined {
