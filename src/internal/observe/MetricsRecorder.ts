@@ -211,10 +211,10 @@ export class MetricsRecorder {
     this.reads[reason] = (this.reads[reason] ?? 0) + 1
     let metric = this.readsBy.get(reason)
     if (metric === undefined) {
-      metric = this.metric(keys.tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")))
+      metric = keys.metricOf(this.name, keys.tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")))
       this.readsBy.set(reason, metric)
     }
-    metric.unsafeUpdate(1, none)
+    metric.unsafeUpdate(1, keys.untagged)
   }
 
   /** How far the server is behind its primary, in seconds; `undefined` where it is no standby, also after it was promoted. */

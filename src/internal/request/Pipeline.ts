@@ -14,9 +14,6 @@ import type { EngineContext } from "./Request.js"
 import { recycle } from "./Request.js"
 import type { SharedText, Sharing } from "./Sharing.js"
 
-/** The least time that what runs may take, in milliseconds, before nothing more is sent behind it. */
-const patience = 10
-
 const nothing = () => {}
 
 /** A statement that can share a connection. */
@@ -76,7 +73,7 @@ export class Pipeline implements Borrower {
   /** When the first one has taken too long, in the clock's milliseconds. */
   private get overdueAt(): number {
     // It is asked only while there is one.
-    return this.firstAt + patience + 4 * this.places[0]!.cost
+    return this.firstAt + this.sharing.budget + 4 * this.places[0]!.cost
   }
 
   /** Sends a statement behind those that are here. */

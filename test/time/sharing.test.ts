@@ -1,0 +1,194 @@
+/**
+ * Statements that share a connection, on a real server: how they travel, who waits for whom, and what becomes of each when
+ * it is stopped.
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { assert, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as fc from "fast-check"
+import * as net from "node:net"
+import { vi } from "vitest"
+import type * as DbConfig from "../../src/DbConfig.js"
+import { Db } from "../../src/index.js"
+import { describePostgres, eventually, freshDatabase, observer } from "../kit/postgres.js"
+import { makeProxy } from "../kit/proxy.js"
+
+const pool = { size: 2, overflow: 0, maxWaiters: 10_000, acquireTimeout: "30 seconds" } as const
+
+const select = (id: number) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => sql<{ readonly n: number }>`SELECT n FROM item WHERE id = ${id}`)
+
+const item = "CREATE TABLE item AS SELECT i AS id, i * 3 AS n FROM generate_series(1, 200) i"
+
+/** Runs an effect on a database with a table, opened through a proxy. */
+const on = <A, E>(
+  settings: DbConfig.PoolOptions,
+  body: (
+    proxy: Effect.Effect.Success<ReturnType<typeof makeProxy>>,
+    url: string
+  ) => Effect.Effect<A, E, Db | Scope.Scope | SqlClient.SqlClient>
+) =>
+  Effect.gen(function*() {
+    const database = yield* freshDatabase
+    const ask = yield* observer(database.url)
+    yield* ask(item)
+    const proxy = yield* makeProxy({ host: database.host, port: database.port })
+    const layer = Db.layer({
+      url: proxy.url(database.url),
+      ssl: "disable",
+      environment: "production",
+      pool: { ...pool, ...settings }
+    })
+    return yield* Effect.provide(body(proxy, database.url), layer)
+  })
+
+/** So many fibers, so many point selects each; every answer is looked at. */
+const load = (fibers: number, each: number) =>
+  Effect.forEach(
+    Array.from({ length: fibers }, (_, fiber) => fiber),
+    (fiber) =>
+      Effect.forEach(Array.from({ length: each }), (_, i) => {
+        const id = (fiber * each + i) % 200 + 1
+        return Effect.map(select(id), (rows) => assert.deepStrictEqual(rows, [{ n: id * 3 }]))
+      }, { discard: true }),
+    { concurrency: "unbounded", discard: true }
+  )
+
+/** Counts from now on what this process writes to sockets that lead to this port. */
+const writesTo = (port: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => vi.spyOn(net.Socket.prototype, "write")),
+    (spy) => Effect.sync(() => spy.mockRestore())
+  ).pipe(
+    Effect.map((spy) => () => spy.mock.contexts.filter((socket) => (socket as net.Socket).remotePort === port).length)
+  )
+
+const isWhole = Effect.gen(function*() {
+  const { holders, idle, inUse, open, waiting } = yield* eventually(
+    Db.pool,
+    ({ inUse, waiting }) => inUse === 0 && waiting === 0
+  )
+  assert.deepStrictEqual({ holders, inUse, waiting }, { holders: [], inUse: 0, waiting: 0 })
+  assert.strictEqual(idle, open)
+})
+
+describePostgres("statements that share a connection", () => {
+  for (const [sharing, most, least] of [["reads", 250, 0], ["off", 1000, 1000]] as const) {
+    it.scopedLive(`1,000 selects of 50 fibers take ${sharing === "off" ? "1,000" : "at most 250"} writes (${sharing})`, () =>
+      on({ sharing, size: 10 }, (proxy) =>
+        Effect.gen(function*() {
+          // Each connection has to prepare the text, and its duration to be known.
+          yield* load(64, 20)
+          const { port } = new URL(proxy.url("postgresql://u@h/d"))
+          const written = yield* writesTo(Number(port))
+          yield* load(50, 20)
+          assert.isAtMost(written(), most)
+          assert.isAtLeast(written(), least)
+          yield* isWhole
+        })))
+  }
+
+  it.scopedLive("each fails for itself", () =>
+    on({}, () =>
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const divided = (by: number) => sql<{ readonly n: number }>`SELECT 60 / ${by}::int4 AS n FROM item LIMIT 1`
+        yield* Effect.forEach(Array.from({ length: 100 }), () => divided(3), { concurrency: 32 })
+        const exits = yield* Effect.forEach(
+          Array.from({ length: 200 }, (_, i) => i % 4),
+          (by) => Effect.map(Effect.exit(divided(by)), (exit) => [by, exit] as const),
+          { concurrency: "unbounded" }
+        )
+        for (const [by, exit] of exits) {
+          if (by === 0) assert.isTrue(Exit.isFailure(exit))
+          else assert.deepStrictEqual(exit, Exit.succeed([{ n: 60 / by }]))
+        }
+        yield* isWhole
+      })))
+
+  it.scopedLive("a quick one does not wait for one that takes long all of a sudden", () =>
+    on({}, (_, url) =>
+      Effect.gen(function*() {
+        const ask = yield* observer(url)
+        const sql = yield* SqlClient.SqlClient
+        yield* ask("CREATE VIEW turning AS SELECT n FROM item WHERE id = 1")
+        const turning = sql<{ readonly n: number }>`SELECT n FROM turning`
+        yield* Effect.forEach(Array.from({ length: 200 }), () => turning, { concurrency: 16 })
+        yield* load(16, 20)
+        yield* ask("CREATE OR REPLACE VIEW turning AS SELECT n FROM item, pg_sleep(1.5) WHERE id = 1")
+        const slow = yield* Effect.fork(turning)
+        const started = yield* Deferred.make<void>()
+        yield* Effect.fork(Effect.zipRight(
+          eventually(ask("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), (rows) => rows.length === 1),
+          Deferred.succeed(started, undefined)
+        ))
+        yield* Deferred.await(started)
+        const from = performance.now()
+        yield* load(32, 10)
+        assert.isBelow(performance.now() - from, 1000)
+        assert.isNull(slow.unsafePoll())
+        assert.deepStrictEqual(yield* Fiber.join(slow), [{ n: 3 }])
+        yield* isWhole
+      })))
+
+  it.scopedLive("a link that breaks takes down what was on it, and nothing else", () =>
+    on({ size: 3 }, (proxy) =>
+      Effect.gen(function*() {
+        yield* load(32, 30)
+        const running = yield* Effect.fork(
+          Effect.forEach(Array.from({ length: 3000 }, (_, i) => i % 200 + 1), (id) =>
+            Effect.map(Effect.either(select(id)), (answer) =>
+              answer._tag === "Right" ? (assert.deepStrictEqual(answer.right, [{ n: id * 3 }]), 0) : 1), {
+            concurrency: 64
+          })
+        )
+        for (let i = 0; i < 3; i++) {
+          const before = proxy.counts().roundTrips
+          yield* eventually(
+            Effect.sync(() =>
+              proxy.counts().roundTrips
+            ),
+            (trips) =>
+              trips > before + 5 || running.unsafePoll() !== null
+          )
+          proxy.cutAll()
+        }
+        const failed = (yield* Fiber.join(running)).reduce((sum: number, one) => sum + one, 0)
+        // Not more than three times what can be on three connections.
+        assert.isAtMost(failed, 3 * 3 * 32)
+        yield* isWhole
+      })))
+
+  it.scopedLive("10,000 interrupts at any moment leave nothing behind", () =>
+    on({}, () =>
+      Effect.gen(function*() {
+        const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
+        console.log(`interrupts of shared connections: DBLIVE_SEED=${seed}`)
+        yield* load(32, 30)
+        const plans = fc.sample(
+          fc.record({ yields: fc.integer({ min: 0, max: 30 }), ticks: fc.integer({ min: 0, max: 3 }) }),
+          { numRuns: 10_000, seed }
+        )
+        const tick = Effect.async<void>((resume) => {
+          setImmediate(() => resume(Effect.void))
+        })
+        let interrupted = 0
+        yield* Effect.forEach(plans, ({ ticks, yields }, i) =>
+          Effect.gen(function*() {
+            const id = i % 200 + 1
+            const fiber = yield* Effect.fork(select(id))
+            yield* Effect.repeatN(Effect.yieldNow(), yields)
+            if (ticks > 0) yield* Effect.repeatN(tick, ticks)
+            const exit = yield* Fiber.interrupt(fiber)
+            if (Exit.isSuccess(exit)) assert.deepStrictEqual(exit.value, [{ n: id * 3 }])
+            else interrupted++
+          }), { concurrency: 64, discard: true })
+        assert.isAbove(interrupted, 1000)
+        yield* load(32, 10)
+        yield* isWhole
+      })), 90_000)
+})
