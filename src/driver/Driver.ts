@@ -246,7 +246,7 @@ export interface Connection {
    * be delivered; the caller then destroys the connection.
    *
    * Of several that were sent by `pipeline`, `request` names the one to be stopped; where that one is not the first of them, nothing is
-   * stopped. One that the cancel hits in its place is sent again, once, when nothing of the cancel is under way any more.
+   * stopped. One that the cancel hits in its place is sent again, once for each cancel, when nothing of any cancel is under way any more.
    */
   readonly cancel: (done: Done<void>, request?: Request) => void
   /** Closes gracefully: the close message is sent first. */

@@ -107,59 +107,72 @@ export class Cancel {
   }
 }
 
-/** The cancel that is under way on a connection, and what waits for its end. At most one is. */
+/** A cancel under way, and what it is meant for, where that is one of several. */
+interface Aimed<Exchange> {
+  readonly cancel: Cancel
+  readonly target: Exchange | undefined
+  onEnded: (() => void) | undefined
+}
+
+/**
+ * The cancels that are under way on a connection, and what waits for the end of all. At most one is for a target; the next one of several
+ * may have to be stopped before it is settled that the cancel of the first cannot hit it.
+ */
 export class Cancelling<Exchange> {
-  private running: Cancel | undefined = undefined
-  /** What it is meant for, where that is one of several. */
-  private target: Exchange | undefined = undefined
-  private onEnded: (() => void) | undefined = undefined
+  private running: Array<Aimed<Exchange>> = []
   private waiting: Array<() => void> = []
 
   get isUnderWay(): boolean {
-    return this.running !== undefined
+    return this.running.length > 0
   }
 
-  /** Whether it may hit this exchange in place of the one that it is meant for. */
+  /** Whether one may hit this exchange in place of the one that it is meant for. */
   mayHit(exchange: Exchange): boolean {
-    return this.target !== undefined && this.target !== exchange
+    return this.running.some(({ target }) => target !== undefined) &&
+      this.running.every(({ target }) => target !== exchange)
   }
 
-  /** Begins one, or joins the one that is under way. */
+  /** Begins one, or joins the one that is under way for the same target. */
   start(options: Omit<Options, "onEnded">, target: Exchange | undefined): void {
-    if (this.running !== undefined) return this.running.also(options.done)
-    this.target = target
-    this.running = new Cancel({
-      ...options,
-      onEnded: (ended) => {
-        this.onEnded = ended
-      },
-      done: (error) => {
-        this.running = undefined
-        this.target = undefined
-        this.onEnded = undefined
-        options.done(error)
-        for (const then of this.waiting.splice(0)) then()
-      }
-    })
-    this.running.start()
+    const same = this.running.find((other) => other.target === target)
+    if (same !== undefined) return same.cancel.also(options.done)
+    const aimed: Aimed<Exchange> = {
+      target,
+      onEnded: undefined,
+      cancel: new Cancel({
+        ...options,
+        onEnded: (ended) => {
+          aimed.onEnded = ended
+        },
+        done: (error) => {
+          this.running = this.running.filter((other) => other !== aimed)
+          options.done(error)
+          if (this.running.length === 0) { for (const then of this.waiting.splice(0)) then() }
+        }
+      })
+    }
+    this.running.push(aimed)
+    aimed.cancel.start()
   }
 
   /** Calls when none is under way: at once where none is. */
   whenSettled(then: () => void): void {
-    if (this.running === undefined) then()
+    if (this.running.length === 0) then()
     else this.waiting.push(then)
   }
 
   /** What the server worked at has ended. */
   exchangeEnded(): void {
-    const ended = this.onEnded
-    if (ended === undefined) return
-    this.onEnded = undefined
-    // After the exchange has told its owner.
-    queueMicrotask(ended)
+    for (const aimed of this.running) {
+      const ended = aimed.onEnded
+      if (ended === undefined) continue
+      aimed.onEnded = undefined
+      // After the exchange has told its owner.
+      queueMicrotask(ended)
+    }
   }
 
   abort(): void {
-    this.running?.abort()
+    for (const { cancel } of this.running) cancel.abort()
   }
 }

@@ -130,6 +130,10 @@ export const isFatal = (error: ServerError): boolean =>
   error.severity === "FATAL" || error.severity === "PANIC" || error.severity === undefined ||
   (error.code !== undefined && (error.code.startsWith("57P0") || table[error.code]?.timeout !== undefined))
 
+/** Of an error that is fatal: the server itself has said it. A pooler says with a code of class 08 that it has lost the server. */
+export const isServersWord = ({ code = "", severity }: ServerError): boolean =>
+  severity !== undefined && !code.startsWith("08")
+
 /** What the server says of a statement that it refused, beside its message. */
 const namedBy = (error: ServerError, hint: string | undefined): Named => {
   const position = Number(error.position)

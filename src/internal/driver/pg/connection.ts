@@ -15,7 +15,7 @@ import type {
 import { type BatchDone, startBatch } from "./batch.js"
 import { Cancelling } from "./cancel.js"
 import type { ServerError } from "./codes.js"
-import { isFatal } from "./codes.js"
+import { isFatal, isServersWord } from "./codes.js"
 import { PortalCursor } from "./cursor.js"
 import type { DataRow } from "./dataRow.js"
 import { Describe } from "./describe.js"
@@ -26,6 +26,7 @@ import type { Failing, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
 import { withSessionLimits } from "./limits.js"
 import type { Message, Opened } from "./link.js"
+import { PipelinedStatement } from "./pipelined.js"
 import type { Carried } from "./pooling.js"
 import { reset } from "./reset.js"
 import { runOwn, runScript } from "./script.js"
@@ -134,21 +135,21 @@ export class PgConnection implements Connection, Channel {
   }
 
   canPipeline(request: Request): boolean {
-    return !this.lost && !this.cancelling.isUnderWay && this.unsynced === undefined && this.session.canPipeline(request)
+    return !this.lost && !this.cancelling.isUnderWay && this.unsynced === undefined &&
+      (this.parameters.get("client_encoding") ?? "UTF8") === "UTF8" && this.session.canPipeline(request)
   }
 
   pipeline(request: Request, done: Done<unknown>): void {
+    if (this.lost) return done(this.unusable(request.text), undefined)
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
     // `canPipeline` has looked: it is prepared.
     const { text } = this.session.prepared.get(request.text)!
-    const bare = request.statementTimeout === undefined ? request : { ...request, statementTimeout: undefined }
-    const statement = new Statement(this, bare, text, params, done)
-    statement.isGathered = true
-    statement.start()
+    new PipelinedStatement(this, request, text, params, done).start()
   }
 
   flush(): void {
+    this.exchanges.written()
     this.outgoing.flush()
   }
 
@@ -273,10 +274,11 @@ export class PgConnection implements Connection, Channel {
     this.unsynced = undefined
     this.exchanges.add(exchange)
     if (exchange.isGathered) this.outgoing.gather()
-    else this.outgoing.write()
+    else this.write()
   }
 
   write(): void {
+    this.exchanges.written()
     this.outgoing.write()
   }
 
@@ -375,7 +377,7 @@ export class PgConnection implements Connection, Channel {
     if (isFatal(error)) {
       this.#stream.destroy()
       this.exchanges.current?.failed(error)
-      this.breakOff(error)
+      this.breakOff(error, isServersWord(error))
     } else if (this.skipped > 0) {
       // That of a cursor which is not read any more (its limit ran out, perhaps), not of what was sent behind it.
       return
@@ -386,23 +388,18 @@ export class PgConnection implements Connection, Channel {
     }
   }
 
-  /** The link is gone. The running exchange is told first. */
-  private breakOff(cause: Error | undefined): void {
+  /** The link is gone. The running exchange is told first. A server that has said so itself reads nothing more. */
+  private breakOff(cause: Error | undefined, isToldByServer = false): void {
     const { current } = this.exchanges
     if (this.lost && current === undefined && !this.isDropped) return
     this.lost = true
     this.failure = cause ?? current?.error ?? this.failure
-    const unanswered = this.exchanges.drain()
+    const unanswered = this.exchanges.drain(isToldByServer)
     this.outgoing.drop()
     this.unsynced = undefined
     this.#stream.destroy()
     this.cancelling.abort()
-    // A server that says why it ends the link reads nothing more.
-    const isServersWord = current?.error !== undefined && current.error === cause
-    for (const exchange of unanswered) {
-      exchange.isUnreached = isServersWord && exchange !== current
-      exchange.lost(this.failure)
-    }
+    for (const exchange of unanswered) exchange.lost(this.failure)
     const onLost = this.onLost
     this.onLost = undefined
     if (onLost !== undefined) onLost(this.session.failures.link(this.failure, this.session.outcomeWhenIdle))

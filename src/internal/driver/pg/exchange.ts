@@ -44,9 +44,9 @@ export abstract class Exchange {
   error: ServerError | undefined
   /** The one that was sent behind it. */
   next: Exchange | undefined = undefined
-  /** What waits with it is sent in one write. */
+  /** It waits for what is sent in one write with it. */
   isGathered = false
-  /** The link broke before the server came to it. */
+  /** The link broke before it was sent, or before the server came to it. */
   isUnreached = false
 
   constructor(protected readonly channel: Channel) {}

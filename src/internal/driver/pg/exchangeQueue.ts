@@ -7,6 +7,8 @@ export class ExchangeQueue {
   /** What the server answers now, and with it, one behind the other, all that was sent after it. */
   current: Exchange | undefined = undefined
   private last: Exchange | undefined = undefined
+  /** The first of those that wait for the next write. */
+  private unsent: Exchange | undefined = undefined
   /** When something was last sent, by `performance.now()`. */
   private sentAt = 0
   /** When something was sent before that: what is refused because of an idle time was sent at its end. */
@@ -25,6 +27,12 @@ export class ExchangeQueue {
       this.last!.next = exchange
     }
     this.last = exchange
+    if (exchange.isGathered) this.unsent ??= exchange
+  }
+
+  /** Everything was sent. */
+  written(): void {
+    this.unsent = undefined
   }
 
   /** What the server has answered has ended. */
@@ -39,10 +47,20 @@ export class ExchangeQueue {
     else this.begunAt = performance.now()
   }
 
-  /** The link is gone. Gives all that was sent, the first one first. */
-  drain(): ReadonlyArray<Exchange> {
+  /**
+   * The link is gone. Gives all that has not ended, the first one first.
+   *
+   * @param isFirstReached and no other one: the server does not read what was sent behind it
+   */
+  drain(isFirstReached: boolean): ReadonlyArray<Exchange> {
     const all: Array<Exchange> = []
-    for (let exchange = this.current; exchange !== undefined; exchange = exchange.next) all.push(exchange)
+    let isUnsent = false
+    for (let exchange = this.current; exchange !== undefined; exchange = exchange.next) {
+      isUnsent ||= exchange === this.unsent
+      exchange.isUnreached = isUnsent || (isFirstReached && all.length > 0)
+      all.push(exchange)
+    }
+    this.unsent = undefined
     this.current = undefined
     this.last = undefined
     return all

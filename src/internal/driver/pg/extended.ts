@@ -6,6 +6,7 @@ import type { Request } from "../../../driver/Driver.js"
 import { emptyRows } from "../row.js"
 import { copyError, decode, readError } from "./answer.js"
 import type { ServerError } from "./codes.js"
+import { isServersWord } from "./codes.js"
 import type { DataRow } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
@@ -347,6 +348,8 @@ export abstract class Extended extends Exchange {
     if (this.isUnreached) return "NotSent"
     if (this.wasOpen || this.request.begin !== undefined) return this.text.commits ? "Unknown" : "RolledBack"
     // The server said that it ends this link, and had not ended the statement: its own transaction is undone.
-    return this.error !== undefined && !isCompleted && this.text.plain ? "RolledBack" : "Unknown"
+    return this.error !== undefined && isServersWord(this.error) && !isCompleted && this.text.plain
+      ? "RolledBack"
+      : "Unknown"
   }
 }

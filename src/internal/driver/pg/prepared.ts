@@ -66,6 +66,9 @@ export class PreparedStatements {
   }
 
   remember(prepared: Prepared): void {
+    // Another one that was on its way beside it has prepared the same.
+    const other = this.known.get(prepared.sql)
+    if (other !== undefined) this.forget(other)
     while (
       this.known.size > 0 &&
       (this.known.size >= this.limit || this.characters + prepared.sql.length > mostCharacters)
@@ -86,7 +89,9 @@ export class PreparedStatements {
   }
 
   forget(prepared: Prepared): void {
-    if (!this.known.delete(prepared.sql)) return
+    // It may have been forgotten before, and its text been prepared anew.
+    if (this.known.get(prepared.sql) !== prepared) return
+    this.known.delete(prepared.sql)
     this.characters -= prepared.sql.length
     this.statementsToClose.push(prepared.name)
   }

@@ -13,24 +13,19 @@ import type { Text } from "./text.js"
 import type { Params } from "./values.js"
 import { writer } from "./writer.js"
 
-/** The SQLSTATE of a statement that was stopped: `query_canceled`. */
-const queryCanceled = "57014"
-
 export class Statement extends Extended {
   private tag: string | undefined
   isCompleted = false
   /** Others share its round trip, which ends behind the last of them. */
   private isPart = false
   private isSecondRun = false
-  /** It was hit by the cancel of another one, and is sent for the second time. */
-  private wasHit = false
 
   constructor(
     channel: Channel,
     request: Request,
     text: Text,
     params: Params,
-    private readonly done: Done<unknown>
+    protected readonly done: Done<unknown>
   ) {
     super(channel, request, text, params)
   }
@@ -110,13 +105,8 @@ export class Statement extends Extended {
     }
   }
 
-  private refuse(error: ServerError): void {
+  protected refuse(error: ServerError): void {
     if (this.fault !== undefined) return this.done(this.fault, undefined)
-    if (error.code === queryCanceled && !this.wasHit && this.text.plain && this.channel.isHit(this)) {
-      // The server has undone it.
-      this.wasHit = true
-      return this.again()
-    }
     const stale = this.isSecondRun ? undefined : this.staleness(error)
     if (stale !== undefined) {
       if (this.wasOpen) return this.done(this.staleFailure(error, stale), undefined)
@@ -127,15 +117,8 @@ export class Statement extends Extended {
     this.done(this.refusal(error), undefined)
   }
 
-  /** Nothing is sent beside a cancel, which might hit it. */
-  private again(): void {
-    if (!this.isGathered) return this.start()
-    this.channel.whenSettled(() => {
-      const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
-      if (failure !== undefined) return this.done(failure, undefined)
-      this.isGathered = false
-      this.start()
-    })
+  protected again(): void {
+    this.start()
   }
 
   override isOf(request: Request): boolean {

@@ -1,0 +1,53 @@
+/**
+ * Statements that are sent behind others which have not been answered.
+ */
+import type { Done, Request } from "../../../driver/Driver.js"
+import type { ServerError } from "./codes.js"
+import type { Channel } from "./exchange.js"
+import { Statement } from "./statement.js"
+import type { Text } from "./text.js"
+import type { Params } from "./values.js"
+
+/** The SQLSTATE of a statement that was stopped: `query_canceled`. */
+const queryCanceled = "57014"
+
+/** They are the caller's to keep: what the server would do for one statement would hold for those behind it. */
+const withoutLimits = (request: Request): Request =>
+  request.statementTimeout === undefined && request.lockTimeout === undefined
+    ? request
+    : { ...request, statementTimeout: undefined, lockTimeout: undefined }
+
+/** Each ends with a Sync of its own, and may be hit by a cancel that is meant for another one. */
+export class PipelinedStatement extends Statement {
+  override isGathered = true
+
+  constructor(
+    channel: Channel,
+    private readonly asked: Request,
+    text: Text,
+    params: Params,
+    done: Done<unknown>
+  ) {
+    super(channel, withoutLimits(asked), text, params, done)
+  }
+
+  override isOf(request: Request): boolean {
+    return this.asked === request
+  }
+
+  protected override refuse(error: ServerError): void {
+    // The server has undone it: only what is plain gets here.
+    if (error.code === queryCanceled && this.channel.isHit(this)) this.again()
+    else super.refuse(error)
+  }
+
+  /** Nothing is sent beside a cancel, which might hit it. */
+  protected override again(): void {
+    this.channel.whenSettled(() => {
+      const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
+      if (failure !== undefined) return this.done(failure, undefined)
+      this.isGathered = false
+      this.start()
+    })
+  }
+}
