@@ -119,6 +119,30 @@ const keywords = wordSet(`
   treat trim option add column exclude btree hash gin gist brin spgist
 `)
 
+/** Those of them that may be the name of a function of one's own, and stand before a parenthesis in no statement that is plain. */
+const callable = wordSet(`
+  add brin btree cluster column double exclude explain full gin gist hash if include inner isnull key notnull of option
+  outer partition recursive reindex rows similar spgist tablesample unbounded vacuum view within
+`)
+
+/** ... and those that stand there as keywords behind these, or behind what is written as `)`. */
+const callableBut: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ["BY", wordSet("group order partition")],
+  ["CONFLICT", wordSet("on")],
+  ["CUBE", wordSet("by")],
+  ["FILTER", wordSet(")")],
+  ["ILIKE", wordSet(") '' not")],
+  ["JOIN", wordSet(") left right full inner outer")],
+  ["MATERIALIZED", wordSet("as not")],
+  ["OVER", wordSet(")")],
+  ["ROLLUP", wordSet("by")],
+  ["SETS", wordSet("grouping")],
+  ["VARYING", wordSet("char character bit")]
+])
+
+/** Keywords that stand behind an operand. */
+const infix = wordSet("ilike join")
+
 /** Words after which a name with a parenthesis is a table, an alias or a list of columns. */
 const naming = wordSet("into as with recursive table view references exists")
 
@@ -204,6 +228,7 @@ class Look {
   /** Waits for a lock or for time, stops others, or depends on what its session did before. */
   isBound = false
   private makesTemporary = false
+  private isOfSettings = false
   /** The words before the token that is looked at. */
   private before = ""
   private name = ""
@@ -212,6 +237,8 @@ class Look {
   constructor(private readonly tokens: ReadonlyArray<string>, readonly first: string, readonly second: string) {
     this.verb()
     for (let at = 0; at < tokens.length; at++) this.token(tokens[at]!, at)
+    // An UPDATE of this view is a SET.
+    if (this.isOfSettings && this.writes) this.dirty = true
     if (this.makesTemporary) this.leave("a temporary table, view or sequence")
   }
 
@@ -238,6 +265,7 @@ class Look {
     const isQuoted = token.charCodeAt(0) === 34
     if (isQuoted || isWord(token)) {
       if (!isQuoted || token.startsWith("\"pg_temp")) this.word(token)
+      if (token === "PG_SETTINGS" || token === "\"pg_settings\"") this.isOfSettings = true
       if (this.isQualified) {
         this.name = `${this.name}.${token}`
       } else {
@@ -261,6 +289,8 @@ class Look {
     const isOfSchema = word.startsWith("PG_TEMP") || word.startsWith("\"pg_temp")
     if (isTemporary || (first === "CREATE" && isOfSchema)) this.makesTemporary = true
     if (word === "CONCURRENTLY") this.isConcurrent = true
+    // Between the name of a function and its parenthesis may stand how the name is escaped.
+    if (word === "UESCAPE") this.dirty = true
     if (changing.has(word)) this.writes = true
     if (name === "FOR" && rowLock.has(word)) this.isBound = true
     if (word === "DROP" && name === "COMMIT") this.makesTemporary = false
@@ -279,8 +309,21 @@ class Look {
     if (effective.has(own)) this.writes = true
     if (unshared.has(own)) this.isBound = true
     if (/^(?:PG_CATALOG\.)?SET_CONFIG$/.test(name) && !isLocal(tokens, from)) this.leave("set_config for the session")
-    this.dirty ||= name !== "" && !keywords.has(name) && !harmless.has(name) && !naming.has(before) &&
+    this.dirty ||= name !== "" && !this.isKeyword(from) && !harmless.has(name) && !naming.has(before) &&
       !(first === "CREATE" && (second === "INDEX" || second === "UNIQUE") && before === "ON")
+  }
+
+  /** The name before a parenthesis is none of a function. */
+  private isKeyword(from: number): boolean {
+    const { before, first, name, tokens } = this
+    if (!keywords.has(name)) return false
+    if (!plain.has(first)) return true
+    if (name === "SET") return this.writes
+    const behind = callableBut.get(name)
+    return behind === undefined
+      ? !callable.has(name)
+      : behind.has(before === "" ? tokens[from - 3] ?? "" : before) ||
+        (infix.has(name) && before !== "" && !keywords.has(before))
   }
 }
 
