@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
+import { inject } from "vitest"
 import type { Connection, Request } from "../../../src/driver/Driver.js"
 import { describePostgres, eventually, freshDatabase, observer } from "../../kit/postgres.js"
 import { afterMessage, beforeMessage, makeProxy } from "../../kit/proxy.js"
@@ -290,9 +291,9 @@ describePostgres("the link breaks with several statements on their way to Postgr
       yield* ask("SELECT pg_terminate_backend($1)", [connection.id])
       assert.deepStrictEqual(outcomes(yield* sent.all), [
         "ok",
-        "ConnectionError 57P01 RolledBack",
-        "ConnectionError 57P01 NotSent",
-        "ConnectionError 57P01 NotSent"
+        "ConnectionError ServerShutdown RolledBack",
+        "ConnectionError ServerShutdown NotSent",
+        "ConnectionError ServerShutdown NotSent"
       ])
       assert.strictEqual(lost.length, 1)
       assert.deepStrictEqual(yield* ask("SELECT count(*)::int4 AS n FROM t"), [{ n: 1 }])
@@ -457,16 +458,30 @@ describePostgres("stopping one of several statements on PostgreSQL", () => {
         for (let turn = 0; turn < turns; turn++) {
           yield* Effect.yieldNow().pipe(Effect.zipRight(immediate))
         }
-        yield* stop(connection, head)
+        // In some, the next one is to be stopped as well, while the cancel of the first is under way.
+        const doomed = race % 3 === 0 ? innocent[0] : undefined
+        const stopping = stop(connection, head)
+        if (doomed === undefined) {
+          yield* stopping
+        } else {
+          const next = Effect.zipRight(
+            eventually(
+              Effect.sync(() =>
+                sent.ends[0]
+              ),
+              (end) => end !== undefined
+            ),
+            Effect.suspend(() => stop(connection, doomed))
+          )
+          yield* Effect.all([stopping, next], { concurrency: 2 })
+        }
         const ends = yield* sent.all
         const [first, ...others] = ends
         if (first!.error !== undefined) {
           stopped++
           assert.strictEqual(said(first), "QueryError 57014 RolledBack")
         }
-        others.forEach((end, at) =>
-          assert.strictEqual(said(end), "ok", `race ${race}, innocent ${at}, seed ${seed}`)
-        )
+        others.forEach((end, at) => assert.strictEqual(said(end), "ok", `race ${race}, innocent ${at}, seed ${seed}`))
         others.forEach((end, at) => {
           const { params, text } = innocent[at]!
           const [n] = params as [number]
@@ -479,4 +494,131 @@ describePostgres("stopping one of several statements on PostgreSQL", () => {
       assert.isAtLeast(stopped, 50)
       yield* isSound(connection)
     }), 120_000)
+})
+
+describePostgres("what else may come between the answers of PostgreSQL", () => {
+  it.scoped("notices and notifications stand in the way of none", () =>
+    Effect.gen(function*() {
+      const { ask, connection } = yield* direct
+      yield* ask(
+        "CREATE FUNCTION loud(n int4) RETURNS int4 LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'n'; RETURN n; END $$"
+      )
+      yield* ask("CREATE VIEW loud AS SELECT loud(n) AS a FROM generate_series(1, 3) AS n")
+      const noisy = request("SELECT a FROM loud")
+      const notify = request("SELECT pg_notify('here', $1)", ["x"])
+      yield* execute(connection, "LISTEN here")
+      yield* prepared(connection, request(one, [0]), noisy, notify)
+      const ends = yield* send(connection, [request(one, [1]), noisy, notify, noisy, request(one, [2])]).all
+      assert.deepStrictEqual(ends.map(said), ["ok", "ok", "ok", "ok", "ok"])
+      const three = [{ a: 1 }, { a: 2 }, { a: 3 }]
+      assert.deepStrictEqual([0, 1, 3, 4].map((at) => ends[at]!.value), [[{ a: 1 }], three, three, [{ a: 2 }]])
+    }))
+
+  for (const ssl of ["disable", "require"] as const) {
+    const skipped = ssl === "require" && inject("caCert") === undefined
+    it.scoped.skipIf(skipped)(
+      `1,000 under way, with large values both ways (ssl ${ssl})${
+        skipped ? " (skipped: the given server has no certificate of ours)" : ""
+      }`,
+      () =>
+        Effect.gen(function*() {
+          const database = yield* freshDatabase
+          const connection = yield* Effect.orDie(opened(yield* driverAt(database.url, { ssl })))
+          const echo = "SELECT $1::text AS a"
+          const large = "SELECT repeat($1::text, 4000000) AS a, $2::text AS b"
+          yield* prepared(connection, request(echo, [""]), request(large, ["", ""]))
+          const long = "ü".repeat(20_000)
+          const huge = "x".repeat(4_000_000)
+          const requests = Array.from({ length: 1_000 }, (_, at) =>
+            at === 500 ? request(large, ["é", huge]) : request(echo, [`${at} ${long}`]))
+          const ends = yield* send(connection, requests).all
+          ends.forEach((end, at) => {
+            assert.strictEqual(said(end), "ok")
+            assert.strictEqual(end.order, at)
+            const [row] = end.value
+            // Not by an assertion: it would print them.
+            const isRight = at === 500
+              ? row.a.length === 4_000_000 && row.b === huge
+              : row.a === `${at} ${long}`
+            assert.isTrue(isRight, `value ${at}`)
+          })
+          yield* isSound(connection)
+        }),
+      60_000
+    )
+  }
+
+  it.scoped("a link that gives its bytes one by one, and late", () =>
+    Effect.gen(function*() {
+      const { connection, proxy } = yield* proxied
+      yield* prepared(connection, request(one, [0]))
+      proxy.delay(20)
+      const first = send(connection, many(3))
+      const second = send(connection, many(3))
+      const ends = [...(yield* first.all), ...(yield* second.all)]
+      assert.deepStrictEqual(ends.map((end) => end.value), [0, 1, 2, 0, 1, 2].map((a) => [{ a }]))
+    }))
+
+  it.scoped("what an answer's owner sends at once goes behind the others", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* direct
+      yield* prepared(connection, request(one, [0]))
+      const values: Array<unknown> = []
+      yield* Effect.async<void>((resume) => {
+        let left = 50
+        const next = (at: number): void => {
+          assert.isTrue(connection.canPipeline!(request(one, [at])))
+          connection.pipeline!(request(one, [at], { mode: "values" }), (_, rows: any) => {
+            values.push(rows[0][0])
+            if (--left > 0 && at < 45) next(at + 5)
+            if (values.length === 50) resume(Effect.void)
+          })
+          connection.flush!()
+        }
+        for (let at = 0; at < 5; at++) next(at)
+      })
+      assert.deepStrictEqual(values, Array.from({ length: 50 }, (_, at) => at))
+    }))
+
+  it.scoped("a pooler's word that the server is gone tells nothing of those that it was sent", () =>
+    Effect.gen(function*() {
+      const database = yield* freshDatabase
+      const fields = Buffer.from("SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0")
+      const fatal = Buffer.alloc(5)
+      fatal.write("E", 0)
+      fatal.writeInt32BE(fields.length + 4, 1)
+      // Passes everything on, until it says what PgBouncer does.
+      const clients = new Set<net.Socket>()
+      const pooler = yield* Effect.acquireRelease(
+        Effect.async<net.Server>((resume) => {
+          const server = net.createServer((client) => {
+            const behind = net.connect(database.port, database.host)
+            clients.add(client)
+            for (const socket of [client, behind]) socket.on("error", () => {})
+            client.on("close", () => behind.destroy())
+            client.pipe(behind).pipe(client)
+            client.on("crash", () => {
+              behind.unpipe(client)
+              client.unpipe(behind)
+              client.end(Buffer.concat([fatal, fields]))
+            })
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) =>
+          Effect.sync(() => {
+            for (const client of clients) client.destroy()
+            server.close()
+          })
+      )
+      const url = new URL(database.url)
+      url.hostname = "127.0.0.1"
+      // It listens on TCP.
+      url.port = String((pooler.address() as net.AddressInfo).port)
+      const connection = yield* Effect.orDie(opened(yield* driverAt(url.href, { ssl: "disable" })))
+      yield* prepared(connection, request(one, [0]), request(slow, [1]))
+      const sent = send(connection, [request(slow, [forever]), ...many(2)])
+      for (const client of clients) client.emit("crash")
+      assert.deepStrictEqual((yield* sent.all).map((end) => end.error?.outcome), ["Unknown", "Unknown", "Unknown"])
+    }))
 })

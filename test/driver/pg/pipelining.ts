@@ -56,10 +56,11 @@ export const send = (connection: Connection, requests: ReadonlyArray<Request>): 
   return sent
 }
 
+/** The reason of an error, or the server's code of a statement's. */
 export const codeOf = (error: DbError | undefined): string =>
   error === undefined
     ? "none"
-    : `${error._tag} ${"code" in error && error.code !== undefined ? error.code : error.reason}`
+    : `${error._tag} ${error._tag === "QueryError" && error.code !== undefined ? error.code : error.reason}`
 
 /** What is known of a statement's end: `ok`, or its error with the outcome. */
 export const said = (end: End | undefined): string =>
