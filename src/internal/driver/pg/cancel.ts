@@ -118,9 +118,9 @@ interface Aimed<Exchange> {
  * The cancels that are under way on a connection, and what waits for the end of all. At most one is for a target; the next one of several
  * may have to be stopped before it is settled that the cancel of the first cannot hit it.
  */
-export class Cancelling<Exchange> {
+export class Cancelling<Exchange extends { readonly settled: () => void }> {
   private running: Array<Aimed<Exchange>> = []
-  private waiting: Array<() => void> = []
+  private waiting: Array<Exchange> = []
 
   get isUnderWay(): boolean {
     return this.running.length > 0
@@ -147,7 +147,7 @@ export class Cancelling<Exchange> {
         done: (error) => {
           this.running = this.running.filter((other) => other !== aimed)
           options.done(error)
-          if (this.running.length === 0) { for (const then of this.waiting.splice(0)) then() }
+          if (this.running.length === 0) { for (const exchange of this.waiting.splice(0)) exchange.settled() }
         }
       })
     }
@@ -155,10 +155,16 @@ export class Cancelling<Exchange> {
     aimed.cancel.start()
   }
 
-  /** Calls when none is under way: at once where none is. */
-  whenSettled(then: () => void): void {
-    if (this.running.length === 0) then()
-    else this.waiting.push(then)
+  /** Tells it when none is under way: at once where none is. */
+  whenSettled(exchange: Exchange): void {
+    if (this.running.length === 0) exchange.settled()
+    else this.waiting.push(exchange)
+  }
+
+  /** Gives the one that waits and is meant; it does not wait any more. */
+  takeWaiting(isMeant: (exchange: Exchange) => boolean): Exchange | undefined {
+    const at = this.waiting.findIndex(isMeant)
+    return at < 0 ? undefined : this.waiting.splice(at, 1)[0]
   }
 
   /** What the server worked at has ended. */

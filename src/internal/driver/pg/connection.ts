@@ -144,8 +144,7 @@ export class PgConnection implements Connection, Channel {
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
     // `canPipeline` has looked: it is prepared.
-    const { text } = this.session.prepared.get(request.text)!
-    new PipelinedStatement(this, request, text, params, done).start()
+    new PipelinedStatement(this, request, this.session.prepared.get(request.text)!.text, params, done).start()
   }
 
   flush(): void {
@@ -207,6 +206,7 @@ export class PgConnection implements Connection, Channel {
   }
 
   cancel(done: Done<void>, request?: Request): void {
+    if (request !== undefined) this.cancelling.takeWaiting((exchange) => exchange.isOf(request))?.stopped()
     const running = this.exchanges.current
     if (this.lost || running === undefined || (request !== undefined && !running.isOf(request))) return done(undefined)
     this.cancelling.start({
@@ -232,8 +232,8 @@ export class PgConnection implements Connection, Channel {
     return this.cancelling.mayHit(exchange)
   }
 
-  whenSettled(then: () => void): void {
-    this.cancelling.whenSettled(then)
+  whenSettled(exchange: Exchange): void {
+    this.cancelling.whenSettled(exchange)
   }
 
   close(done: Done<void>): void {

@@ -26,8 +26,8 @@ export interface Channel {
   readonly run: (sql: string, done: (error: DbError | undefined) => void) => void
   /** Whether a cancel that is under way may have hit this exchange in place of the one it was meant for. */
   readonly isHit: (exchange: Exchange) => boolean
-  /** Calls when no cancel is under way: at once where none is. */
-  readonly whenSettled: (then: () => void) => void
+  /** Sends it again when no cancel is under way: at once where none is. */
+  readonly whenSettled: (exchange: Exchange) => void
   /** Why nothing can be sent now. */
   readonly unusable: (statement: string | undefined) => DbError | undefined
   /** The server has answered with an error, and the link lives. */
@@ -74,6 +74,11 @@ export abstract class Exchange {
   isOf(_request: Request): boolean {
     return false
   }
+
+  /** It waited for the end of a cancel, to be sent again: it can be now. */
+  settled(): void {}
+  /** ... or is to be stopped before that. */
+  stopped(): void {}
 
   abstract ready(): void
   /** `cause` is the server's last word or the socket's error. */

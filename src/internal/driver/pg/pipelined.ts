@@ -43,11 +43,19 @@ export class PipelinedStatement extends Statement {
 
   /** Nothing is sent beside a cancel, which might hit it. */
   protected override again(): void {
-    this.channel.whenSettled(() => {
-      const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
-      if (failure !== undefined) return this.done(failure, undefined)
-      this.isGathered = false
-      this.start()
-    })
+    this.channel.whenSettled(this)
+  }
+
+  override settled(): void {
+    const failure = this.channel.lost ? this.channel.unusable(this.request.text) : undefined
+    if (failure !== undefined) return this.done(failure, undefined)
+    this.isGathered = false
+    this.start()
+  }
+
+  /** It ends with the error for which it would have been sent again: the server has undone it, or had not begun with it. */
+  override stopped(): void {
+    // Only what has failed is sent again.
+    this.done(this.refusal(this.error!), undefined)
   }
 }
