@@ -1,6 +1,6 @@
 /**
  * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node; on 24 all but those of
- * types, documents and the contents of the package, which are the same there; the
+ * types, documents, the contents of the package, and of servers that take each other's place, which are the same there; the
  * quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; and SQLite's without better-sqlite3.
  * Ends with the sum of all runs: `N passed, N failed, N skipped`.
  *
@@ -28,7 +28,7 @@ const runs = [
   { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },
   ...(here === "24" ? [] : [{
     name: "Node 24, all but what is the same on every version",
-    args: ["scripts/testNode.mjs", "24", ...compiled.flatMap((files) => ["--exclude", files])]
+    args: ["scripts/testNode.mjs", "24", ...[...compiled, ...ofServers].flatMap((files) => ["--exclude", files])]
   }]),
   ...["22", "26"].map((version) => ({
     name: `Node ${version}, in short`,
@@ -36,6 +36,9 @@ const runs = [
   })),
   { name: "Node 26, node:sqlite", args: ["scripts/testNode.mjs", "26", "--quick", "--sqlite", "node"] }
 ]
+
+/** What servers make of each other's failures; the shortest of these suites takes a minute. */
+const ofServers = ["test/failover/**", "test/replicas/**"]
 
 /** The counts of a run's closing line; a run that ends without one, or ends badly after a good one, has failed. */
 const countsOf = (output, code) => {

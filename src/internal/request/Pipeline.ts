@@ -45,6 +45,8 @@ export interface Place {
 export class Pipeline implements Borrower {
   /** In the order in which they were sent. The server works at the first one. */
   private readonly places: Array<Place> = []
+  /** The one that ended last, where none is left. */
+  private lastPlace: Place | undefined = undefined
   /** How long they are expected to take together, in milliseconds. */
   work = 0
   /** Since when the first one is the first, in the clock's milliseconds. */
@@ -146,8 +148,10 @@ export class Pipeline implements Borrower {
     }
     if (places.length === 0) {
       this.work = 0
+      this.lastPlace = place
       this.sharing.ended(this)
       recycle(this.engine, this.entry, nothing)
+      this.lastPlace = undefined
     } else {
       pool.share(this.entry, this.firstAt)
     }
@@ -300,8 +304,8 @@ export class Pipeline implements Borrower {
   }
 
   describe(now: number): Holder {
-    // It is asked only while it is in use.
-    return this.places[0]!.statement.describe(now)
+    // Asked when it is given back, it tells of what ran last. One of the two is there as long as it is a borrower.
+    return (this.places[0] ?? this.lastPlace)!.statement.describe(now)
   }
 
   describeAll(now: number): ReadonlyArray<Holder> {

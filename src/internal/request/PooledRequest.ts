@@ -28,6 +28,8 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   private pipeline: Pipeline | undefined = undefined
   private place: Place | undefined = undefined
   private isSent = false
+  /** Since when it has a connection; also of one that was moved from there. */
+  private heldSince = 0
   private until = Infinity
   /** Its wait, where it had one; it keeps the write lock until the statement has ended. */
   private wait: AcquireRequest | undefined = undefined
@@ -103,6 +105,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
 
   onAcquired(entry: PoolEntry<Driver.Connection>): void {
     this.acquired = entry
+    this.heldSince = entry.acquiredAt
     this.pipeline = this.sharedText === undefined ? undefined : this.engine.sharing!.on(entry, this)
     if (this.pipeline === undefined) {
       entry.borrower = this
@@ -221,7 +224,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
     return {
       ...(span === undefined ? {} : { span }),
       fiber,
-      heldForMillis: now - this.acquired!.acquiredAt,
+      heldForMillis: now - this.heldSince,
       state: "running",
       statement: excerpt(this.text)
     }
