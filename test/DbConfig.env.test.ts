@@ -118,6 +118,8 @@ describe("DbConfig.fromEnv", () => {
         DATABASE_LEAK_THRESHOLD: "1.5s",
         DATABASE_MAX_WAITERS: "12",
         DATABASE_RESET_ON_RETURN: "Discard",
+        DATABASE_SHARING: "all",
+        DATABASE_SHARING_DEPTH: "13",
         DATABASE_CLOSE_TIMEOUT: "1d",
         DATABASE_SHEDDING_TARGET: "14ms",
         DATABASE_SHEDDING_INTERVAL: "15ms",

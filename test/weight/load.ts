@@ -27,7 +27,7 @@ const kinds = {
   transactions: repeat(16, 3_000, (i) => Db.transaction(Effect.zipRight(select(i), select(i + 1)))),
   stream: Effect.flatMap(SqlClient.SqlClient, (sql) =>
     Stream.runDrain(
-      sql`SELECT id, 'name of the row' AS name FROM generate_series(1, 500000) AS made(id)`.stream
+      sql`SELECT id, 'name of the row' AS name FROM generate_series(1, 800000) AS made(id)`.stream
     ))
 }
 
