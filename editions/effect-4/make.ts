@@ -116,7 +116,7 @@ const compile = (): void => {
   }
   // The formatter applies its changes one after the other: a line that it has broken may be broken again.
   run("eslint/bin/eslint.js", ["--config", "format.config.mjs", "--fix", "dist/src", "--quiet"])
-  run("typescript/bin/tsc", ["-p", "tsconfig.json"])
+  run("typescript/bin/tsc", ["-p", "tsconfig.dist.json"])
 }
 
 make()

@@ -90,7 +90,7 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
     const started = clock.unsafeCurrentTimeNanos()
     const millis = () => Number(clock.unsafeCurrentTimeNanos() - started) / 1e6
     const { replicas } = subject
-    const asked = replicas === undefined
+    const asked: Fiber.Fiber<unknown> = replicas === undefined
       ? Fiber.void
       : yield* Effect.fork(within(replicas.checked, options.timeout))
     const answer = yield* Effect.either(within(subject.probe, options.timeout))
