@@ -544,7 +544,8 @@ describe("DbConfig.resolve", () => {
           }),
           [
             "pool: holds 5; accepted: an object with size, overflow, overflowIdle, acquireTimeout, connectTimeout, " +
-            "validateAfter, maxLifetime, idleTimeout, minIdle, keepalive, leakThreshold, maxWaiters, resetOnReturn, " +
+            "validateAfter, maxLifetime, idleTimeout, minIdle, keepalive, leakThreshold, maxWaiters, resetOnReturn, sharing, " +
+            "sharingDepth, " +
             "closeTimeout, shedding",
             "limits: holds a value of type object; accepted: an object with statementTimeout, lockTimeout, " +
             "idleInTransactionTimeout, transactionTimeout",
