@@ -51,8 +51,8 @@ export class Pipeline implements Borrower {
   work = 0
   /** Since when the first one is the first, in the clock's milliseconds. */
   private firstAt = 0
-  /** A cancel is under way. */
-  private isCancelling = false
+  /** How many cancels are under way: until none is, the connection is not for anything else, which they might hit. */
+  private cancels = 0
   /** The first one takes too long. */
   private isOverdue = false
   private isGathering = false
@@ -66,7 +66,7 @@ export class Pipeline implements Borrower {
   /** Whether a statement can be sent behind those that are here. */
   takes({ request, shared }: Pipelined, now: number): boolean {
     const { connection } = this.entry
-    return !this.isCancelling && !this.isOverdue && this.places.length > 0 && this.places.length < this.sharing.depth &&
+    return this.cancels === 0 && !this.isOverdue && this.places.length > 0 && this.places.length < this.sharing.depth &&
       this.work + shared.millis <= this.sharing.budget && now < this.overdueAt &&
       this.engine.pool.isFit(this.entry, now) &&
       connection.canPipeline?.(request) === true
@@ -147,17 +147,28 @@ export class Pipeline implements Borrower {
       places.splice(places.indexOf(place), 1)
     }
     if (places.length === 0) {
-      this.work = 0
       this.lastPlace = place
-      this.sharing.ended(this)
-      recycle(this.engine, this.entry, nothing)
-      this.lastPlace = undefined
+      if (this.cancels === 0) {
+        this.end()
+      } else {
+        // Those of the statements have ended with them.
+        this.entry.deadline = Infinity
+        this.limitBy(clock.unsafeCurrentTimeMillis() + settleLimit)
+      }
     } else {
       pool.share(this.entry, this.firstAt)
     }
     if (!place.isLetGo) {
       place.done(error, value)
     }
+  }
+
+  /** Nothing runs here any more. */
+  private end(): void {
+    this.work = 0
+    this.sharing.ended(this)
+    recycle(this.engine, this.entry, nothing)
+    this.lastPlace = undefined
   }
 
   /** The next one has become the first. */
@@ -211,6 +222,8 @@ export class Pipeline implements Borrower {
     }
     const [first] = this.places
     if (first === undefined) {
+      // A cancel that is not settled in time.
+      this.entry.connection.destroy()
       return
     }
     if (!this.isOverdue && now >= this.overdueAt) {
@@ -281,15 +294,19 @@ export class Pipeline implements Borrower {
 
   private cancel(place: Place, done: Driver.Done<void>): void {
     const { connection } = this.entry
-    this.isCancelling = true
+    this.cancels++
     connection.cancel((error) => {
-      this.isCancelling = false
+      this.cancels--
       if (error !== undefined && this.places.includes(place)) {
         // It cannot be stopped, and holds all that are behind it.
         connection.destroy()
       }
       done(error, undefined)
-      if (this.places.length > 0) {
+      if (this.places.length === 0) {
+        if (this.cancels === 0 && this.lastPlace !== undefined) {
+          this.end()
+        }
+      } else {
         this.engine.pool.share(this.entry, this.engine.clock.unsafeCurrentTimeMillis())
       }
     }, place.statement.request)
