@@ -144,6 +144,11 @@ export class Pool<C> {
     this.serveWaiters(now)
   }
 
+  /** Whether connections can be acquired: not any more once it is being closed. */
+  get isOpen(): boolean {
+    return this.shutdown.isOpen
+  }
+
   get hasWaiters(): boolean {
     return this.waiters.head !== undefined
   }

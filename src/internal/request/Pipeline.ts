@@ -138,7 +138,10 @@ export class Pipeline implements Borrower {
     const { clock, pool } = this.engine
     const { places } = this
     const nanos = clock.unsafeCurrentTimeNanos()
-    this.sharing.learn(place.statement.shared, Number(nanos - place.begunAt) / 1e6)
+    if (error?._tag !== "ConnectionError") {
+      // How soon a link is found broken says nothing of a statement.
+      this.sharing.learn(place.statement.shared, Number(nanos - place.begunAt) / 1e6)
+    }
     this.work -= place.cost
     if (places[0] === place) {
       places.shift()
@@ -241,7 +244,8 @@ export class Pipeline implements Borrower {
   /** What runs takes too long for those behind it. */
   private overdue(first: Place): void {
     for (const place of this.places.slice(1)) {
-      if (!place.isLetGo && place.statement.shared.isRead) {
+      // A pool that is being closed would refuse it: it may still be answered here.
+      if (!place.isLetGo && place.statement.shared.isRead && this.engine.pool.isOpen) {
         place.isLetGo = true
         place.deadline = Infinity
         place.statement.moveOn()

@@ -77,7 +77,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
       engine,
       writes ? writing : reading,
       this.fiber,
-      this.deadline,
+      this.bound,
       this
     )
     this.wait.start()

@@ -110,7 +110,7 @@ export abstract class Request {
       const own = this.ownUntil
       const around = this.deadline === undefined ? Infinity : this.deadline.at
       this.binding = around <= own ? this.deadline!.limit : this.limit
-      if (around <= now) {
+      if (Math.min(own, around) <= now) {
         return this.finish(this.timeout("NotSent"), undefined)
       }
       this.limitTo(Math.min(own, around))
@@ -156,6 +156,11 @@ export abstract class Request {
   /** When the server can have begun with it, in the clock's nanoseconds. */
   protected get begunAt(): bigint {
     return this.startedAt
+  }
+
+  /** What bounds a wait for a connection: the deadline around it, and its own limit where that has begun on another one. */
+  protected get bound(): Deadline | undefined {
+    return this.ownUntil < (this.deadline?.at ?? Infinity) ? { at: this.ownUntil, limit: this.limit } : this.deadline
   }
 
   /** It is not run here after all. */

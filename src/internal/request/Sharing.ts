@@ -101,7 +101,7 @@ export class Sharing {
     }
     const pipeline = gathering[gathering.length - 1]!
     return pipeline.work + request.shared.millis <= mostTogether && pipeline.takes(request, now)
-      ? pipeline.entry
+      ? this.join(pipeline)
       : undefined
   }
 
@@ -113,7 +113,7 @@ export class Sharing {
     // What is sent together anyway costs nothing more.
     for (const pipeline of this.gathering) {
       if (pipeline.takes(request, now)) {
-        return pipeline.entry
+        return this.join(pipeline)
       }
     }
     let least: Pipeline | undefined = undefined
@@ -122,7 +122,13 @@ export class Sharing {
         least = pipeline
       }
     }
-    return least?.entry
+    return least === undefined ? undefined : this.join(least)
+  }
+
+  /** It is acquired without a wait, and counted so. */
+  private join({ entry }: Pipeline): PoolEntry<Driver.Connection> {
+    this.engine.pool.lends++
+    return entry
   }
 
   /** Whether a connection in use can be shared by this one. */
