@@ -7,8 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { SqlError } from "@effect/sql/SqlError"
-import { causeOf, makeSqlError } from "./internal/effect/sqlClient.js"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Reason from "./internal/error/catchReason.js"
 import { type DbError, QueryError } from "./internal/error/classes.js"
 
@@ -72,7 +71,7 @@ export const isRetryable = (error: DbError): boolean => error.isTransient && isO
  * @category conversions
  */
 export const toSqlError = (error: DbError): SqlError => {
-  const sqlError = makeSqlError(error)
+  const sqlError = new SqlError({ cause: error.cause ?? error, message: error.message })
   Reason.classifyAs(sqlError, error)
   return sqlError
 }
@@ -90,5 +89,5 @@ export const fromSqlError = (error: SqlError, database: string): DbError =>
     reason: "Unknown",
     outcome: "Unknown",
     database,
-    cause: causeOf(error)
+    cause: error.cause
   })

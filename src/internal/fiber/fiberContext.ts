@@ -8,15 +8,14 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import type * as DbConfig from "../../DbConfig.js"
-import { ContextOverride } from "../effect/fiberState.js"
+import { ContextOverride, isStepping } from "../effect/fiberState.js"
 import { patched } from "../effect/patchedMap.js"
-import { contained } from "../effect/requests.js"
-import { transactionConnection } from "../effect/sqlClient.js"
 import type { Deadline } from "../request/Deadline.js"
 import type { SessionLevel } from "../session/Session.js"
 import type { AnyFiber } from "./Caller.js"
@@ -44,6 +43,12 @@ export const transactionLimit = (config: DbConfig.DbConfig, fiber: AnyFiber): nu
   fiber.getFiberRef(currentLimits).transactionTimeout ?? config.limits.transactionTimeout
 
 export const deadlineOf = (fiber: AnyFiber): Deadline | undefined => fiber.getFiberRef(currentDeadline)
+
+const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether a span would be seen: the tracer is not the default one, which keeps nothing. */
+export const isTraced = (fiber: AnyFiber): boolean =>
+  fiber.currentTracer !== undefined && fiber.currentTracer !== nativeTracer
 
 // -----------------------------------------------------------------------------
 // continuations
@@ -77,7 +82,7 @@ interface ClientSource {
   readonly connect: (level: () => SessionLevel) => SqlConnection.Connection
 }
 
-const { key } = transactionConnection
+const { key } = SqlClient.TransactionConnection
 
 const noService: ReadonlyArray<unknown> = [undefined, undefined]
 
@@ -129,10 +134,6 @@ class LevelConnection implements SqlConnection.Connection {
   }
 
   executeValues(...args: Parameters<SqlConnection.Connection["executeValues"]>) {
-    return this.statements.executeValues(...args)
-  }
-
-  executeValuesUnprepared(...args: Parameters<SqlConnection.Connection["executeValues"]>) {
     return this.statements.executeValues(...args)
   }
 
@@ -249,8 +250,26 @@ export const withLevel = <A, E, R, B, E2>(
     return end(exit)
   }
   return matchCause(
-    contained(fiber, restore(effect)),
+    isStepping(fiber) ? contained(restore(effect)) : restore(effect),
     (cause) => ended(Exit.failCause(cause)),
     (value) => ended(Exit.succeed(value))
   )
 }
+
+/**
+ * Resolves the requests of an effect when all fibers of the effect wait for one. Where requests are batched, they would otherwise
+ * be resolved when the fibers around the effect wait, too; and one of these may wait for the connection, a lock or the end of the
+ * transaction that the effect holds.
+ */
+const contained = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.step(effect),
+    (result) =>
+      result._op !== "Blocked" ? result : Effect.uninterruptibleMask((restore) =>
+        Effect.zipRight(
+          // As Effect resolves the requests of an effect that nothing is batched around.
+          Effect.forkDaemon(Effect.runRequestBlock(result.effect_instruction_i0)),
+          restore(contained(result.effect_instruction_i1))
+        )
+      )
+  )

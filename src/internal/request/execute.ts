@@ -7,19 +7,15 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import {
-  currentSpan,
-  disableInterruption,
-  enableInterruption,
-  endIfInterrupted,
-  isTraced
-} from "../effect/fiberState.js"
+import { disableInterruption, enableInterruption } from "../effect/fiberState.js"
 import type { Engine } from "../Engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
-import { deadlineOf, levelOf, matchCause, type Restore } from "../fiber/fiberContext.js"
+import { deadlineOf, isTraced, levelOf, matchCause, type Restore } from "../fiber/fiberContext.js"
 import { audited } from "../observe/audit.js"
 import { appendComment } from "../observe/sqlcommenter.js"
 import { describeStatement, inStatementSpan } from "../observe/tracing.js"
@@ -117,7 +113,7 @@ const withComment = (
   if (!config.tracing.comments || config.type === "sqlite") {
     return [text, ask]
   }
-  const span = isTraced(fiber) ? ask.span ?? currentSpan(fiber) : undefined
+  const span = isTraced(fiber) ? ask.span ?? fiber.currentSpan : undefined
   const sent = appendComment(text, config.applicationName, span)
   return [sent, span === undefined || sent === text ? ask : { ...ask, prepare: false }]
 }
@@ -205,10 +201,12 @@ export const answer = <E>(
     (exit) => {
       enableInterruption(fiber)
       // Ends the fiber here if it was interrupted.
-      return Effect.zipRight(endIfInterrupted, exit)
+      return Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)
     }
   )
 }
+
+const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
 
 /** The answer to a request, which begins with it. */
 class Answer<E> {
