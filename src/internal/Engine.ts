@@ -24,8 +24,8 @@ import { DeadlineTimer, type Fork } from "./pool/DeadlineTimer.js"
 import { Pool } from "./pool/Pool.js"
 import type { PoolEntry } from "./pool/PoolEntry.js"
 import type { Replicas } from "./replicas/Replicas.js"
-import { type EngineContext, type Request, SessionRequest } from "./request/Request.js"
-import { Sharing } from "./request/Sharing.js"
+import { type Request, SessionRequest } from "./request/Request.js"
+import { Sharing, type SharingContext } from "./request/Sharing.js"
 import { Session, type SessionLevel } from "./session/Session.js"
 import { type AcquireOptions, SessionWait } from "./session/SessionWait.js"
 import { WriteLock } from "./session/WriteLock.js"
@@ -56,7 +56,7 @@ export interface Options {
   readonly openSchedule: Schedule.Schedule<unknown, DbError>
 }
 
-export class Engine implements EngineContext {
+export class Engine implements SharingContext {
   readonly name: string
   readonly poolName: string
   readonly pool: Pool<Driver.Connection>

@@ -27,7 +27,8 @@ import type { AnyFiber, Caller } from "../../src/internal/fiber/Caller.js"
 import type { DeadlineTimer } from "../../src/internal/pool/DeadlineTimer.js"
 import { PoolEntry, type Waiter } from "../../src/internal/pool/PoolEntry.js"
 import type { Deadline } from "../../src/internal/request/Deadline.js"
-import { type EngineContext, type Request, SessionRequest } from "../../src/internal/request/Request.js"
+import { type Request, SessionRequest } from "../../src/internal/request/Request.js"
+import type { SharingContext } from "../../src/internal/request/Sharing.js"
 import type { BeginLevelOptions } from "../../src/internal/session/beginLevel.js"
 import type { EndLevelOptions } from "../../src/internal/session/LevelEnd.js"
 import { Session, type SessionLevel } from "../../src/internal/session/Session.js"
@@ -207,7 +208,7 @@ export class HandEngine {
     }
   })
   readonly writeLock: WriteLock | undefined
-  readonly context: EngineContext
+  readonly context: SharingContext
 
   constructor(options: HandOptions) {
     const { timer, told } = this
@@ -271,7 +272,7 @@ export class HandEngine {
         told.push(`slow ${request.text} ${error === undefined ? "ok" : "failed"} ${millis}`)
     }
     // What is read of an engine by what is tested with it.
-    this.context = engine as unknown as EngineContext
+    this.context = engine as unknown as SharingContext
   }
 
   /** A connection that is in use from now on. */

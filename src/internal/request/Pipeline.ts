@@ -12,9 +12,28 @@ import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { settleLimit } from "./Deadline.js"
 import type { EngineContext } from "./Request.js"
 import { recycle } from "./Request.js"
-import type { SharedText, Sharing } from "./Sharing.js"
 
 const nothing = () => {}
+
+/** What is known of a text. */
+export interface SharedText {
+  /** It only reads: it may be run twice. */
+  readonly isRead: boolean
+  /** How long it takes, in milliseconds; NaN: it has not run yet. */
+  millis: number
+}
+
+/** What all pipelines of a database have in common. */
+export interface PipelineContext {
+  readonly depth: number
+  /** How long the statements on one connection may take together, in milliseconds. */
+  readonly budget: number
+  readonly learn: (text: SharedText, millis: number) => void
+  readonly began: (pipeline: Pipeline) => void
+  readonly ended: (pipeline: Pipeline) => void
+  /** It has something to send. */
+  readonly gather: (pipeline: Pipeline) => void
+}
 
 /** A statement that can share a connection. */
 export interface Pipelined {
@@ -59,7 +78,7 @@ export class Pipeline implements Borrower {
 
   constructor(
     private readonly engine: EngineContext,
-    private readonly sharing: Sharing,
+    private readonly sharing: PipelineContext,
     readonly entry: PoolEntry<Driver.Connection>
   ) {}
 

@@ -11,9 +11,9 @@ import { type Acquirer, AcquireRequest, type AcquireRequestOptions } from "../po
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { classify, isControl } from "../sql/classify.js"
 import type { Deadline } from "./Deadline.js"
-import type { Pipeline, Pipelined, Place } from "./Pipeline.js"
-import { type EngineContext, recycle, Request } from "./Request.js"
-import type { SharedText } from "./Sharing.js"
+import type { Pipeline, Pipelined, Place, SharedText } from "./Pipeline.js"
+import { recycle, Request } from "./Request.js"
+import type { Sharing, SharingContext } from "./Sharing.js"
 
 const nothing = () => {}
 
@@ -24,6 +24,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   override readonly text: string
   /** `undefined` where it has to have a connection to itself. */
   private readonly sharedText: SharedText | undefined
+  private readonly sharing: Sharing | undefined
   /** What it shares its connection in, and its place there. */
   private pipeline: Pipeline | undefined = undefined
   private place: Place | undefined = undefined
@@ -37,7 +38,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
 
   // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each statement
   constructor(
-    engine: EngineContext,
+    engine: SharingContext,
     readonly request: Driver.Request,
     limit: number,
     around: Deadline | undefined,
@@ -46,6 +47,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   ) {
     super(engine, limit, around)
     this.text = request.text
+    this.sharing = engine.sharing
     this.sharedText = engine.sharing?.textOf(request)
   }
 
@@ -85,7 +87,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
 
   /** An idle connection, or one that it can share. */
   private tryAcquire(): PoolEntry<Driver.Connection> | undefined {
-    const { clock, pool, sharing } = this.engine
+    const { engine: { clock, pool }, sharing } = this
     const now = clock.unsafeCurrentTimeMillis()
     if (this.sharedText === undefined) {
       return pool.tryAcquire(now)
@@ -95,7 +97,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   }
 
   joins(entry: PoolEntry<Driver.Connection>): boolean {
-    return this.sharedText !== undefined && this.engine.sharing!.canJoin(this, entry)
+    return this.sharedText !== undefined && this.sharing!.canJoin(this, entry)
   }
 
   onAcquireFailed(error: DbError): void {
@@ -106,7 +108,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   onAcquired(entry: PoolEntry<Driver.Connection>): void {
     this.acquired = entry
     this.heldSince = entry.acquiredAt
-    this.pipeline = this.sharedText === undefined ? undefined : this.engine.sharing!.on(entry, this)
+    this.pipeline = this.sharedText === undefined ? undefined : this.sharing!.on(entry, this)
     if (this.pipeline === undefined) {
       entry.borrower = this
     }
@@ -134,7 +136,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
 
   private endedAlone(error: DbError | undefined): DbError | undefined {
     if (this.sharedText !== undefined && this.isSent) {
-      this.engine.sharing!.learn(this.sharedText, this.millis)
+      this.sharing!.learn(this.sharedText, this.millis)
     }
     const failure = error ?? this.leftOpen()
     if (failure === undefined && this.acquired!.connection.dirty) {

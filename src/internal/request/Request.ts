@@ -16,7 +16,6 @@ import type { PoolEntry } from "../pool/PoolEntry.js"
 import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { WriteLock } from "../session/WriteLock.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
-import type { Sharing } from "./Sharing.js"
 
 /** The engine's services, as its parts use them. */
 export interface EngineContext {
@@ -39,8 +38,6 @@ export interface EngineContext {
   /** From how many milliseconds on a statement is slow. */
   readonly slowAt: number
   readonly slow: (request: Request, error: DbError | undefined, millis: number) => void
-  /** `undefined` where no statements share a connection. */
-  readonly sharing: Sharing | undefined
 }
 
 export abstract class Request {

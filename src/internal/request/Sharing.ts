@@ -4,7 +4,7 @@
  */
 import type * as Driver from "../../driver/Driver.js"
 import type { PoolEntry } from "../pool/PoolEntry.js"
-import { Pipeline, type Pipelined } from "./Pipeline.js"
+import { Pipeline, type PipelineContext, type Pipelined, type SharedText } from "./Pipeline.js"
 import type { EngineContext } from "./Request.js"
 
 /** Texts with literals in them must not fill the memory. */
@@ -28,15 +28,13 @@ const mostTogether = 2
 /** So many of the average statement may be on one connection, as far as {@link leastWork} and {@link mostWork} let them. */
 const typicalDepth = 8
 
-/** What is known of a text. */
-export interface SharedText {
-  /** It only reads: it may be run twice. */
-  readonly isRead: boolean
-  /** How long it takes, in milliseconds; NaN: it has not run yet. */
-  millis: number
+/** An engine whose statements may share connections. */
+export interface SharingContext extends EngineContext {
+  /** `undefined` where none may. */
+  readonly sharing: Sharing | undefined
 }
 
-export class Sharing {
+export class Sharing implements PipelineContext {
   /** `undefined`: it may not share. */
   private readonly texts = new Map<string, SharedText | undefined>()
   /** Those in use, that others may join. */

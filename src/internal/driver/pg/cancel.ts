@@ -121,10 +121,8 @@ interface Aimed<Exchange> {
 export class Cancelling<Exchange extends { readonly settled: () => void }> {
   private running: Array<Aimed<Exchange>> = []
   private waiting: Array<Exchange> = []
-
-  get isUnderWay(): boolean {
-    return this.running.length > 0
-  }
+  /** Asked with each statement. */
+  isUnderWay = false
 
   /** Whether one may hit this exchange in place of the one that it is meant for. */
   mayHit(exchange: Exchange): boolean {
@@ -146,12 +144,14 @@ export class Cancelling<Exchange extends { readonly settled: () => void }> {
         },
         done: (error) => {
           this.running = this.running.filter((other) => other !== aimed)
+          this.isUnderWay = this.running.length > 0
           options.done(error)
           if (this.running.length === 0) { for (const exchange of this.waiting.splice(0)) exchange.settled() }
         }
       })
     }
     this.running.push(aimed)
+    this.isUnderWay = true
     aimed.cancel.start()
   }
 

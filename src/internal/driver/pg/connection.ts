@@ -17,17 +17,16 @@ import { Cancelling } from "./cancel.js"
 import type { ServerError } from "./codes.js"
 import { isFatal, isServersWord } from "./codes.js"
 import { PortalCursor } from "./cursor.js"
-import type { DataRow } from "./dataRow.js"
 import { Describe } from "./describe.js"
 import type { Channel, Exchange } from "./exchange.js"
-import { Ping } from "./exchange.js"
-import { ExchangeQueue } from "./exchangeQueue.js"
+import { ExchangeQueue, Ping } from "./exchange.js"
 import type { Failing, Standing } from "./failures.js"
 import { nothingSent } from "./failures.js"
 import { withSessionLimits } from "./limits.js"
 import type { Message, Opened } from "./link.js"
 import { PipelinedStatement } from "./pipelined.js"
 import type { Carried } from "./pooling.js"
+import type { DataRow } from "./reader.js"
 import { reset } from "./reset.js"
 import { runOwn, runScript } from "./script.js"
 import type { Settings } from "./session.js"
@@ -370,7 +369,7 @@ export class PgConnection implements Connection, Channel {
 
   private ended(): void {
     this.exchanges.shift()
-    this.cancelling.exchangeEnded()
+    if (this.cancelling.isUnderWay) this.cancelling.exchangeEnded()
   }
 
   private serverError(error: ServerError): void {

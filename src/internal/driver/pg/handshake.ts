@@ -66,14 +66,13 @@ class Wire extends Pg.Connection {
         if (event !== "data") return stream.on(event, listener)
         const reader = new Reader(listener)
         this.reader = reader
-        return stream.on("data", (data: Buffer) => {
-          try {
-            reader.read(data)
-          } catch (error) {
+        return stream.on(
+          "data",
+          reader.listener((error) => {
             this.emit("error", error)
             stream.destroy()
-          }
-        })
+          })
+        )
       }
     }
     const internals = Pg.Connection.prototype as unknown as PgInternals

@@ -3,10 +3,10 @@
  */
 import type { DbError } from "../../../DbError.js"
 import type { ServerError } from "./codes.js"
-import type { DataRow, Values } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Exchange } from "./exchange.js"
 import type { Failing } from "./failures.js"
+import type { DataRow, Values } from "./reader.js"
 import { writer } from "./writer.js"
 
 /**

@@ -3,11 +3,11 @@
  */
 import type { Done, Request } from "../../../driver/Driver.js"
 import type { ServerError } from "./codes.js"
-import type { DataRow } from "./dataRow.js"
 import type { Channel } from "./exchange.js"
 import { Extended } from "./extended.js"
 import { parsePosition } from "./position.js"
-import type { Prepared } from "./prepared.js"
+import type { DataRow } from "./reader.js"
+import type { Prepared } from "./session.js"
 import { result, statementResult } from "./shape.js"
 import type { Text } from "./text.js"
 import type { Params } from "./values.js"

@@ -7,7 +7,7 @@ import type * as Types from "effect/Types"
 import type { DbError } from "../../DbError.js"
 import type { Engine } from "../Engine.js"
 import { ofRead, refusedOption } from "./callOptions.js"
-import { token, withToken } from "./Token.js"
+import { token, withToken } from "./token.js"
 import * as Transaction from "./Transaction.js"
 import type { Typed } from "./Typed.js"
 
