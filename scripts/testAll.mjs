@@ -24,6 +24,9 @@ const compiled = [
   "test/check/report.test.ts"
 ]
 
+/** What servers make of each other's failures; the shortest of these suites takes a minute. */
+const ofServers = ["test/failover/**", "test/replicas/**"]
+
 const runs = [
   { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },
   ...(here === "24" ? [] : [{
@@ -36,9 +39,6 @@ const runs = [
   })),
   { name: "Node 26, node:sqlite", args: ["scripts/testNode.mjs", "26", "--quick", "--sqlite", "node"] }
 ]
-
-/** What servers make of each other's failures; the shortest of these suites takes a minute. */
-const ofServers = ["test/failover/**", "test/replicas/**"]
 
 /** The counts of a run's closing line; a run that ends without one, or ends badly after a good one, has failed. */
 const countsOf = (output, code) => {
