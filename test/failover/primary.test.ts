@@ -190,6 +190,8 @@ describePrivatePostgres("an old primary that comes back", () => {
         primary.proxy.heal()
         assert.deepStrictEqual(new Set(yield* ports), new Set([String(standby.server.port)]))
         yield* standby.server.stop("kill")
+        // Its processes say goodbye one by one, when they find that the first one is gone.
+        yield* eventually(Db.pool, ({ idle }) => idle === 0)
         const error = yield* Effect.flip(Db.query("INSERT INTO note VALUES ('lost')"))
         assert.deepInclude(error, { _tag: "ConnectionError", reason: "StaleTimeline", outcome: "NotSent" })
         assert.match(error.message, /accepts writes on timeline 1, but timeline 2 was seen before/)
