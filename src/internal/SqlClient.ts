@@ -26,9 +26,10 @@ import {
   asRows,
   asValues,
   execute,
-  type ExecuteOptions,
+  ExecuteOptions,
   makeRequest,
-  unprepared
+  unprepared,
+  type Way
 } from "./request/execute.js"
 import { makeStream, type TransformRows } from "./request/stream.js"
 import type { Session } from "./session/Session.js"
@@ -125,9 +126,6 @@ const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Eff
   return Effect.fail(toSqlError(error))
 }
 
-/** How a statement is asked; without a limit of its own it has that of its fiber. */
-type Ask = Omit<ExecuteOptions, "limit"> & { readonly limit?: number | undefined }
-
 /** A statement of a client of dblive's. */
 export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
   private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
@@ -166,10 +164,12 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
     return segments
   }
 
+  /** @param ownLimit `undefined`: it has that of its fiber */
   private ask<X>(
-    ask: Ask,
+    way: Way,
     isUntransformed: boolean,
-    transformRows: TransformRows
+    transformRows: TransformRows,
+    ownLimit?: number
   ): Effect.Effect<X, SqlError> {
     return Effect.withFiberRuntime<X, SqlError>((fiber) => {
       const { core } = this
@@ -196,12 +196,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
           core.level(fiber),
           text,
           params,
-          {
-            mode: ask.mode,
-            prepare: ask.prepare,
-            limit: ask.limit ?? statementLimit(core.engine.config, fiber),
-            span
-          },
+          new ExecuteOptions(way, ownLimit ?? statementLimit(core.engine.config, fiber), span),
           toSqlError
         )
         // The mode decides the shape of the answer, and each caller of `ask` names the one its mode gives.
@@ -242,13 +237,13 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
 
   /** The values of its rows, within a limit of its own. */
   valuesWithin(limit: number | undefined): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
-    return this.ask({ ...asValues, limit }, false, undefined)
+    return this.ask(asValues, false, undefined, limit)
   }
 
   /** What it gave and did, within a limit of its own. */
   resultWithin(limit: number | undefined): Effect.Effect<Driver.StatementResult, SqlError> {
     const { transformRows } = this.core
-    const result = this.ask<Driver.StatementResult<object>>({ ...asResult, limit }, false, undefined)
+    const result = this.ask<Driver.StatementResult<object>>(asResult, false, undefined, limit)
     return transformRows === undefined
       ? result
       : Effect.map(result, (result) => ({ ...result, rows: transformRows(result.rows) }))
@@ -265,7 +260,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
         const [text, params] = compiled
         const limit = statementLimit(core.engine.config, fiber)
         const stream = makeStream(core.engine, fiber, core.level(fiber), {
-          makeRequest: () => makeRequest(core.engine, fiber, text, params, { ...asRows, limit }),
+          makeRequest: () => makeRequest(core.engine, fiber, text, params, new ExecuteOptions(asRows, limit)),
           limit,
           transformRows: core.transformRows
         })
@@ -356,7 +351,7 @@ export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlCo
   const ask = <A>(
     text: string,
     params: ReadonlyArray<unknown>,
-    ask: Omit<ExecuteOptions, "limit">
+    way: Way
   ): Effect.Effect<A, SqlError> =>
     Effect.withFiberRuntime<A, SqlError>((fiber) =>
       execute(
@@ -365,7 +360,7 @@ export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlCo
         place(),
         text,
         params,
-        { mode: ask.mode, prepare: ask.prepare, limit: statementLimit(engine.config, fiber) },
+        new ExecuteOptions(way, statementLimit(engine.config, fiber)),
         toSqlError
       ) as Effect.Effect<A, SqlError>
     )
@@ -381,7 +376,7 @@ export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlCo
         Effect.withFiberRuntime((fiber) => {
           const limit = statementLimit(engine.config, fiber)
           return makeStream(engine, fiber, place(), {
-            makeRequest: () => makeRequest(engine, fiber, sql, params, { ...asRows, limit }),
+            makeRequest: () => makeRequest(engine, fiber, sql, params, new ExecuteOptions(asRows, limit)),
             limit,
             transformRows
           })

@@ -3,9 +3,11 @@
  * of modules.
  *
  * - `bundle(entry)`: in a suite's body; builds the file before its tests, removes it after them, and gives its path.
+ * - `bundleAsIs(entry)`: the same without packages, and with the code as it is written: for what V8 makes of it, which it makes otherwise
+ *   of minified code.
  * - `bundleAll(entries)`: the same for several at once, which share what they have in common; gives the path of each.
  */
-import { build, type Plugin } from "esbuild"
+import { build, type BuildOptions, type Plugin } from "esbuild"
 import { readFileSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -39,8 +41,7 @@ const inPlace: Plugin = {
 
 let folders = 0
 
-/** The path of each bundled entry, a file's URL. The files are there while the suite's tests run. */
-export const bundleAll = (entries: ReadonlyArray<URL>): ReadonlyArray<string> => {
+const bundled = (entries: ReadonlyArray<URL>, options: BuildOptions): ReadonlyArray<string> => {
   const outdir = path.join(folder, `dblive-${process.pid}-${++folders}`)
   const names = entries.map((entry) => path.basename(fileURLToPath(entry), ".ts"))
   beforeAll(() =>
@@ -50,23 +51,29 @@ export const bundleAll = (entries: ReadonlyArray<URL>): ReadonlyArray<string> =>
       outExtension: { ".js": ".mjs" },
       bundle: true,
       splitting: true,
-      minify: true,
       // Names of classes are tags of errors.
       keepNames: true,
       platform: "node",
       format: "esm",
       target: "node20",
-      external: [...loadedOnDemand, "@parcel/watcher"],
       banner: {
         js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);"
       },
       plugins: [inPlace],
-      logLevel: "error"
+      logLevel: "error",
+      ...options
     })
   )
   afterAll(() => rmSync(outdir, { recursive: true, force: true }))
   return names.map((name) => path.join(outdir, `${name}.mjs`))
 }
+
+/** The path of each bundled entry, a file's URL. The files are there while the suite's tests run. */
+export const bundleAll = (entries: ReadonlyArray<URL>): ReadonlyArray<string> =>
+  bundled(entries, { minify: true, external: [...loadedOnDemand, "@parcel/watcher"] })
+
+/** The path of the bundled `entry`, a file's URL, with its code as it is and without packages. */
+export const bundleAsIs = (entry: URL): string => bundled([entry], { packages: "external" })[0]!
 
 /** The path of the bundled `entry`, a file's URL. The file is there while the suite's tests run. */
 export const bundle = (entry: URL): string => bundleAll([entry])[0]!

@@ -23,6 +23,7 @@ const repeat = (
 
 const kinds = {
   selects: repeat(64, 15_000, select),
+  shared: repeat(64, 60_000, select),
   sessions: repeat(64, 8_000, (i) => Db.session(select(i))),
   transactions: repeat(16, 3_000, (i) => Db.transaction(Effect.zipRight(select(i), select(i + 1)))),
   stream: Effect.flatMap(SqlClient.SqlClient, (sql) =>
@@ -46,7 +47,13 @@ Effect.runPromise(Effect.provide(
     url,
     environment: "production",
     ssl: "disable",
-    pool: { size: 10, overflow: 0, acquireTimeout: "60 seconds", validateAfter: 0 }
+    pool: {
+      size: 10,
+      overflow: 0,
+      acquireTimeout: "60 seconds",
+      // Where each use begins with a connection that was looked at, none is shared.
+      ...(kind === "shared" ? {} : { validateAfter: 0 })
+    }
   })
 )).then(() => process.exit(0), (error) => {
   process.stderr.write(String(error))

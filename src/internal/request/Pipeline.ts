@@ -48,17 +48,22 @@ export interface Pipelined {
 }
 
 /** A statement in a pipeline. */
-export interface Place {
-  readonly statement: Pipelined
-  readonly done: Driver.Done<unknown>
+export class Place {
   /** How long it is expected to take, in milliseconds. */
   readonly cost: number
   /** Its fiber does not wait for it any more. */
-  isLetGo: boolean
-  /** When its limit is reached, in the clock's milliseconds. */
-  deadline: number
-  /** When the server can have begun with it, in the clock's nanoseconds. */
-  begunAt: bigint
+  isLetGo = false
+
+  constructor(
+    readonly statement: Pipelined,
+    readonly done: Driver.Done<unknown>,
+    /** When its limit is reached, in the clock's milliseconds. */
+    public deadline: number,
+    /** When the server can have begun with it, in the clock's nanoseconds. */
+    public begunAt: bigint
+  ) {
+    this.cost = statement.shared.millis
+  }
 }
 
 export class Pipeline implements Borrower {
@@ -99,15 +104,7 @@ export class Pipeline implements Borrower {
 
   /** Sends a statement behind those that are here. */
   send(statement: Pipelined, deadline: number, done: Driver.Done<unknown>): Place {
-    const { clock } = this.engine
-    const place: Place = {
-      statement,
-      done,
-      cost: statement.shared.millis,
-      isLetGo: false,
-      deadline,
-      begunAt: clock.unsafeCurrentTimeNanos()
-    }
+    const place = new Place(statement, done, deadline, this.engine.clock.unsafeCurrentTimeNanos())
     if (this.places.length === 0) {
       this.entry.borrower = this
       this.firstAt = this.entry.acquiredAt

@@ -11,7 +11,7 @@ import { deadlineOf, isTraced } from "../fiber/fiberContext.js"
 import { yieldToEventLoop } from "../fiber/yieldToEventLoop.js"
 import type { SessionLevel } from "../session/Session.js"
 import { classify } from "../sql/classify.js"
-import { answer, asRows, makeRequest, shown } from "./execute.js"
+import { answer, asRows, ExecuteOptions, makeRequest, shown } from "./execute.js"
 import { SessionRequest } from "./Request.js"
 
 /** A statement of a list: its text in the driver's dialect, and its parameters. */
@@ -38,7 +38,7 @@ export const run = (
     return undefined
   }
   const { session } = level
-  const ask = { ...asRows, limit }
+  const ask = new ExecuteOptions(asRows, limit)
   const answers: Array<unknown> = []
   const yieldNow = yieldToEventLoop(engine)
   const journey = Effect.suspend(() => {

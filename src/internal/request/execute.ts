@@ -23,27 +23,59 @@ import type { SessionLevel } from "../session/Session.js"
 import { PooledRequest } from "./PooledRequest.js"
 import { SessionRequest } from "./Request.js"
 
-/** What a statement asks for beyond its text. */
-export interface ExecuteOptions {
+/** In which shape a statement answers, and whether it is kept prepared. */
+export type Way = Pick<Driver.Request, "mode" | "prepare">
+
+export const asRows: Way = { mode: "rows", prepare: true }
+export const asValues: Way = { mode: "values", prepare: true }
+export const asRaw: Way = { mode: "raw", prepare: true }
+export const asResult: Way = { mode: "result", prepare: true }
+export const unprepared: Way = { mode: "rows", prepare: false }
+
+/**
+ * What a statement asks for beyond its text. A class, because V8 soon makes the object literals of one place in its old space:
+ * `Handlers` of fiberContext.ts tells what follows.
+ */
+export class ExecuteOptions {
   readonly mode: Driver.Mode
   readonly prepare: boolean
-  /** The statement's own limit in milliseconds, 0 for none. */
-  readonly limit: number
-  /** The statement's own span. */
-  readonly span?: Tracer.Span | undefined
-}
 
-export const asRows: Omit<ExecuteOptions, "limit"> = { mode: "rows", prepare: true }
-export const asValues: Omit<ExecuteOptions, "limit"> = { mode: "values", prepare: true }
-export const asRaw: Omit<ExecuteOptions, "limit"> = { mode: "raw", prepare: true }
-export const asResult: Omit<ExecuteOptions, "limit"> = { mode: "result", prepare: true }
-export const unprepared: Omit<ExecuteOptions, "limit"> = { mode: "rows", prepare: false }
+  constructor(
+    way: Way,
+    /** The statement's own limit in milliseconds, 0 for none. */
+    readonly limit: number,
+    /** The statement's own span. */
+    readonly span?: Tracer.Span
+  ) {
+    this.mode = way.mode
+    this.prepare = way.prepare
+  }
+}
 
 /**
  * A limit below this is kept here alone, in milliseconds: what sets it and what takes it back in a transaction is bound by it,
  * too, and would fail in its stead on a busy server.
  */
 const shortestOfServer = 100
+
+/** A class for the same reason. */
+class ProgramRequest implements Driver.Request {
+  readonly mode: Driver.Mode
+  readonly prepare: boolean
+  readonly begin = undefined
+  readonly lockTimeout = undefined
+
+  constructor(
+    readonly text: string,
+    readonly params: ReadonlyArray<unknown>,
+    ask: ExecuteOptions,
+    readonly statementTimeout: number | undefined,
+    readonly safeIntegers: boolean
+  ) {
+    this.mode = ask.mode
+    this.prepare = ask.prepare
+  }
+}
 
 export const makeRequest = (
   engine: Engine,
@@ -68,16 +100,8 @@ export const makeRequest = (
       ? 0
       : undefined
   }
-  return {
-    text,
-    params,
-    mode: ask.mode,
-    prepare: ask.prepare,
-    begin: undefined,
-    statementTimeout,
-    lockTimeout: undefined,
-    safeIntegers: fiber.currentContext.unsafeMap.get(SqlClient.SafeIntegers.key) === true
-  }
+  const safeIntegers = fiber.currentContext.unsafeMap.get(SqlClient.SafeIntegers.key) === true
+  return new ProgramRequest(text, params, ask, statementTimeout, safeIntegers)
 }
 
 export interface StatementRequest {
@@ -115,7 +139,12 @@ const withComment = (
   }
   const span = isTraced(fiber) ? ask.span ?? fiber.currentSpan : undefined
   const sent = appendComment(text, config.applicationName, span)
-  return [sent, span === undefined || sent === text ? ask : { ...ask, prepare: false }]
+  return [
+    sent,
+    span === undefined || sent === text
+      ? ask
+      : new ExecuteOptions({ mode: ask.mode, prepare: false }, ask.limit, ask.span)
+  ]
 }
 
 /** Runs a statement for this fiber: in its level, or on a connection of its own. */
@@ -268,10 +297,11 @@ export const executeQuery = (
   fail: (error: DbError) => DbError = identity
 ): Effect.Effect<unknown, DbError> => {
   const level = levelOf(engine, fiber)
+  const way: Way = { mode, prepare: true }
   return isTraced(fiber)
     ? inStatementSpan(engine, (span) => {
       describeStatement(span, engine, text)
-      return execute(engine, fiber, level, text, params, { mode, prepare: true, limit, span }, fail)
+      return execute(engine, fiber, level, text, params, new ExecuteOptions(way, limit, span), fail)
     })
-    : execute(engine, fiber, level, text, params, { mode, prepare: true, limit }, fail)
+    : execute(engine, fiber, level, text, params, new ExecuteOptions(way, limit), fail)
 }

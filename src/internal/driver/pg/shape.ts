@@ -80,11 +80,15 @@ const check = (row: DataRow, columns: number): void => {
   if (row.count !== columns) throw new Error(`a row of ${row.count} columns, where ${columns} were described`)
 }
 
-const arrays = (decoders: ReadonlyArray<DecodeBytes>): ReadRow => (row) => {
-  check(row, decoders.length)
-  const values = new Array<unknown>(decoders.length)
-  for (let i = 0; i < decoders.length; i++) values[i] = valueOf(row, i, decoders[i]!)
-  return values
+const arrays = (decoders: ReadonlyArray<DecodeBytes>): ReadRow => {
+  const empty: ReadonlyArray<unknown> = new Array<unknown>(decoders.length).fill(null)
+  return (row) => {
+    check(row, decoders.length)
+    // Copied for the reason told in row.ts.
+    const values = empty.slice()
+    for (let i = 0; i < decoders.length; i++) values[i] = valueOf(row, i, decoders[i]!)
+    return values
+  }
 }
 
 const objects = (names: ReadonlyArray<string>, decoders: ReadonlyArray<DecodeBytes>): ReadRow => {
