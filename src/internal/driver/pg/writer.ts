@@ -25,6 +25,18 @@ const size = 65536
 /** With less room than this, a buffer is left to what was taken of it. */
 const leastRoom = 4096
 
+const nothing: Buffer = Buffer.alloc(0)
+
+/** What every connection has that sends each thing by itself; never changed. */
+const noPieces: Array<Buffer> = []
+
+/** A part of a buffer. */
+interface Place {
+  readonly buffer: Buffer
+  readonly from: number
+  readonly to: number
+}
+
 /** What a parameter is sent as: text, bytes, or null. */
 export type Encoded = string | Uint8Array | null
 
@@ -200,14 +212,20 @@ export class Writer {
 
   /** Everything gathered since the last time, to be sent at any time. */
   take(): Buffer {
-    const gathered = this.buffer.subarray(this.taken, this.at)
+    const { buffer, from, to } = this.takePlace()
+    return buffer.subarray(from, to)
+  }
+
+  /** The same, as the part of a buffer that it is. It does not change any more. */
+  takePlace(): Place {
+    const { at: to, buffer, taken: from } = this
     // A large one is not kept, either.
-    if (this.buffer.length - this.at < leastRoom || this.buffer.length > size) {
+    if (buffer.length - to < leastRoom || buffer.length > size) {
       this.buffer = Buffer.allocUnsafe(size)
       this.at = 0
     }
     this.taken = this.at
-    return gathered
+    return { buffer, from, to }
   }
 }
 
@@ -218,7 +236,11 @@ export const writer = new Writer()
 export class Outgoing {
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
   readonly #stream: Writable
-  private gathered: Array<Buffer> = []
+  /** What was taken for the next write; the last piece is the part of `buffer` from `from` to `to`. */
+  private pieces = noPieces
+  private buffer = nothing
+  private from = 0
+  private to = 0
 
   constructor(stream: Writable) {
     this.#stream = stream
@@ -226,29 +248,38 @@ export class Outgoing {
 
   /** Takes what was composed, for the next write. */
   gather(): void {
-    this.gathered.push(writer.take())
+    const { buffer, from, to } = writer.takePlace()
+    if (buffer !== this.buffer || from !== this.to) {
+      if (this.from !== this.to) {
+        if (this.pieces === noPieces) this.pieces = []
+        this.pieces.push(this.buffer.subarray(this.from, this.to))
+      }
+      this.buffer = buffer
+      this.from = from
+    }
+    this.to = to
   }
 
   /** Writes what was composed, behind what was gathered. */
   write(): void {
-    if (this.gathered.length === 0) {
-      this.#stream.write(writer.take())
-    } else {
-      this.gather()
-      this.flush()
-    }
+    this.gather()
+    this.flush()
   }
 
   /** Writes what was gathered. */
   flush(): void {
-    const { gathered } = this
-    if (gathered.length === 0) return
-    this.gathered = []
-    this.#stream.write(gathered.length === 1 ? gathered[0]! : Buffer.concat(gathered))
+    if (this.from === this.to) return
+    const last = this.buffer.subarray(this.from, this.to)
+    const { pieces } = this
+    this.drop()
+    this.#stream.write(pieces === noPieces ? last : Buffer.concat([...pieces, last]))
   }
 
-  /** The link is gone. */
+  /** What was gathered is not sent any more. */
   drop(): void {
-    this.gathered = []
+    this.pieces = noPieces
+    this.buffer = nothing
+    this.from = 0
+    this.to = 0
   }
 }
