@@ -52,7 +52,7 @@ const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = 
     maxWaiters: 10_000,
     resetOnReturn: "rollback",
     sharing: "reads",
-    sharingDepth: 32,
+    sharingDepth: 128,
     closeTimeout: 10_000,
     shedding: undefined
   },
@@ -71,7 +71,7 @@ const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = 
     maxWaiters: 10_000,
     resetOnReturn: "rollback",
     sharing: "reads",
-    sharingDepth: 32,
+    sharingDepth: 128,
     closeTimeout: 2000,
     shedding: undefined
   },
@@ -90,7 +90,7 @@ const presets: Record<"production" | "development" | "worker", DbConfig.Pool> = 
     maxWaiters: 10_000,
     resetOnReturn: "commit",
     sharing: "reads",
-    sharingDepth: 32,
+    sharingDepth: 128,
     closeTimeout: 1000,
     shedding: undefined
   }

@@ -21,7 +21,7 @@ const pool: DbConfig.Pool = {
   maxWaiters: 10,
   resetOnReturn: "rollback",
   sharing: "reads",
-  sharingDepth: 32,
+  sharingDepth: 128,
   closeTimeout: 1000,
   shedding: undefined
 }

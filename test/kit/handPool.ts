@@ -42,7 +42,7 @@ export const unlimited: DbConfig.Pool = dbConfig({ type: "postgresql" }, {
     maxWaiters: 1000,
     resetOnReturn: "rollback",
     sharing: "off",
-    sharingDepth: 32,
+    sharingDepth: 128,
     closeTimeout: ever,
     shedding: undefined
   }

@@ -59,11 +59,11 @@ export interface PoolOptions {
   /** How a connection is cleaned when it comes back. Defaults to rollback; test worker commit. */
   readonly resetOnReturn?: "rollback" | "commit" | "discard" | "none" | undefined
   /**
-   * Which short statements outside of sessions may share a connection when none is idle, each for itself: those that only read, all,
+   * Which short statements outside of sessions may share a connection, each for itself: those that only read, all,
    * or none. On PostgreSQL alone; elsewhere the protocol takes one at a time. Defaults to reads.
    */
   readonly sharing?: "reads" | "all" | "off" | undefined
-  /** How many statements may share one connection. Defaults to 32. */
+  /** How many statements may share one connection. Defaults to 128. */
   readonly sharingDepth?: number | undefined
   /**
    * How long closing the layer waits for running sessions. Defaults to 10 s; development 2 s; test worker 1 s.

@@ -368,14 +368,14 @@ export const settings = named(
       sharing: tuned(["SHARING"], {
         kind: word(["reads", "all", "off"]),
         defaults: "reads",
-        meaning: "which short statements outside of sessions may share a connection when none is idle (PostgreSQL)",
+        meaning: "which short statements outside of sessions may share a connection (PostgreSQL)",
         example: "reads"
       }),
       sharingDepth: tuned(["SHARING_DEPTH"], {
         kind: integer(1, 1000),
-        defaults: 32,
+        defaults: 128,
         meaning: "how many statements may share one connection",
-        example: "32"
+        example: "128"
       }),
       closeTimeout: tuned(["CLOSE_TIMEOUT"], {
         kind: duration("cut at once"),

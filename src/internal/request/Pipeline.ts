@@ -96,6 +96,11 @@ export class Pipeline implements Borrower {
       connection.canPipeline?.(request) === true
   }
 
+  /** Whether the first one is not known to take long, as far as a clock of whole milliseconds tells. */
+  isQuick(now: number): boolean {
+    return now - this.firstAt <= 1
+  }
+
   /** When the first one has taken too long, in the clock's milliseconds. */
   private get overdueAt(): number {
     // It is asked only while there is one.

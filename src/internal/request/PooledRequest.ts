@@ -93,7 +93,7 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
       return pool.tryAcquire(now)
     }
     // It has a text of `sharing`.
-    return sharing!.findGathering(this, now) ?? pool.tryAcquire(now) ?? sharing!.find(this, now)
+    return sharing!.findCheaper(this, now) ?? pool.tryAcquire(now) ?? sharing!.find(this, now)
   }
 
   joins(entry: PoolEntry<Driver.Connection>): boolean {
