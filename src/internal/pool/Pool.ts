@@ -346,7 +346,9 @@ export class Pool<C> {
     if (waiter !== undefined) {
       this.markInUse(entry, now)
       waiter.onEntry(entry)
-      this.share(entry, now)
+      if (entry.pipeline !== undefined) {
+        this.share(entry, now)
+      }
       return
     }
     if (this.entries.size > this.capacity) {
