@@ -24,7 +24,7 @@ import type * as Transaction from "./internal/database/Transaction.js"
 
 export type { Make, StatementResult } from "./driver/Driver.js"
 export { type Database, TypeId } from "./internal/database/Database.js"
-export type { Members, RetryOptions } from "./internal/database/Members.js"
+export type { Members, ReadOnlyMembers, RetryOptions } from "./internal/database/Members.js"
 export type { Param, ParamObject, Params, QueryOptions } from "./internal/database/Query.js"
 export type { ReadMembers } from "./internal/database/reads.js"
 export type { RowsMember, ScalarMember, SchemaOptions } from "./internal/database/Rows.js"
@@ -60,8 +60,44 @@ export interface TagClass<Self, Name extends string, Provided = Self | DbMetrics
   readonly layerEnv: Layer.Layer<Provided, LayerError>
 }
 
-/** The same, by a name that `Db.TagClass` does not hide. */
-type ClassOf<Self, Name extends string> = TagClass<Self, Name>
+/**
+ * The class of a named database that is only read: `class Reports extends Db.Tag("Reports")<Reports, "read-only">() {}`. Its layers have
+ * to be told so, so that the server or the driver refuses what the types do not see, such as a text that writes; the environment
+ * may say otherwise, so there is no `layerEnv`.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReadOnlyTagClass<Self, Name extends string>
+  extends Context.TagClass<Self, `dblive/Db/${Name}`, Database.Database>, Members.ReadOnlyMembers<Self>
+{
+  /** Opens the database with these options. */
+  readonly layer: (options: ReadOnlyOptions) => Layer.Layer<Self | DbMetrics, LayerError>
+  /** Opens the database with options that come from the environment. */
+  readonly layerConfig: (
+    options: Config.Config.Wrap<ReadOnlyOptions>
+  ) => Layer.Layer<Self | DbMetrics, LayerError>
+  /** Opens the database with this driver, rather than with the one that its type loads. */
+  readonly layerDriver: (
+    options: ReadOnlyOptions,
+    driver: Driver.Make<DbConfig.DbConfig>
+  ) => Layer.Layer<Self | DbMetrics, LayerError>
+}
+
+/**
+ * The options of a database that is only read.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReadOnlyOptions extends DbConfig.Options {
+  readonly access: "read-only"
+}
+
+/** The class of a named database, by what may be done with it. */
+type ClassOf<Self, Name extends string, Access extends "read-write" | "read-only"> = [Access] extends ["read-only"]
+  ? ReadOnlyTagClass<Self, Name>
+  : TagClass<Self, Name>
 
 /** What the layers of one tag provide. */
 const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, isDefault: boolean) => {
@@ -103,10 +139,28 @@ const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, i
  * const program = count.pipe(Effect.provide(SurveyHub.layer({ url: "sqlite://:memory:" })))
  * ```
  *
+ * One that is only read has no members that write, and has to be opened so:
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Db } from "dblive"
+ *
+ * class Reports extends Db.Tag("Reports")<Reports, "read-only">() {}
+ *
+ * const total = Reports.scalar<number>("SELECT sum(amount) FROM sale")
+ *
+ * const program = total.pipe(Effect.provide(Reports.layer({ url: "sqlite://reports.db", access: "read-only" })))
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
-export const Tag = <const Name extends string>(name: Name) => <Self>(): TagClass<Self, Name> => makeTag(name, false)
+export const Tag =
+  <const Name extends string>(name: Name) =>
+  <Self, Access extends "read-write" | "read-only" = "read-write">(): ClassOf<Self, Name, Access> =>
+    // `Access` is for the types alone: one that is read-only has fewer members and asks its layers for more.
+    makeTag<Self, Name, Self | DbMetrics>(name, false) as unknown as ClassOf<Self, Name, Access>
 
 const makeTag = <Self, Name extends string, Provided>(
   name: Name,
@@ -276,7 +330,19 @@ export declare namespace Db {
    * @since 0.1.0
    * @category models
    */
-  export type TagClass<Self, Name extends string> = ClassOf<Self, Name>
+  export type TagClass<Self, Name extends string, Access extends "read-write" | "read-only" = "read-write"> = ClassOf<
+    Self,
+    Name,
+    Access
+  >
+
+  /**
+   * The tag of a database that is read, for a function that takes any: those that are only read, and all others.
+   *
+   * @since 0.2.0
+   * @category models
+   */
+  export type ReadOnlyTag<Self> = Context.Tag<Self, Database> & Members.ReadOnlyMembers<Self>
 }
 
 /**

@@ -11,6 +11,8 @@ import { describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
 import { describePostgres, freshDatabase } from "../kit/postgres.js"
 import { folder } from "./folder.js"
 
+class Reports extends Db.Tag("Reports")<Reports, "read-only">() {}
+
 const readOnly = (
   suite: (name: string, body: () => void) => void,
   name: string,
@@ -90,6 +92,20 @@ const readOnly = (
         assert.strictEqual((yield* DbMigrator.plan(Db, options)).length, 1)
         assert.strictEqual((yield* Effect.flip(Db.query("SELECT * FROM lost"))).reason, "UndefinedObject")
       })))
+
+    it.scopedLive("a tag that is read-only reads, and what the types do not see is refused", () =>
+      Effect.gen(function*() {
+        const options = yield* fresh
+        yield* Effect.provide(Db.query("CREATE TABLE note (body varchar(100))"), Db.layer(options))
+        yield* Effect.gen(function*() {
+          const rows = Reports.query("SELECT body FROM note")
+          assert.deepStrictEqual(yield* Effect.all([rows, Reports.read(rows), Reports.session(rows)]), [[], [], []])
+          const write = Reports.query("INSERT INTO note VALUES ('lost')")
+          yield* refused(write)
+          yield* refused(Reports.read(write))
+          assert.deepStrictEqual(yield* rows, [])
+        }).pipe(Effect.provide(Reports.layer({ ...options, access: "read-only" })))
+      }))
 
     it.scopedLive("Db.info says so", () =>
       Effect.gen(function*() {

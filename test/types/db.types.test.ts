@@ -8,14 +8,14 @@ import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
 import type { Config, ConfigError, Effect, Layer, Option, ParseResult, Redacted, Scope } from "effect"
-import { Effect as Program, Schema } from "effect"
+import { Config as Configured, Effect as Program, Schema } from "effect"
 import type { Typed } from "../../src/Db.js"
 import * as DbHttp from "../../src/DbHttp.js"
 import * as Mssql from "../../src/driver/Mssql.js"
 import * as Mysql from "../../src/driver/Mysql.js"
 import * as Pg from "../../src/driver/Pg.js"
 import * as Sqlite from "../../src/driver/Sqlite.js"
-import type { DbHealth, DbMetrics } from "../../src/index.js"
+import type { DbConfig, DbHealth, DbMetrics } from "../../src/index.js"
 import { Db, type DbError, DbLive, DbRegistry, DbRetry } from "../../src/index.js"
 
 class Noted extends Schema.Class<Noted>("Noted")({ n: Schema.Number }) {}
@@ -24,6 +24,8 @@ declare const sql: SqlClient.SqlClient
 declare const needing: Schema.Schema<string, string, SurveyHub>
 
 class SurveyHub extends Db.Tag("SurveyHub")<SurveyHub>() {}
+class Reports extends Db.Tag("Reports")<Reports, "read-only">() {}
+declare const writable: DbConfig.Options
 
 /** Whether two types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
@@ -67,6 +69,37 @@ export const faces = () => {
   exactly<number, "no money" | DbError.DbError, Db>()(moneyless.pipe(Db.withToken(undefined)))
   // @ts-expect-error -- It writes: that is no option of a read.
   Db.read({ readOnly: false })
+  // A database that is only read has the members that read, and no other; its layers are told so.
+  exactly<ReadonlyArray<Row>, DbError.DbError, Reports>()(Reports.query("SELECT 1"))
+  exactly<ReadonlyArray<string>, DbError.DbError, Reports>()(statement.pipe(Reports.read, Reports.retry))
+  exactly<ReadonlyArray<string>, DbError.DbError, Reports>()(statement.pipe(Reports.session))
+  exactly<DbHealth.Report, never, Reports>()(Reports.health)
+  exactLayer<Reports | DbMetrics.DbMetrics, LayerError, never>()(Reports.layer({ access: "read-only" }))
+  exactLayer<Reports | DbMetrics.DbMetrics, LayerError, never>()(
+    Reports.layerConfig({ url, access: Configured.succeed("read-only" as const) })
+  )
+  // @ts-expect-error it may write
+  Reports.transaction(statement)
+  // @ts-expect-error it writes
+  Reports.execute("DELETE FROM note")
+  // @ts-expect-error it may write
+  Reports.script("DELETE FROM note; DELETE FROM other")
+  // @ts-expect-error it may write
+  Reports.batch([["DELETE FROM note"]])
+  // @ts-expect-error The environment may say otherwise.
+  exactLayer<Reports, LayerError, never>()(Reports.layerEnv)
+  // @ts-expect-error it has to be said
+  Reports.layer({ url: "sqlite://:memory:" })
+  // @ts-expect-error it has to be that
+  Reports.layer({ access: "read-write" })
+  // @ts-expect-error it has to be known
+  Reports.layer(writable)
+  // A function that only reads takes both kinds.
+  const reading = <Self>(database: Db.ReadOnlyTag<Self>) => database.query("SELECT 1")
+  exactly<ReadonlyArray<Row>, DbError.DbError, Reports>()(reading(Reports))
+  exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(reading(Db))
+  // @ts-expect-error One that writes does not.
+  const written = <Self>(database: Db.Tag<Self>) => database.query("SELECT 1"), _ = written(Reports)
   // The client is provided, the database is needed, SqlError becomes one of the three; what else there is stays.
   exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.session))
   exactly<number, "no money" | DbError.DbError, Db | Scope.Scope>()(business.pipe(Db.session))

@@ -244,6 +244,14 @@ export interface Members<Self> extends ReadMembers<Self> {
   ) => Effect.Effect<void, never, Self>
 }
 
+/**
+ * The members of a database that is opened read-only: those that do not write. `transaction` is `read` there.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface ReadOnlyMembers<Self> extends Omit<Members<Self>, "transaction" | "execute" | "script" | "batch"> {}
+
 const noOptions = {}
 
 const infoOf = (engine: Engine): DbHealth.Info => {
