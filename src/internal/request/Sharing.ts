@@ -28,9 +28,9 @@ const mostTogether = 2
 /**
  * So long may the statements take together that are on their way on one connection, that another one is sent behind them though other
  * connections are idle, in milliseconds. A process of the server that is at work needs not be woken, and one that answers while this
- * process asks makes them both work at once. Of 0, 0.1, 0.3, 0.5, 1 and 2 all from 0.3 on gave the same (docs/sharing.md).
+ * process asks makes them both work at once. Of 0, 0.1, 0.3, 0.5, 1 and 2 all from 0.3 on gave the same.
  */
-const mostBehind = 0.5
+const mostBehind = 0.3
 
 /** So many of the average statement may be on one connection, as far as {@link leastWork} and {@link mostWork} let them. */
 const typicalDepth = 8
