@@ -225,8 +225,8 @@ export interface Connection {
    */
   readonly canPipeline?: ((request: Request) => boolean) | undefined
   /**
-   * Sends a statement outside of a transaction behind those that were sent so before and have not ended (pipeline mode, as libpq calls
-   * it). Each fails for itself. They end in the order in which they were sent, but for one that has to be sent again. What is sent waits
+   * Sends a statement behind those that were sent so before and have not ended (pipeline mode, as libpq calls it). Each fails for itself,
+   * in a transaction with all that are behind it. They end in the order in which they were sent, but for one that has to be sent again. What is sent waits
    * for {@link Connection.flush}. Limits that the request has are left to the caller.
    */
   readonly pipeline?: ((request: Request, done: Done<unknown>) => void) | undefined

@@ -9,12 +9,11 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as fc from "fast-check"
-import * as net from "node:net"
-import { vi } from "vitest"
 import type * as DbConfig from "../../src/DbConfig.js"
 import { Db } from "../../src/index.js"
 import { describePostgres, eventually, freshDatabase, observer } from "../kit/postgres.js"
 import { makeProxy } from "../kit/proxy.js"
+import { writesTo } from "../kit/writesTo.js"
 
 const pool = { size: 2, overflow: 0, maxWaiters: 10_000, acquireTimeout: "30 seconds" } as const
 
@@ -55,15 +54,6 @@ const load = (fibers: number, each: number) =>
         return Effect.map(select(id), (rows) => assert.deepStrictEqual(rows, [{ n: id * 3 }]))
       }, { discard: true }),
     { concurrency: "unbounded", discard: true }
-  )
-
-/** Counts from now on what this process writes to sockets that lead to this port. */
-const writesTo = (port: number) =>
-  Effect.acquireRelease(
-    Effect.sync(() => vi.spyOn(net.Socket.prototype, "write")),
-    (spy) => Effect.sync(() => spy.mockRestore())
-  ).pipe(
-    Effect.map((spy) => () => spy.mock.contexts.filter((socket) => (socket as net.Socket).remotePort === port).length)
   )
 
 const isWhole = Effect.gen(function*() {

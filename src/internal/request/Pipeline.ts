@@ -10,8 +10,8 @@ import type * as Driver from "../../driver/Driver.js"
 import { sendFailed } from "../error/engine.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { settleLimit } from "./Deadline.js"
+import { recycle } from "./recycle.js"
 import type { EngineContext } from "./Request.js"
-import { recycle } from "./Request.js"
 
 const nothing = () => {}
 

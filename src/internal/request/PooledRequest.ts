@@ -12,7 +12,8 @@ import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { classify, isControl } from "../sql/classify.js"
 import type { Deadline } from "./Deadline.js"
 import type { Pipeline, Pipelined, Place, SharedText } from "./Pipeline.js"
-import { recycle, Request } from "./Request.js"
+import { recycle } from "./recycle.js"
+import { Request } from "./Request.js"
 import type { Sharing, SharingContext } from "./Sharing.js"
 
 const nothing = () => {}
@@ -28,7 +29,6 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
   /** What it shares its connection in, and its place there. */
   private pipeline: Pipeline | undefined = undefined
   private place: Place | undefined = undefined
-  private isSent = false
   /** Since when it has a connection; also of one that was moved from there. */
   private heldSince = 0
   private until = Infinity

@@ -7,7 +7,7 @@ import type * as DbConfig from "../../DbConfig.js"
 import type { DbError, Outcome, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { withFields } from "../error/classes.js"
-import { dropped, sendFailed, statementTimeout } from "../error/engine.js"
+import { dropped, letGo, sendFailed, statementTimeout } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { MetricsRecorder } from "../observe/MetricsRecorder.js"
 import type { DeadlineTimer } from "../pool/DeadlineTimer.js"
@@ -16,6 +16,14 @@ import type { PoolEntry } from "../pool/PoolEntry.js"
 import type { TransactionLevel } from "../session/TransactionLevel.js"
 import type { WriteLock } from "../session/WriteLock.js"
 import { type Deadline, settleLimit } from "./Deadline.js"
+
+/** What is known of the texts that may be sent behind others. */
+interface SharedTexts {
+  /** How many may be on their way. */
+  readonly depth: number
+  /** `undefined` where it has to run alone. */
+  readonly textOf: (request: Driver.Request) => { readonly isRead: boolean } | undefined
+}
 
 /** The engine's services, as its parts use them. */
 export interface EngineContext {
@@ -26,6 +34,8 @@ export interface EngineContext {
   readonly writeLock: WriteLock | undefined
   readonly clock: Clock.Clock
   readonly timer: DeadlineTimer
+  /** Which statements may be sent behind others that are not answered; `undefined` where none may. */
+  readonly sharing: SharedTexts | undefined
   readonly metrics: MetricsRecorder
   /** It is the primary of replicas, or one of them: it matters how far it is. */
   readonly isReplicated: boolean
@@ -47,6 +57,8 @@ export abstract class Request {
   /** Stopped because no fiber waits for it any more. */
   private isCancelled = false
   private isAnswered = false
+  /** It may have been given to the driver. */
+  protected isSent = false
   private error: DbError | undefined = undefined
   private value: unknown = undefined
   private startedAt = 0n
@@ -108,7 +120,7 @@ export abstract class Request {
       const around = this.deadline === undefined ? Infinity : this.deadline.at
       this.binding = around <= own ? this.deadline!.limit : this.limit
       if (Math.min(own, around) <= now) {
-        return this.finish(this.timeout("NotSent"), undefined)
+        return this.finish(this.timeout(this.isSent ? "Unknown" : "NotSent"), undefined)
       }
       this.limitTo(Math.min(own, around))
     }
@@ -319,8 +331,18 @@ export interface RequestOwner {
   readonly number: number
   readonly submit: (request: SessionRequest) => void
   readonly withdraw: (request: SessionRequest, settled: () => void) => void
+  /** Whether others were sent behind the one that runs, which are waited for. */
+  readonly isFollowed: boolean
   /** It has run, and has left the connection. */
   readonly requestEnded: (request: SessionRequest, error: DbError | undefined, value: unknown) => void
+}
+
+/** A request that was sent before its turn. */
+export interface SentRequest {
+  /** Takes its answer, which may be there. */
+  readonly take: (done: Driver.Done<unknown>) => void
+  /** Its answer is not wanted any more. */
+  readonly drop: () => void
 }
 
 /** Sends what is not one statement that `Connection.execute` runs. */
@@ -336,6 +358,8 @@ export class SessionRequest extends Request {
   fiber: AnyFiber | undefined = undefined
   /** A BEGIN that is sent with it. */
   begin: string | undefined = undefined
+  /** Where it was sent before its turn. */
+  private sent: SentRequest | undefined = undefined
 
   // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each statement
   constructor(
@@ -362,13 +386,31 @@ export class SessionRequest extends Request {
   }
 
   protected launch(connection: Driver.Connection, done: Driver.Done<unknown>): void {
-    const { begin, request, send } = this
-    if (send !== undefined) {
+    const { begin, request, send, sent } = this
+    if (sent !== undefined) {
+      sent.take(done)
+    } else if (send !== undefined) {
       send(connection, begin, done)
     } else {
       // Without `send` there is a statement.
       connection.execute(begin === undefined ? request! : { ...request!, begin }, done)
     }
+  }
+
+  /** It was sent, and its turn is still to come. */
+  wasSent(sent: SentRequest): void {
+    this.sent = sent
+    this.isSent = true
+  }
+
+  /** A late cancel might hit one that was sent behind it, and with it their transaction. */
+  protected override cancel(done: Driver.Done<void>): void {
+    if (this.sent === undefined || !this.session.isFollowed) {
+      return super.cancel(done)
+    }
+    this.sent.drop()
+    done(undefined)
+    this.answer(letGo(this.engine.name, this.text ?? ""), undefined)
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {
@@ -386,38 +428,5 @@ export class SessionRequest extends Request {
       this.engine.failed(error, this.fiber)
     }
     this.onEnd(error, undefined)
-  }
-}
-
-/**
- * Puts a connection back after use: at once when it is clean, after a reset when it is not, never when it cannot be
- * cleaned. `done` is called when no lock of the borrower is left; cleaning goes on behind.
- */
-export const recycle = (engine: EngineContext, entry: PoolEntry<Driver.Connection>, done: () => void): void => {
-  const { config, pool } = engine
-  const { connection } = entry
-  const policy = config.pool.resetOnReturn
-  if (connection.lost) {
-    pool.evict(entry, false)
-    return done()
-  }
-  const isOpen = connection.transaction !== "idle"
-  if (policy === "none" || (!isOpen && !connection.dirty && policy !== "discard")) {
-    pool.release(entry)
-    return done()
-  }
-  pool.setBusy(entry, settleLimit)
-  connection.reset(policy, (error) => {
-    if (error === undefined) {
-      pool.release(entry)
-    } else {
-      pool.evict(entry, false)
-    }
-    if (isOpen) {
-      done()
-    }
-  })
-  if (!isOpen) {
-    done()
   }
 }

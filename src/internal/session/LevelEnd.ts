@@ -178,5 +178,5 @@ export const endLevel = <S>(
   queue.closeLevel(level, "ended")
   queue.endBy = undefined
   const end = new LevelEnd(queue, level, done, options)
-  queue.whenIdle(() => end.run(how, limit))
+  queue.whenIdle(() => end.run(how, limit), how === "rollback")
 }

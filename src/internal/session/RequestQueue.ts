@@ -5,11 +5,13 @@
 import * as Effect from "effect/Effect"
 import type { DbError, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { cutWaiting, endedMeanwhile, turnTimeout } from "../error/engine.js"
+import { cutWaiting, endedMeanwhile, statementTimeout, turnTimeout } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
-import { type EngineContext, type RequestOwner, SessionRequest } from "../request/Request.js"
+import type { EngineContext, RequestOwner, SessionRequest } from "../request/Request.js"
+import { control, type ControlOptions } from "./control.js"
+import { refuseSome, SentAhead } from "./SentAhead.js"
 import type { SessionCursor } from "./SessionCursor.js"
 import { SessionLock } from "./SessionLock.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
@@ -23,16 +25,6 @@ interface QueueSession extends Pick<Borrower, "describe"> {
   readonly isInside: (lock: Writer) => boolean
 }
 
-/** How a text of the engine's own is sent. */
-interface ControlOptions {
-  readonly limit?: number | undefined
-  readonly deadline?: Deadline | undefined
-  /** The text is more than one statement. */
-  readonly several?: boolean | undefined
-  /** Asks how far the server has written, or replayed, with a COMMIT. */
-  readonly onPosition?: Driver.Request["onPosition"]
-}
-
 /** What every queue has that nothing waits in; never changed. */
 const noRequests: Array<SessionRequest> = []
 
@@ -40,6 +32,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   private waiting = noRequests
   private current: SessionRequest | undefined = undefined
   private waitsForLock = false
+  /** What was sent before its turn; made when there first is such. */
+  private ahead: SentAhead | undefined = undefined
   /** This session as one that writes; made when it first has to. */
   lock: SessionLock | undefined = undefined
   /** A cursor that must read its rest ahead before anything else can run. */
@@ -74,7 +68,11 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   }
 
   get isRunning(): boolean {
-    return this.current !== undefined
+    return this.current !== undefined || this.ahead?.isBusy === true
+  }
+
+  get isFollowed(): boolean {
+    return this.ahead?.isWanted === true
   }
 
   /** Ends when no statement is being stopped any more, and the fiber that ran it has its answer. */
@@ -125,18 +123,21 @@ export class RequestQueue<S = unknown> implements RequestOwner {
 
   /** Refuses requests whose deadline came before their turn: the connection was busy with others of this session. */
   onQueueDeadline(now: number): void {
-    for (const request of this.waiting.splice(0)) {
-      if (request.deadline === undefined || request.deadline.at > now) {
-        this.waiting.push(request)
-        if (request.deadline !== undefined) {
-          this.limitTurn(request.deadline)
+    const expired =
+      (refusalOf: (text: string | undefined, limit: number) => DbError) =>
+      ({ deadline, text }: SessionRequest): DbError | undefined => {
+        if (deadline === undefined) {
+          return undefined
         }
-      } else {
-        request.refuse(
-          turnTimeout(this.engine.name, request.text, request.deadline.limit, this.session.describe(now))
-        )
+        if (deadline.at <= now) {
+          return refusalOf(text, deadline.limit)
+        }
+        this.limitTurn(deadline)
+        return undefined
       }
-    }
+    const { name } = this.engine
+    refuseSome(this.waiting, expired((text, limit) => turnTimeout(name, text, limit, this.session.describe(now))))
+    this.ahead?.refuse(expired((text, limit) => statementTimeout(name, text, limit, "Unknown")))
   }
 
   /** Takes a request back: never sent if it still waits, stopped on the server if it runs. `settled` is called when it is over. */
@@ -146,6 +147,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       this.waiting.splice(index, 1)
       settled()
     } else if (this.current !== request) {
+      this.ahead?.remove(request)
       settled()
     } else if (this.waitsForLock) {
       this.leaveLock()
@@ -159,8 +161,15 @@ export class RequestQueue<S = unknown> implements RequestOwner {
 
   /** Starts the first request whose level is the innermost one. */
   pump(): void {
-    const { state, waiting } = this
-    if (this.current !== undefined || waiting.length === 0) {
+    const { ahead, state, waiting } = this
+    if (this.current !== undefined) {
+      return
+    }
+    const sent = ahead?.next()
+    if (sent !== undefined) {
+      return this.start(sent)
+    }
+    if (waiting.length === 0 || ahead?.isBusy === true) {
       return
     }
     const index = waiting[0]!.level === state.innermost
@@ -178,6 +187,9 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       // A driver may send a cursor's statement with the first fetch only, and another statement may come before that.
       return this.beginNow()
     }
+    if (index === 0 && waiting.length > 1 && this.sendAhead()) {
+      return this.pump()
+    }
     if (index === 0) {
       waiting.shift()
     } else {
@@ -187,6 +199,19 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       return this.waitForLock(next)
     }
     this.start(next)
+  }
+
+  /** Sends the first of those that wait in one write, where they can go together. */
+  private sendAhead(): boolean {
+    if (this.state.pendingBegin !== undefined || this.onText !== undefined) {
+      return false
+    }
+    const ahead = this.ahead ??= new SentAhead(this)
+    const count = ahead.countOf(this.waiting)
+    if (count > 1) {
+      ahead.send(this.waiting.splice(0, count))
+    }
+    return count > 1
   }
 
   private beginNow(): void {
@@ -244,34 +269,6 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   // statements of the engine's own
   // ---------------------------------------------------------------------------
 
-  /** A request for a text of the engine's own (BEGIN, SAVEPOINT, COMMIT, ...). */
-  control(
-    level: TransactionLevel,
-    text: string,
-    done: (error: DbError | undefined, value: unknown) => void,
-    options: ControlOptions = {}
-  ): SessionRequest {
-    return new SessionRequest(
-      this,
-      level,
-      "control",
-      {
-        text,
-        params: [],
-        mode: "values",
-        prepare: options.several !== true,
-        begin: undefined,
-        statementTimeout: undefined,
-        lockTimeout: undefined,
-        safeIntegers: false,
-        onPosition: options.onPosition
-      },
-      done,
-      options.limit ?? this.engine.config.limits.statementTimeout,
-      options.deadline
-    )
-  }
-
   /** Runs a text of the engine's own before everything that waits. */
   runNow(
     level: TransactionLevel,
@@ -283,21 +280,21 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       return done(this.state.lost, undefined)
     }
     const deadline = this.endBy !== undefined && options.limit === undefined ? this.endBy : options.deadline
-    this.run(this.control(level, text, done, { ...options, deadline }))
+    this.run(control(this, level, text, done, { ...options, deadline }))
   }
 
-  /** Stops what runs, and calls `then` when nothing does. */
-  whenIdle(then: () => void): void {
-    const { current } = this
+  /** Stops what runs, and calls `then` when nothing does. `isUndone`: so does what it was for. */
+  whenIdle(then: () => void, isUndone = false): void {
+    const { ahead, current } = this
     if (current === undefined) {
-      return then()
+      return ahead === undefined ? then() : ahead.whenQuiet(isUndone, then)
     }
     if (this.waitsForLock) {
       this.leaveLock().refuse(endedMeanwhile(this.engine.name, this.number, current.level, "waiting"))
       return then()
     }
     // What was told before may run something: the end of a level comes before that of its session.
-    current.onSettled(() => this.whenIdle(then))
+    current.onSettled(() => this.whenIdle(then, isUndone))
     current.stop(
       current.kind === "control"
         ? undefined
@@ -308,25 +305,24 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   /** Refuses what waits, and whatever comes, in a level and in those that are nested in it. */
   closeLevel(level: TransactionLevel, why: DbError | "ended"): void {
     level.closed ??= why
-    if (this.waiting.length === 0) {
-      return
-    }
-    for (const request of this.waiting.splice(0)) {
+    const refusal = (where: "running" | "waiting") => (request: SessionRequest): DbError | undefined => {
       const refused = this.state.refusal(request.level)
-      if (refused === undefined) {
-        this.waiting.push(request)
-      } else {
-        request.refuse(
-          why === "ended" ? endedMeanwhile(this.engine.name, this.number, level, "waiting") : refused
-        )
-      }
+      return refused !== undefined && why === "ended"
+        ? endedMeanwhile(this.engine.name, this.number, level, where)
+        : refused
     }
+    refuseSome(this.waiting, refusal("waiting"))
+    this.ahead?.refuse(refusal("running"))
   }
 
   /** The fiber that waits for the end of the session was interrupted: what is still to be done has the time of settling it. */
   hurry(): void {
     this.endBy = { at: this.engine.clock.unsafeCurrentTimeMillis() + settleLimit, limit: settleLimit }
-    this.current?.hurry()
+    if (this.current === undefined) {
+      this.ahead?.hurry()
+    } else {
+      this.current.hurry()
+    }
   }
 
   // ---------------------------------------------------------------------------
@@ -346,7 +342,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   expireCurrent(): boolean {
     const { current } = this
     current?.onDeadline()
-    return current !== undefined
+    return current !== undefined || this.ahead?.expire() === true
   }
 
   /** The pool closes and does not wait any longer. */

@@ -11,7 +11,8 @@ import { excerpt } from "../error/message.js"
 import type { AnyFiber, Caller } from "../fiber/Caller.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { settleLimit } from "../request/Deadline.js"
-import { type EngineContext, recycle, type SessionRequest } from "../request/Request.js"
+import { recycle } from "../request/recycle.js"
+import type { EngineContext, SessionRequest } from "../request/Request.js"
 import { beginLevel, type BeginLevelOptions } from "./beginLevel.js"
 import { transactionOf } from "./implicitCommit.js"
 import { endLevel, type EndLevelOptions } from "./LevelEnd.js"
@@ -173,7 +174,7 @@ export class Session implements Borrower {
         this.queue.lock?.release()
         done()
       })
-    })
+    }, true)
   }
 
   /**

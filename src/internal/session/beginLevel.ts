@@ -5,6 +5,7 @@ import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Deadline } from "../request/Deadline.js"
 import type { SessionRequest } from "../request/Request.js"
+import { control } from "./control.js"
 import type { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
@@ -58,7 +59,8 @@ export const beginLevel = <S>(
     done(undefined, level)
     return undefined
   }
-  const request = queue.control(
+  const request = control(
+    queue,
     parent,
     isOutermost ? begin : savepointText(level, driver.transaction),
     (error) => {

@@ -202,7 +202,12 @@ describePostgres("several statements on their way to PostgreSQL", () => {
       assert.isFalse(can("SELECT pg_sleep(0)"), "waits")
       assert.isFalse(can("SHOW work_mem"), "no plain statement")
       yield* Effect.orDie(execute(connection, "SELECT 1", [], { begin: "BEGIN" }))
-      assert.isFalse(can("SELECT 1"), "in a transaction")
+      assert.isTrue(can("SELECT 1"), "in a transaction")
+      yield* execute(connection, "SELECT 1/0").pipe(Effect.ignore)
+      assert.isFalse(can("SELECT 1"), "in one that has failed")
+      yield* Effect.orDie(execute(connection, "ROLLBACK"))
+      yield* Effect.orDie(execute(connection, "SELECT 1", [], { begin: "BEGIN", statementTimeout: 1000 }))
+      assert.isFalse(can("SELECT 1"), "in one with limits of its own")
       yield* Effect.orDie(execute(connection, "COMMIT"))
       assert.isTrue(can("SELECT 1"))
 

@@ -36,8 +36,8 @@ export class PipelinedStatement extends Statement {
   }
 
   protected override refuse(error: ServerError): void {
-    // The server has undone it: only what is plain gets here.
-    if (error.code === queryCanceled && this.channel.isHit(this)) this.again()
+    // The server has undone it: only what is plain gets here. What it has undone a whole transaction for is not run again.
+    if (error.code === queryCanceled && !this.wasOpen && this.channel.isHit(this)) this.again()
     else super.refuse(error)
   }
 

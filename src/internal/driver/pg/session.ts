@@ -258,11 +258,11 @@ export class SessionState {
       : undefined
   }
 
-  /** Whether a request can be sent behind others: it is prepared, and neither needs a transaction nor what is carried by each. */
+  /** Whether a request can be sent behind others: it is prepared, and needs neither a BEGIN, nor limits of a transaction, nor what each carries. */
   canPipeline(request: Request): boolean {
     if (
-      this.isPooled || this.carried !== undefined || this.transaction !== "idle" || !request.prepare ||
-      request.begin !== undefined
+      this.isPooled || this.carried !== undefined || this.transaction === "failed" || this.hasLocalLimits ||
+      !request.prepare || request.begin !== undefined
     ) {
       return false
     }
