@@ -1,0 +1,485 @@
+/**
+ * Statements that share connections, on connections that are driven by hand: what a server cannot be told to do at a given moment. Its
+ * answers, the ends of its cancels and time come when the test says so.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
+import type * as DbConfig from "../../src/DbConfig.js"
+import { ConnectionError, type DbError } from "../../src/DbError.js"
+import type { Connection, Done, Request as DriverRequest } from "../../src/driver/Driver.js"
+import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
+import { Pool } from "../../src/internal/pool/Pool.js"
+import { PooledRequest } from "../../src/internal/request/PooledRequest.js"
+import type { Request } from "../../src/internal/request/Request.js"
+import { Sharing, type SharingContext } from "../../src/internal/request/Sharing.js"
+import { unlimited } from "../kit/handPool.js"
+import { type Asked, canceled, requestOf } from "../kit/handSession.js"
+
+const lostError = new ConnectionError({ what: "destroyed", reason: "Lost", outcome: "Unknown", database: "orders" })
+
+/** A connection that notes what it is given, and answers the first of it when it is told to. */
+class HandPipe implements Connection {
+  readonly serverVersion = "hand"
+  readonly transaction = "idle"
+  readonly dirty = false
+  lost = false
+  onLost: ((error: ConnectionError) => void) | undefined = undefined
+  readonly sent: Array<string> = []
+  readonly pending: Array<{ readonly text: string; readonly done: Done<unknown> }> = []
+  readonly cancels: Array<{ readonly text: string; readonly done: Done<void> }> = []
+  private readonly prepared = new Set<string>()
+  flushes = 0
+  isThrowing = false
+
+  constructor(readonly id: number) {}
+
+  private add(how: string, { text }: DriverRequest, done: Done<unknown>): void {
+    this.sent.push(how + text)
+    this.pending.push({ text, done })
+  }
+
+  readonly execute = (request: DriverRequest, done: Done<unknown>): void => {
+    this.prepared.add(request.text)
+    this.add("alone ", request, done)
+  }
+
+  readonly canPipeline = ({ text }: DriverRequest): boolean => !this.lost && this.prepared.has(text)
+
+  readonly pipeline = (request: DriverRequest, done: Done<unknown>): void => {
+    if (this.isThrowing) throw new Error("no room")
+    this.add("", request, done)
+  }
+
+  readonly flush = (): void => {
+    this.flushes++
+  }
+
+  readonly cancel = (done: Done<void>, request?: DriverRequest): void => {
+    this.cancels.push({ text: request?.text ?? "", done })
+  }
+
+  readonly destroy = (): void => {
+    this.lost = true
+    for (const { done } of this.pending.splice(0)) done(lostError, undefined)
+  }
+
+  readonly openCursor = (): void => assert.fail("no cursors here")
+  readonly ping = (done: Done<void>): void => done(undefined, undefined)
+  readonly reset = (_: string, done: Done<void>): void => done(undefined, undefined)
+  readonly close = (done: Done<void>): void => done(undefined, undefined)
+  readonly writes = (text: string): boolean => text.startsWith("INSERT")
+
+  answer(value: unknown): void {
+    this.pending.shift()!.done(undefined, value)
+  }
+
+  fail(error: DbError): void {
+    this.pending.shift()!.done(error, undefined)
+  }
+
+  cancelled(): void {
+    this.cancels.shift()!.done(undefined, undefined)
+  }
+}
+
+interface Answer extends Asked {
+  readonly request: PooledRequest
+}
+
+const fiber = Effect.runFork(Effect.never)
+
+/** A pool with these settings, whose texts are prepared and known to be short. */
+const hand = (settings: Partial<DbConfig.Pool> = {}) => {
+  const pools = { ...unlimited, size: 1, sharing: "reads" as const, ...settings }
+  const scheduler = new Scheduler.ControlledScheduler()
+  const connections: Array<HandPipe> = []
+  const told: Array<string> = []
+  const statements: Array<number> = []
+  let now = 1000
+  const clock: Clock.Clock = {
+    ...Clock.make(),
+    unsafeCurrentTimeMillis: () => now,
+    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
+    // The test wakes the timer.
+    sleep: () => Effect.never
+  }
+  const fork: Fork = (effect) => Effect.runFork(Effect.withClock(effect, clock), { scheduler })
+  const settle = () => {
+    while (scheduler.tasks.buckets.length > 0) scheduler.step()
+  }
+  const timer = new DeadlineTimer(clock, fork, (at) => pool.expire(at))
+  const pool: Pool<Connection> = new Pool<Connection>(
+    "orders",
+    pools,
+    { size: pools.size, total: pools.size, reserved: 0 },
+    {
+      open: Effect.sync(() => {
+        const connection = new HandPipe(connections.length + 1)
+        connections.push(connection)
+        return connection
+      }),
+      openSchedule: Schedule.recurs(0),
+      isLost: ({ lost }) => lost,
+      validate: (_, answer) => answer(true),
+      close: (connection, _, done) => {
+        told.push(`closed ${connection.id}`)
+        done()
+      },
+      onOpened: () => {},
+      onOpenFailed: () => {},
+      isKept: () => false,
+      onLeak: () => {},
+      onLeakReturned: () => {}
+    },
+    { clock, timer, fork, random: () => 0 }
+  )
+  const engine = {
+    name: "orders",
+    config: { pool: pools, limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0 } },
+    driver: {
+      dialect: "pg",
+      sharing: (text: string) => text.startsWith("INSERT") ? "write" : text.startsWith("LOCK") ? undefined : "read"
+    },
+    pool,
+    writeLock: undefined,
+    clock,
+    timer,
+    metrics: { statement: (millis: number) => statements.push(millis), waited: () => {} },
+    failed: (error: DbError) => told.push(`failed ${error._tag} ${error.outcome}`),
+    leftBehind: () => {},
+    slowAt: 8,
+    slow: (request: Request, _: DbError | undefined, millis: number) => told.push(`slow ${request.text} ${millis}`)
+  }
+  // What is read of an engine by what is tested with it.
+  const context = engine as unknown as { sharing: Sharing | undefined } & SharingContext
+  context.sharing = Sharing.of(context)
+
+  const ask = (text: string, limit = 0): Answer => {
+    const answer = { count: 0, error: undefined as DbError | undefined, value: undefined as unknown }
+    const request = new PooledRequest(context, requestOf(text), limit, undefined, fiber, (error, value) => {
+      answer.count++
+      answer.error = error
+      answer.value = value
+    })
+    request.start()
+    settle()
+    return Object.assign(answer, { request })
+  }
+
+  /** Has every connection know these texts, and the engine how short they are. */
+  const learn = (...texts: ReadonlyArray<string>): void => {
+    for (const text of texts) {
+      const asked = Array.from({ length: pools.size }, () => ask(text))
+      for (const connection of connections) {
+        while (connection.pending.length > 0) connection.answer([])
+      }
+      assert.isTrue(asked.every(({ count }) => count === 1))
+    }
+    for (const connection of connections) connection.sent.length = 0
+    statements.length = 0
+  }
+
+  return {
+    pool,
+    connections,
+    context,
+    told,
+    statements,
+    ask,
+    learn,
+    settle,
+    advance: (millis: number) => {
+      now += millis
+      pool.expire(now)
+      settle()
+    },
+    holders: () => pool.holders.map(({ statement }) => statement),
+    isWhole: () => {
+      assert.deepStrictEqual(pool.holders, [])
+      assert.strictEqual(pool.waiting, 0)
+      for (const connection of connections) assert.lengthOf(connection.pending, 0)
+    }
+  }
+}
+
+/** The same, with its connections open. */
+const started = (settings: Partial<DbConfig.Pool> = {}) => {
+  const made = hand(settings)
+  made.learn("SELECT 1")
+  return made
+}
+
+/** What is sent at the end of a turn of the event loop is sent, and what is looked at then is looked at. */
+const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+const a = "SELECT a"
+const b = "SELECT b"
+const c = "SELECT c"
+const write = "INSERT w"
+
+describe("statements that share a connection, by hand", () => {
+  it.effect("travel in one write, and are answered in order", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], holders, isWhole, learn } = started()
+      learn(a, b)
+      const before = connection!.flushes
+      const asked = [ask(a), ask(b), ask(a)]
+      assert.deepStrictEqual(connection!.sent, [a, b, a])
+      assert.strictEqual(connection!.flushes, before)
+      assert.deepStrictEqual(holders(), [a, b, a])
+      yield* turn
+      assert.strictEqual(connection!.flushes, before + 1)
+      connection!.answer(1)
+      assert.deepStrictEqual(asked.map(({ count }) => count), [1, 0, 0])
+      connection!.answer(2)
+      connection!.answer(3)
+      assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2, 3])
+      isWhole()
+    }))
+
+  it.effect("a duration counts from when the server could begin, also for the log of slow ones", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], learn, statements, told } = started()
+      learn(a, b)
+      ask(a)
+      ask(b)
+      yield* turn
+      advance(9)
+      connection!.answer(1)
+      advance(3)
+      connection!.answer(2)
+      assert.deepStrictEqual(statements, [9, 3])
+      assert.deepStrictEqual(told.filter((line) => line.startsWith("slow")), [`slow ${a} 9`])
+    }))
+
+  it.effect("reads behind one that takes too long run elsewhere, once, and their first answers are dropped", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, isWhole, learn } = started({ size: 2 })
+      learn(a, b, c)
+      const asked = [ask(a), ask(b), ask(c)]
+      const [first, second] = connections[0]!.sent.length > 0 ? connections : [connections[1]!, connections[0]!]
+      assert.deepStrictEqual([first!.sent, second!.sent], [[a, b, c], []])
+      yield* turn
+      advance(21)
+      yield* turn
+      assert.deepStrictEqual(second!.sent, [b, c])
+      second!.answer("b")
+      first!.answer("a")
+      first!.answer("b, too late")
+      first!.answer("c, first")
+      assert.deepStrictEqual(asked.map(({ count, value }) => [count, value]), [[1, "a"], [1, "b"], [0, undefined]])
+      second!.answer("c")
+      assert.deepStrictEqual(asked.map(({ count }) => count), [1, 1, 1])
+      assert.strictEqual(asked[2]!.value, "c")
+      isWhole()
+    }))
+
+  it.effect("writes stay where they are, and are never sent twice", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, isWhole, learn } = started({ size: 2, sharing: "all" })
+      learn(a, write)
+      const asked = [ask(a), ask(write), ask(a)]
+      const first = connections.find(({ sent }) => sent.length > 0)!
+      const second = connections.find((connection) => connection !== first)!
+      yield* turn
+      advance(50)
+      yield* turn
+      assert.deepStrictEqual([first.sent, second.sent], [[a, write, a], [a]])
+      for (const value of ["a", "w", "late"]) first.answer(value)
+      second.answer("b")
+      assert.deepStrictEqual(asked.map(({ count, value }) => [count, value]), [[1, "a"], [1, "w"], [1, "b"]])
+      isWhole()
+    }))
+
+  it.effect("nothing is sent behind one that takes too long", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn, pool } = started()
+      learn(a, b)
+      ask(a)
+      yield* turn
+      advance(21)
+      yield* turn
+      const waits = ask(b)
+      assert.deepStrictEqual(connection!.sent, [a])
+      assert.strictEqual(pool.waiting, 1)
+      connection!.answer(1)
+      connection!.answer(2)
+      assert.strictEqual(waits.value, 2)
+      isWhole()
+    }))
+
+  it.effect("the limit of the first one stops it on the server, and its connection serves no other before that is settled", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn, pool } = started()
+      learn(a, b)
+      const limited = ask(a, 10)
+      yield* turn
+      advance(10)
+      assert.deepStrictEqual(connection!.cancels.map(({ text }) => text), [a])
+      connection!.fail(canceled)
+      const next = ask(b)
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a], 1])
+      connection!.cancelled()
+      assert.deepInclude(limited.error, { _tag: "TimeoutError", phase: "Statement", outcome: "RolledBack" })
+      assert.deepStrictEqual(connection!.sent, [a, b])
+      connection!.answer("b")
+      assert.deepStrictEqual([next.count, next.value, limited.count], [1, "b", 1])
+      isWhole()
+    }))
+
+  it.effect("a cancel that is not settled in time costs the connection", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], learn } = started()
+      learn(a)
+      const limited = ask(a, 10)
+      yield* turn
+      advance(10)
+      advance(60_000)
+      assert.isTrue(connection!.lost)
+      assert.strictEqual(limited.count, 1)
+      assert.strictEqual(limited.error?._tag, "TimeoutError")
+    }))
+
+  it.effect("the limit of one behind ends it at once, and its answer is dropped", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn } = started({ sharing: "all" })
+      learn(a, write)
+      const head = ask(a)
+      const behind = ask(write, 10)
+      yield* turn
+      advance(10)
+      assert.deepInclude(behind.error, { _tag: "TimeoutError", phase: "Statement", outcome: "Unknown" })
+      assert.lengthOf(connection!.cancels, 0)
+      connection!.answer("a")
+      connection!.answer("w")
+      assert.deepStrictEqual([head.value, behind.count, behind.value], ["a", 1, undefined])
+      isWhole()
+    }))
+
+  for (const at of [0, 1, 2]) {
+    for (const isFlushed of [true, false]) {
+      it.effect(`an interrupt of number ${at + 1} of 3 lets go of it ${isFlushed ? "on its way" : "before the write"}`, () =>
+        Effect.gen(function*() {
+          const { ask, connections: [connection], isWhole, learn } = started()
+          learn(a, b, c)
+          const asked = [ask(a), ask(b), ask(c)]
+          if (isFlushed) yield* turn
+          let settled = 0
+          asked[at]!.request.withdraw(() => settled++)
+          assert.strictEqual(settled, 1)
+          yield* turn
+          assert.lengthOf(connection!.cancels, 0)
+          for (const value of ["a", "b", "c"]) connection!.answer(value)
+          asked.forEach(({ value }, i) => assert.strictEqual(value, i === at ? undefined : ["a", "b", "c"][i]))
+          isWhole()
+        }))
+    }
+  }
+
+  it.effect("one that was let go and takes too long is stopped, and those behind it run elsewhere", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, isWhole, learn } = started({ size: 2 })
+      learn(a, b)
+      const asked = [ask(a), ask(b)]
+      const first = connections.find(({ sent }) => sent.length > 0)!
+      const second = connections.find((connection) => connection !== first)!
+      yield* turn
+      asked[0]!.request.withdraw(() => {})
+      advance(21)
+      yield* turn
+      assert.deepStrictEqual(first.cancels.map(({ text }) => text), [a])
+      assert.deepStrictEqual(second.sent, [b])
+      first.fail(canceled)
+      first.answer("late")
+      first.cancelled()
+      second.answer("b")
+      assert.deepStrictEqual([asked[1]!.count, asked[1]!.value], [1, "b"])
+      isWhole()
+    }))
+
+  it.effect("a driver that throws loses its connection, and each statement has its end", () =>
+    Effect.gen(function*() {
+      const { ask, connections, learn } = started()
+      learn(a, b)
+      const connection = connections[0]!
+      const first = ask(a)
+      connection.isThrowing = true
+      const second = ask(b)
+      assert.isTrue(connection.lost)
+      assert.deepInclude(first.error, { _tag: "ConnectionError", reason: "Lost" })
+      assert.deepInclude(second.error, { _tag: "QueryError", outcome: "Unknown" })
+      assert.deepStrictEqual([first.count, second.count], [1, 1])
+      yield* turn
+      const again = ask(a)
+      assert.lengthOf(connections, 2)
+      connections[1]!.answer("a")
+      assert.strictEqual(again.value, "a")
+    }))
+
+  it.effect("so many share a connection as the depth allows, and those that wait join as others leave", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], isWhole, learn, pool } = started({ sharingDepth: 2 })
+      learn(a, b, c)
+      const asked = [ask(a), ask(b), ask(c), ask(a)]
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b], 2])
+      yield* turn
+      connection!.answer(1)
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b, c], 1])
+      connection!.answer(2)
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b, c, a], 0])
+      connection!.answer(3)
+      connection!.answer(4)
+      assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2, 3, 4])
+      isWhole()
+    }))
+
+  it.effect("one that needs a connection to itself is not overtaken, and shares with none", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], isWhole, learn } = started()
+      learn(a, b)
+      const asked = [ask(a), ask("LOCK"), ask(b)]
+      assert.deepStrictEqual(connection!.sent, [a])
+      yield* turn
+      connection!.answer(1)
+      assert.deepStrictEqual(connection!.sent, [a, "alone LOCK"])
+      connection!.answer(2)
+      assert.deepStrictEqual(connection!.sent, [a, "alone LOCK", b])
+      connection!.answer(3)
+      assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2, 3])
+      isWhole()
+    }))
+
+  it.effect("a pool that closes waits for all of them", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], learn, pool, told } = started()
+      learn(a, b)
+      const asked = [ask(a), ask(b)]
+      yield* turn
+      const closing = yield* Effect.fork(Effect.tap(pool.close(1000), () => told.push("over")))
+      yield* turn
+      connection!.answer(1)
+      assert.notInclude(told, "over")
+      connection!.answer(2)
+      assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2])
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(told, ["closed 1", "over"])
+    }))
+
+  for (
+    const [name, settings] of [
+      ["connections are asked whether they live before each use", { validateAfter: 0 }],
+      ["each use has a new session", { resetOnReturn: "discard" }],
+      ["it is switched off", { sharing: "off" }]
+    ] as const
+  ) {
+    it(`none shares where ${name}`, () => {
+      assert.isUndefined(hand(settings).context.sharing)
+    })
+  }
+})
