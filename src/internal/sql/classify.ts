@@ -29,12 +29,17 @@ export const isWord = (token: string): boolean => {
   return code === 64 || code === 35 ? token.length > 1 : code !== 36 && isWordPart(code) && !isDigit(code)
 }
 
+const notAscii = /[^\0-\x7f]/
+
+/** A word in capitals. One with other letters than those of keywords is left as it is: `ſ` in capitals would be an `S`. */
+const inCapitals = (word: string): string => notAscii.test(word) ? word : word.toUpperCase()
+
 /** The token of a statement that the lexer stands on. */
 const tokenOf = (lexer: Lexer): string => {
   switch (lexer.kind) {
     case "word":
     case "comment":
-      return lexer.token.toUpperCase()
+      return inCapitals(lexer.token)
     case "string":
       return "''"
     case "number":
@@ -95,7 +100,7 @@ export const head = (text: string, dialect: Dialect, count: number): ReadonlyArr
   const tokens: Array<string> = []
   const lexer = new Lexer(syntaxes[dialect], text)
   while (tokens.length < count && lexer.nextCode()) {
-    if (lexer.kind !== "delimiter" || tokens.length > 0) tokens.push(lexer.token.toUpperCase())
+    if (lexer.kind !== "delimiter" || tokens.length > 0) tokens.push(inCapitals(lexer.token))
   }
   return tokens
 }

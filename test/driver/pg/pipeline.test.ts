@@ -566,7 +566,7 @@ describePostgres("what else may come between the answers of PostgreSQL", () => {
     )
   }
 
-  it.scoped("a link that gives its bytes one by one, and late", () =>
+  it.scoped("a link whose bytes come late", () =>
     Effect.gen(function*() {
       const { connection, proxy } = yield* proxied
       yield* prepared(connection, request(one, [0]))

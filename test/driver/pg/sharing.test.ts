@@ -47,6 +47,9 @@ const writes = [
 ]
 
 const never = [
+  // In capitals they would be functions of PostgreSQL's own.
+  "SELECT ab\u017F(1)",
+  "SELECT \u017Fum(a) FROM t",
   // Locks, and what waits.
   "SELECT * FROM t FOR UPDATE",
   "SELECT * FROM t FOR NO KEY UPDATE",
