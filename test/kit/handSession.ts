@@ -6,6 +6,8 @@
  * - `ask(text, options?)` submits a statement, `begin(options?)` begins a level, `end(how, options?)` ends the innermost one: each is
  *   an `Asked` that has an answer when `count` is 1. `begun()` and `nested()` are levels that have begun.
  * - `answer(value?)` and `fail(error, transaction?)` answer what runs; `cancelled(error?)` answers its cancel.
+ * - With `sharing`, reads can be sent together: `connection.pipelined` are those that have no answer, the oldest first, which
+ *   `connection.answerNext(value?)` and `connection.failNext(error, transaction?)` answer.
  * - `advance(millis)` lets time pass; the session is woken at the moments it has asked for (`wakes`), and at no other.
  */
 import * as Clock from "effect/Clock"
@@ -50,6 +52,8 @@ export const canceled = new QueryError({
   code: "57014"
 })
 
+const lostError = new ConnectionError({ what: "destroyed", reason: "Lost", outcome: "Unknown", database: "orders" })
+
 /** A connection that notes what it is asked for. The words of transactions move it when they are answered. */
 export class HandConnection implements Connection {
   readonly id = 1
@@ -63,10 +67,40 @@ export class HandConnection implements Connection {
   readonly requests: Array<DriverRequest> = []
   running: { readonly text: string; readonly done: Done<unknown> } | undefined = undefined
   cancelling: Done<void> | undefined = undefined
+  readonly pipelined: Array<{ readonly text: string; readonly done: Done<unknown> }> = []
+  /** Whether a text that is sent behind others is on its way; `false`: the test has answered it. */
+  onPipeline: (text: string, done: Done<unknown>) => boolean = () => true
+
+  readonly canPipeline = (): boolean => !this.lost && this.transaction !== "failed"
+
+  readonly pipeline = ({ text }: DriverRequest, done: Done<unknown>): void => {
+    if (this.running !== undefined) {
+      throw new Error(`"${text}" behind "${this.running.text}"`)
+    }
+    if (this.lost) {
+      return done(lostError, undefined)
+    }
+    this.sent.push(`+ ${text}`)
+    if (this.onPipeline(text, done)) {
+      this.pipelined.push({ text, done })
+    }
+  }
+
+  readonly flush = (): void => void this.sent.push("flush")
+
+  answerNext(value?: unknown): void {
+    this.pipelined.shift()!.done(undefined, value)
+  }
+
+  failNext(error: DbError, transaction: TransactionStatus = this.transaction === "idle" ? "idle" : "failed"): void {
+    this.transaction = transaction
+    this.pipelined.shift()!.done(error, undefined)
+  }
 
   private run(text: string, done: Done<unknown>): void {
-    if (this.running !== undefined) {
-      throw new Error(`"${text}" beside "${this.running.text}"`)
+    const beside = this.running ?? this.pipelined[0]
+    if (beside !== undefined) {
+      throw new Error(`"${text}" beside "${beside.text}"`)
     }
     this.sent.push(text)
     this.running = { text, done }
@@ -98,10 +132,8 @@ export class HandConnection implements Connection {
     this.lost = true
     const { running } = this
     this.running = undefined
-    running?.done(
-      new ConnectionError({ what: "destroyed", reason: "Lost", outcome: "Unknown", database: "orders" }),
-      undefined
-    )
+    running?.done(lostError, undefined)
+    for (const { done } of this.pipelined.splice(0)) done(lostError, undefined)
   }
 
   readonly writes = (text: string): boolean => !text.startsWith("SELECT")
@@ -184,6 +216,8 @@ export interface HandOptions {
   readonly capabilities?: Partial<Capabilities>
   readonly transaction?: Partial<TransactionSql>
   readonly driver?: Partial<Driver>
+  /** How many reads may be sent together. */
+  readonly sharing?: { readonly depth: number }
   readonly origin?: Caller
   /** The session in whose level this one is opened, on the same engine. */
   readonly inside?: { readonly engine: HandEngine; readonly level: SessionLevel | undefined }
@@ -258,6 +292,9 @@ export class HandEngine {
         setBusy: (entry: PoolEntry<Connection>, limit: number) => told.push(`busy ${entry.id} for ${limit}`)
       },
       writeLock: this.writeLock,
+      sharing: options.sharing === undefined
+        ? undefined
+        : { ...options.sharing, textOf: ({ text }: DriverRequest) => ({ isRead: text.startsWith("SELECT") }) },
       clock: timer.clock,
       timer,
       metrics: {

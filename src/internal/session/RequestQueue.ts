@@ -287,7 +287,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   whenIdle(then: () => void, isUndone = false): void {
     const { ahead, current } = this
     if (current === undefined) {
-      return ahead === undefined ? then() : ahead.whenQuiet(isUndone, then)
+      return ahead?.isBusy === true ? ahead.whenQuiet(isUndone, () => this.whenIdle(then, isUndone)) : then()
     }
     if (this.waitsForLock) {
       this.leaveLock().refuse(endedMeanwhile(this.engine.name, this.number, current.level, "waiting"))
@@ -348,6 +348,9 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   /** The pool closes and does not wait any longer. */
   cut(error: TimeoutError, how: "stop" | "drop"): void {
     if (how === "drop") {
+      if (this.current === undefined && this.ahead?.isBusy === true) {
+        this.connection.destroy()
+      }
       this.current?.drop(error)
       return
     }

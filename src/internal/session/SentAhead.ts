@@ -77,12 +77,16 @@ export class SentAhead {
   private unanswered = 0
   /** Called when it has answered all. */
   private onQuiet: (() => void) | undefined = undefined
+  /** A cancel is under way, which might hit whatever is sent. */
+  private isCancelling = false
+  /** The deadline of the entry is that of what nothing else waits for. */
+  private isHurried = false
 
   constructor(private readonly queue: AheadQueue) {}
 
   /** Whether nothing else can be sent yet. */
   get isBusy(): boolean {
-    return this.unanswered > 0
+    return this.unanswered > 0 || this.isCancelling
   }
 
   /** Whether there are some behind the one whose turn it is. */
@@ -115,10 +119,11 @@ export class SentAhead {
   send(requests: ReadonlyArray<SessionRequest>): void {
     const { connection } = this.queue
     this.wanted.push(...requests)
+    // One that cannot be sent is answered at once: none has its turn before all are sent.
+    this.unanswered += requests.length
     for (const request of requests) {
       const sent = new Sent()
       request.wasSent(sent)
-      this.unanswered++
       let isAnswered = false
       const done: Driver.Done<unknown> = (error, value) => {
         if (!isAnswered) {
@@ -141,12 +146,22 @@ export class SentAhead {
   private answered(sent: Sent, error: DbError | undefined, value: unknown): void {
     this.unanswered--
     sent.answer(error, value)
-    if (this.unanswered === 0) {
-      const { onQuiet } = this
-      this.onQuiet = undefined
-      onQuiet?.()
-      this.queue.pump()
+    this.goOn()
+  }
+
+  /** Nothing stands in the way of other statements any more, perhaps. */
+  private goOn(): void {
+    if (this.isBusy) {
+      return
     }
+    const { onQuiet } = this
+    this.onQuiet = undefined
+    if (this.isHurried) {
+      this.isHurried = false
+      this.queue.entry.deadline = Infinity
+    }
+    onQuiet?.()
+    this.queue.pump()
   }
 
   /** The one whose turn comes next. */
@@ -167,27 +182,32 @@ export class SentAhead {
     refuseSome(this.wanted, reasonOf)
   }
 
-  /** Calls `then` when the server has answered all. What is undone anyway is stopped for it. */
+  /** Calls `then` when the server has answered all; only while it has not. What is undone anyway is stopped for it. */
   whenQuiet(isUndone: boolean, then: () => void): void {
-    if (this.unanswered === 0) {
-      return then()
+    const before = this.onQuiet
+    this.onQuiet = before === undefined ? then : () => {
+      before()
+      then()
     }
-    this.onQuiet = then
-    if (isUndone) {
+    if (isUndone && !this.isCancelling) {
       const { connection } = this.queue
+      this.isCancelling = true
       this.hurry()
       connection.cancel((error) => {
+        this.isCancelling = false
         if (error !== undefined && this.unanswered > 0) {
           connection.destroy()
         }
+        this.goOn()
       })
     }
   }
 
   /** What is still to be answered is not wanted any more, and its end is waited for: it has the time of settling it. */
   hurry(): void {
-    if (this.unanswered > 0) {
+    if (this.isBusy) {
       const { engine, entry } = this.queue
+      this.isHurried = true
       entry.deadline = engine.clock.unsafeCurrentTimeMillis() + settleLimit
       engine.timer.at(entry.deadline)
     }
