@@ -14,7 +14,7 @@ import type { ConnectionError, DbError } from "../../src/DbError.js"
 import { CoDel } from "../../src/internal/pool/CoDel.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
-import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
+import type { Borrower, PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
 import { ever, unlimited } from "../kit/handPool.js"
 
@@ -25,6 +25,8 @@ type Step =
     readonly limit: number
     readonly reserved: boolean
     readonly failFast: boolean
+    /** It can use a connection that is shared, and shares the one that it gets if that ever was. */
+    readonly joins: boolean
     /** The waiter that comes so much later leaves, too, when this one is refused. */
     readonly takesAlong: number | undefined
   }
@@ -32,6 +34,8 @@ type Step =
   | { readonly do: "leave" | "leave late"; readonly index: number }
   /** A connection in use is released, is kept back to be cleaned, or is dropped; a cleaned one is released or dropped. */
   | { readonly do: "give" | "clean" | "drop" | "cleaned" | "spoilt"; readonly index: number }
+  /** A connection in use can be shared from now on. */
+  | { readonly do: "share"; readonly index: number }
   /** What becomes of an opening. */
   | { readonly do: "opened" | "refused" | "denied"; readonly index: number }
   | { readonly do: "pass"; readonly millis: number }
@@ -53,12 +57,14 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
         limit: fc.constantFrom(50, 200, 1000, 1_000_000),
         reserved: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
         failFast: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
+        joins: fc.boolean(),
         takesAlong: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined, freq: 4 })
       })
     },
     { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("leave", "leave", "leave", "leave late"), index }) },
     { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("give", "give", "give", "clean", "drop"), index }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("cleaned", "cleaned", "spoilt"), index }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant("share" as const), index }) },
     {
       weight: 3,
       arbitrary: fc.record({ do: fc.constantFrom("opened", "opened", "opened", "refused", "refused", "denied"), index })
@@ -92,6 +98,7 @@ interface Asking {
   readonly until: number
   readonly reserved: boolean
   readonly failFast: boolean
+  readonly joins: boolean
   readonly takesAlong: number | undefined
 }
 
@@ -103,6 +110,9 @@ class Model {
   readonly lent: Array<{ readonly who: number; readonly connection: number }> = []
   readonly cleaning: Array<number> = []
   readonly idle: Array<number> = []
+  /** Connections that several may use now, and that they ever might. */
+  readonly shared = new Set<number>()
+  private readonly everShared = new Set<number>()
   /** How often each has failed. */
   readonly opening: Array<number> = []
   private asked = 0
@@ -119,8 +129,8 @@ class Model {
     return this.lent.length + this.cleaning.length + this.idle.length
   }
 
-  enter({ failFast, limit, reserved, takesAlong }: Extract<Step, { do: "enter" }>): void {
-    const one = { who: this.asked++, since: this.now, until: this.now + limit, reserved, failFast, takesAlong }
+  enter({ failFast, joins, limit, reserved, takesAlong }: Extract<Step, { do: "enter" }>): void {
+    const one = { who: this.asked++, since: this.now, until: this.now + limit, reserved, failFast, joins, takesAlong }
     if (this.idle.length > 0 && this.waiting.length === 0) return this.serve(one, this.idle.pop()!)
     if (this.idle.length === 0 && this.waiting.length >= this.settings.maxWaiters && !reserved) {
       return this.refuse(one, "Overloaded")
@@ -141,15 +151,38 @@ class Model {
     for (const one of this.waiting.slice()) {
       if (!this.waiting.includes(one) || (isBeyond && !one.reserved)) continue
       this.leave(one.who)
-      if (this.shedding?.judge(this.now - one.since, this.now) === undefined) return this.serve(one, connection)
+      if (this.shedding?.judge(this.now - one.since, this.now) === undefined) {
+        this.serve(one, connection)
+        return this.join(connection)
+      }
       this.refuse(one, "Overloaded")
     }
     if (!isBeyond) this.idle.push(connection)
   }
 
-  private serve({ who }: Asking, connection: number): void {
+  private serve({ joins, who }: Asking, connection: number): void {
     this.lent.push({ who, connection })
+    if (joins && this.everShared.has(connection)) this.shared.add(connection)
     this.events.push({ who, got: connection })
+  }
+
+  share(at: number): void {
+    const { connection } = this.lent[at]!
+    this.shared.add(connection)
+    this.everShared.add(connection)
+    this.join(connection)
+  }
+
+  /** Those whose turn it is use it beside those that have it: none is overtaken by one behind it. */
+  private join(connection: number): void {
+    for (let one = this.waiting[0]; one?.joins === true && this.shared.has(connection); one = this.waiting[0]) {
+      this.leave(one.who)
+      if (this.shedding?.judge(this.now - one.since, this.now) === undefined) {
+        this.events.push({ who: one.who, got: connection })
+      } else {
+        this.refuse(one, "Overloaded")
+      }
+    }
   }
 
   private refuse({ takesAlong, who }: Asking, why: string): void {
@@ -175,16 +208,18 @@ class Model {
 
   give(at: number): void {
     const { connection } = this.lent.splice(at, 1)[0]!
+    this.shared.delete(connection)
     this.place(connection)
   }
 
   clean(at: number): void {
     const { connection } = this.lent.splice(at, 1)[0]!
+    this.shared.delete(connection)
     this.cleaning.push(connection)
   }
 
   drop(at: number): void {
-    this.lent.splice(at, 1)
+    this.shared.delete(this.lent.splice(at, 1)[0]!.connection)
     this.replace()
   }
 
@@ -219,6 +254,12 @@ class Model {
   }
 }
 
+const borrower: Borrower = {
+  onDeadline: () => {},
+  onCut: () => {},
+  describe: () => ({ fiber: "#1", heldForMillis: 0, state: "running" })
+}
+
 /** The pool itself, and all that it tells. */
 class Real {
   now = 0
@@ -232,6 +273,7 @@ class Real {
   readonly violations: Array<string> = []
   readonly slots = new Map<number, PoolEntry<number>>()
   readonly alive = new Set<number>()
+  readonly shared = new Set<number>()
   /** In the order in which they were begun; one that is tried again keeps its place. */
   readonly opening: Array<{ end: (result: Effect.Effect<number, ConnectionError>) => void }> = []
   readonly pool: Pool<number>
@@ -277,7 +319,7 @@ class Real {
     )
   }
 
-  enter({ failFast, limit, reserved, takesAlong }: Extract<Step, { do: "enter" }>): void {
+  enter({ failFast, joins, limit, reserved, takesAlong }: Extract<Step, { do: "enter" }>): void {
     const who = this.waiters.length
     const waitDeadline = this.now + limit
     // A queue whose links lead in a circle is walked for ever.
@@ -297,8 +339,10 @@ class Real {
         return look(failFast)
       },
       holds: () => false,
+      joins: ({ connection }) => joins && this.shared.has(connection),
       onEntry: (entry) => {
         this.slots.set(entry.connection, entry)
+        if (joins && entry.pipeline !== undefined) this.shared.add(entry.connection)
         this.tell({ who, got: entry.connection })
       },
       onRefused: (error: DbError) => {
@@ -308,6 +352,14 @@ class Real {
     }
     this.waiters.push(waiter)
     this.pool.acquire(waiter)
+  }
+
+  share(connection: number): void {
+    const entry = this.slots.get(connection)!
+    // Any borrower will do: whether there is one is all that the pool asks.
+    entry.pipeline = borrower
+    this.shared.add(connection)
+    this.pool.share(entry, this.now)
   }
 
   private tell(event: Event): void {
@@ -379,10 +431,19 @@ const run = (step: Step, model: Model, real: Real, lastError: { current: Connect
     case "drop": {
       const at = among(model.lent)
       if (at === undefined) return
-      const entry = real.slots.get(model.lent[at]!.connection)!
+      const { connection } = model.lent[at]!
+      const entry = real.slots.get(connection)!
       model[step.do](at)
+      real.shared.delete(connection)
       if (step.do === "give") return real.pool.release(entry)
       return step.do === "clean" ? real.pool.setBusy(entry, ever) : real.pool.evict(entry, true)
+    }
+    case "share": {
+      const at = among(model.lent)
+      if (at === undefined) return
+      const { connection } = model.lent[at]!
+      model.share(at)
+      return real.share(connection)
     }
     case "cleaned":
     case "spoilt": {
