@@ -1,4 +1,4 @@
 import { settings } from "./settings.mjs"
 
 /** One request: sent, limited, stopped, answered; in a session and outside of any. */
-export default settings("requests", ["src/internal/request/{Request,PooledRequest,Deadline}.ts"])
+export default settings("requests", ["src/internal/request/{Request,PooledRequest,recycle,Deadline}.ts"])
