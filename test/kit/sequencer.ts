@@ -5,29 +5,35 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 const longest = [
-  "conformance/pgbouncer",
+  // It builds the package; the others that need it come when it is built.
   "package/install",
+  "failover/primary",
+  "conformance/pgbouncer",
   "examples",
-  "migrator/concurrentProcesses",
-  "conformance/pg",
-  "package/firstHour",
-  "package/drivers",
-  "package/package",
   "driver/mssql/serverByUrl",
-  "driver/sqlite/conformance",
+  "replicas/replicas",
+  "conformance/pg",
   "conformance/mssql",
+  "migrator/concurrentProcesses",
+  "failover/oneAddress",
+  "failover/commit",
+  "weight/minorCollections",
+  "driver/sqlite/conformance",
   "migrator/sessionState",
   "conformance/sqlite",
-  "weight/minorCollections",
+  "conformance/mysql",
   "dbtest/layers",
+  "dbtest/flakyBesideServers",
+  "driver/sqlite/killedProcess",
+  "DbConfig.secrets",
+  "package/firstHour",
+  "package/drivers",
+  "package/init",
+  "package/package",
   "package/runtimes",
   "http/statusPage",
-  "driver/sqlite/killedProcess",
   "cli/cli",
-  "dbtest/flakyBesideServers",
-  "conformance/mysql",
-  "exampleService",
-  "DbConfig.secrets"
+  "exampleService"
 ]
 
 const rank = ({ moduleId }: TestSpecification): number => {
