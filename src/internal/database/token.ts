@@ -30,7 +30,8 @@ export const withToken = <A, E, R>(
   if (token === undefined) {
     return effect
   }
-  const position = engine.driver.replication?.parse(token)
+  // What is no text comes from JavaScript.
+  const position = typeof token === "string" ? engine.driver.replication?.parse(token) : undefined
   if (position === undefined) {
     return refused(
       engine,

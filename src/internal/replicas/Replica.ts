@@ -15,7 +15,7 @@ export interface Absence {
   /** When it was left out, in milliseconds since 1970. */
   readonly since: number
   /** When it is tried again. */
-  until: number
+  readonly until: number
 }
 
 /**
@@ -39,6 +39,8 @@ export class Replica {
   /** It is looked at in the background, or by a read: no other one has to. */
   isProbed = false
   private askedAt = -Infinity
+  /** The last time that its replay has ended a statement. */
+  private conflict: Absence | undefined = undefined
   private readonly processes = new Map<string, Process>()
   private readonly processOf = new WeakMap<Driver.Connection, Process>()
 
@@ -104,10 +106,8 @@ export class Replica {
       this.leave("lagging")
       return undefined
     }
-    // That it answers says nothing of what its replay has ended.
-    if (this.absence?.reason !== "conflict" || this.absence.until <= now) {
-      this.absence = undefined
-    }
+    // That it answers says nothing of what its replay has ended, also where it was left out for something else since.
+    this.absence = this.conflict !== undefined && this.conflict.until > now ? this.conflict : undefined
     return answer.position >= required
   }
 
@@ -134,9 +134,9 @@ export class Replica {
   }
 
   /** Sends reads elsewhere for a while. */
-  leave(reason: LeftOut): void {
+  leave(reason: LeftOut): Absence {
     const now = this.now
-    this.absence = {
+    return this.absence = {
       reason,
       since: this.absence?.reason === reason ? this.absence.since : now,
       until: now + this.options.retryAfter
@@ -147,7 +147,7 @@ export class Replica {
   private failed(error: DbError): void {
     if (error.code === "40001") {
       // On a standby nothing else fails so than what stands in the way of its replay.
-      this.leave("conflict")
+      this.conflict = this.leave("conflict")
     } else if (error._tag === "ConnectionError" ? !harmless.has(error.reason) : isUnopened(error)) {
       this.leave("down")
     }
