@@ -57,12 +57,6 @@ const rows: ReadonlyArray<readonly [title: string, panels: ReadonlyArray<Panel>]
       )
     },
     {
-      title: "Replication lag",
-      description: "How far standbys were behind their primary at the last health check.",
-      unit: "s",
-      targets: one(`max by (${pool}) (dblive_replication_lag_seconds${chosen})`)
-    },
-    {
       title: "Failures by reason",
       description: "Failures that were given to the program, by error.type.",
       targets: one(rate("dblive_failures_total", ", error_type"), " {{error_type}}")
@@ -92,6 +86,23 @@ const rows: ReadonlyArray<readonly [title: string, panels: ReadonlyArray<Panel>]
       description: "Attempts that were repeated.",
       unit: "ops",
       targets: one(rate("dblive_retries_total"))
+    }
+  ]],
+  ["Replicas", [
+    {
+      title: "Reads per second",
+      description:
+        "Sessions for reading of databases with replicas, by the server that they ran on, and why there: on the primary (behind, left out, " +
+        "unknown position) no replica could show enough.",
+      unit: "ops",
+      targets: one(rate("dblive_reads_total", ", dblive_read_reason"), " {{dblive_read_reason}}")
+    },
+    {
+      title: "Replication lag",
+      description:
+        "How far each standby was behind its primary when it was last asked: by a health check, or for a read.",
+      unit: "s",
+      targets: one(`max by (${pool}) (dblive_replication_lag_seconds${chosen})`)
     }
   ]],
   ["Pool", [

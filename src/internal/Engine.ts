@@ -69,7 +69,7 @@ export class Engine implements SharingContext {
   readonly slowAt: number
   /** Whether statements are audited or carry comments. */
   readonly isWatched: boolean
-  /** The attributes of this database in every span. */
+  /** The attributes of this server and its database in every span. */
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /** The client, set by the opening as soon as the engine is made. */
   client!: SqlClient
@@ -100,7 +100,6 @@ export class Engine implements SharingContext {
     this.poolName = options.poolName ?? config.name
     this.isReplicated = options.poolName !== undefined || config.replicas.length > 0
     this.metrics = new MetricsRecorder(this.poolName)
-    this.log = new Log(config.name, clock, fork)
     this.slowAt = config.log.slowStatement > 0 ? config.log.slowStatement : Infinity
     this.isWatched = config.log.audit || config.tracing.comments
     const { address, namespace, port, system } = driver.target
@@ -111,6 +110,8 @@ export class Engine implements SharingContext {
       ...(address === undefined ? [] : [["server.address", address] as const]),
       ...(port === undefined ? [] : [["server.port", port] as const])
     ]
+    const server = this.isReplicated ? { "server.address": address, "server.port": port } : {}
+    this.log = new Log(config.name, clock, fork, server)
     this.timer = new DeadlineTimer(
       clock,
       fork,

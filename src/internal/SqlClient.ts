@@ -188,7 +188,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
           ;[text, params] = compiled
         }
         if (span !== undefined) {
-          describeStatement(span, core.engine, text)
+          describeStatement(span, core.engine, core.level(fiber), text)
         }
         const result = execute(
           core.engine,
@@ -270,7 +270,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
         return Effect.flatMap(
           Effect.makeSpanScoped("sql.execute", { kind: "client", captureStackTrace: false }),
           (span) => {
-            describeStatement(span, core.engine, text)
+            describeStatement(span, core.engine, core.level(fiber), text)
             return Effect.map(
               Effect.tapError(stream, (error) => Effect.sync(() => describeError(span, error, core.engine.name))),
               Stream.tapError((error) => Effect.sync(() => describeError(span, error, core.engine.name)))

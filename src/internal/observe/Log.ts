@@ -50,8 +50,14 @@ export class Log {
   /** When a warning of a failure was last written, by its `error.type`. */
   private readonly warned = new Map<string, number>()
 
-  constructor(database: string, private readonly clock: Clock.Clock, private readonly fork: Fork) {
-    this.common = workerId === undefined ? { database } : { database, worker: workerId }
+  constructor(
+    database: string,
+    private readonly clock: Clock.Clock,
+    private readonly fork: Fork,
+    /** Which of its servers it is, where there are several. */
+    server: Annotations = {}
+  ) {
+    this.common = { database, ...(workerId === undefined ? {} : { worker: workerId }), ...server }
   }
 
   /** A line for the fiber that runs it: it has the fiber's own annotations, such as the user of a request. */

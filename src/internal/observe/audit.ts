@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import type { Engine } from "../Engine.js"
+import type { EngineContext } from "../request/Request.js"
 import type { SessionLevel } from "../session/Session.js"
 
 /** What became of a statement, in a word or two. */
@@ -23,7 +24,7 @@ export const audited = <A, E, R>(
   Effect.suspend(() => {
     const started = engine.clock.unsafeCurrentTimeMillis()
     return Effect.onExit(Effect.suspend(statement), (exit) =>
-      engine.log.line(LogLevel.Info, "statement", {
+      (level?.session.engine ?? engine).log.line(LogLevel.Info, "statement", {
         operation: "statement",
         ...(level === undefined ? {} : { session: level.session.number }),
         statement: text,
@@ -34,7 +35,7 @@ export const audited = <A, E, R>(
 
 /** Writes down how a transaction ended. */
 export const auditEnd = (
-  engine: Engine,
+  engine: EngineContext,
   session: number,
   isNested: boolean,
   result: "committed" | "rolled_back" | "unknown"

@@ -9,12 +9,27 @@ import { type DbError, fromSqlError } from "../../DbError.js"
 import { errorType } from "../../DbMetrics.js"
 import type * as Driver from "../../driver/Driver.js"
 import type { Engine } from "../Engine.js"
+import type { EngineContext } from "../request/Request.js"
+import type { SessionLevel } from "../session/Session.js"
 
-/** OpenTelemetry's attributes of a statement. Its name is a keyword, or nothing where the text begins otherwise. */
-export const describeStatement = (span: Tracer.Span, engine: Engine, text: string): void => {
-  for (const [key, value] of engine.spanAttributes) {
+/** OpenTelemetry's attributes of a server and its database. */
+export const describeServer = (span: Tracer.Span, { spanAttributes }: Pick<EngineContext, "spanAttributes">): void => {
+  for (const [key, value] of spanAttributes) {
     span.attribute(key, value)
   }
+}
+
+/**
+ * OpenTelemetry's attributes of a statement, with those of the server on which it runs: in a read, that may be a replica. Its name is a
+ * keyword, or nothing where the text begins otherwise.
+ */
+export const describeStatement = (
+  span: Tracer.Span,
+  engine: Engine,
+  level: SessionLevel | undefined,
+  text: string
+): void => {
+  describeServer(span, level?.session.engine ?? engine)
   span.attribute("db.query.text", text)
   const operation = /^\s*([a-z]+)\b/i.exec(text)?.[1]
   if (operation !== undefined) {

@@ -3,6 +3,8 @@
  * its limit, and ends only when nothing of it is left on the connection: neither its answer nor its cancel.
  */
 import type * as Clock from "effect/Clock"
+import type { Effect } from "effect/Effect"
+import type { LogLevel } from "effect/LogLevel"
 import type * as DbConfig from "../../DbConfig.js"
 import type { DbError, Outcome, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
@@ -37,6 +39,12 @@ export interface EngineContext {
   /** Which statements may be sent behind others that are not answered; `undefined` where none may. */
   readonly sharing: SharedTexts | undefined
   readonly metrics: MetricsRecorder
+  /** Its line is written by the fiber that runs it. */
+  readonly log: {
+    readonly line: (level: LogLevel, message: string, annotations: Record<string, unknown>) => Effect<void>
+  }
+  /** The attributes of this server and its database in every span. */
+  readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /** It is the primary of replicas, or one of them: it matters how far it is. */
   readonly isReplicated: boolean
   /** Whether a statement would write, for a database with one writer. */

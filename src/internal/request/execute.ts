@@ -300,7 +300,7 @@ export const executeQuery = (
   const way: Way = { mode, prepare: true }
   return isTraced(fiber)
     ? inStatementSpan(engine, (span) => {
-      describeStatement(span, engine, text)
+      describeStatement(span, engine, level, text)
       return execute(engine, fiber, level, text, params, new ExecuteOptions(way, limit, span), fail)
     })
     : execute(engine, fiber, level, text, params, new ExecuteOptions(way, limit), fail)

@@ -24,7 +24,7 @@ import {
   withLevel
 } from "../fiber/fiberContext.js"
 import { auditEnd } from "../observe/audit.js"
-import { describeError, describeTransaction } from "../observe/tracing.js"
+import { describeError, describeServer, describeTransaction } from "../observe/tracing.js"
 import type { Server } from "../replicas/Server.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
 import { partlyCommitted } from "./implicitCommit.js"
@@ -56,9 +56,7 @@ const spanned = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   isTraced(fiber)
     ? Effect.useSpan(name, { kind: "client", captureStackTrace: false }, (span) => {
-      for (const [key, value] of engine.spanAttributes) {
-        span.attribute(key, value)
-      }
+      describeServer(span, engine)
       return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
     })
     : f(undefined)
@@ -173,7 +171,10 @@ const attempt = <A, E, R, E2>(
       }
       if (engine.replicas !== undefined && options.readOnly === true) {
         return engine.replicas.openSession(fiber, restore, options.staleness, fail, (session, server) => {
-          call.span?.attribute("db.client.connection.pool.name", server.poolName)
+          if (call.span !== undefined) {
+            call.span.attribute("db.client.connection.pool.name", server.poolName)
+            describeServer(call.span, server)
+          }
           return within(call, fiber, restore, session.root, (exit) => after(server, session, exit))
         })
       }
@@ -206,7 +207,7 @@ const within = <A, E, R, E2>(
     if (level !== undefined) engine.replicas?.ended(fiber, level)
     span?.attribute("dblive.outcome", outcome)
     return engine.config.log.audit
-      ? Effect.zipRight(auditEnd(engine, session.number, outer.kind !== "session", outcome), last(exit))
+      ? Effect.zipRight(auditEnd(session.engine, session.number, outer.kind !== "session", outcome), last(exit))
       : last(exit)
   }
   const refused = (cause: Cause.Cause<DbError>, outcome: "rolled_back" | "unknown", level?: SessionLevel) => {
