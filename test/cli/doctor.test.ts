@@ -5,7 +5,8 @@ import { clockWarning } from "../../src/internal/cli/diagnosis.js"
 import { isInRange } from "../../src/internal/cli/package.js"
 import { describeMysql, freshMysqlDatabase } from "../kit/mysql.js"
 import { describePgBouncer, pgBouncer } from "../kit/pgbouncer.js"
-import { describePostgres, freshDatabase, query } from "../kit/postgres.js"
+import { describePostgres, describePrivatePostgres, freshDatabase, query } from "../kit/postgres.js"
+import { cluster } from "../replicas/kit.js"
 import { type Ended, shell } from "./shell.js"
 
 interface Found {
@@ -29,6 +30,7 @@ interface Found {
       readonly maxConnections: number | null
       readonly pooler: boolean
     } | null
+    readonly replicas: ReadonlyArray<{ readonly lagSeconds: number | null }>
   }>
   readonly connections: ReadonlyArray<
     { readonly databases: ReadonlyArray<string>; readonly needed: number; readonly most: number | null }
@@ -218,6 +220,71 @@ describePostgres("dblive doctor on PostgreSQL", () => {
         expect(found(wrong).problems[0]).toMatch(/^default: .*UnknownDatabase/)
       }),
     60_000
+  )
+})
+
+describePrivatePostgres("dblive doctor with replicas", () => {
+  it.scopedLive(
+    "whether each answers, is a standby and how far it is behind, also where the primary is down; their connections count",
+    () =>
+      Effect.gen(function*() {
+        const { primary, standbys: [standby] } = yield* cluster(1, { recovery_min_apply_delay: "2s" })
+        const { dblive } = yield* shell
+        const replicas = (...urls: ReadonlyArray<string>) => ({
+          DATABASE_URL: primary.url,
+          DATABASE_REPLICA_URLS: urls.join(" ")
+        })
+        const gone = "postgres://127.0.0.1:1"
+        const well = yield* dblive(["doctor", "--json"], { env: replicas(standby!.url) })
+        expect(well.code, well.out).toBe(0)
+        const [database] = found(well).databases
+        expect(database!.replicas).toEqual([{
+          name: "default/replica-1",
+          address: `postgresql://postgres@127.0.0.1:${standby!.port}/postgres`,
+          version: expect.stringMatching(/^\d+/),
+          standby: true,
+          lagSeconds: expect.any(Number),
+          maxConnections: expect.any(Number),
+          error: null
+        }])
+        expect(found(well).connections).toMatchObject([
+          { databases: ["default"], needed: 15, most: expect.any(Number) },
+          { databases: ["default/replica-1"], needed: 15, most: expect.any(Number) }
+        ])
+        expect(well.out).not.toContain(standby!.password)
+
+        const wrong = yield* dblive(["doctor", "--json"], { env: replicas(standby!.url, primary.url, gone) })
+        expect(wrong.code).toBe(1)
+        expect(found(wrong).problems).toEqual([
+          expect.stringMatching(/^default\/replica-2 \(postgresql:.*\) is no standby: no reads go to it/),
+          expect.stringMatching(/^default\/replica-3 \(postgresql:.*:1\/.*\): .*Refused/)
+        ])
+        const text = yield* dblive(["doctor"], { env: replicas(standby!.url, gone) })
+        expect(text.out).toMatch(/^ {2}default\/replica-1: postgresql:.*: a standby, \d+.*, \d+\.\d s behind$/m)
+        expect(text.out).toMatch(/^ {2}default\/replica-2: postgresql:.*: does not answer$/m)
+
+        // What is written is replayed 2 seconds later, so that it is so far behind while more is written.
+        const look = Effect.zipRight(
+          query(primary.url, "INSERT INTO counter VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = counter.n + 1"),
+          dblive(["doctor", "--json"], { env: { ...replicas(standby!.url), DATABASE_REPLICA_MAX_LAG: "1s" } })
+        )
+        const limited = yield* Effect.repeat(look, {
+          until: (ended) => (found(ended).databases[0]!.replicas[0]!.lagSeconds ?? 0) > 1
+        })
+        expect(limited.code).toBe(0)
+        expect(found(limited).warnings).toEqual([
+          expect.stringMatching(
+            /^default: default\/replica-1 \(.*\) is \d+ s behind; reads go to it within 1 s \(replication\.maxLag\)$/
+          )
+        ])
+
+        yield* primary.stop()
+        const without = yield* dblive(["doctor", "--json"], { env: replicas(standby!.url) })
+        expect(without.code).toBe(1)
+        expect(found(without).problems).toEqual([expect.stringMatching(/^default: .*Refused/)])
+        expect(found(without).databases[0]!.replicas).toMatchObject([{ standby: true, error: null }])
+      }),
+    120_000
   )
 })
 

@@ -4,6 +4,7 @@
 import type { ConfigError } from "effect/ConfigError"
 import * as ConfigErrors from "effect/ConfigError"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import type * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
@@ -15,6 +16,7 @@ import { findTypos, typoText } from "../config/typos.js"
 import { engineOf } from "../database/Database.js"
 import { levelOf } from "../fiber/fiberContext.js"
 import { address, open, optionsOf, type Where, withoutFiles, withVariables } from "./database.js"
+import { type FoundReplica, lookAt, replicaProblems, replicaWarnings } from "./replicas.js"
 import { faultsOf } from "./report.js"
 
 /** A setting, as it is shown. */
@@ -50,6 +52,9 @@ export interface Diagnosis {
   readonly warnings: ReadonlyArray<string>
   readonly server: Server | null
   readonly error: string | null
+  readonly replicas: ReadonlyArray<FoundReplica>
+  /** What keeps reads from its replicas. */
+  readonly replicaProblems: ReadonlyArray<string>
   /** The most connections that one process opens; `null` for SQLite. */
   readonly perProcess: number | null
   readonly config: DbConfig.DbConfig | undefined
@@ -130,34 +135,50 @@ const numberOf = (row: unknown, key: string): number | null => {
   return value === undefined || value === null || Number.isNaN(Number(value)) ? null : Number(value)
 }
 
-const ask = (where: Where, type: DbConfig.DatabaseType): Effect.Effect<Server, DbError | ConfigError> => {
-  const { layer, tag } = open(where)
+/** What the servers of a database say. */
+interface Said {
+  readonly server: Either.Either<Server, DbError>
+  readonly replicas: ReadonlyArray<FoundReplica>
+}
+
+const ask = (
+  where: Where,
+  { replicas: { length }, type }: DbConfig.DbConfig
+): Effect.Effect<Said, DbError | ConfigError> => {
+  // Replicas are looked at though their primary is down.
+  const { layer, tag } = open(where, length === 0)
   const { clock, connections } = questions[type]
   return Effect.gen(function*() {
     const engine = engineOf(yield* tag)
     const first = (text: string | undefined) =>
       text === undefined ? Effect.succeed(undefined) : Effect.map(tag.query(text), (rows) => rows[0])
-    return yield* tag.session(Effect.gen(function*() {
-      // The first answer is not only of the network: a statement is prepared with it.
-      yield* first(clock)
-      const before = Date.now()
-      const millis = numberOf(yield* first(clock), "millis")
-      const after = Date.now()
-      const { serverVersion } = yield* tag.info
-      const row = yield* first(connections)
-      const id = yield* Effect.withFiberRuntime<number | undefined>((fiber) =>
-        Effect.succeed(levelOf(engine, fiber)?.session.connection.id)
-      )
-      const pid = numberOf(row, "id")
-      return {
-        version: serverVersion ?? "unknown",
-        clockMillis: millis === null ? null : Math.round(millis - (before + after) / 2),
-        clockErrorMillis: millis === null ? null : Math.ceil((after - before) / 2),
-        maxConnections: numberOf(row, "most"),
-        // A pooler tells an id of its own, for what it has to cancel.
-        pooler: pid !== null && pid !== id
-      }
-    }))
+    const { replicas } = engine
+    const found = replicas === undefined || connections === undefined ? [] : yield* lookAt(replicas, connections)
+    const server = yield* Effect.either(Effect.zipRight(
+      engine.probe,
+      tag.session(Effect.gen(function*() {
+        // The first answer is not only of the network: a statement is prepared with it.
+        yield* first(clock)
+        const before = Date.now()
+        const millis = numberOf(yield* first(clock), "millis")
+        const after = Date.now()
+        const { serverVersion } = yield* tag.info
+        const row = yield* first(connections)
+        const id = yield* Effect.withFiberRuntime<number | undefined>((fiber) =>
+          Effect.succeed(levelOf(engine, fiber)?.session.connection.id)
+        )
+        const pid = numberOf(row, "id")
+        return {
+          version: serverVersion ?? "unknown",
+          clockMillis: millis === null ? null : Math.round(millis - (before + after) / 2),
+          clockErrorMillis: millis === null ? null : Math.ceil((after - before) / 2),
+          maxConnections: numberOf(row, "most"),
+          // A pooler tells an id of its own, for what it has to cancel.
+          pooler: pid !== null && pid !== id
+        }
+      }))
+    ))
+    return { server, replicas: found }
   }).pipe(Effect.provide(layer))
 }
 
@@ -189,6 +210,8 @@ const poolerWarning = (server: Server, config: DbConfig.DbConfig): ReadonlyArray
     "max_connections" + (config.prepare ? "; in transaction mode set prepare: false (?pgbouncer=true)" : "")
   ]
 
+const noReplicas: Pick<Diagnosis, "replicas" | "replicaProblems"> = { replicas: [], replicaProblems: [] }
+
 /** Looks at one database. */
 export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
   const looked = Effect.gen(function*() {
@@ -200,7 +223,8 @@ export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
       isConfigured: config?.isUnconfigured !== true,
       settings,
       config,
-      error: null
+      error: null,
+      ...noReplicas
     }
     if (config === undefined) {
       return {
@@ -227,18 +251,30 @@ export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
         warnings: [...typos, "nothing configures it, so it is a file of this folder; in production it is refused"]
       }
     }
-    return yield* Effect.match(ask(where, config.type), {
-      onFailure: (error) => ({
-        ...known,
-        server: null,
-        warnings: typos,
-        error: ConfigErrors.isConfigError(error) ? faultsOf(error) : error.message
-      }),
-      onSuccess: (server) => ({
-        ...known,
-        server,
-        warnings: [...typos, ...clockWarning(server), ...poolerWarning(server, config)]
-      })
+    const failed = (error: DbError | ConfigError) => ({
+      ...known,
+      server: null,
+      warnings: typos,
+      error: ConfigErrors.isConfigError(error) ? faultsOf(error) : error.message
+    })
+    return yield* Effect.match(ask(where, config), {
+      onFailure: failed,
+      onSuccess: ({ replicas, server }) => {
+        const diagnosis = Either.match(server, {
+          onLeft: failed,
+          onRight: (server) => ({
+            ...known,
+            server,
+            warnings: [...typos, ...clockWarning(server), ...poolerWarning(server, config)]
+          })
+        })
+        return {
+          ...diagnosis,
+          replicas,
+          replicaProblems: replicaProblems(replicas),
+          warnings: [...diagnosis.warnings, ...replicaWarnings(replicas, config)]
+        }
+      }
     })
   })
   return Effect.catchAll(looked, (error): Effect.Effect<Diagnosis> =>
@@ -251,6 +287,7 @@ export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
       warnings: [],
       server: null,
       error: null,
+      ...noReplicas,
       perProcess: null,
       config: undefined
     }))

@@ -5,12 +5,14 @@ import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
+import type * as DbConfig from "../../DbConfig.js"
 import { configured } from "../config/names.js"
 import { end } from "./command.js"
 import { withVariables } from "./database.js"
 import { diagnose, type Diagnosis } from "./diagnosis.js"
 import * as options from "./options.js"
 import { installedVersion, isInRange, own } from "./package.js"
+import { replicaLine } from "./replicas.js"
 import { ending, exitCodes } from "./report.js"
 import { type Look, onOutput } from "./style.js"
 import { table } from "./text.js"
@@ -57,24 +59,49 @@ interface Connections {
   readonly problem: string | null
 }
 
-/** Where a database's server is: the connections of all databases on it count together. */
-const serverOf = ({ config }: Diagnosis): string | undefined =>
-  config === undefined || config.type === "sqlite"
-    ? undefined
-    : config.hosts.map(({ host, instance, port }) => `${host}${instance === undefined ? `:${port}` : `\\${instance}`}`)
-      .join(",")
+/** A pool of a process, of a database or of one of its replicas. */
+interface PoolOf {
+  readonly name: string
+  readonly server: string
+  readonly perProcess: number
+  readonly most: number | null
+  /** What a pooler shares is not one connection of the server each. */
+  readonly isShared: boolean
+}
+
+/** Where a server is: the connections of all pools on it count together. */
+const serverOf = ({ hosts }: DbConfig.DbConfig): string =>
+  hosts.map(({ host, instance, port }) => `${host}${instance === undefined ? `:${port}` : `\\${instance}`}`).join(",")
+
+const poolsOf = ({ config, name, perProcess, replicas, server }: Diagnosis): ReadonlyArray<PoolOf> =>
+  config === undefined || config.type === "sqlite" ? [] : [
+    {
+      name,
+      server: serverOf(config),
+      perProcess: perProcess ?? 0,
+      most: server?.maxConnections ?? null,
+      isShared: server?.pooler === true
+    },
+    ...config.replicas.map((replica, index) => ({
+      name: `${name}/replica-${index + 1}`,
+      server: serverOf(replica),
+      perProcess: replica.pool.size + replica.pool.overflow,
+      most: replicas[index]?.maxConnections ?? null,
+      isShared: false
+    }))
+  ]
 
 const connectionsOf = (found: ReadonlyArray<Diagnosis>, processes: number): ReadonlyArray<Connections> => {
-  const servers = new Set(found.flatMap((each) => serverOf(each) ?? []))
+  const pools = found.flatMap(poolsOf)
+  const servers = new Set(pools.map(({ server }) => server))
   return [...servers].map((server) => {
-    const here = found.filter((each) => serverOf(each) === server)
-    const perProcess = here.reduce((sum, each) => sum + (each.perProcess ?? 0), 0)
-    const limits = here.flatMap((each) => each.server?.maxConnections ?? [])
+    const here = pools.filter((each) => each.server === server)
+    const perProcess = here.reduce((sum, each) => sum + each.perProcess, 0)
+    const limits = here.flatMap(({ most }) => most ?? [])
     const most = limits.length === 0 ? null : Math.min(...limits)
     const needed = perProcess * processes
     const databases = here.map(({ name }) => name)
-    // What a pooler shares is not one connection of the server each.
-    const isShared = here.some((each) => each.server?.pooler === true)
+    const isShared = here.some((each) => each.isShared)
     return {
       server,
       databases,
@@ -111,9 +138,10 @@ const findingsOf = (databases: ReadonlyArray<Diagnosis>, processes: number): Fin
     connections,
     problems: [
       ...parts.flatMap(({ problem }) => problem ?? []),
-      ...databases.flatMap(({ error, name, refused }) => [
+      ...databases.flatMap(({ error, name, refused, replicaProblems }) => [
         ...refused.map((fault) => `${name}: ${fault}`),
-        ...(error === null ? [] : [`${name}: ${error}`])
+        ...(error === null ? [] : [`${name}: ${error}`]),
+        ...replicaProblems
       ]),
       ...connections.flatMap(({ problem }) => problem ?? [])
     ],
@@ -128,7 +156,7 @@ const section = (title: string, ...lines: ReadonlyArray<string>): ReadonlyArray<
 ]
 
 const databaseLines = (found: Diagnosis, isAll: boolean): ReadonlyArray<string> => {
-  const { address, name, server, settings } = found
+  const { address, name, replicas, server, settings } = found
   const given = settings.filter(({ from }) => isAll || from !== "default")
   const clock = server?.clockMillis === null || server === null
     ? []
@@ -137,6 +165,7 @@ const databaseLines = (found: Diagnosis, isAll: boolean): ReadonlyArray<string> 
     `${name}${address === null ? "" : `: ${address}`}`,
     ...(server === null ? [] : [`server: ${server.version}${server.pooler ? ", through a pooler" : ""}`]),
     ...clock,
+    ...replicas.map(replicaLine),
     ...(given.length === 0 ? [] : [table(
       ["Setting", "Value", "From"],
       given.map(({ file, from, option, value, variable }) => [
@@ -228,7 +257,7 @@ export const doctor = Command.make(
             problems,
             warnings,
             versions: parts,
-            databases: databases.map(({ config: _, ...rest }) => rest),
+            databases: databases.map(({ config: _config, replicaProblems: _problems, ...rest }) => rest),
             connections
           }),
           show: show(given.all)
