@@ -100,7 +100,8 @@ as on PostgreSQL, and is to be set on every transaction there.
 | conflicts | retried by the server where it can, else \`40001\` | retried by the server where it can, else \`40001\` | found at COMMIT: \`40001\` with \`OC000\` (data), and \`OC001\` (another transaction has changed the schema) |
 | nested transactions | yes | yes | no SAVEPOINT: a nested transaction fails. Use one transaction |
 | \`listen\`, \`notify\` | no | early access from 2025.2.3 on | not looked up; do not count on it |
-| migrations | advisory locks are no locks there, as other tools report: run migrations from one place at a time | advisory locks by default from 2.27 on; before that run migrations from one place at a time. DDL is no part of a transaction | no: a transaction with DDL takes one statement and nothing else, and dblive commits a migration and its row of the history together |
+| advisory locks, which keep other runners of migrations away | functions that do nothing, or are not there (its documentation's list of what is not supported) | by default from 2.27 on; not before | not supported: \`0A000\`, as other tools report |
+| migrations | \`lock: "none"\`, from one place at a time | before 2.27 \`lock: "none"\`, from one place at a time. DDL is no part of a transaction | no: a transaction with DDL takes one statement and nothing else, and dblive commits a migration and its row of the history together |
 | \`resolveCommit\` | no: it asks for PostgreSQL's log | no | no |
 | \`targetSessionAttrs\` | every node is a primary (\`in_hot_standby\` is \`off\`); it has no timeline, and is not asked twice | as CockroachDB | one address |
 | missing | | exclusion and deferrable constraints, \`LOCK TABLE\` | foreign keys, sequences, triggers, temporary tables, \`TRUNCATE\`, databases other than \`postgres\` (\`createDatabase\`) |
@@ -108,7 +109,14 @@ as on PostgreSQL, and is to be set on every transaction there.
 A server that refuses dblive's startup parameters (\`statement_timeout\`, \`lock_timeout\`) in other words than a [pooler](poolers.md) does is not opened;
 \`prepare: false\` sends none of them.
 
+\`DbMigrator\`'s option \`lock: "none"\` (\`--lock none\`) leaves the lock out. It is held by tests on PostgreSQL that of two runners without it none applies what
+the other has, where a migration commits together with its row of the history; one of them may fail.
+
 ## Replicas and failover of the others
+
+\`replicas\` are PostgreSQL's alone. On SQLite, MySQL, MariaDB and SQL Server the layer does not start: a \`ConfigError\` of \`replicas\` (or of
+\`DATABASE_REPLICA_URLS\`) says so, as how far a replica is (GTID, availability groups) is not asked for there. The types do not refuse it: a URL says of which family a
+database is, and the options of all families are one type. \`Db.read\` runs on the one server.
 
 Failover is described in [failover.md](failover.md), for PostgreSQL. MySQL, MariaDB and SQL Server take several hosts and
 \`targetSessionAttrs\`: each opening asks the hosts one after the other. They have no check of timelines and no \`resolveCommit\`.

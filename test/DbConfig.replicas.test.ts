@@ -120,9 +120,22 @@ describe("replicas in the configuration", () => {
 
   it.effect("other families than PostgreSQL have none", () =>
     Effect.gen(function*() {
-      deepStrictEqual(yield* faults({ url: "mysql://app@h/shop", replicas: [{ url: "mysql://r" }] }), [
-        "replicas: is given, but the database is one of mysql; accepted: PostgreSQL alone"
-      ])
+      for (
+        const [type, url] of [
+          ["mysql", "mysql://app@h/shop"],
+          ["mariadb", "mariadb://app@h/shop"],
+          ["mssql", "mssql://app@h/shop"],
+          ["sqlite", "sqlite:///shop.db"]
+        ]
+      ) {
+        // Also a replica of PostgreSQL, whose faults are not told beside.
+        for (const replica of [url!, "postgresql://r"]) {
+          deepStrictEqual(yield* faults({ url, replicas: [{ url: replica }] }), [
+            `replicas: is given, but the database is one of ${type}; accepted: PostgreSQL alone`
+          ])
+        }
+        deepStrictEqual((yield* resolve({ url, replicas: [] })).replicas, [])
+      }
     }))
 
   it.effect("DATABASE_REPLICA_URLS, and that of a named database; they belong to the URL", () =>

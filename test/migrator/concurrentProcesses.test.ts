@@ -209,4 +209,47 @@ describeAll("migrations by several processes", (kind) => {
         })),
     60_000
   )
+
+  if (kind === "pg") {
+    it.scopedLive(
+      "lock: \"none\" goes on beside a holder of the lock; the default does not",
+      () =>
+        withFixture(kind, ({ folder, source, url, write }) =>
+          Effect.gen(function*() {
+            write({ "V1__a.sql": "CREATE TABLE a (x INTEGER)" })
+            const holder = yield* child(folder, "--hang", url)
+            yield* holder.until((lines) => lines.some((line) => line._tag === "Started"))
+            for (const lock of [undefined, "session"] as const) {
+              const error = yield* Effect.flip(DbMigrator.run(Db, { migrations: source, lock, lockWait: 100 }))
+              expect(error).toMatchObject({ _tag: "MigrationError", reason: "Locked" })
+            }
+            const { applied } = yield* DbMigrator.run(Db, { migrations: source, lock: "none", lockWait: 100 })
+            expect(applied.map((_) => _.script)).toEqual(["V1__a.sql"])
+          })),
+      60_000
+    )
+
+    it.scopedLive(
+      "lock: \"none\": of two that were started together none applies what the other has, and the history tells the truth",
+      () =>
+        withFixture(kind, ({ folder, source, url, write }) =>
+          Effect.gen(function*() {
+            // Those that commit together with their row.
+            write(Object.fromEntries(
+              Object.entries(migrations).map(([name, text]) => [name, text.replace(/^-- dblive.*\n/, "")])
+            ))
+            const children = yield* Effect.replicateEffect(child(folder, "--lock", "none", url), 2)
+            yield* Effect.forEach(children, (child) => child.ended)
+            for (const { lines } of children) expect(["Success", "Failure"]).toContain(lines.at(-1)?._tag)
+            expect(children.some(({ lines }) => lines.some((line) => line._tag === "Waiting"))).toBe(false)
+            const told = children.flatMap(({ lines }) => lines.at(-1)?.applied ?? []).map(({ script }) => script)
+            expect(new Set(told).size).toBe(told.length)
+            yield* isTold(kind)
+            yield* DbMigrator.run(Db, { migrations: source, lock: "none" })
+            expect((yield* isTold(kind)).map((row) => row.version)).toEqual(["1", "2", "3", "4", "5", "6"])
+            yield* DbMigrator.validate(Db, { migrations: source })
+          })),
+      60_000
+    )
+  }
 })

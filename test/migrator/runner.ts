@@ -1,5 +1,5 @@
 /**
- * A process that runs migrations: `runner.ts FOLDER [--hang] [--spread MILLIS] URL...`. It runs them on every URL at the
+ * A process that runs migrations: `runner.ts FOLDER [--hang] [--spread MILLIS] [--lock none] URL...`. It runs them on every URL at the
  * same time, each begun after a random part of MILLIS, and writes a line of JSON for each event and for each end. With
  * `--hang` it stays for ever in the first migration.
  */
@@ -14,9 +14,13 @@ import { parseArgs } from "node:util"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 
-const { positionals: [folder, ...urls], values: { hang, spread } } = parseArgs({
+const { positionals: [folder, ...urls], values: { hang, lock, spread } } = parseArgs({
   allowPositionals: true,
-  options: { hang: { type: "boolean", default: false }, spread: { type: "string", default: "0" } }
+  options: {
+    hang: { type: "boolean", default: false },
+    spread: { type: "string", default: "0" },
+    lock: { type: "string", default: "session" }
+  }
 })
 
 const say = (value: unknown) => Effect.sync(() => writeSync(1, `${JSON.stringify(value)}\n`))
@@ -24,6 +28,7 @@ const say = (value: unknown) => Effect.sync(() => writeSync(1, `${JSON.stringify
 const run = (url: string) =>
   DbMigrator.run(Db, {
     migrations: DbMigrator.fromDirectory(folder!),
+    lock: lock === "none" ? "none" : "session",
     onEvent: (event) => Effect.zipRight(say(event), event._tag === "Started" && hang ? Effect.never : Effect.void)
   }).pipe(
     Effect.delay(Math.random() * Number(spread)),

@@ -40,6 +40,7 @@ export interface Common extends Where {
   readonly statementTimeout?: number | undefined
   readonly lockTimeout?: number | undefined
   readonly lockWait?: number | undefined
+  readonly lock?: "session" | "none" | undefined
 }
 
 /** Where the migrations of a database are. */
@@ -55,7 +56,8 @@ export const migratorOptions = (given: Common) => ({
   target: given.target,
   statementTimeout: given.statementTimeout,
   lockTimeout: given.lockTimeout,
-  lockWait: given.lockWait
+  lockWait: given.lockWait,
+  lock: given.lock
 })
 
 /** `1 row`, `2 rows`. */

@@ -115,6 +115,13 @@ export const running = {
     duration("lock-wait").pipe(
       Options.withDescription("The longest wait for another runner of migrations. Defaults to 5min")
     )
+  ),
+  lock: optional(
+    Options.choice("lock", ["session", "none"]).pipe(
+      Options.withDescription(
+        "none: without the lock that keeps other runners away, for servers that have no advisory locks. Defaults to session"
+      )
+    )
   )
 }
 

@@ -56,6 +56,14 @@ export interface Options<R = never> {
   readonly lockTimeout?: Duration.DurationInput | undefined
   /** The longest wait for another runner. Defaults to 5 minutes. */
   readonly lockWait?: Duration.DurationInput | undefined
+  /**
+   * `session`: one runner at a time, by a lock that the database holds for its session (SQLite: the operating system for a file). `none`:
+   * without one, for servers that speak PostgreSQL's protocol and have no advisory locks. Run migrations from one place at a time then: of two
+   * runners one fails. What commits together with its row in the history is still applied once. Defaults to `session`.
+   *
+   * @since 0.2.0
+   */
+  readonly lock?: "session" | "none" | undefined
   /** The user that applied it, for the history. Defaults to the database's user (SQLite: that of the process). */
   readonly installedBy?: string | undefined
   /** Told what happens. */

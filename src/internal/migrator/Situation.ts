@@ -136,9 +136,9 @@ export const look = <R>(
     }
   }).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(historyError(situation)(error))))
 
-/** Takes the lock until the scope closes. */
+/** Takes the lock until the scope closes, where one is asked for. */
 export const locked = <R>(situation: Situation, options: Options<R>) =>
-  Lock.acquire({
+  options.lock === "none" ? Effect.void : Lock.acquire({
     database: situation.database,
     dialect: situation.dialect,
     quoted: situation.history.quoted,
