@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import type * as DbConfig from "../../src/DbConfig.js"
-import { ConnectionError, type DbError } from "../../src/DbError.js"
+import { ConnectionError, type DbError, TimeoutError } from "../../src/DbError.js"
 import type { Connection, Done, Request as DriverRequest } from "../../src/driver/Driver.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
@@ -21,6 +21,10 @@ import { type Asked, canceled, requestOf } from "../kit/handSession.js"
 
 const lostError = new ConnectionError({ what: "destroyed", reason: "Lost", outcome: "Unknown", database: "orders" })
 
+const notSentError = new ConnectionError({ what: "lost", reason: "Lost", outcome: "NotSent", database: "orders" })
+
+const cut = new TimeoutError({ what: "cut", phase: "Close", outcome: "Unknown", database: "orders" })
+
 /** A connection that notes what it is given, and answers the first of it when it is told to. */
 class HandPipe implements Connection {
   readonly serverVersion = "hand"
@@ -30,8 +34,8 @@ class HandPipe implements Connection {
   onLost: ((error: ConnectionError) => void) | undefined = undefined
   readonly sent: Array<string> = []
   readonly pending: Array<{ readonly text: string; readonly done: Done<unknown> }> = []
-  readonly cancels: Array<{ readonly text: string; readonly done: Done<void> }> = []
-  private readonly prepared = new Set<string>()
+  cancels: Array<{ readonly text: string; readonly done: Done<void> }> = []
+  readonly prepared = new Set<string>()
   flushes = 0
   isThrowing = false
 
@@ -51,6 +55,7 @@ class HandPipe implements Connection {
 
   readonly pipeline = (request: DriverRequest, done: Done<unknown>): void => {
     if (this.isThrowing) throw new Error("no room")
+    if (this.lost) return done(notSentError, undefined)
     this.add("", request, done)
   }
 
@@ -65,6 +70,7 @@ class HandPipe implements Connection {
   readonly destroy = (): void => {
     this.lost = true
     for (const { done } of this.pending.splice(0)) done(lostError, undefined)
+    for (const { done } of this.cancels.splice(0)) done(lostError, undefined)
   }
 
   readonly openCursor = (): void => assert.fail("no cursors here")
@@ -132,8 +138,8 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
       onOpened: () => {},
       onOpenFailed: () => {},
       isKept: () => false,
-      onLeak: () => {},
-      onLeakReturned: () => {}
+      onLeak: (_, holder) => told.push(`leak ${holder.statement}`),
+      onLeakReturned: (_, heldFor) => told.push(`returned after ${heldFor}`)
     },
     { clock, timer, fork, random: () => 0 }
   )
@@ -170,10 +176,11 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
     return Object.assign(answer, { request })
   }
 
-  /** Has every connection know these texts, and the engine how short they are. */
-  const learn = (...texts: ReadonlyArray<string>): void => {
+  /** Has every connection know these texts, and the engine how long they take. */
+  const learnAs = (millis: number, ...texts: ReadonlyArray<string>): void => {
     for (const text of texts) {
       const asked = Array.from({ length: pools.size }, () => ask(text))
+      now += millis
       for (const connection of connections) {
         while (connection.pending.length > 0) connection.answer([])
       }
@@ -181,7 +188,9 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
     }
     for (const connection of connections) connection.sent.length = 0
     statements.length = 0
+    told.length = 0
   }
+  const learn = (...texts: ReadonlyArray<string>): void => learnAs(0, ...texts)
 
   return {
     pool,
@@ -191,6 +200,7 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
     statements,
     ask,
     learn,
+    learnAs,
     settle,
     advance: (millis: number) => {
       now += millis
@@ -198,10 +208,22 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
       settle()
     },
     holders: () => pool.holders.map(({ statement }) => statement),
+    /** Nothing is left of any statement, and every connection can be had again. */
     isWhole: () => {
       assert.deepStrictEqual(pool.holders, [])
-      assert.strictEqual(pool.waiting, 0)
-      for (const connection of connections) assert.lengthOf(connection.pending, 0)
+      assert.deepInclude(pool.figures, { waiting: 0, inUse: 0, opening: 0, idle: pool.entries.size })
+      for (const { borrower, deadline, queueDeadline, state } of pool.entries) {
+        assert.deepEqual([state, borrower, deadline, queueDeadline], ["idle", undefined, Infinity, Infinity])
+      }
+      for (const connection of connections) assert.deepEqual([connection.pending, connection.cancels], [[], []])
+      // No moment is waited for.
+      assert.strictEqual(pool.expire(now + 1_000_000), Infinity)
+      const entries = Array.from({ length: pools.size }, () => pool.tryAcquire(now))
+      assert.strictEqual(new Set(entries).size, pools.size)
+      for (const entry of entries) {
+        assert.isDefined(entry)
+        pool.release(entry!)
+      }
     }
   }
 }
@@ -218,6 +240,9 @@ const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
+/** What has to run elsewhere is asked for there in one turn, and sent at the end of the next one. */
+const moved = Effect.zipRight(turn, turn)
+
 const a = "SELECT a"
 const b = "SELECT b"
 const c = "SELECT c"
@@ -230,10 +255,11 @@ describe("statements that share a connection, by hand", () => {
       learn(a, b)
       const before = connection!.flushes
       const asked = [ask(a), ask(b), ask(a)]
-      assert.deepStrictEqual(connection!.sent, [a, b, a])
+      assert.deepStrictEqual(connection!.sent, [])
       assert.strictEqual(connection!.flushes, before)
       assert.deepStrictEqual(holders(), [a, b, a])
       yield* turn
+      assert.deepStrictEqual(connection!.sent, [a, b, a])
       assert.strictEqual(connection!.flushes, before + 1)
       connection!.answer(1)
       assert.deepStrictEqual(asked.map(({ count }) => count), [1, 0, 0])
@@ -263,11 +289,11 @@ describe("statements that share a connection, by hand", () => {
       const { advance, ask, connections, isWhole, learn } = started({ size: 2 })
       learn(a, b, c)
       const asked = [ask(a), ask(b), ask(c)]
+      yield* turn
       const [first, second] = connections[0]!.sent.length > 0 ? connections : [connections[1]!, connections[0]!]
       assert.deepStrictEqual([first!.sent, second!.sent], [[a, b, c], []])
-      yield* turn
       advance(21)
-      yield* turn
+      yield* moved
       assert.deepStrictEqual(second!.sent, [b, c])
       second!.answer("b")
       first!.answer("a")
@@ -285,11 +311,11 @@ describe("statements that share a connection, by hand", () => {
       const { advance, ask, connections, isWhole, learn } = started({ size: 2, sharing: "all" })
       learn(a, write)
       const asked = [ask(a), ask(write), ask(a)]
+      yield* turn
       const first = connections.find(({ sent }) => sent.length > 0)!
       const second = connections.find((connection) => connection !== first)!
-      yield* turn
       advance(50)
-      yield* turn
+      yield* moved
       assert.deepStrictEqual([first.sent, second.sent], [[a, write, a], [a]])
       for (const value of ["a", "w", "late"]) first.answer(value)
       second.answer("b")
@@ -309,6 +335,7 @@ describe("statements that share a connection, by hand", () => {
       assert.deepStrictEqual(connection!.sent, [a])
       assert.strictEqual(pool.waiting, 1)
       connection!.answer(1)
+      yield* turn
       connection!.answer(2)
       assert.strictEqual(waits.value, 2)
       isWhole()
@@ -325,8 +352,11 @@ describe("statements that share a connection, by hand", () => {
       connection!.fail(canceled)
       const next = ask(b)
       assert.deepStrictEqual([connection!.sent, pool.waiting], [[a], 1])
+      yield* turn
+      assert.deepStrictEqual(connection!.sent, [a])
       connection!.cancelled()
       assert.deepInclude(limited.error, { _tag: "TimeoutError", phase: "Statement", outcome: "RolledBack" })
+      yield* turn
       assert.deepStrictEqual(connection!.sent, [a, b])
       connection!.answer("b")
       assert.deepStrictEqual([next.count, next.value, limited.count], [1, "b", 1])
@@ -364,7 +394,7 @@ describe("statements that share a connection, by hand", () => {
 
   for (const at of [0, 1, 2]) {
     for (const isFlushed of [true, false]) {
-      it.effect(`an interrupt of number ${at + 1} of 3 lets go of it ${isFlushed ? "on its way" : "before the write"}`, () =>
+      it.effect(`an interrupt of number ${at + 1} of 3 ${isFlushed ? "on its way lets go of it" : "before the write takes it out"}`, () =>
         Effect.gen(function*() {
           const { ask, connections: [connection], isWhole, learn } = started()
           learn(a, b, c)
@@ -375,7 +405,9 @@ describe("statements that share a connection, by hand", () => {
           assert.strictEqual(settled, 1)
           yield* turn
           assert.lengthOf(connection!.cancels, 0)
-          for (const value of ["a", "b", "c"]) connection!.answer(value)
+          const all = [a, b, c].filter((_, i) => isFlushed || i !== at)
+          assert.deepStrictEqual(connection!.sent, all)
+          for (const text of all) connection!.answer(text.slice(-1))
           asked.forEach(({ value }, i) => assert.strictEqual(value, i === at ? undefined : ["a", "b", "c"][i]))
           isWhole()
         }))
@@ -387,12 +419,12 @@ describe("statements that share a connection, by hand", () => {
       const { advance, ask, connections, isWhole, learn } = started({ size: 2 })
       learn(a, b)
       const asked = [ask(a), ask(b)]
+      yield* turn
       const first = connections.find(({ sent }) => sent.length > 0)!
       const second = connections.find((connection) => connection !== first)!
-      yield* turn
       asked[0]!.request.withdraw(() => {})
       advance(21)
-      yield* turn
+      yield* moved
       assert.deepStrictEqual(first.cancels.map(({ text }) => text), [a])
       assert.deepStrictEqual(second.sent, [b])
       first.fail(canceled)
@@ -409,13 +441,14 @@ describe("statements that share a connection, by hand", () => {
       learn(a, b)
       const connection = connections[0]!
       const first = ask(a)
+      yield* turn
       connection.isThrowing = true
       const second = ask(b)
+      yield* turn
       assert.isTrue(connection.lost)
       assert.deepInclude(first.error, { _tag: "ConnectionError", reason: "Lost" })
       assert.deepInclude(second.error, { _tag: "QueryError", outcome: "Unknown" })
       assert.deepStrictEqual([first.count, second.count], [1, 1])
-      yield* turn
       const again = ask(a)
       assert.lengthOf(connections, 2)
       connections[1]!.answer("a")
@@ -427,11 +460,13 @@ describe("statements that share a connection, by hand", () => {
       const { ask, connections: [connection], isWhole, learn, pool } = started({ sharingDepth: 2 })
       learn(a, b, c)
       const asked = [ask(a), ask(b), ask(c), ask(a)]
-      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b], 2])
       yield* turn
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b], 2])
       connection!.answer(1)
+      yield* turn
       assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b, c], 1])
       connection!.answer(2)
+      yield* turn
       assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, b, c, a], 0])
       connection!.answer(3)
       connection!.answer(4)
@@ -444,11 +479,12 @@ describe("statements that share a connection, by hand", () => {
       const { ask, connections: [connection], isWhole, learn } = started()
       learn(a, b)
       const asked = [ask(a), ask("LOCK"), ask(b)]
-      assert.deepStrictEqual(connection!.sent, [a])
       yield* turn
+      assert.deepStrictEqual(connection!.sent, [a])
       connection!.answer(1)
       assert.deepStrictEqual(connection!.sent, [a, "alone LOCK"])
       connection!.answer(2)
+      yield* turn
       assert.deepStrictEqual(connection!.sent, [a, "alone LOCK", b])
       connection!.answer(3)
       assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2, 3])
@@ -469,6 +505,223 @@ describe("statements that share a connection, by hand", () => {
       assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2])
       yield* Fiber.join(closing)
       assert.deepStrictEqual(told, ["closed 1", "over"])
+    }))
+
+  it.effect("a pool that closes and waits no longer stops the first, and lets go of those behind it", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], learn, pool, told } = started({ sharing: "all" })
+      learn(a, b, write)
+      const asked = [ask(a), ask(write)]
+      yield* turn
+      asked.push(ask(b))
+      pool.entries.forEach(({ borrower }) => borrower!.onCut(cut, "stop"))
+      assert.deepStrictEqual(connection!.cancels.map(({ text }) => text), [a])
+      assert.deepStrictEqual(asked.map(({ error }) => error?.outcome), [undefined, "Unknown", "NotSent"])
+      yield* turn
+      assert.deepStrictEqual(connection!.sent, [a, write])
+      connection!.fail(canceled)
+      connection!.cancelled()
+      assert.deepStrictEqual(asked.map(({ error }) => error?.outcome), ["RolledBack", "Unknown", "NotSent"])
+      for (const { count, error } of asked) {
+        assert.strictEqual(count, 1)
+        assert.deepInclude(error, { _tag: "TimeoutError", phase: "Close" })
+      }
+      // What was let go is answered, or the connection is dropped.
+      const closing = yield* Effect.fork(Effect.tap(pool.close(1000), () => told.push("over")))
+      yield* turn
+      connection!.answer("w")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(told.slice(-2), ["closed 1", "over"])
+      advance(10_000)
+      assert.deepStrictEqual(asked.map(({ count }) => count), [1, 1, 1])
+    }))
+
+  it.effect("a pool that closes and does not wait at all drops them, and each has its end", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], learn, pool } = started({ sharing: "all" })
+      learn(a, b, write)
+      const asked = [ask(a), ask(write)]
+      yield* turn
+      asked.push(ask(b))
+      pool.entries.forEach(({ borrower }) => borrower!.onCut(cut, "drop"))
+      assert.isTrue(connection!.lost)
+      yield* turn
+      assert.deepStrictEqual(connection!.sent, [a, write])
+      assert.deepStrictEqual(asked.map(({ count }) => count), [1, 1, 1])
+      assert.deepStrictEqual(asked.map(({ error }) => error !== undefined), [true, true, true])
+      assert.deepInclude(pool.figures, { inUse: 0, open: 0, waiting: 0 })
+    }))
+
+  it.effect("the limit of one that is not sent takes it out", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn, pool } = started({ sharing: "all" })
+      learn(a, write)
+      const limited = ask(write, 10)
+      const behind = ask(a)
+      advance(10)
+      assert.deepInclude(limited.error, { _tag: "TimeoutError", phase: "Statement", outcome: "NotSent" })
+      yield* turn
+      assert.deepStrictEqual([connection!.sent, connection!.cancels], [[a], []])
+      connection!.answer("a")
+      assert.deepStrictEqual([limited.count, behind.value], [1, "a"])
+      assert.strictEqual(pool.figures.idle, 1)
+      isWhole()
+    }))
+
+  it.effect("one that is taken out leaves its connection to those that wait", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], isWhole, learn, pool } = started({ sharingDepth: 1 })
+      learn(a, b)
+      const [out, alone, shared] = [ask(a), ask("LOCK"), ask(b)]
+      assert.strictEqual(pool.waiting, 2)
+      out.request.withdraw(() => {})
+      assert.strictEqual(pool.waiting, 1)
+      yield* turn
+      assert.deepStrictEqual(connection!.sent, ["alone LOCK"])
+      connection!.answer("l")
+      yield* turn
+      connection!.answer("b")
+      assert.deepStrictEqual([out.value, alone.value, shared.value], [undefined, "l", "b"])
+      isWhole()
+    }))
+
+  it.effect("nothing is sent beside a cancel that began in the same turn: it runs elsewhere", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, isWhole, learn } = started({ size: 2, sharing: "all" })
+      learn(a, b, write)
+      const limited = ask(a, 10)
+      yield* turn
+      const first = connections.find(({ sent }) => sent.length > 0)!
+      const second = connections.find((connection) => connection !== first)!
+      // It is known to be short, and joins the first.
+      const asked = [ask(write), ask(b)]
+      advance(10)
+      assert.lengthOf(first.cancels, 1)
+      yield* moved
+      assert.deepStrictEqual([first.sent, second.sent], [[a], [write, b]])
+      first.fail(canceled)
+      first.cancelled()
+      second.answer("w")
+      second.answer("b")
+      assert.deepStrictEqual(asked.map(({ count, value }) => [count, value]), [[1, "w"], [1, "b"]])
+      assert.strictEqual(limited.count, 1)
+      isWhole()
+    }))
+
+  it.effect("what is no longer prepared when it is to be sent runs alone", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], isWhole, learn } = started()
+      learn(a, b)
+      const first = ask(a)
+      yield* turn
+      const second = ask(b)
+      connection!.prepared.delete(b)
+      connection!.answer("a")
+      yield* turn
+      assert.deepStrictEqual(connection!.sent, [a, "alone " + b])
+      connection!.answer("b")
+      assert.deepStrictEqual([first.value, second.value, second.count], ["a", "b", 1])
+      isWhole()
+    }))
+
+  it.effect("a connection that is lost before the write: nothing was sent, and each has its end", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], learn, pool } = started({ sharing: "all" })
+      learn(a, write)
+      const sent = ask(a)
+      yield* turn
+      const unsent = ask(write)
+      connection!.destroy()
+      yield* turn
+      assert.deepStrictEqual([sent, unsent].map(({ error }) => error?.outcome), ["Unknown", "NotSent"])
+      assert.deepStrictEqual([sent.count, unsent.count], [1, 1])
+      assert.deepInclude(pool.figures, { inUse: 0, open: 0, waiting: 0 })
+    }))
+
+  it.effect("so many share a connection as take a bounded time together", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], isWhole, learnAs, pool } = started()
+      learnAs(9, a)
+      learnAs(11, b)
+      const asked = [ask(a), ask(a), ask(a), ask(b)]
+      yield* turn
+      // Of 20 ms 18 are taken; and b, which takes more than half of them, shares with none.
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, a], 2])
+      connection!.answer(1)
+      yield* turn
+      assert.deepStrictEqual([connection!.sent, pool.waiting], [[a, a, a], 1])
+      connection!.answer(2)
+      connection!.answer(3)
+      assert.deepStrictEqual(connection!.sent, [a, a, a, "alone " + b])
+      connection!.answer(4)
+      assert.deepStrictEqual(asked.map(({ value }) => value), [1, 2, 3, 4])
+      isWhole()
+    }))
+
+  it.effect("each counts as one use, also of those that had to wait or to move", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, isWhole, learn, pool } = started({ size: 2, sharingDepth: 2 })
+      learn(a, b, c)
+      const before = pool.lends
+      const asked = [ask(a), ask(b)]
+      assert.strictEqual(pool.lends, before + 2)
+      yield* turn
+      advance(21)
+      yield* turn
+      // The one that moved has another connection.
+      assert.strictEqual(pool.lends, before + 3)
+      const first = connections.find(({ sent }) => sent.length === 2)!
+      const second = connections.find((connection) => connection !== first)!
+      const waits = [ask(c), ask(c)]
+      yield* turn
+      assert.deepStrictEqual([pool.lends, pool.waiting], [before + 4, 1])
+      second.answer("b")
+      assert.deepStrictEqual([pool.lends, pool.waiting], [before + 5, 0])
+      yield* turn
+      for (const value of ["c", "c"]) second.answer(value)
+      for (const value of ["a", "late"]) first.answer(value)
+      assert.deepStrictEqual([...asked, ...waits].map(({ value }) => value), ["a", "b", "c", "c"])
+      isWhole()
+    }))
+
+  it.effect("a wait that reaches its limit tells every statement that holds the connection", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn } = started({
+        sharingDepth: 2,
+        acquireTimeout: 15
+      })
+      learn(a, b, c)
+      const asked = [ask(a), ask(b)]
+      yield* turn
+      const waits = ask(c)
+      advance(15)
+      assert.deepInclude(waits.error, { _tag: "TimeoutError", phase: "Acquire", outcome: "NotSent" })
+      const { holders } = waits.error as TimeoutError
+      assert.deepStrictEqual(holders?.map(({ heldForMillis, statement }) => [statement, heldForMillis]), [[a, 15], [
+        b,
+        15
+      ]])
+      connection!.answer("a")
+      connection!.answer("b")
+      assert.deepStrictEqual([...asked, waits].map(({ count }) => count), [1, 1, 1])
+      isWhole()
+    }))
+
+  it.effect("a connection whose time is over takes no further ones, and is closed when those on it have ended", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, learn, told } = started({ maxLifetime: 1000 })
+      learn(a, b)
+      advance(995)
+      const first = ask(a)
+      yield* turn
+      advance(10)
+      const second = ask(b)
+      yield* turn
+      assert.deepStrictEqual(connections[0]!.sent, [a])
+      connections[0]!.answer("a")
+      assert.include(told, "closed 1")
+      connections[1]!.answer("b")
+      assert.deepStrictEqual([first.value, second.value], ["a", "b"])
     }))
 
   for (

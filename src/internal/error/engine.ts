@@ -173,12 +173,18 @@ export const dropped = (database: string): ConnectionError =>
   })
 
 /** A statement that shares its connection, and whose answer is not waited for. */
-export const letGo = (database: string, statement: string): ConnectionError =>
+export const letGo = (
+  database: string,
+  statement: string,
+  outcome: "NotSent" | "Unknown" = "Unknown"
+): ConnectionError =>
   new ConnectionError({
     database,
-    what: `the answer to a statement that shares its connection was not waited for: ${excerpt(statement)}`,
+    what: outcome === "NotSent"
+      ? `a statement was stopped before it was sent: ${excerpt(statement)}`
+      : `the answer to a statement that shares its connection was not waited for: ${excerpt(statement)}`,
     reason: "Lost",
-    outcome: "Unknown"
+    outcome
   })
 
 /** A statement reached its limit: before it was sent (`NotSent`), or while it ran. */

@@ -1,6 +1,6 @@
 /**
- * The statements outside of sessions that share one connection: each was sent behind those before it, and is answered for
- * itself, in order.
+ * The statements outside of sessions that share one connection: each is sent behind those before it, and is answered for
+ * itself, in order. What comes in one turn of the event loop is given to the driver at its end, and can be taken out before that.
  *
  * When the one that runs takes longer than it should, nothing more is sent behind it, and reads that were sent behind it
  * already are run on another connection.
@@ -51,8 +51,10 @@ export interface Pipelined {
 export class Place {
   /** How long it is expected to take, in milliseconds. */
   readonly cost: number
-  /** Its fiber does not wait for it any more. */
+  /** Its fiber does not wait for it any more, or not here. */
   isLetGo = false
+  /** The driver has it. */
+  isSent = false
 
   constructor(
     readonly statement: Pipelined,
@@ -67,8 +69,12 @@ export class Place {
 }
 
 export class Pipeline implements Borrower {
-  /** In the order in which they were sent. The server works at the first one. */
+  /** In the order in which they came. The server works at the first one. */
   private readonly places: Array<Place> = []
+  /** The last ones of them, which the driver has not been given, and those that were taken out before that. */
+  private readonly unsent: Array<Place> = []
+  /** Something has happened on the connection since the first of these came: whether they can be sent has to be asked again. */
+  private isInDoubt = false
   /** The one that ended last, where none is left. */
   private lastPlace: Place | undefined = undefined
   /** How long they are expected to take together, in milliseconds. */
@@ -107,7 +113,7 @@ export class Pipeline implements Borrower {
     return this.firstAt + this.sharing.budget + 4 * this.places[0]!.cost
   }
 
-  /** Sends a statement behind those that are here. */
+  /** Sends a statement behind those that are here, when this turn of the event loop ends. */
   send(statement: Pipelined, deadline: number, done: Driver.Done<unknown>): Place {
     const place = new Place(statement, done, deadline, this.engine.clock.unsafeCurrentTimeNanos())
     if (this.places.length === 0) {
@@ -122,17 +128,36 @@ export class Pipeline implements Borrower {
     if (this.places.length === 2) {
       this.limitBy(this.overdueAt)
     }
+    if (this.unsent.push(place) === 1) {
+      this.isInDoubt = false
+    }
     if (!this.isGathering) {
       this.isGathering = true
       this.sharing.gather(this)
     }
+    return place
+  }
+
+  /** Gives a statement to the driver. */
+  private give(place: Place): void {
+    const { statement } = place
+    const { connection } = this.entry
+    if (this.isInDoubt && !connection.lost && !this.canStillSend(statement)) {
+      return this.moveAway(place)
+    }
+    place.isSent = true
     try {
       // `takes`, or `Sharing.on`, has looked.
-      this.entry.connection.pipeline!(statement.request, (error, value) => this.answered(place, error, value))
+      connection.pipeline!(statement.request, (error, value) => this.answered(place, error, value))
     } catch (cause) {
       this.failedToSend(place, cause)
     }
-    return place
+  }
+
+  /** Whether nothing has come between that keeps a statement from being sent: a cancel, or the end of what was prepared. */
+  private canStillSend({ request }: Pipelined): boolean {
+    // A pool that is being closed has no other connection for it: the driver says what becomes of it.
+    return !this.engine.pool.isOpen || (this.cancels === 0 && this.entry.connection.canPipeline?.(request) === true)
   }
 
   /** Nothing is known of the connection any more. */
@@ -151,18 +176,43 @@ export class Pipeline implements Borrower {
   }
 
   flush(): void {
+    const { unsent } = this
+    // Others may come meanwhile, in the place of one that cannot be sent.
+    for (let i = 0; i < unsent.length; i++) {
+      const place = unsent[i]!
+      if (!place.isLetGo) {
+        this.give(place)
+      }
+    }
+    unsent.length = 0
     this.isGathering = false
     this.entry.connection.flush?.()
   }
 
   private answered(place: Place, error: DbError | undefined, value: unknown): void {
-    const { clock, pool } = this.engine
-    const { places } = this
-    const nanos = clock.unsafeCurrentTimeNanos()
+    const nanos = this.engine.clock.unsafeCurrentTimeNanos()
+    this.isInDoubt = true
     if (error?._tag !== "ConnectionError") {
       // How soon a link is found broken says nothing of a statement.
       this.sharing.learn(place.statement.shared, Number(nanos - place.begunAt) / 1e6)
     }
+    this.left(place, nanos)
+    if (!place.isLetGo) {
+      place.done(error, value)
+    }
+  }
+
+  /** Takes out one that the driver has not been given. */
+  private takeOut(place: Place): void {
+    place.isLetGo = true
+    place.deadline = Infinity
+    this.left(place, this.engine.clock.unsafeCurrentTimeNanos())
+  }
+
+  /** One is not here any more. */
+  private left(place: Place, nanos: bigint): void {
+    const { clock, pool } = this.engine
+    const { places } = this
     this.work -= place.cost
     if (places[0] === place) {
       places.shift()
@@ -181,9 +231,6 @@ export class Pipeline implements Borrower {
       }
     } else {
       pool.share(this.entry, this.firstAt)
-    }
-    if (!place.isLetGo) {
-      place.done(error, value)
     }
   }
 
@@ -266,15 +313,24 @@ export class Pipeline implements Borrower {
   private overdue(first: Place): void {
     for (const place of this.places.slice(1)) {
       // A pool that is being closed would refuse it: it may still be answered here.
-      if (!place.isLetGo && place.statement.shared.isRead && this.engine.pool.isOpen) {
-        place.isLetGo = true
-        place.deadline = Infinity
-        place.statement.moveOn()
+      if (!place.isLetGo && (place.statement.shared.isRead || !place.isSent) && this.engine.pool.isOpen) {
+        this.moveAway(place)
       }
     }
     if (first.isLetGo) {
       this.cancelLetGo(first)
     }
+  }
+
+  /** It has to run on another connection. What was sent is answered here as well, in vain. */
+  private moveAway(place: Place): void {
+    if (place.isSent) {
+      place.isLetGo = true
+      place.deadline = Infinity
+    } else {
+      this.takeOut(place)
+    }
+    place.statement.moveOn()
   }
 
   /** The limit of one that runs here is another one now. */
@@ -291,24 +347,29 @@ export class Pipeline implements Borrower {
 
   /**
    * Stops a statement on the server, where it is the one that runs and has reached its limit: `done` is called then, when nothing of
-   * the cancel is under way any more. `false`: its answer is not waited for any more, and that is all.
+   * the cancel is under way any more. Otherwise gives the outcome of one whose answer is not waited for any more, and that is all:
+   * `NotSent` where it was taken out before it was sent.
    */
-  stop(place: Place, hasReachedLimit: boolean, done: Driver.Done<void>): boolean {
+  stop(place: Place, hasReachedLimit: boolean, done: Driver.Done<void>): "NotSent" | "Unknown" | undefined {
+    if (!place.isSent) {
+      this.takeOut(place)
+      return "NotSent"
+    }
     if (hasReachedLimit && this.places[0] === place) {
       this.cancel(place, done)
-      return true
+      return undefined
     }
     place.isLetGo = true
     place.deadline = Infinity
     if (this.places[0] !== place) {
-      return false
+      return "Unknown"
     }
     if (this.isOverdue) {
       this.cancelLetGo(place)
     } else {
       this.limitBy(this.overdueAt)
     }
-    return false
+    return "Unknown"
   }
 
   private cancelLetGo(place: Place): void {
@@ -320,6 +381,7 @@ export class Pipeline implements Borrower {
   private cancel(place: Place, done: Driver.Done<void>): void {
     const { connection } = this.entry
     this.cancels++
+    this.isInDoubt = true
     connection.cancel((error) => {
       this.cancels--
       if (error !== undefined && this.places.includes(place)) {

@@ -171,9 +171,12 @@ export class PooledRequest extends Request implements Acquirer, Borrower, Pipeli
     const { pipeline, place } = this
     if (pipeline === undefined) {
       super.cancel(done)
-    } else if (!pipeline.stop(place!, this.reason !== undefined, done)) {
+      return
+    }
+    const outcome = pipeline.stop(place!, this.reason !== undefined, done)
+    if (outcome !== undefined) {
       done(undefined)
-      this.answer(letGo(this.engine.name, this.text), undefined)
+      this.answer(letGo(this.engine.name, this.text, outcome), undefined)
     }
   }
 
