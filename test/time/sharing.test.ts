@@ -12,7 +12,7 @@ import * as fc from "fast-check"
 import type * as DbConfig from "../../src/DbConfig.js"
 import { Db } from "../../src/index.js"
 import { describePostgres, eventually, freshDatabase, observer } from "../kit/postgres.js"
-import { makeProxy } from "../kit/proxy.js"
+import { beforeMessage, makeProxy } from "../kit/proxy.js"
 import { writesTo } from "../kit/writesTo.js"
 
 const pool = { size: 2, overflow: 0, maxWaiters: 10_000, acquireTimeout: "30 seconds" } as const
@@ -153,8 +153,55 @@ describePostgres("statements that share a connection", () => {
         yield* isWhole
       })))
 
+  it.scopedLive("one that is interrupted before it is sent is not sent at all", () =>
+    on({}, (proxy) =>
+      Effect.gen(function*() {
+        yield* load(32, 30)
+        proxy.resetCounts()
+        const fibers = yield* Effect.forEach(
+          Array.from({ length: 20 }, (_, i) => i + 1),
+          (id) => Effect.fork(select(id))
+        )
+        // They have asked; this turn of the event loop has not ended.
+        yield* Effect.yieldNow()
+        const { holders, waiting } = yield* Db.pool
+        assert.deepStrictEqual([holders.length, waiting], [20, 0])
+        yield* Fiber.interruptAll(fibers.filter((_, i) => i % 4 !== 3))
+        const kept = yield* Effect.forEach(fibers.filter((_, i) => i % 4 === 3), Fiber.join)
+        assert.deepStrictEqual(kept, [4, 8, 12, 16, 20].map((id) => [{ n: id * 3 }]))
+        assert.deepStrictEqual(proxy.counts().messages.frontend, { B: 5, E: 5, S: 5 })
+        yield* isWhole
+      })))
+
+  it.scopedLive("a cancel that comes late does not hit the next one that has the connection", () =>
+    on({ size: 1 }, (proxy, url) =>
+      Effect.gen(function*() {
+        const ask = yield* observer(url)
+        const sql = yield* SqlClient.SqlClient
+        const count = (to: number) =>
+          sql<
+            { readonly n: number }
+          >`SELECT count(*)::int4 AS n FROM generate_series(1, ${to}::int8) AS s(i) WHERE i % 7 = 3`
+        yield* Effect.forEach(Array.from({ length: 100 }), () => count(7), { concurrency: 8 })
+        // The cancel is held until what it is meant for has ended.
+        const { fired } = proxy.at(beforeMessage("frontend", ({ type }) => type === "cancelRequest"), "hold")
+        const limited = yield* Effect.fork(Effect.exit(Db.withTimeout(count(2_000_000), "50 millis")))
+        yield* fired
+        const next = yield* Effect.fork(sql<{ readonly n: number }>`SELECT 1 AS n FROM pg_sleep(1)`)
+        yield* eventually(
+          ask(`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND query LIKE '%generate_series%' AND state = 'active'`),
+          (rows) => rows.length === 0
+        )
+        proxy.heal()
+        assert.deepStrictEqual(yield* Fiber.join(next), [{ n: 1 }])
+        // Its answer was faster than the cancel.
+        assert.deepStrictEqual(yield* Fiber.join(limited), Exit.succeed([{ n: 285_714 }]))
+        yield* isWhole
+      })))
+
   it.scopedLive("10,000 interrupts at any moment leave nothing behind", () =>
-    on({}, () =>
+    on({}, (proxy) =>
       Effect.gen(function*() {
         const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
         console.log(`interrupts of shared connections: DBLIVE_SEED=${seed}`)
@@ -166,6 +213,8 @@ describePostgres("statements that share a connection", () => {
         const tick = Effect.async<void>((resume) => {
           setImmediate(() => resume(Effect.void))
         })
+        const written = yield* writesTo(proxy.port)
+        proxy.resetCounts()
         let interrupted = 0
         yield* Effect.forEach(plans, ({ ticks, yields }, i) =>
           Effect.gen(function*() {
@@ -178,6 +227,12 @@ describePostgres("statements that share a connection", () => {
             else interrupted++
           }), { concurrency: 64, discard: true })
         assert.isAbove(interrupted, 1000)
+        // They did share.
+        const { B: sent = 0 } = proxy.counts().messages.frontend
+        console.log(
+          `interrupts of shared connections: ${interrupted} of 10000, ${sent} statements in ${written()} writes`
+        )
+        assert.isBelow(written(), sent / 2)
         yield* load(32, 10)
         yield* isWhole
       })), 90_000)
