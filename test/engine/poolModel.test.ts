@@ -10,11 +10,11 @@ import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
-import type { ConnectionError, DbError } from "../../src/DbError.js"
+import type { ConnectionError, DbError, Holder } from "../../src/DbError.js"
 import { CoDel } from "../../src/internal/pool/CoDel.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
-import type { Borrower, PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
+import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
 import { ever, unlimited } from "../kit/handPool.js"
 
@@ -25,16 +25,19 @@ type Step =
     readonly limit: number
     readonly reserved: boolean
     readonly failFast: boolean
-    /** It can use a connection that is shared, and shares the one that it gets if that ever was. */
+    /** It can use a connection beside others that do so. */
     readonly joins: boolean
     /** The waiter that comes so much later leaves, too, when this one is refused. */
     readonly takesAlong: number | undefined
   }
   /** An interrupt, of a fiber that waits or of one that does so no more. */
   | { readonly do: "leave" | "leave late"; readonly index: number }
-  /** A connection in use is released, is kept back to be cleaned, or is dropped; a cleaned one is released or dropped. */
+  /**
+   * A connection in use is released, is kept back to be cleaned, or is dropped; a cleaned one is released or dropped. Where several use
+   * it, the first of them leaves it to the others.
+   */
   | { readonly do: "give" | "clean" | "drop" | "cleaned" | "spoilt"; readonly index: number }
-  /** A connection in use can be shared from now on. */
+  /** What uses a connection lets others use it as well, from now on. */
   | { readonly do: "share"; readonly index: number }
   /** What becomes of an opening. */
   | { readonly do: "opened" | "refused" | "denied"; readonly index: number }
@@ -84,6 +87,9 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 /** A place for health checks beyond the capacity. */
 const reservedPlaces = 1
 
+/** So many may use one connection. */
+const mostUsers = 3
+
 /** How often an opening is tried again as long as a fiber waits. */
 const retries = 2
 
@@ -102,17 +108,26 @@ interface Asking {
   readonly takesAlong: number | undefined
 }
 
+interface Lent {
+  readonly connection: number
+  /** In the order in which they came. */
+  readonly users: Array<number>
+  isShared: boolean
+}
+
 /** What the pool must do, in the simplest words: lists. */
 class Model {
   now = 0
   events: Array<Event> = []
   waiting: Array<Asking> = []
-  readonly lent: Array<{ readonly who: number; readonly connection: number }> = []
+  readonly lent: Array<Lent> = []
+  /** Connections that were shared once: what can share one does so from the beginning. */
+  private readonly everShared = new Set<number>()
+  lends = 0
+  /** How many have joined others. */
+  joined = 0
   readonly cleaning: Array<number> = []
   readonly idle: Array<number> = []
-  /** Connections that several may use now, and that they ever might. */
-  readonly shared = new Set<number>()
-  private readonly everShared = new Set<number>()
   /** How often each has failed. */
   readonly opening: Array<number> = []
   private asked = 0
@@ -151,38 +166,51 @@ class Model {
     for (const one of this.waiting.slice()) {
       if (!this.waiting.includes(one) || (isBeyond && !one.reserved)) continue
       this.leave(one.who)
-      if (this.shedding?.judge(this.now - one.since, this.now) === undefined) {
-        this.serve(one, connection)
-        return this.join(connection)
-      }
+      if (this.shedding?.judge(this.now - one.since, this.now) === undefined) return this.serve(one, connection)
       this.refuse(one, "Overloaded")
     }
     if (!isBeyond) this.idle.push(connection)
   }
 
   private serve({ joins, who }: Asking, connection: number): void {
-    this.lent.push({ who, connection })
-    if (joins && this.everShared.has(connection)) this.shared.add(connection)
+    const lent = { connection, users: [who], isShared: joins && this.everShared.has(connection) }
+    this.lent.push(lent)
+    this.lends++
     this.events.push({ who, got: connection })
+    this.joinAll(lent)
   }
 
-  share(at: number): void {
-    const { connection } = this.lent[at]!
-    this.shared.add(connection)
-    this.everShared.add(connection)
-    this.join(connection)
-  }
-
-  /** Those whose turn it is use it beside those that have it: none is overtaken by one behind it. */
-  private join(connection: number): void {
-    for (let one = this.waiting[0]; one?.joins === true && this.shared.has(connection); one = this.waiting[0]) {
+  /** Those whose turn it is, as far as they can. */
+  private joinAll({ connection, isShared, users }: Lent): void {
+    for (
+      let one = this.waiting[0];
+      isShared && one?.joins === true && users.length < mostUsers;
+      one = this.waiting[0]
+    ) {
       this.leave(one.who)
       if (this.shedding?.judge(this.now - one.since, this.now) === undefined) {
+        users.push(one.who)
+        this.lends++
+        this.joined++
         this.events.push({ who: one.who, got: connection })
       } else {
         this.refuse(one, "Overloaded")
       }
     }
+  }
+
+  share(at: number): void {
+    const lent = this.lent[at]!
+    lent.isShared = true
+    this.everShared.add(lent.connection)
+    this.joinAll(lent)
+  }
+
+  /** One of several leaves the connection to the others. */
+  leaveTo(at: number): void {
+    const lent = this.lent[at]!
+    lent.users.shift()
+    this.joinAll(lent)
   }
 
   private refuse({ takesAlong, who }: Asking, why: string): void {
@@ -208,18 +236,16 @@ class Model {
 
   give(at: number): void {
     const { connection } = this.lent.splice(at, 1)[0]!
-    this.shared.delete(connection)
     this.place(connection)
   }
 
   clean(at: number): void {
     const { connection } = this.lent.splice(at, 1)[0]!
-    this.shared.delete(connection)
     this.cleaning.push(connection)
   }
 
   drop(at: number): void {
-    this.shared.delete(this.lent.splice(at, 1)[0]!.connection)
+    this.lent.splice(at, 1)
     this.replace()
   }
 
@@ -254,12 +280,6 @@ class Model {
   }
 }
 
-const borrower: Borrower = {
-  onDeadline: () => {},
-  onCut: () => {},
-  describe: () => ({ fiber: "#1", heldForMillis: 0, state: "running" })
-}
-
 /** The pool itself, and all that it tells. */
 class Real {
   now = 0
@@ -272,8 +292,10 @@ class Real {
   /** What no order of events allows. */
   readonly violations: Array<string> = []
   readonly slots = new Map<number, PoolEntry<number>>()
+  /** What uses each, and those that let others use them too. */
+  readonly users = new Map<number, Array<number>>()
+  private readonly shared = new Set<number>()
   readonly alive = new Set<number>()
-  readonly shared = new Set<number>()
   /** In the order in which they were begun; one that is tried again keeps its place. */
   readonly opening: Array<{ end: (result: Effect.Effect<number, ConnectionError>) => void }> = []
   readonly pool: Pool<number>
@@ -339,11 +361,18 @@ class Real {
         return look(failFast)
       },
       holds: () => false,
-      joins: ({ connection }) => joins && this.shared.has(connection),
+      joins: ({ borrower, connection }) =>
+        joins && borrower !== undefined && this.shared.has(connection) &&
+        this.users.get(connection)!.length < mostUsers,
       onEntry: (entry) => {
-        this.slots.set(entry.connection, entry)
-        if (joins && entry.pipeline !== undefined) this.shared.add(entry.connection)
-        this.tell({ who, got: entry.connection })
+        const { connection } = entry
+        this.slots.set(connection, entry)
+        if (entry.borrower === undefined) {
+          this.borrow(entry, who, joins)
+        } else {
+          this.users.get(connection)!.push(who)
+        }
+        this.tell({ who, got: connection })
       },
       onRefused: (error: DbError) => {
         this.tell({ who, refused: error.reason })
@@ -354,11 +383,34 @@ class Real {
     this.pool.acquire(waiter)
   }
 
-  share(connection: number): void {
-    const entry = this.slots.get(connection)!
-    // Any borrower will do: whether there is one is all that the pool asks.
-    entry.pipeline = borrower
-    this.shared.add(connection)
+  /** The first one to use it. */
+  private borrow(entry: PoolEntry<number>, who: number, joins: boolean): void {
+    const { connection } = entry
+    const users = [who]
+    const describe = (user: number): Holder => ({ fiber: `#${user}`, heldForMillis: 0, state: "running" })
+    this.users.set(connection, users)
+    if (joins && entry.pipeline !== undefined) {
+      this.shared.add(connection)
+    } else {
+      this.shared.delete(connection)
+    }
+    entry.borrower = {
+      describe: () => describe(users[0]!),
+      describeAll: () => users.map(describe),
+      onDeadline: () => this.violations.push("no limit of a borrower is set"),
+      onCut: () => {}
+    }
+  }
+
+  share(entry: PoolEntry<number>): void {
+    // What is there already shows only that there is one.
+    entry.pipeline ??= entry.borrower
+    this.shared.add(entry.connection)
+    this.pool.share(entry, this.now)
+  }
+
+  leaveTo(entry: PoolEntry<number>): void {
+    this.users.get(entry.connection)!.shift()
     this.pool.share(entry, this.now)
   }
 
@@ -431,19 +483,22 @@ const run = (step: Step, model: Model, real: Real, lastError: { current: Connect
     case "drop": {
       const at = among(model.lent)
       if (at === undefined) return
-      const { connection } = model.lent[at]!
+      const { connection, users } = model.lent[at]!
       const entry = real.slots.get(connection)!
+      if (users.length > 1 && step.do !== "drop") {
+        model.leaveTo(at)
+        return real.leaveTo(entry)
+      }
       model[step.do](at)
-      real.shared.delete(connection)
       if (step.do === "give") return real.pool.release(entry)
       return step.do === "clean" ? real.pool.setBusy(entry, ever) : real.pool.evict(entry, true)
     }
     case "share": {
       const at = among(model.lent)
       if (at === undefined) return
-      const { connection } = model.lent[at]!
+      const entry = real.slots.get(model.lent[at]!.connection)!
       model.share(at)
-      return real.share(connection)
+      return real.share(entry)
     }
     case "cleaned":
     case "spoilt": {
@@ -480,6 +535,8 @@ const isSame = (model: Model, real: Real, step: Step): void => {
     violations: real.violations,
     events: real.events,
     figures: { waiting, inUse, idle, open, opening, longestWaitMillis },
+    lends: real.pool.lends,
+    holders: real.pool.holders.map(({ fiber }) => fiber).sort(),
     begun: real.opening.length,
     alive: ascending(real.alive)
   }
@@ -495,6 +552,8 @@ const isSame = (model: Model, real: Real, step: Step): void => {
       opening: model.opening.length,
       longestWaitMillis: model.waiting.length === 0 ? 0 : model.now - model.waiting[0]!.since
     },
+    lends: model.lends,
+    holders: model.lent.flatMap(({ users }) => users.map((who) => `#${who}`)).sort(),
     begun: model.opening.length,
     alive: ascending([...lent, ...model.cleaning, ...model.idle])
   }
@@ -509,6 +568,7 @@ it("waiters are served in the order of arrival, whichever others leave, arrive o
   const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
   console.log(`the pool against a model: DBLIVE_SEED=${seed}`)
   const seen = new Map<string, number>()
+  let joined = 0
   fc.assert(
     fc.property(settings, steps, (settings, steps) => {
       const model = new Model(settings)
@@ -529,6 +589,7 @@ it("waiters are served in the order of arrival, whichever others leave, arrive o
         take({ do: model.opening.length > 0 ? "opened" : model.cleaning.length > 0 ? "cleaned" : "give", index: 0 })
       }
       assert.deepInclude(real.pool.figures, { waiting: 0, inUse: 0, opening: 0 })
+      joined += model.joined
       real.close()
       assert.strictEqual(real.alive.size, 0)
     }),
@@ -537,5 +598,6 @@ it("waiters are served in the order of arrival, whichever others leave, arrive o
   )
   // Not only at its ends, and for every reason.
   assert.includeMembers([...seen.keys()], ["leave", "pass", "refused"])
-  console.log([...seen].map(([what, count]) => `${what}: ${count}`).join(", "))
+  assert.isAbove(joined, 0)
+  console.log([...seen, ["joined", joined]].map(([what, count]) => `${what}: ${count}`).join(", "))
 })
