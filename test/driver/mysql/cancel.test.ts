@@ -13,9 +13,12 @@ const processOf = (db: Handle, id: number) =>
     id
   ])
 
-/** Until the server runs this statement on the connection. */
+/** Until the server runs this statement on the connection. It shows the text already while it prepares it, which takes long on a busy machine. */
 const runs = (db: Handle, text: string) =>
-  eventually(processOf(db, db.connection.id), (rows) => String(rows[0]?.["info"]).includes(text))
+  eventually(
+    processOf(db, db.connection.id),
+    ([row]) => ["Execute", "Query"].includes(String(row?.["c"])) && String(row?.["info"]).includes(text)
+  )
 
 /** Until the connection rests. */
 const rests = (db: Handle) => eventually(processOf(db, db.connection.id), (rows) => rows[0]?.["c"] === "Sleep")
