@@ -125,7 +125,7 @@ const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, i
 }
 
 /**
- * A named database: a tag of the same shape as `Db`.
+ * A named database: a tag of the same shape as `Db`. One that is `"read-only"` has no members that write, and has to be opened so.
  *
  * @example
  * ```ts
@@ -138,8 +138,6 @@ const layers = <Self>(tag: Context.Tag<Self, Database.Database>, name: string, i
  *
  * const program = count.pipe(Effect.provide(SurveyHub.layer({ url: "sqlite://:memory:" })))
  * ```
- *
- * One that is only read has no members that write, and has to be opened so:
  *
  * @example
  * ```ts
