@@ -707,6 +707,31 @@ describe("statements that share a connection, by hand", () => {
       isWhole()
     }))
 
+  it.effect("one that holds the connection for long is told as that, and its end too, though others are behind it", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn, told } = started({
+        sharing: "all",
+        leakThreshold: 100
+      })
+      learn(a, write)
+      const leaks = () => told.filter((line) => line.startsWith("leak") || line.startsWith("returned"))
+      ask(a)
+      ask(write)
+      yield* turn
+      advance(100)
+      assert.deepStrictEqual(leaks(), [`leak ${a}`])
+      advance(50)
+      connection!.answer("a")
+      assert.deepStrictEqual(leaks(), [`leak ${a}`, "returned after 150"])
+      advance(99)
+      assert.lengthOf(leaks(), 2)
+      advance(1)
+      assert.deepStrictEqual(leaks().slice(2), [`leak ${write}`])
+      connection!.answer("w")
+      assert.deepStrictEqual(leaks().slice(3), ["returned after 100"])
+      isWhole()
+    }))
+
   it.effect("a connection whose time is over takes no further ones, and is closed when those on it have ended", () =>
     Effect.gen(function*() {
       const { advance, ask, connections, learn, told } = started({ maxLifetime: 1000 })

@@ -177,6 +177,13 @@ export class Pool<C> {
     }
   }
 
+  /** What was reported to hold an entry for long leaves it to those that share it, which have not held it for as long. */
+  passedOn(entry: PoolEntry<C>, now: number): void {
+    this.leaks.returned(entry, now)
+    entry.leakReported = false
+    this.timer.at(now + this.settings.leakThreshold)
+  }
+
   /** Removes a waiter from the queue (its fiber was interrupted). A connection being opened for it goes to the next. */
   withdraw(waiter: Waiter<C>): void {
     this.waiters.remove(waiter)

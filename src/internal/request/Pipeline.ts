@@ -215,6 +215,9 @@ export class Pipeline implements Borrower {
     const { places } = this
     this.work -= place.cost
     if (places[0] === place) {
+      if (this.entry.leakReported && places.length > 1) {
+        pool.passedOn(this.entry, clock.unsafeCurrentTimeMillis())
+      }
       places.shift()
       this.next(nanos)
     } else {
