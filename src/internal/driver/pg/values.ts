@@ -177,10 +177,16 @@ export class Params {
   }
 }
 
+/** Lists of null, by their length. */
+const blanks: Array<Array<Encoded>> = []
+
+/** A list to be filled. A copy where it is short, because V8 soon makes in its old space what is made at one place by `new Array`. */
+const blank = (length: number): Array<Encoded> =>
+  length > 32 ? new Array<Encoded>(length) : (blanks[length] ??= new Array<Encoded>(length).fill(null)).slice()
+
 /** Encodes parameters, or says which of them cannot be sent. */
 export const encodeAll = (given: ReadonlyArray<unknown>): Params | Fault => {
-  // A copy, not `new Array`: V8 soon makes in its old space what is made at one place so. Each of its elements is replaced.
-  const encoded = given.slice() as Array<Encoded>
+  const encoded = blank(given.length)
   let hasArrays = false
   let at = 0
   try {
