@@ -189,6 +189,22 @@ describePostgres("reads of several fibers of one session", () => {
       })
     ))
 
+  it.scopedLive("a transaction does not count as idle while one that was let go still runs", () =>
+    within((_, url) =>
+      Effect.gen(function*() {
+        yield* Db.transaction(Effect.gen(function*() {
+          yield* warm
+          const first = yield* Effect.fork(count(1))
+          const head = yield* Effect.fork(count(2))
+          const behind = yield* Effect.fork(count(slow))
+          yield* Fiber.join(first)
+          yield* Fiber.interrupt(behind)
+          yield* Fiber.join(head)
+          yield* insert(1)
+        }))
+        assert.lengthOf(yield* query(url, "SELECT FROM note"), 1)
+      }), { limits: { idleInTransactionTimeout: "50 millis" } }))
+
   it.scopedLive("all of them that are interrupted are stopped on the server", () =>
     within(() =>
       Effect.gen(function*() {

@@ -330,9 +330,9 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   // ---------------------------------------------------------------------------
 
   /** Nothing runs: a transaction may stand open only so long. */
-  private limitIdle(): void {
+  limitIdle(): void {
     const limit = this.engine.config.limits.idleInTransactionTimeout
-    if (limit > 0 && this.connection.transaction !== "idle") {
+    if (limit > 0 && this.connection.transaction !== "idle" && this.ahead?.isBusy !== true) {
       this.entry.deadline = this.engine.clock.unsafeCurrentTimeMillis() + limit
       this.engine.timer.at(this.entry.deadline)
     }

@@ -19,8 +19,11 @@ interface AheadQueue {
   readonly entry: PoolEntry<Driver.Connection>
   readonly connection: Driver.Connection
   readonly innermost: TransactionLevel
+  readonly isRunning: boolean
   /** Goes on with what waits. */
   readonly pump: () => void
+  /** Nothing runs any more: a transaction may stand open only so long. */
+  readonly limitIdle: () => void
 }
 
 /** Refuses those for which there is a reason, and keeps the others. */
@@ -160,7 +163,11 @@ export class SentAhead {
       this.isHurried = false
       this.queue.entry.deadline = Infinity
     }
-    onQuiet?.()
+    if (onQuiet !== undefined) {
+      onQuiet()
+    } else if (!this.queue.isRunning) {
+      this.queue.limitIdle()
+    }
     this.queue.pump()
   }
 
