@@ -126,7 +126,9 @@ describePrivatePostgres("replicas", () => {
           assert.deepStrictEqual(counted, [{ n: fibers * pairs }])
           // The replica took a part of them, when it had caught up.
           const { reads, replicas: [replica] } = yield* Shop.info
-          assert.isAbove(replica!.reads["waited"] ?? 0, 0, JSON.stringify(reads))
+          // On a busy machine it has when it is asked.
+          const { current = 0, waited = 0 } = replica!.reads
+          assert.isAbove(current + waited, 0, JSON.stringify(reads))
         }).pipe(
           withSetting("recovery_min_apply_delay", "5ms", "0"),
           // One replica: each further one that is late is asked, too.
