@@ -120,8 +120,8 @@ export class HandConnection implements Connection {
   readonly reset = (policy: string, done: Done<void>): void =>
     this.run(`reset ${policy}`, (error) => done(error, undefined))
 
-  readonly cancel = (done: Done<void>): void => {
-    this.sent.push("cancel")
+  readonly cancel = (done: Done<void>, request?: DriverRequest): void => {
+    this.sent.push(request === undefined ? "cancel" : `cancel ${request.text}`)
     this.cancelling = done
   }
 
@@ -289,7 +289,10 @@ export class HandEngine {
         release: (entry: PoolEntry<Connection>) => told.push(`release ${entry.id}`),
         evict: (entry: PoolEntry<Connection>, graceful: boolean) =>
           told.push(`evict ${entry.id}${graceful ? " gracefully" : ""}`),
-        setBusy: (entry: PoolEntry<Connection>, limit: number) => told.push(`busy ${entry.id} for ${limit}`)
+        setBusy: (entry: PoolEntry<Connection>, limit: number) => {
+          told.push(`busy ${entry.id} for ${limit}`)
+          entry.deadline = timer.now + limit
+        }
       },
       writeLock: this.writeLock,
       sharing: options.sharing === undefined

@@ -1,7 +1,7 @@
 /** Reads of several fibers of a session that are sent together, with every answer, cancel and moment given by hand. */
 import { assert, describe, it } from "@effect/vitest"
 import { QueryError, TimeoutError } from "../../src/DbError.js"
-import { type Asked, canceled, handSession } from "../kit/handSession.js"
+import { type Asked, canceled, type HandOptions, handSession } from "../kit/handSession.js"
 
 const reads = ["SELECT 1", "SELECT 2", "SELECT 3"]
 
@@ -12,18 +12,23 @@ const failure = new QueryError({
   database: "orders"
 })
 
-/** A transaction in which a first statement runs, and these wait behind it. */
-const waiting = (texts: ReadonlyArray<string> = reads) => {
-  const hand = handSession({ sharing: { depth: 128 } })
-  hand.begun()
+/** A transaction, or a session alone, in which a first statement runs, and these wait behind it. */
+const waiting = (
+  texts: ReadonlyArray<string> = reads,
+  { isAlone = false, ...options }: Pick<HandOptions, "limits"> & { readonly isAlone?: boolean } = {}
+) => {
+  const hand = handSession({ sharing: { depth: 128 }, ...options })
+  if (!isAlone) {
+    hand.begun()
+  }
   const first = hand.ask("SELECT 0")
   const asked = texts.map((text) => hand.ask(text))
   return { ...hand, first, asked }
 }
 
 /** The same, when the first one has been answered. */
-const sentTogether = (texts: ReadonlyArray<string> = reads) => {
-  const hand = waiting(texts)
+const sentTogether = (...args: Parameters<typeof waiting>) => {
+  const hand = waiting(...args)
   hand.answer("0")
   hand.sent.length = 0
   return hand
@@ -211,5 +216,223 @@ describe("reads of a session that are sent together", () => {
     connection.failNext(canceled)
     connection.failNext(canceled)
     assert.deepStrictEqual(asked.map(({ error }) => error), [failure, canceled, canceled])
+  })
+
+  it("a transaction is not idle while what is not wanted any more still runs", () => {
+    const { advance, ask, asked, connection, sent } = sentTogether(reads, {
+      limits: { idleInTransactionTimeout: 1000 }
+    })
+    asked[1]!.request.withdraw(() => {})
+    asked[2]!.request.withdraw(() => {})
+    connection.answerNext("1")
+    const next = ask("INSERT 4")
+    advance(1000)
+    assert.deepStrictEqual(sent, [])
+    connection.answerNext("2")
+    connection.answerNext("3")
+    assert.deepStrictEqual(sent, ["INSERT 4"])
+    connection.answer("4")
+    assert.deepStrictEqual([next.count, next.error], [1, undefined])
+  })
+
+  it("a transaction is idle from the last answer on", () => {
+    const { advance, asked, connection, sent } = sentTogether(reads, { limits: { idleInTransactionTimeout: 1000 } })
+    asked[1]!.request.withdraw(() => {})
+    asked[2]!.request.withdraw(() => {})
+    connection.answerNext("1")
+    advance(5000)
+    connection.answerNext("2")
+    connection.answerNext("3")
+    advance(999)
+    assert.deepStrictEqual(sent, [])
+    advance(1)
+    assert.deepStrictEqual(sent, ["ROLLBACK"])
+  })
+
+  it("a session that is given back with the last answer leaves the pool's limit of its reset as it is", () => {
+    const { cancelled, connection, entry, release, sent } = sentTogether(reads, {
+      isAlone: true,
+      limits: { idleInTransactionTimeout: 1000 }
+    })
+    connection.transaction = "open"
+    release()
+    connection.failNext(canceled)
+    connection.failNext(canceled)
+    connection.failNext(canceled)
+    cancelled()
+    assert.deepStrictEqual([sent, entry.deadline], [["cancel", "reset rollback"], 3000])
+  })
+
+  it("what is not waited for is not why a transaction has failed", () => {
+    const failed = sentTogether()
+    failed.asked[0]!.request.withdraw(() => {})
+    failed.connection.answerNext("1")
+    failed.connection.failNext(failure)
+    failed.connection.failNext(canceled)
+    const commit = failed.end("commit")
+    failed.answer()
+    assert.deepInclude(commit.error, { reason: "TransactionAborted", cause: failure })
+    const lost = sentTogether()
+    lost.asked[0]!.request.withdraw(() => {})
+    lost.asked[1]!.request.withdraw(() => {})
+    lost.connection.answerNext("1")
+    lost.connection.answerNext("2")
+    lost.connection.answerNext("3")
+    lost.connection.destroy()
+    const ended = lost.end("commit")
+    assert.deepInclude(ended.error, { reason: "Lost", outcome: "RolledBack" })
+  })
+
+  it("how long one behind another takes counts from when the server could begin with it", () => {
+    const { advance, asked, connection, engine } = sentTogether()
+    asked[0]!.request.withdraw(() => {})
+    engine.statements.length = 0
+    advance(500)
+    connection.answerNext("1")
+    advance(3)
+    connection.answerNext("2")
+    advance(2)
+    connection.answerNext("3")
+    assert.deepStrictEqual(engine.statements, [3, 2])
+  })
+})
+
+describe("a read outside of a transaction that is not wanted any more", () => {
+  it("is stopped when it takes longer, and those behind it have their answers", () => {
+    const { advance, ask, asked, cancelled, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(19)
+    assert.deepStrictEqual(sent, [])
+    advance(1)
+    assert.deepStrictEqual(sent, ["cancel SELECT 1"])
+    const next = ask("INSERT 4")
+    connection.failNext(canceled)
+    connection.answerNext("2")
+    connection.answerNext("3")
+    assert.deepStrictEqual([asked[1]!.value, asked[2]!.value], ["2", "3"])
+    assert.notInclude(sent, "INSERT 4")
+    cancelled()
+    assert.deepStrictEqual(sent.slice(1), ["INSERT 4"])
+    connection.answer("4")
+    assert.strictEqual(next.value, "4")
+  })
+
+  it("is stopped when it takes longer from its turn on, whoever waits", () => {
+    const { advance, asked, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[1]!.request.withdraw(() => {})
+    asked[2]!.request.withdraw(() => {})
+    advance(100)
+    connection.answerNext("1")
+    advance(19)
+    assert.deepStrictEqual(sent, [])
+    advance(1)
+    assert.deepStrictEqual(sent, ["cancel SELECT 2"])
+  })
+
+  it("is not stopped when it ends before", () => {
+    const { advance, asked, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(10)
+    connection.answerNext("1")
+    advance(5000)
+    connection.answerNext("2")
+    connection.answerNext("3")
+    assert.deepStrictEqual(sent, [])
+    assert.deepStrictEqual([asked[1]!.value, asked[2]!.value], ["2", "3"])
+  })
+
+  it("costs the connection where its cancel has no effect", () => {
+    const { advance, asked, connection } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    advance(1999)
+    assert.isFalse(connection.lost)
+    advance(1)
+    assert.isTrue(connection.lost)
+    assert.deepStrictEqual(asked.map(({ count }) => count), [1, 1, 1])
+  })
+
+  it("is stopped anew where the server worked at another one", () => {
+    const { advance, asked, cancelled, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    advance(1000)
+    cancelled()
+    advance(1000)
+    assert.deepStrictEqual([sent, connection.lost], [["cancel SELECT 1", "cancel SELECT 1"], false])
+  })
+
+  it("costs the connection where its cancel cannot be sent", () => {
+    const { advance, asked, cancelled, connection } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    cancelled(failure)
+    assert.isTrue(connection.lost)
+  })
+
+  it("and is the last while another is being stopped, ends at once, and the next waits", () => {
+    const { advance, ask, asked, cancelled, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    asked[1]!.request.withdraw(() => {})
+    let settled = 0
+    asked[2]!.request.withdraw(() => settled++)
+    assert.deepStrictEqual([settled, sent], [1, ["cancel SELECT 1"]])
+    ask("SELECT 4")
+    connection.failNext(canceled)
+    cancelled()
+    advance(20)
+    assert.deepStrictEqual(sent.slice(1), ["cancel SELECT 2"])
+    connection.failNext(canceled)
+    cancelled()
+    connection.answerNext("3")
+    assert.deepStrictEqual(sent.slice(2), ["SELECT 4"])
+  })
+
+  it("does not keep the end of its session waiting: the others are stopped when its cancel is settled", () => {
+    const { advance, asked, cancelled, connection, release, sent, told } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    const released = release()
+    assert.deepStrictEqual(sent, ["cancel SELECT 1"])
+    connection.failNext(canceled)
+    cancelled()
+    assert.deepStrictEqual([sent.slice(1), released.count], [["cancel"], 0])
+    connection.failNext(canceled)
+    connection.failNext(canceled)
+    cancelled()
+    assert.strictEqual(released.count, 1)
+    assert.include(told, "release 1")
+  })
+})
+
+describe("a read in a transaction that is not wanted any more", () => {
+  it("is stopped when the limit of statements is reached, and not before", () => {
+    const { advance, asked, cancelled, connection, sent } = sentTogether(reads, { limits: { statementTimeout: 3000 } })
+    asked[0]!.request.withdraw(() => {})
+    asked[1]!.request.withdraw(() => {})
+    advance(2999)
+    assert.deepStrictEqual(sent, [])
+    advance(1)
+    assert.deepStrictEqual(sent, ["cancel SELECT 1"])
+    connection.failNext(canceled)
+    connection.failNext(canceled)
+    connection.failNext(canceled)
+    cancelled()
+    assert.strictEqual(asked[2]!.error, canceled)
+  })
+
+  it("costs the connection where that has no effect, and what waits behind it has its turn", () => {
+    const { advance, ask, asked, connection, sent } = sentTogether(reads, { limits: { statementTimeout: 3000 } })
+    asked[1]!.request.withdraw(() => {})
+    asked[2]!.request.withdraw(() => {})
+    connection.answerNext("1")
+    ask("INSERT 4")
+    advance(5000)
+    assert.isTrue(connection.lost)
+    assert.notInclude(sent, "INSERT 4")
+    connection.cancelled(failure)
+    // The connection says why it is not run.
+    assert.strictEqual(sent.at(-1), "INSERT 4")
   })
 })

@@ -4,6 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -22,6 +23,16 @@ const count = (to: number) => Db.scalar<string>("SELECT count(*) FROM generate_s
 
 /** Half a second or more on every machine, and not for ever. */
 const slow = 4_000_000
+
+/** A minute and more on every machine. */
+const endless = 1_000_000_000
+
+/** Measures that an effect takes nothing like what is endless. */
+const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Effect.timed(effect),
+    ([took, value]) => Effect.as(Effect.sync(() => assert.isBelow(Duration.toMillis(took), 10_000)), value)
+  )
 
 const divide = (by: number) => Db.scalar<number>("SELECT 12 / :by::int", { by })
 
@@ -187,6 +198,50 @@ describePostgres("reads of several fibers of one session", () => {
         }))
         assert.lengthOf(yield* query(url, "SELECT FROM note"), 1)
       })
+    ))
+
+  it.scopedLive("outside of a transaction a slow one that is interrupted is stopped, and those behind it have their answers", () =>
+    within(() =>
+      soon(Db.session(Effect.gen(function*() {
+        yield* warm
+        const first = yield* Effect.fork(count(1))
+        const head = yield* Effect.fork(count(endless))
+        const behind = yield* Effect.fork(all(many.map(count)))
+        yield* Fiber.join(first)
+        yield* Fiber.interrupt(head)
+        assert.deepStrictEqual(yield* Fiber.join(behind), many.map(String))
+        assert.strictEqual(yield* count(5), "5")
+      })))
+    ))
+
+  it.scopedLive("outside of a transaction one that reaches its limit is stopped, and those behind it have their answers", () =>
+    within(() =>
+      soon(Db.session(Effect.gen(function*() {
+        yield* warm
+        const first = yield* Effect.fork(count(1))
+        const head = yield* Effect.fork(Effect.flip(Db.withTimeout(count(endless), "50 millis")))
+        const behind = yield* Effect.fork(all([count(3), count(4)]))
+        yield* Fiber.join(first)
+        assert.deepInclude(yield* Fiber.join(head), { _tag: "TimeoutError", phase: "Statement", outcome: "Unknown" })
+        assert.deepStrictEqual(yield* Fiber.join(behind), ["3", "4"])
+      })))
+    ))
+
+  it.scopedLive("outside of a transaction a slow one that was let go does not keep the next statement waiting", () =>
+    within((_, url) =>
+      soon(Effect.gen(function*() {
+        yield* Db.session(Effect.gen(function*() {
+          yield* warm
+          const first = yield* Effect.fork(count(1))
+          const head = yield* Effect.fork(count(slow))
+          const behind = yield* Effect.fork(count(endless))
+          yield* Fiber.join(first)
+          yield* Fiber.interrupt(behind)
+          assert.strictEqual(yield* Fiber.join(head), String(slow))
+          yield* insert(1)
+        }))
+        assert.lengthOf(yield* query(url, "SELECT FROM note"), 1)
+      }))
     ))
 
   it.scopedLive("a transaction does not count as idle while one that was let go still runs", () =>

@@ -339,18 +339,18 @@ export interface RequestOwner {
   readonly number: number
   readonly submit: (request: SessionRequest) => void
   readonly withdraw: (request: SessionRequest, settled: () => void) => void
-  /** Whether others were sent behind the one that runs, which are waited for. */
-  readonly isFollowed: boolean
   /** It has run, and has left the connection. */
   readonly requestEnded: (request: SessionRequest, error: DbError | undefined, value: unknown) => void
 }
 
 /** A request that was sent before its turn. */
 export interface SentRequest {
+  /** When the server can have begun with it, in the clock's nanoseconds. */
+  readonly begunAt: bigint
   /** Takes its answer, which may be there. */
   readonly take: (done: Driver.Done<unknown>) => void
-  /** Its answer is not wanted any more. */
-  readonly drop: () => void
+  /** Stops it on the server. `false`: its answer is not waited for any more, and that is all. */
+  readonly stop: (done: Driver.Done<void>) => boolean
 }
 
 /** Sends what is not one statement that `Connection.execute` runs. */
@@ -368,6 +368,8 @@ export class SessionRequest extends Request {
   begin: string | undefined = undefined
   /** Where it was sent before its turn. */
   private sent: SentRequest | undefined = undefined
+  /** It goes on without its fiber: what that was told says nothing of its session. */
+  isLetGo = false
 
   // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each statement
   constructor(
@@ -411,14 +413,19 @@ export class SessionRequest extends Request {
     this.isSent = true
   }
 
-  /** A late cancel might hit one that was sent behind it, and with it their transaction. */
   protected override cancel(done: Driver.Done<void>): void {
-    if (this.sent === undefined || !this.session.isFollowed) {
-      return super.cancel(done)
+    const { sent } = this
+    if (sent === undefined) {
+      super.cancel(done)
+    } else if (!sent.stop(done)) {
+      this.isLetGo = true
+      done(undefined)
+      this.answer(letGo(this.engine.name, this.text ?? ""), undefined)
     }
-    this.sent.drop()
-    done(undefined)
-    this.answer(letGo(this.engine.name, this.text ?? ""), undefined)
+  }
+
+  protected override get begunAt(): bigint {
+    return this.sent === undefined ? super.begunAt : this.sent.begunAt
   }
 
   protected ended(error: DbError | undefined, value: unknown): void {

@@ -71,10 +71,6 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     return this.current !== undefined || this.ahead?.isBusy === true
   }
 
-  get isFollowed(): boolean {
-    return this.ahead?.isWanted === true
-  }
-
   /** Ends when no statement is being stopped any more, and the fiber that ran it has its answer. */
   get settled(): Effect.Effect<void> {
     return Effect.suspend(() => {
@@ -138,6 +134,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     const { name } = this.engine
     refuseSome(this.waiting, expired((text, limit) => turnTimeout(name, text, limit, this.session.describe(now))))
     this.ahead?.refuse(expired((text, limit) => statementTimeout(name, text, limit, "Unknown")))
+    this.ahead?.onTime(now)
   }
 
   /** Takes a request back: never sent if it still waits, stopped on the server if it runs. `settled` is called when it is over. */

@@ -2,8 +2,9 @@
  * Statements of several fibers of one session that were sent together, each with its own end: one has its turn when the one before it
  * has ended, and is answered at once where its answer is here by then.
  *
- * They only read. Where a fiber does not wait for one any more, its answer is dropped: it is not stopped while others are behind it, which
- * a late cancel might hit, and with them their transaction.
+ * They only read. Where a fiber does not wait for one any more, its answer is dropped. A late cancel might hit those behind it, and with
+ * them their transaction: there it is not stopped while any of them is wanted. Outside of a transaction what is hit is sent again by the
+ * driver, and what is not wanted is stopped when it takes long.
  */
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
@@ -12,6 +13,12 @@ import type { PoolEntry } from "../pool/PoolEntry.js"
 import { settleLimit } from "../request/Deadline.js"
 import type { EngineContext, SentRequest, SessionRequest } from "../request/Request.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
+
+/**
+ * For how long what is not wanted any more is left alone outside of a transaction, in milliseconds. Most of it ends sooner, and a cancel
+ * costs a connection of its own.
+ */
+const patience = 20
 
 /** The queue of a session's requests, as this uses it. */
 interface AheadQueue {
@@ -41,12 +48,18 @@ export const refuseSome = (
   }
 }
 
-/** The answer of one of them, which may come before its turn. */
+/** One of them: its answer may come before its turn. */
 class Sent implements SentRequest {
   private isAnswered = false
   private error: DbError | undefined = undefined
   private value: unknown = undefined
   private done: Driver.Done<unknown> | undefined = undefined
+
+  constructor(
+    private readonly ahead: SentAhead,
+    readonly request: SessionRequest,
+    public begunAt: bigint
+  ) {}
 
   answer(error: DbError | undefined, value: unknown): void {
     const { done } = this
@@ -60,6 +73,11 @@ class Sent implements SentRequest {
     }
   }
 
+  /** It has its turn, and its fiber waits. */
+  get isTaken(): boolean {
+    return this.done !== undefined
+  }
+
   take(done: Driver.Done<unknown>): void {
     if (this.isAnswered) {
       done(this.error, this.value)
@@ -68,20 +86,34 @@ class Sent implements SentRequest {
     }
   }
 
-  drop(): void {
-    this.done = undefined
+  stop(done: Driver.Done<void>): boolean {
+    const isStopped = this.ahead.stop(done)
+    if (!isStopped) {
+      this.done = undefined
+      this.ahead.bound()
+    }
+    return isStopped
   }
 }
 
 export class SentAhead {
   /** Those whose turn has not come, in their order. */
   private readonly wanted: Array<SessionRequest> = []
-  /** How many the server has not answered, those included whose answer is dropped. */
-  private unanswered = 0
+  /** Those that the server has not answered, in their order; those included whose answer is dropped. */
+  private readonly unanswered: Array<Sent> = []
   /** Called when it has answered all. */
   private onQuiet: (() => void) | undefined = undefined
-  /** A cancel is under way, which might hit whatever is sent. */
-  private isCancelling = false
+  /** What is waited for so is undone: it is to be stopped. */
+  private isUndone = false
+  /** How many cancels are under way: until none is, nothing else is sent, which they might hit. */
+  private cancels = 0
+  /** The first one, where it is not wanted any more, and until when it may take, in the clock's milliseconds. */
+  private bounded: Sent | undefined = undefined
+  private boundedUntil = Infinity
+  /** That is being stopped. */
+  private isStopping = false
+  /** Not all of them are given to the driver yet. */
+  private isSending = false
   /** The deadline of the entry is that of what nothing else waits for. */
   private isHurried = false
 
@@ -89,12 +121,7 @@ export class SentAhead {
 
   /** Whether nothing else can be sent yet. */
   get isBusy(): boolean {
-    return this.unanswered > 0 || this.isCancelling
-  }
-
-  /** Whether there are some behind the one whose turn it is. */
-  get isWanted(): boolean {
-    return this.wanted.length > 0
+    return this.unanswered.length > 0 || this.cancels > 0
   }
 
   /** How many of the first of these can be sent together; fewer than two cannot. */
@@ -120,52 +147,62 @@ export class SentAhead {
 
   /** Sends these in one write. */
   send(requests: ReadonlyArray<SessionRequest>): void {
-    const { connection } = this.queue
+    const { connection, engine } = this.queue
+    const now = engine.clock.unsafeCurrentTimeNanos()
+    this.isSending = true
     this.wanted.push(...requests)
     // One that cannot be sent is answered at once: none has its turn before all are sent.
-    this.unanswered += requests.length
-    for (const request of requests) {
-      const sent = new Sent()
+    const all = requests.map((request) => new Sent(this, request, now))
+    this.unanswered.push(...all)
+    for (const sent of all) {
+      const { request } = sent
       request.wasSent(sent)
-      let isAnswered = false
-      const done: Driver.Done<unknown> = (error, value) => {
-        if (!isAnswered) {
-          isAnswered = true
-          this.answered(sent, error, value)
-        }
-      }
       try {
         // `countOf` has looked. Only a statement is there, which has a request.
-        connection.pipeline!(request.request!, done)
+        connection.pipeline!(request.request!, (error, value) => this.answered(sent, error, value))
       } catch (cause) {
         // Nothing is known of the connection any more.
-        done(sendFailed(this.queue.engine.name, request.text, cause), undefined)
+        this.answered(sent, sendFailed(engine.name, request.text, cause), undefined)
         connection.destroy()
       }
     }
+    this.isSending = false
     connection.flush?.()
   }
 
   private answered(sent: Sent, error: DbError | undefined, value: unknown): void {
-    this.unanswered--
+    const { unanswered } = this
+    const at = unanswered.indexOf(sent)
+    if (at < 0) {
+      return
+    }
+    unanswered.splice(at, 1)
+    const [first] = unanswered
+    if (at === 0 && first !== undefined) {
+      first.begunAt = this.queue.engine.clock.unsafeCurrentTimeNanos()
+    }
+    const { isTaken } = sent
     sent.answer(error, value)
-    this.goOn()
+    this.bound()
+    this.goOn(!isTaken)
   }
 
-  /** Nothing stands in the way of other statements any more, perhaps. */
-  private goOn(): void {
+  /** Nothing stands in the way of other statements any more, perhaps. `isLast`: what has ended was nothing that a fiber waited for. */
+  private goOn(isLast: boolean): void {
     if (this.isBusy) {
       return
     }
     const { onQuiet } = this
     this.onQuiet = undefined
+    this.bounded = undefined
     if (this.isHurried) {
       this.isHurried = false
       this.queue.entry.deadline = Infinity
     }
+    this.isUndone = false
     if (onQuiet !== undefined) {
       onQuiet()
-    } else if (!this.queue.isRunning) {
+    } else if (isLast && !this.queue.isRunning) {
       this.queue.limitIdle()
     }
     this.queue.pump()
@@ -181,12 +218,17 @@ export class SentAhead {
     const at = this.wanted.indexOf(request)
     if (at >= 0) {
       this.wanted.splice(at, 1)
+      this.bound()
     }
   }
 
   /** Refuses those for which there is a reason. */
   refuse(reasonOf: (request: SessionRequest) => DbError | undefined): void {
+    const before = this.wanted.length
     refuseSome(this.wanted, reasonOf)
+    if (this.wanted.length < before) {
+      this.bound()
+    }
   }
 
   /** Calls `then` when the server has answered all; only while it has not. What is undone anyway is stopped for it. */
@@ -196,17 +238,98 @@ export class SentAhead {
       before()
       then()
     }
-    if (isUndone && !this.isCancelling) {
-      const { connection } = this.queue
-      this.isCancelling = true
+    if (isUndone && !this.isUndone) {
+      this.isUndone = true
       this.hurry()
-      connection.cancel((error) => {
-        this.isCancelling = false
-        if (error !== undefined && this.unanswered > 0) {
-          connection.destroy()
-        }
-        this.goOn()
-      })
+      this.stopAll()
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // stopping
+  // ---------------------------------------------------------------------------
+
+  /** Stops what is left, for the one whose turn it is. `false`: it is let go, as another might be hit. */
+  stop(done: Driver.Done<void>): boolean {
+    if (this.wanted.length > 0 || this.cancels > 0) {
+      return false
+    }
+    this.cancel(undefined, done)
+    return true
+  }
+
+  /** Nothing of them is wanted any more. While one is being stopped, the others are when that is settled. */
+  private stopAll(): void {
+    if (this.cancels === 0 && this.unanswered.length > 0) {
+      this.cancel(undefined, () => {})
+    }
+  }
+
+  private cancel(sent: Sent | undefined, done: Driver.Done<void>): void {
+    const { connection } = this.queue
+    this.cancels++
+    connection.cancel((error) => {
+      this.cancels--
+      if (error !== undefined && (sent === undefined ? this.unanswered.length > 0 : this.unanswered.includes(sent))) {
+        connection.destroy()
+      }
+      done(error, undefined)
+      if (sent !== undefined && this.isUndone) {
+        this.stopAll()
+      }
+      this.goOn(sent !== undefined)
+    }, sent?.request.request)
+  }
+
+  /** Bounds the time of the first one, where it is not wanted any more. */
+  bound(): void {
+    const { unanswered: [first], wanted } = this
+    // The first one that is wanted comes behind those that are not, and before it none has to have its turn but while they are sent.
+    if (
+      first === undefined || first === this.bounded || first.isTaken || first.request === wanted[0] || this.isSending
+    ) {
+      return
+    }
+    const { connection, engine: { clock, config: { limits } } } = this.queue
+    const limit = connection.transaction === "idle" ? patience : limits.statementTimeout
+    this.bounded = first
+    this.isStopping = false
+    this.boundBy(limit > 0 ? clock.unsafeCurrentTimeMillis() + limit : Infinity)
+  }
+
+  private boundBy(moment: number): void {
+    const { engine, entry } = this.queue
+    this.boundedUntil = moment
+    entry.queueDeadline = Math.min(entry.queueDeadline, moment)
+    engine.timer.at(moment)
+  }
+
+  /** Stops the first one, where its time is over. */
+  onTime(now: number): void {
+    const { bounded } = this
+    if (bounded === undefined || bounded !== this.unanswered[0]) {
+      return
+    }
+    if (now < this.boundedUntil) {
+      this.boundBy(this.boundedUntil)
+    } else if (this.isStopping) {
+      // Its cancel had no effect.
+      this.queue.connection.destroy()
+    } else if (this.cancels > 0) {
+      // That of another one is not settled yet.
+      this.boundBy(now + patience)
+    } else {
+      this.isStopping = true
+      this.boundBy(now + settleLimit)
+      this.cancel(bounded, () => this.stopped(bounded))
+    }
+  }
+
+  /** Its cancel is settled. Where it has not ended, it was not what the server worked at: it is sent again, behind others. */
+  private stopped(sent: Sent): void {
+    if (sent === this.unanswered[0]) {
+      this.isStopping = false
+      this.boundBy(this.queue.engine.clock.unsafeCurrentTimeMillis() + patience)
     }
   }
 

@@ -182,7 +182,9 @@ export class TransactionState<S = unknown> {
 
   /** Notes how a request has ended. Gives the level that its end has closed, if there is one. */
   after(request: SessionRequest, error: DbError | undefined): Closing | undefined {
-    if (error !== undefined && request.kind !== "control" && request.level.firstError === undefined) {
+    if (
+      error !== undefined && request.kind !== "control" && !request.isLetGo && request.level.firstError === undefined
+    ) {
       request.level.firstError = error
     }
     if (
