@@ -77,16 +77,27 @@ const modes = [
   ["a transaction", <A, E, R>(effect: Effect.Effect<A, E, R>) => Db.transaction(effect)]
 ] as const
 
+/** Numbers from 0 to 1 that a seed decides (mulberry32). */
+const makeRandom = (seed: number) => {
+  let state = seed
+  return () => {
+    state = (state + 0x6D2B79F5) | 0
+    const mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    const more = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((more ^ (more >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
 /** What one fiber does. */
 interface Step {
-  readonly kind: "read" | "gone" | "write" | "nested"
+  readonly kind: "read" | "gone" | "fails" | "write" | "nested"
   readonly to: number
   /** After how many turns of the event loop it is interrupted. */
   readonly turns: number
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
-  kind: fc.constantFrom("read", "read", "read", "gone", "gone", "write", "nested"),
+  kind: fc.constantFrom("read", "read", "read", "gone", "gone", "fails", "write", "nested"),
   to: fc.integer({ min: 1, max: 60_000 }),
   turns: fc.integer({ min: 0, max: 6 })
 })
@@ -97,16 +108,23 @@ const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** In a transaction a statement that runs alone and is interrupted takes it along: none is interrupted there. */
-const taken = ({ kind, to, turns }: Step, mayInterrupt: boolean): Effect.Effect<unknown, DbError.DbError, Db> => {
+/** In a transaction a statement that fails, or that runs alone and is interrupted, takes it along: none does there. */
+const taken = ({ kind, to, turns }: Step, mayFail: boolean): Effect.Effect<unknown, DbError.DbError, Db> => {
   switch (kind) {
     case "write":
       return insert(to)
     case "nested":
       return Db.transaction(Effect.zipRight(count(to), insert(to)))
+    case "fails":
+      return mayFail
+        ? Effect.match(divide(0), {
+          onSuccess: (n) => assert.fail(`12 / 0 is ${n}`),
+          onFailure: (error) => assert.deepInclude(error, { _tag: "QueryError", code: "22012" })
+        })
+        : Effect.map(divide(3), (n) => assert.strictEqual(n, 4))
     default: {
       const read = Effect.map(count(to), (n) => assert.strictEqual(n, String(to)))
-      return kind === "read" || !mayInterrupt
+      return kind === "read" || !mayFail
         ? read
         : Effect.flatMap(
           Effect.fork(read),
@@ -259,6 +277,40 @@ describePostgres("reads of several fibers of one session", () => {
         }))
         assert.lengthOf(yield* query(url, "SELECT FROM note"), 1)
       }), { limits: { idleInTransactionTimeout: "50 millis" } }))
+
+  for (const [name, run] of modes) {
+    const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
+    it.scopedLive(
+      `500 interrupts of those before it leave the last one in ${name} as it is (DBLIVE_SEED=${seed})`,
+      () =>
+        within((_, url) =>
+          Effect.gen(function*() {
+            const random = makeRandom(seed)
+            yield* run(Effect.gen(function*() {
+              yield* warm
+              for (let round = 1; round <= 50; round++) {
+                yield* Effect.fork(count(1))
+                // Some take long enough to be stopped where that may be.
+                const gone = yield* Effect.forEach(
+                  Array.from({ length: 10 }, () => random() < 0.05 ? 1_500_000 : Math.ceil(random() * 5_000)),
+                  (to) => Effect.fork(count(to))
+                )
+                const kept = yield* Effect.fork(all([count(round), count(round + 1)]))
+                yield* Effect.forEach(
+                  gone,
+                  (fiber) => Effect.zipRight(Effect.repeatN(turn, Math.floor(random() * 12)), Fiber.interrupt(fiber)),
+                  { concurrency: "unbounded" }
+                )
+                assert.deepStrictEqual(yield* Fiber.join(kept), [String(round), String(round + 1)])
+                yield* insert(round)
+              }
+            }))
+            assert.lengthOf(yield* query(url, "SELECT FROM note"), 50)
+          })
+        ),
+      60_000
+    )
+  }
 
   it.scopedLive("all of them that are interrupted are stopped on the server", () =>
     within(() =>
