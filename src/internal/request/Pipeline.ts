@@ -73,8 +73,6 @@ export class Pipeline implements Borrower {
   private readonly places: Array<Place> = []
   /** The last ones of them, which the driver has not been given, and those that were taken out before that. */
   private readonly unsent: Array<Place> = []
-  /** Something has happened on the connection since the first of these came: whether they can be sent has to be asked again. */
-  private isInDoubt = false
   /** The one that ended last, where none is left. */
   private lastPlace: Place | undefined = undefined
   /** How long they are expected to take together, in milliseconds. */
@@ -128,9 +126,7 @@ export class Pipeline implements Borrower {
     if (this.places.length === 2) {
       this.limitBy(this.overdueAt)
     }
-    if (this.unsent.push(place) === 1) {
-      this.isInDoubt = false
-    }
+    this.unsent.push(place)
     if (!this.isGathering) {
       this.isGathering = true
       this.sharing.gather(this)
@@ -142,7 +138,7 @@ export class Pipeline implements Borrower {
   private give(place: Place): void {
     const { statement } = place
     const { connection } = this.entry
-    if (this.isInDoubt && !connection.lost && !this.canStillSend(statement)) {
+    if (!connection.lost && !this.canStillSend(statement)) {
       return this.moveAway(place)
     }
     place.isSent = true
@@ -191,7 +187,6 @@ export class Pipeline implements Borrower {
 
   private answered(place: Place, error: DbError | undefined, value: unknown): void {
     const nanos = this.engine.clock.unsafeCurrentTimeNanos()
-    this.isInDoubt = true
     if (error?._tag !== "ConnectionError") {
       // How soon a link is found broken says nothing of a statement.
       this.sharing.learn(place.statement.shared, Number(nanos - place.begunAt) / 1e6)
@@ -384,7 +379,6 @@ export class Pipeline implements Borrower {
   private cancel(place: Place, done: Driver.Done<void>): void {
     const { connection } = this.entry
     this.cancels++
-    this.isInDoubt = true
     connection.cancel((error) => {
       this.cancels--
       if (error !== undefined && this.places.includes(place)) {
