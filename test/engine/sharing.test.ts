@@ -17,9 +17,7 @@ import { PooledRequest } from "../../src/internal/request/PooledRequest.js"
 import type { Request } from "../../src/internal/request/Request.js"
 import { Sharing, type SharingContext } from "../../src/internal/request/Sharing.js"
 import { unlimited } from "../kit/handPool.js"
-import { type Asked, canceled, requestOf } from "../kit/handSession.js"
-
-const lostError = new ConnectionError({ what: "destroyed", reason: "Lost", outcome: "Unknown", database: "orders" })
+import { type Asked, canceled, lostError, requestOf } from "../kit/handSession.js"
 
 const notSentError = new ConnectionError({ what: "lost", reason: "Lost", outcome: "NotSent", database: "orders" })
 

@@ -52,7 +52,12 @@ export const canceled = new QueryError({
   code: "57014"
 })
 
-const lostError = new ConnectionError({ what: "destroyed", reason: "Lost", outcome: "Unknown", database: "orders" })
+export const lostError = new ConnectionError({
+  what: "destroyed",
+  reason: "Lost",
+  outcome: "Unknown",
+  database: "orders"
+})
 
 /** A connection that notes what it is asked for. The words of transactions move it when they are answered. */
 export class HandConnection implements Connection {

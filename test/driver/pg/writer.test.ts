@@ -32,23 +32,28 @@ const bindOf = (params: ReadonlyArray<string | Uint8Array | null>): Buffer => {
   return Buffer.concat([Buffer.from("B"), int32(body.length + 4), body])
 }
 
+const taken = (writer: Writer): Buffer => {
+  const { buffer, from, to } = writer.take()
+  return buffer.subarray(from, to)
+}
+
 describe("messages to PostgreSQL", () => {
   it("are what they were when they were taken, whatever is written afterwards", () => {
     fc.assert(fc.property(fc.array(fc.array(bound, { maxLength: 3 }), { maxLength: 60 }), (trips) => {
       const writer = new Writer()
-      const taken = trips.map((binds) => {
+      const sent = trips.map((binds) => {
         for (const params of binds) writer.bind("", "name", params)
-        return writer.take()
+        return taken(writer)
       })
-      trips.forEach((binds, i) => assert.isTrue(taken[i]!.equals(Buffer.concat(binds.map(bindOf)))))
+      trips.forEach((binds, i) => assert.isTrue(sent[i]!.equals(Buffer.concat(binds.map(bindOf)))))
     }))
   })
 
   it("do not hold on to much more memory than they have", () => {
     const writer = new Writer()
     writer.bind("", "name", ["x".repeat(10_000_000)])
-    assert.isAbove(writer.take().length, 10_000_000)
+    assert.isAbove(taken(writer).length, 10_000_000)
     writer.sync()
-    assert.isAtMost(writer.take().buffer.byteLength, 65536)
+    assert.isAtMost(taken(writer).buffer.byteLength, 65536)
   })
 })

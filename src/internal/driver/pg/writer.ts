@@ -40,7 +40,7 @@ interface Place {
 /** What a parameter is sent as: text, bytes, or null. */
 export type Encoded = string | Uint8Array | null
 
-/** Gathers messages; `take` gives them as one buffer. `pg`'s own serializer makes a buffer and a write of each. */
+/** Gathers messages; `take` gives them as part of one buffer. `pg`'s own serializer makes a buffer and a write of each. */
 export class Writer {
   private buffer = Buffer.allocUnsafe(size)
   private at = 0
@@ -210,14 +210,8 @@ export class Writer {
     this.end()
   }
 
-  /** Everything gathered since the last time, to be sent at any time. */
-  take(): Buffer {
-    const { buffer, from, to } = this.takePlace()
-    return buffer.subarray(from, to)
-  }
-
-  /** The same, as the part of a buffer that it is. It does not change any more. */
-  takePlace(): Place {
+  /** Everything gathered since the last time, as the part of a buffer that it is. It does not change any more. */
+  take(): Place {
     const { at: to, buffer, taken: from } = this
     // A large one is not kept, either.
     if (buffer.length - to < leastRoom || buffer.length > size) {
@@ -248,7 +242,7 @@ export class Outgoing {
 
   /** Takes what was composed, for the next write. */
   gather(): void {
-    const { buffer, from, to } = writer.takePlace()
+    const { buffer, from, to } = writer.take()
     if (buffer !== this.buffer || from !== this.to) {
       if (this.from !== this.to) {
         if (this.pieces === noPieces) this.pieces = []
