@@ -74,8 +74,10 @@ export class Cancel {
     if (!this.options.isRunning()) return this.settle()
     this.options.onEnded(() => {
       clearTimeout(this.timer)
-      // A request of several steps: the next one runs already.
-      if (this.socket === undefined) this.delivered()
+      if (this.socket !== undefined) return
+      // Several steps or statements: the next one runs already, and this signal was taken.
+      if (this.options.isRunning()) this.start()
+      else this.settle()
     })
     this.timer = setTimeout(() => {
       if (this.options.isRunning()) this.start()
