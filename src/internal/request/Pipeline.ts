@@ -291,8 +291,10 @@ export class Pipeline implements Borrower {
     }
     const [first] = this.places
     if (first === undefined) {
-      // A cancel that is not settled in time.
-      this.entry.connection.destroy()
+      if (this.cancels > 0) {
+        // One that is not settled in time. Without one the entry is not this pipeline's any more.
+        this.entry.connection.destroy()
+      }
       return
     }
     if (!this.isOverdue && now >= this.overdueAt) {
