@@ -372,6 +372,8 @@ export const handSession = (options: HandOptions = {}) => {
       readonly deadline?: Deadline
       readonly lockTimeout?: number
       readonly fiber?: AnyFiber
+      /** It is several statements that are sent as one; the text is that of the first. */
+      readonly several?: boolean
       readonly then?: (error: DbError | undefined, value: unknown) => void
     } = {}
   ) => {
@@ -392,6 +394,8 @@ export const handSession = (options: HandOptions = {}) => {
         ? (on, _, answer) => on.ping(answer)
         : more.kind === "open"
         ? (on, _, answer) => on.openCursor(requestOf(text), answer)
+        : more.several === true
+        ? (on, _, answer) => on.execute(requestOf(`all of ${text}`), answer)
         : undefined
     )
     request.fiber = more.fiber

@@ -49,6 +49,19 @@ describe("reads of a session that are sent together", () => {
     assert.deepStrictEqual(ends(asked), [[1, "1"], [1, "2"], [1, "3"]])
   })
 
+  it("a list of statements is none of them, though its first only reads", () => {
+    const { answer, ask, connection, sent } = waiting([])
+    ask("SELECT 1")
+    ask("SELECT 2")
+    ask("SELECT 3", { several: true })
+    ask("SELECT 4")
+    answer("0")
+    assert.deepStrictEqual(connection.pipelined.map(({ text }) => text), ["SELECT 1", "SELECT 2"])
+    connection.answerNext()
+    connection.answerNext()
+    assert.strictEqual(sent.at(-1), "all of SELECT 3")
+  })
+
   it("only those that stand together at the front of the queue, and no more than the depth", () => {
     const { connection, sent } = sentTogether(["SELECT 1", "SELECT 2", "INSERT 3", "SELECT 4", "SELECT 5"])
     assert.deepStrictEqual(connection.pipelined.map(({ text }) => text), ["SELECT 1", "SELECT 2"])
@@ -406,6 +419,43 @@ describe("a read outside of a transaction that is not wanted any more", () => {
   })
 })
 
+describe("a cancel that does not settle", () => {
+  it("costs the connection two seconds later, also where all have been answered", () => {
+    const { advance, ask, asked, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    assert.strictEqual(sent.at(-1), "cancel SELECT 1")
+    for (const _ of reads) {
+      connection.answerNext()
+    }
+    ask("SELECT 4")
+    advance(1999)
+    assert.deepStrictEqual([connection.lost, sent.includes("SELECT 4")], [false, false])
+    advance(1)
+    // The connection says why it is not run.
+    assert.deepStrictEqual([connection.lost, sent.at(-1)], [true, "SELECT 4"])
+  })
+})
+
+describe("the end of a transaction", () => {
+  it("waits for a read that is not wanted any more until the transaction's limit, and is then refused for it", () => {
+    const { advance, asked, cancelled, connection, end, sent } = sentTogether(reads)
+    asked[2]!.request.withdraw(() => {})
+    connection.answerNext()
+    connection.answerNext()
+    const ended = end("commit", { deadline: { at: 1700, limit: 700 } })
+    advance(699)
+    assert.deepStrictEqual([sent, ended.count], [[], 0])
+    advance(1)
+    assert.deepStrictEqual(sent, ["cancel"])
+    connection.failNext(canceled)
+    cancelled()
+    assert.strictEqual(sent.at(-1), "ROLLBACK")
+    connection.answer()
+    assert.deepInclude(ended.error, { _tag: "TimeoutError", phase: "Transaction", limitMillis: 700 })
+  })
+})
+
 describe("a read in a transaction that is not wanted any more", () => {
   it("is stopped when the limit of statements is reached, and not before", () => {
     const { advance, asked, cancelled, connection, sent } = sentTogether(reads, { limits: { statementTimeout: 3000 } })
@@ -430,9 +480,9 @@ describe("a read in a transaction that is not wanted any more", () => {
     ask("INSERT 4")
     advance(5000)
     assert.isTrue(connection.lost)
-    assert.notInclude(sent, "INSERT 4")
-    connection.cancelled(failure)
-    // The connection says why it is not run.
+    // The connection says why it is not run. What a cancel of it might still hit is gone.
     assert.strictEqual(sent.at(-1), "INSERT 4")
+    connection.cancelled(failure)
+    assert.strictEqual(sent.filter((text) => text === "INSERT 4").length, 1)
   })
 })

@@ -628,10 +628,10 @@ describe("the end of what runs", () => {
   it("comes to a control text by itself, and to a statement with why", () => {
     const { answer, ask, begin, cancelled, fail, queue, sent } = handSession()
     let idle = 0
-    queue.whenIdle(() => idle++)
+    queue.whenIdle(undefined, false, Infinity, () => idle++)
     assert.strictEqual(idle, 1)
     const beginning = begin()
-    queue.whenIdle(() => idle++)
+    queue.whenIdle(undefined, false, Infinity, () => idle++)
     assert.deepStrictEqual(sent, ["BEGIN", "cancel"])
     assert.strictEqual(idle, 1)
     cancelled()
@@ -640,11 +640,39 @@ describe("the end of what runs", () => {
     // As the database says it: nothing of dblive's has stopped it.
     assert.strictEqual(beginning.error, canceled)
     const asked = ask("SELECT 1")
-    queue.whenIdle(() => idle++)
+    queue.whenIdle(undefined, false, Infinity, () => idle++)
     cancelled()
     answer("in time")
     assert.deepInclude(asked, { count: 1, error: undefined, value: "in time" })
     assert.strictEqual(idle, 3)
+  })
+
+  it("is not a nested level's to stop, where it is the end of the level around that", () => {
+    const { answer, begun, end, nested, sent, session } = handSession()
+    const outer = begun()
+    const inner = nested()
+    const committed = end("commit", {}, outer)
+    const ended = end("rollback", {}, inner)
+    assert.deepStrictEqual(sent.slice(-1), ["COMMIT"])
+    answer()
+    assert.deepStrictEqual([committed.count, committed.error, ended.count, ended.error], [1, undefined, 1, undefined])
+    assert.strictEqual(session.innermost, session.root)
+  })
+
+  it("of a level comes once, whoever asks: what follows is not taken for it", () => {
+    const { answer, ask, begin, begun, cancelled, end, sent, session } = handSession()
+    const level = begun()
+    ask("SELECT 1")
+    const ends = [end("commit", {}, level), end("commit", {}, level)]
+    cancelled()
+    answer()
+    assert.deepStrictEqual(sent.slice(-2), ["cancel", "COMMIT"])
+    answer()
+    assert.deepStrictEqual(ends.map(({ count }) => count), [1, 1])
+    const next = begin({ now: true })
+    answer()
+    assert.strictEqual(session.innermost, next.level)
+    assert.deepStrictEqual(sent.filter((text) => text === "COMMIT").length, 1)
   })
 
   it("is waited for again where something runs in its place", () => {
@@ -653,7 +681,7 @@ describe("the end of what runs", () => {
     ask("SELECT 1")
     end("rollback")
     let idle = 0
-    queue.whenIdle(() => idle++)
+    queue.whenIdle(undefined, false, Infinity, () => idle++)
     cancelled()
     fail(canceled)
     // The end of the transaction came first.

@@ -58,6 +58,10 @@ export class Pool<C> {
   private readonly clock: Clock.Clock
   private readonly timer: DeadlineTimer
   private readonly leaks: LeakDetection<C>
+  /** An entry is being handed on, perhaps to one that gives it back at once. */
+  private isHandingOn = false
+  /** Those that were given back meanwhile, and since when they were idle. */
+  private readonly returnedMeanwhile: Array<readonly [entry: PoolEntry<C>, idleSince: number]> = []
 
   constructor(
     readonly database: string,
@@ -341,6 +345,25 @@ export class Pool<C> {
 
   /** A clean entry is handed to the first waiter, made idle, or closed. */
   private reuse(entry: PoolEntry<C>, now: number, idleSince = now): void {
+    if (this.isHandingOn) {
+      // Of one that was done with it at once. The first goes on: thousands in a row would be as many calls in one another.
+      this.returnedMeanwhile.push([entry, idleSince])
+      return
+    }
+    this.isHandingOn = true
+    try {
+      this.handOn(entry, now, idleSince)
+      for (let next = this.returnedMeanwhile.shift(); next !== undefined; next = this.returnedMeanwhile.shift()) {
+        if (next[0].state !== "gone") {
+          this.handOn(next[0], this.clock.unsafeCurrentTimeMillis(), next[1])
+        }
+      }
+    } finally {
+      this.isHandingOn = false
+    }
+  }
+
+  private handOn(entry: PoolEntry<C>, now: number, idleSince: number): void {
     if (!this.shutdown.isOpen || this.factory.isLost(entry.connection) || now >= entry.expiresAt) {
       this.closeEntry(entry, true)
       this.replace()

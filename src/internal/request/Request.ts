@@ -381,7 +381,7 @@ export class SessionRequest extends Request {
     limit: number,
     deadline: Deadline | undefined,
     /** `undefined`: `request` is a statement to be executed. */
-    private readonly send?: Send
+    readonly send?: Send
   ) {
     super(session.engine, limit, deadline)
     this.text = request?.text

@@ -31,6 +31,7 @@ class LevelEnd<S> {
   /** To be called when nothing runs. `limit` has ended the level already, and is why it cannot be committed. */
   run(how: "commit" | "rollback", limit: DbError | undefined): void {
     const { level, queue } = this
+    level.isEnding = true
     const { connection, state } = queue
     if (level.committedBy !== undefined && (level.kind === "savepoint" || connection.transaction === "idle")) {
       return this.leave(how === "commit" ? limit : undefined)
@@ -44,6 +45,9 @@ class LevelEnd<S> {
     }
     if (limit !== undefined) {
       return this.fail(limit)
+    }
+    if (connection.transaction === "failed" && this.isOver) {
+      return this.fail(this.tooLong)
     }
     if (connection.transaction !== "open") {
       // A savepoint's failure is undone by going back to it; only the transaction as a whole is lost.
@@ -167,16 +171,17 @@ export const endLevel = <S>(
   options: EndLevelOptions
 ): void => {
   const { state } = queue
+  /** The level around it ended first and took it along, or another fiber has ended it. */
+  const hasEnded = () =>
+    done(how === "commit" ? state.refusal(level) ?? outlived(queue.engine.name, queue.number, level) : undefined)
   if (!state.isOpen(level)) {
-    // The level around it ended first and took it along: a fiber outlived its transaction.
-    return done(
-      how === "commit" ? state.refusal(level) ?? outlived(queue.engine.name, queue.number, level) : undefined
-    )
+    return hasEnded()
   }
   const limit = state.limitOf(level)
   // What forked fibers of this level still have under way is over now.
   queue.closeLevel(level, "ended")
   queue.endBy = undefined
   const end = new LevelEnd(queue, level, done, options)
-  queue.whenIdle(() => end.run(how, limit), how === "rollback")
+  const until = how === "commit" ? options.deadline?.at ?? Infinity : Infinity
+  queue.whenIdle(level, how === "rollback", until, () => state.isOpen(level) ? end.run(how, limit) : hasEnded())
 }

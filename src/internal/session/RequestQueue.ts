@@ -11,9 +11,10 @@ import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
 import type { EngineContext, RequestOwner, SessionRequest } from "../request/Request.js"
 import { control, type ControlOptions } from "./control.js"
-import { refuseSome, SentAhead } from "./SentAhead.js"
+import { expiredBy, refuseSome, SentAhead } from "./SentAhead.js"
 import type { SessionCursor } from "./SessionCursor.js"
 import { SessionLock } from "./SessionLock.js"
+import { settlementOf } from "./settlement.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 import type { TransactionState } from "./TransactionState.js"
 import type { Writer } from "./WriteLock.js"
@@ -47,6 +48,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   endBy: Deadline | undefined = undefined
   /** The pool has closed, and waits for nothing but the end of what runs. */
   private isCut = false
+  private isBeginning = false
+  private isAsked = false
 
   constructor(
     readonly engine: EngineContext,
@@ -73,15 +76,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
 
   /** Ends when no statement is being stopped any more, and the fiber that ran it has its answer. */
   get settled(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const { current } = this
-      return current === undefined || !current.isStopping
-        ? Effect.void
-        : Effect.zipRight(
-          Effect.async<void>((resume) => current.onSettled(() => resume(Effect.void))),
-          Effect.yieldNow()
-        )
-    })
+    return Effect.suspend(() => settlementOf(this.current))
   }
 
   // ---------------------------------------------------------------------------
@@ -96,18 +91,14 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     if (this.reservedBy !== request.fiber && request.fiber !== undefined) {
       this.reservedBy = undefined
     }
-    this.add(request)
-    this.pump()
-    if (request.deadline !== undefined && request.isNew) {
-      this.limitTurn(request.deadline)
-    }
-  }
-
-  private add(request: SessionRequest): void {
     if (this.waiting === noRequests) {
       this.waiting = []
     }
     this.waiting.push(request)
+    this.pump()
+    if (request.deadline !== undefined && request.isNew) {
+      this.limitTurn(request.deadline)
+    }
   }
 
   private limitTurn({ at }: Deadline): void {
@@ -119,18 +110,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
 
   /** Refuses requests whose deadline came before their turn: the connection was busy with others of this session. */
   onQueueDeadline(now: number): void {
-    const expired =
-      (refusalOf: (text: string | undefined, limit: number) => DbError) =>
-      ({ deadline, text }: SessionRequest): DbError | undefined => {
-        if (deadline === undefined) {
-          return undefined
-        }
-        if (deadline.at <= now) {
-          return refusalOf(text, deadline.limit)
-        }
-        this.limitTurn(deadline)
-        return undefined
-      }
+    const expired = expiredBy(now, (deadline) => this.limitTurn(deadline))
     const { name } = this.engine
     refuseSome(this.waiting, expired((text, limit) => turnTimeout(name, text, limit, this.session.describe(now))))
     this.ahead?.refuse(expired((text, limit) => statementTimeout(name, text, limit, "Unknown")))
@@ -156,8 +136,25 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
   }
 
-  /** Starts the first request whose level is the innermost one. */
+  /** Begins what waits. Those that end at once do so one after the other: thousands would be as many calls in one another. */
   pump(): void {
+    this.isAsked = true
+    if (this.isBeginning) {
+      return
+    }
+    this.isBeginning = true
+    try {
+      while (this.isAsked) {
+        this.isAsked = false
+        this.begin()
+      }
+    } finally {
+      this.isBeginning = false
+    }
+  }
+
+  /** Starts the first request whose level is the innermost one. */
+  private begin(): void {
     const { ahead, state, waiting } = this
     if (this.current !== undefined) {
       return
@@ -169,9 +166,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     if (waiting.length === 0 || ahead?.isBusy === true) {
       return
     }
-    const index = waiting[0]!.level === state.innermost
-      ? 0
-      : waiting.findIndex((request) => request.level === state.innermost)
+    const { innermost } = state
+    const index = waiting[0]!.level === innermost ? 0 : waiting.findIndex(({ level }) => level === innermost)
     if (index < 0) {
       return
     }
@@ -182,7 +178,12 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
     if (state.pendingBegin !== undefined && next.kind === "open") {
       // A driver may send a cursor's statement with the first fetch only, and another statement may come before that.
-      return this.beginNow()
+      const level = this.innermost
+      return this.runNow(level, state.takeBegin()!, (error) => {
+        if (error !== undefined) {
+          this.closeLevel(level, error)
+        }
+      })
     }
     if (index === 0 && waiting.length > 1 && this.sendAhead()) {
       return this.pump()
@@ -209,15 +210,6 @@ export class RequestQueue<S = unknown> implements RequestOwner {
       ahead.send(this.waiting.splice(0, count))
     }
     return count > 1
-  }
-
-  private beginNow(): void {
-    const level = this.innermost
-    this.runNow(level, this.state.takeBegin()!, (error) => {
-      if (error !== undefined) {
-        this.closeLevel(level, error)
-      }
-    })
   }
 
   private start(request: SessionRequest): void {
@@ -280,18 +272,30 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     this.run(control(this, level, text, done, { ...options, deadline }))
   }
 
-  /** Stops what runs, and calls `then` when nothing does. `isUndone`: so does what it was for. */
-  whenIdle(then: () => void, isUndone = false): void {
+  /**
+   * Stops what runs, and calls `then` when nothing does, or the level has ended.
+   * @param level the level that ends, whose work is undone with `isUndone`; the whole session without one
+   * @param until how long is waited for what nothing else waits for, in the clock's milliseconds
+   */
+  whenIdle(level: TransactionLevel | undefined, isUndone: boolean, until: number, then: () => void): void {
     const { ahead, current } = this
+    if (level !== undefined && !this.state.isOpen(level)) {
+      return then()
+    }
+    const again = () => this.whenIdle(level, isUndone, until, then)
     if (current === undefined) {
-      return ahead?.isBusy === true ? ahead.whenQuiet(isUndone, () => this.whenIdle(then, isUndone)) : then()
+      return ahead?.isBusy === true ? ahead.whenQuiet(isUndone, until, again) : then()
+    }
+    if (current.kind === "control" && current.level.isEnding && level !== undefined) {
+      // That of this level, asked for by another fiber, or of one around it, which takes this one along.
+      return current.onSettled(again)
     }
     if (this.waitsForLock) {
       this.leaveLock().refuse(endedMeanwhile(this.engine.name, this.number, current.level, "waiting"))
       return then()
     }
     // What was told before may run something: the end of a level comes before that of its session.
-    current.onSettled(() => this.whenIdle(then, isUndone))
+    current.onSettled(again)
     current.stop(
       current.kind === "control"
         ? undefined

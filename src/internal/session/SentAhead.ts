@@ -10,7 +10,7 @@ import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
 import { sendFailed } from "../error/engine.js"
 import type { PoolEntry } from "../pool/PoolEntry.js"
-import { settleLimit } from "../request/Deadline.js"
+import { type Deadline, settleLimit } from "../request/Deadline.js"
 import type { EngineContext, SentRequest, SessionRequest } from "../request/Request.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 
@@ -47,6 +47,21 @@ export const refuseSome = (
     }
   }
 }
+
+/** Why those are refused whose deadline has come; the moments of the others are told. */
+export const expiredBy =
+  (now: number, tell: (deadline: Deadline) => void) =>
+  (refusalOf: (text: string | undefined, limit: number) => DbError) =>
+  ({ deadline, text }: SessionRequest): DbError | undefined => {
+    if (deadline === undefined) {
+      return undefined
+    }
+    if (deadline.at <= now) {
+      return refusalOf(text, deadline.limit)
+    }
+    tell(deadline)
+    return undefined
+  }
 
 /** One of them: its answer may come before its turn. */
 class Sent implements SentRequest {
@@ -107,6 +122,10 @@ export class SentAhead {
   private isUndone = false
   /** How many cancels are under way: until none is, nothing else is sent, which they might hit. */
   private cancels = 0
+  /** Until when they have to be settled, in the clock's milliseconds. */
+  private settledUntil = Infinity
+  /** Until when the end of all is waited for, in the clock's milliseconds. Then what is left is stopped. */
+  private quietUntil = Infinity
   /** The first one, where it is not wanted any more, and until when it may take, in the clock's milliseconds. */
   private bounded: Sent | undefined = undefined
   private boundedUntil = Infinity
@@ -121,7 +140,8 @@ export class SentAhead {
 
   /** Whether nothing else can be sent yet. */
   get isBusy(): boolean {
-    return this.unanswered.length > 0 || this.cancels > 0
+    // What a cancel might hit is gone with the connection.
+    return this.unanswered.length > 0 || (this.cancels > 0 && !this.queue.connection.lost)
   }
 
   /** How many of the first of these can be sent together; fewer than two cannot. */
@@ -133,9 +153,9 @@ export class SentAhead {
     const most = Math.min(waiting.length, sharing.depth)
     let count = 0
     for (; count < most; count++) {
-      const { kind, level, request } = waiting[count]!
+      const { kind, level, request, send } = waiting[count]!
       if (
-        kind !== "statement" || level !== innermost || request === undefined ||
+        kind !== "statement" || send !== undefined || level !== innermost || request === undefined ||
         request.statementTimeout !== undefined || sharing.textOf(request)?.isRead !== true ||
         !connection.canPipeline(request)
       ) {
@@ -194,6 +214,7 @@ export class SentAhead {
     }
     const { onQuiet } = this
     this.onQuiet = undefined
+    this.quietUntil = Infinity
     this.bounded = undefined
     if (this.isHurried) {
       this.isHurried = false
@@ -231,8 +252,12 @@ export class SentAhead {
     }
   }
 
-  /** Calls `then` when the server has answered all; only while it has not. What is undone anyway is stopped for it. */
-  whenQuiet(isUndone: boolean, then: () => void): void {
+  /**
+   * Calls `then` when the server has answered all; only while it has not. What is undone anyway is stopped for it.
+   *
+   * @param until what is left is stopped at this moment, in the clock's milliseconds
+   */
+  whenQuiet(isUndone: boolean, until: number, then: () => void): void {
     const before = this.onQuiet
     this.onQuiet = before === undefined ? then : () => {
       before()
@@ -242,6 +267,9 @@ export class SentAhead {
       this.isUndone = true
       this.hurry()
       this.stopAll()
+    } else if (until < this.quietUntil) {
+      this.quietUntil = until
+      this.wakeAt(until)
     }
   }
 
@@ -266,10 +294,15 @@ export class SentAhead {
   }
 
   private cancel(sent: Sent | undefined, done: Driver.Done<void>): void {
-    const { connection } = this.queue
+    const { connection, engine } = this.queue
     this.cancels++
+    this.settledUntil = engine.clock.unsafeCurrentTimeMillis() + settleLimit
+    this.wakeAt(this.settledUntil)
     connection.cancel((error) => {
       this.cancels--
+      if (this.cancels === 0) {
+        this.settledUntil = Infinity
+      }
       if (error !== undefined && (sent === undefined ? this.unanswered.length > 0 : this.unanswered.includes(sent))) {
         connection.destroy()
       }
@@ -298,14 +331,36 @@ export class SentAhead {
   }
 
   private boundBy(moment: number): void {
-    const { engine, entry } = this.queue
     this.boundedUntil = moment
+    this.wakeAt(moment)
+  }
+
+  /** Has `onTime` called at this moment. */
+  private wakeAt(moment: number): void {
+    const { engine, entry } = this.queue
     entry.queueDeadline = Math.min(entry.queueDeadline, moment)
     engine.timer.at(moment)
   }
 
-  /** Stops the first one, where its time is over. */
+  /** Stops the first one, where its time is over, or all, where their end is not waited for any longer. */
   onTime(now: number): void {
+    if (now >= this.settledUntil) {
+      // A cancel that does not settle.
+      this.settledUntil = Infinity
+      this.queue.connection.destroy()
+      return this.goOn(true)
+    }
+    if (this.settledUntil < Infinity) {
+      this.wakeAt(this.settledUntil)
+    }
+    if (now >= this.quietUntil) {
+      this.quietUntil = Infinity
+      this.isUndone = true
+      this.hurry()
+      this.stopAll()
+    } else if (this.quietUntil < Infinity) {
+      this.wakeAt(this.quietUntil)
+    }
     const { bounded } = this
     if (bounded === undefined || bounded !== this.unanswered[0]) {
       return

@@ -168,13 +168,13 @@ export class Session implements Borrower {
    */
   release(done: () => void): void {
     this.queue.closeLevel(this.root, "ended")
-    this.queue.whenIdle(() => {
+    this.queue.whenIdle(undefined, true, Infinity, () => {
       this.queue.state.leaveAll()
       recycle(this.engine, this.entry, () => {
         this.queue.lock?.release()
         done()
       })
-    }, true)
+    })
   }
 
   /**

@@ -12,6 +12,8 @@ import type * as Driver from "../../driver/Driver.js"
  */
 export class TransactionLevel<S = unknown> {
   child: TransactionLevel<S> | undefined = undefined
+  /** It is being committed or undone. */
+  isEnding = false
   /** Why statements of this level are refused: it has ended, or an error ended it. */
   closed: DbError | "ended" | undefined = undefined
   /** The first error of a statement in this level: it explains why COMMIT is refused later. */
