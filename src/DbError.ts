@@ -7,7 +7,8 @@
  *
  * @since 0.1.0
  */
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
+import { causeOf, makeSqlError } from "./internal/effect/sqlClient.js"
 import * as Reason from "./internal/error/catchReason.js"
 import { type DbError, QueryError } from "./internal/error/classes.js"
 
@@ -71,7 +72,7 @@ export const isRetryable = (error: DbError): boolean => error.isTransient && isO
  * @category conversions
  */
 export const toSqlError = (error: DbError): SqlError => {
-  const sqlError = new SqlError({ cause: error.cause ?? error, message: error.message })
+  const sqlError = makeSqlError(error)
   Reason.classifyAs(sqlError, error)
   return sqlError
 }
@@ -89,5 +90,5 @@ export const fromSqlError = (error: SqlError, database: string): DbError =>
     reason: "Unknown",
     outcome: "Unknown",
     database,
-    cause: error.cause
+    cause: causeOf(error)
   })

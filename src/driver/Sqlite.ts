@@ -41,22 +41,14 @@
  *
  * @since 0.1.0
  */
-import type {
-  BackupMetadata,
-  SqliteClient as PublishedClient,
-  SqliteClientConfig
-} from "@effect/sql-sqlite-node/SqliteClient"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { DbConfig } from "../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../DbError.js"
-import { toSqlError } from "../DbError.js"
 import * as FamilyClient from "../internal/driver/FamilyClient.js"
 import { notLoaded } from "../internal/driver/packages.js"
+import { services, SqliteClient } from "../internal/driver/sqlite/client.js"
 import { connectionFault, Fault } from "../internal/driver/sqlite/codes.js"
 import { SqliteConnection } from "../internal/driver/sqlite/connection.js"
 import { toError, toOpenError } from "../internal/driver/sqlite/errors.js"
@@ -65,10 +57,20 @@ import { Handle, type Shared } from "../internal/driver/sqlite/handle.js"
 import { check, load } from "../internal/driver/sqlite/module.js"
 import type { Constructor } from "../internal/driver/sqlite/moduleContract.js"
 import { open, type Spec } from "../internal/driver/sqlite/open.js"
-import type { RemoteConnection } from "../internal/driver/sqlite/remote.js"
 import { openRemote } from "../internal/driver/sqlite/remoteOpen.js"
 import { leftBehind } from "../internal/driver/sqlite/text.js"
 import type * as Driver from "./Driver.js"
+
+export {
+  /**
+   * `SqliteClient` of `@effect/sql-sqlite-node`: the database's client with `export`, `backup` and `loadExtension`. The tag is made
+   * by its key, so that the package itself is not needed at run time.
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  SqliteClient
+} from "../internal/driver/sqlite/client.js"
 
 /** SQLite knows one level, which is at least as strict as each of these. */
 const isolationLevels: ReadonlyArray<Driver.IsolationLevel> = [
@@ -135,66 +137,6 @@ const specOf = (config: DbConfig, image: Uint8Array | undefined): Spec => ({
   connectTimeout: config.pool.connectTimeout,
   image
 })
-
-/** Whether the settings choose another journal than the driver does. */
-const leavesWal = (settings: DbConfig["settings"]): boolean =>
-  Object.entries(settings).some(([name, value]) =>
-    name.toLowerCase() === "journal_mode" && value.toLowerCase() !== "wal"
-  )
-
-/** The services of the connections of this driver, beyond the contract. */
-type Own = SqliteConnection<DbError> | RemoteConnection
-
-const TypeId = Symbol.for("@effect/sql-sqlite-node/SqliteClient")
-
-/**
- * `SqliteClient` of `@effect/sql-sqlite-node`: the database's client with `export`, `backup` and `loadExtension`. The tag is made
- * by its key, so that the package itself is not needed at run time.
- *
- * @since 0.1.0
- * @category tags
- */
-export const SqliteClient: Context.Tag<PublishedClient, PublishedClient> = Context.GenericTag<PublishedClient>(
-  "@effect/sql-sqlite-node/SqliteClient"
-)
-
-const services = (config: DbConfig, spec: Spec) => (context: Driver.ClientContext) =>
-  Effect.sync(() => {
-    const use = <A>(
-      f: (connection: Own, done: Driver.Done<A>) => void | (() => void)
-    ): Effect.Effect<A, SqlError> =>
-      Effect.scoped(Effect.flatMap(context.connection, (connection) =>
-        Effect.async<A, SqlError>((resume) => {
-          // The engine gives connections that `open` of this driver has made.
-          const stop = f(
-            connection as Own,
-            (error, value) => resume(error === undefined ? Effect.succeed(value) : Effect.fail(toSqlError(error)))
-          )
-          return Effect.sync(() => stop?.())
-        })))
-    const client = FamilyClient.extend(context.client, {
-      [TypeId]: TypeId,
-      config: {
-        filename: spec.filename,
-        readonly: spec.readOnly,
-        prepareCacheSize: config.prepareCacheSize,
-        // A statement that was prepared is kept until another needs its place.
-        prepareCacheTTL: Duration.infinity,
-        disableWAL: leavesWal(config.settings),
-        transformResultNames: config.transformResultNames,
-        transformQueryNames: config.transformQueryNames,
-        spanAttributes: { ...config.spanAttributes }
-      } satisfies SqliteClientConfig,
-      export: use<Uint8Array>((connection, done) => connection.export(done)),
-      backup: (destination: string) => use<BackupMetadata>((connection, done) => connection.backup(destination, done)),
-      loadExtension: (path: string) => use<void>((connection, done) => connection.loadExtension(path, done)),
-      // Not supported by the dialect; the type says so.
-      updateValues: undefined as never
-      // `TypeId` is the package's own symbol, registered under the same key, which TypeScript cannot see.
-    }) as unknown as PublishedClient
-    // `services` promises a context of nothing in particular; the engine merges it by key.
-    return Context.make(SqliteClient, client) as Context.Context<never>
-  })
 
 const openHere = (spec: Spec, shared: Shared, Database: Constructor): Driver.Driver["open"] =>
   Effect.async((resume) => {
@@ -360,7 +302,7 @@ export const makeFrom = (
  */
 export const withClient: <ROut, E, RIn>(
   layer: Layer.Layer<ROut, E, RIn>
-) => Layer.Layer<ROut | PublishedClient, E | ConnectionError, RIn> = FamilyClient.withClient(
+) => Layer.Layer<ROut | SqliteClient, E | ConnectionError, RIn> = FamilyClient.withClient(
   SqliteClient,
   "Sqlite.withClient"
 )

@@ -3,22 +3,22 @@
  * statement looks up, when it runs, the level in which its fiber is, under a key of this database only.
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
-import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
-import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { type QueryError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
+import { isTraced, transformerOf } from "./effect/context.js"
+import { asConnection, fragmentKey, fragmentMark, helperTest, marks, Runnable } from "./effect/sqlClient.js"
 import type { Engine } from "./Engine.js"
 import { unsendable } from "./error/engine.js"
 import type { AnyFiber } from "./fiber/Caller.js"
-import { isTraced, levelOf, statementLimit } from "./fiber/fiberContext.js"
+import { levelOf, statementLimit } from "./fiber/fiberContext.js"
 import { describeError, describeStatement, inStatementSpan } from "./observe/tracing.js"
 import {
   asRaw,
@@ -47,7 +47,7 @@ class Core {
   /** The text of a template whose arguments are all plain parameters never changes: it is compiled once. */
   private readonly texts = new WeakMap<TemplateStringsArray, string>()
   readonly base: Statement.Constructor
-  private readonly helpers: ReadonlyArray<unknown>
+  private readonly isHelper: (value: object) => boolean
   readonly rules: Rules
 
   constructor(
@@ -64,26 +64,19 @@ class Core {
       engine.spanAttributes,
       transformRows
     )
-    // The classes of @effect/sql's helpers are not exported; a value is a helper when it is an instance of one of these.
-    this.helpers = [
-      this.base("x"),
-      this.base.in([]),
-      this.base.insert({}),
-      this.base.update({}),
-      this.base.updateValues([{}], "x")
-    ].map((helper) => helper.constructor)
+    this.isHelper = helperTest(this.base)
     const { dialect, mostParameters = Number.POSITIVE_INFINITY } = engine.driver
     this.rules = {
       dialect,
       mostParameters,
       sql: this.base,
-      isHelper: (value) => this.helpers.includes(value.constructor)
+      isHelper: this.isHelper
     }
   }
 
   isPlain(value: unknown): boolean {
     return typeof value !== "object" || value === null ||
-      !(Statement.FragmentId in value || this.helpers.includes(value.constructor))
+      !(fragmentKey in value || this.isHelper(value))
   }
 
   /** The text and its parameters, or why there is none. */
@@ -127,7 +120,7 @@ const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Eff
 }
 
 /** A statement of a client of dblive's. */
-export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> implements Statement.Statement<A> {
+export class ClientStatement<A> extends Runnable<A> implements Statement.Statement<A> {
   private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
   private fault: Problem | undefined = undefined
 
@@ -140,8 +133,8 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
     super()
   }
 
-  get [Statement.FragmentId]() {
-    return identity
+  get [fragmentKey]() {
+    return fragmentMark
   }
 
   get segments(): ReadonlyArray<Statement.Segment> {
@@ -173,7 +166,7 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
   ): Effect.Effect<X, SqlError> {
     return Effect.withFiberRuntime<X, SqlError>((fiber) => {
       const { core } = this
-      const transformer = fiber.getFiberRef(Statement.currentTransformer)
+      const transform = transformerOf(fiber)
       const plain = (statement: ClientStatement<A>, span: Tracer.Span | undefined): Effect.Effect<X, SqlError> => {
         let text: string
         let params: ReadonlyArray<unknown>
@@ -204,12 +197,12 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
           ? result
           : Effect.map(result, (rows) => transformRows(rows as ReadonlyArray<object>))) as Effect.Effect<X, SqlError>
       }
-      if (transformer._tag === "None" && !isTraced(fiber)) {
+      if (transform === undefined && !isTraced(fiber)) {
         return plain(this, undefined)
       }
       return inStatementSpan(core.engine, (span) =>
-        transformer._tag === "None" ? plain(this, span) : Effect.flatMap(
-          transformer.value(this, makeConstructor(core), fiber.getFiberRefs(), span),
+        transform === undefined ? plain(this, span) : Effect.flatMap(
+          transform(this, makeConstructor(core), span),
           (statement) => plain(asClientStatement(core, statement), span)
         ))
     })
@@ -291,11 +284,11 @@ export class ClientStatement<A> extends Effectable.Class<ReadonlyArray<A>, SqlEr
     return compiled
   }
 
-  commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
+  override commit(): Effect.Effect<ReadonlyArray<A>, SqlError> {
     return this.ask(asRows, false, this.core.transformRows)
   }
 
-  toJSON(): unknown {
+  override toJSON(): unknown {
     const compiled = this.core.compile(this, false)
     const [sql, params] = isCompiled(compiled) ? compiled : [compiled.message, []]
     return { _id: "@effect/sql/Statement", segments: this.segments, sql, params }
@@ -366,7 +359,7 @@ export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlCo
     )
   const transformed = (rows: Effect.Effect<ReadonlyArray<object>, SqlError>, transformRows: TransformRows) =>
     transformRows === undefined ? rows : Effect.map(rows, transformRows)
-  return {
+  return asConnection({
     execute: (sql, params, transformRows) => transformed(ask(sql, params, asRows), transformRows),
     executeRaw: (sql, params) => ask(sql, params, asRaw),
     executeValues: (sql, params) => ask(sql, params, asValues),
@@ -382,7 +375,7 @@ export const makeConnection = (engine: Engine, place: () => SessionLevel): SqlCo
           })
         })
       )
-  }
+  })
 }
 
 /** Makes the client of an engine; of one session of it, when that is given. */
@@ -405,7 +398,7 @@ export const make = (
     const build = (core: Core): SqlClient.SqlClient => {
       let plain: SqlClient.SqlClient | undefined = undefined
       const client = Object.assign(makeConstructor(core), {
-        [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
+        ...marks,
         reserve,
         withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
           withTransaction(

@@ -137,23 +137,26 @@ const read = (name: string, raw: Variables): Found => {
   return { options: options as Options, origins, faults }
 }
 
+/** The options, or all that is wrong with them. */
+const optionsOf = (name: string, found: Variables): Either.Either<Options, ConfigError.ConfigError> => {
+  const { faults, options, origins } = read(name, found)
+  const errors = [...faults.values()]
+  if (options.url !== undefined && !faults.has("url")) {
+    const text = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
+    const variable = origins.get("url") ?? "url"
+    Either.match(parse(text), {
+      onLeft: (problems) => errors.push(...problems.map((problem) => ConfigError.InvalidData([variable], problem))),
+      onRight: () => {}
+    })
+  }
+  const [first, ...others] = errors
+  return first === undefined ? Either.right(options) : Either.left(all([first, ...others]))
+}
+
 /** A Config of the options of a database. */
 export const config = (name: string): Config.Config<Options> =>
   // A Config cannot look at one variable to decide which others to read: it reads those of every environment.
-  Config.mapOrFail(variables([...processVariables, ...known(name)]), (found) => {
-    const { faults, options, origins } = read(name, found)
-    const errors = [...faults.values()]
-    if (options.url !== undefined && !faults.has("url")) {
-      const text = Redacted.isRedacted(options.url) ? Redacted.value(options.url) : options.url
-      const variable = origins.get("url") ?? "url"
-      Either.match(parse(text), {
-        onLeft: (problems) => errors.push(...problems.map((problem) => ConfigError.InvalidData([variable], problem))),
-        onRight: () => {}
-      })
-    }
-    const [first, ...others] = errors
-    return first === undefined ? Either.right(options) : Either.left(all([first, ...others]))
-  })
+  Config.mapOrFail(variables([...processVariables, ...known(name)]), (found) => optionsOf(name, found))
 
 /** What variables lead to, with all that is wrong with them, and what came from which. */
 export const explained = (name: string): Effect.Effect<Explained, ConfigError.ConfigError> =>

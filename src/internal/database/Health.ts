@@ -90,12 +90,12 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
     const started = clock.unsafeCurrentTimeNanos()
     const millis = () => Number(clock.unsafeCurrentTimeNanos() - started) / 1e6
     const { replicas } = subject
-    const asked: Fiber.Fiber<unknown> = replicas === undefined
-      ? Fiber.void
-      : yield* Effect.fork(within(replicas.checked, options.timeout))
+    const asked = replicas === undefined ? undefined : yield* Effect.fork(within(replicas.checked, options.timeout))
     const answer = yield* Effect.either(within(subject.probe, options.timeout))
     const responseTime = millis()
-    yield* Fiber.join(asked)
+    if (asked !== undefined) {
+      yield* Fiber.join(asked)
+    }
     const isAnswered = Either.isRight(answer) && Option.isSome(answer.right)
     const migrations = isAnswered
       ? Option.getOrNull(yield* within(subject.migrations, Math.max(options.timeout - responseTime, 0)))

@@ -2,7 +2,6 @@
  * Opening a database: with which driver, and what runs from then on until its scope ends.
  */
 import type * as Reactivity from "@effect/experimental/Reactivity"
-import { SqlError } from "@effect/sql/SqlError"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
@@ -17,6 +16,7 @@ import * as DbRetry from "../../DbRetry.js"
 import type * as Driver from "../../driver/Driver.js"
 import { creating } from "../driver/creation.js"
 import { notLoaded } from "../driver/packages.js"
+import { makeSqlError } from "../effect/sqlClient.js"
 import { Engine } from "../Engine.js"
 import * as Gauges from "../observe/PoolGauges.js"
 import { register } from "../observe/registry.js"
@@ -84,8 +84,6 @@ const unusualOf = (config: DbConfig.DbConfig, driver: Driver.Driver): string | u
   config.isUnconfigured && config.environment !== "test"
     ? "nothing configures the database, so it is this file"
     : driver.unusual?.()
-
-const toSql = (error: DbError): SqlError => new SqlError({ cause: error.cause ?? error, message: error.message })
 
 /** The engine of each server of a database, and what ends with the scope: their figures, and they themselves, all at once. */
 const start = Effect.fnUntraced(function*(config: DbConfig.DbConfig, makeDriver: Driver.Make<DbConfig.DbConfig>) {
@@ -171,7 +169,7 @@ export const make = (
       database: config.name,
       connection: reserveSession(engine).pipe(
         Effect.map((session) => session.connection),
-        Effect.mapError(toSql)
+        Effect.mapError(makeSqlError)
       )
     })
     const database: Database = makeDatabase(engine, {

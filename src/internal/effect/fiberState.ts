@@ -3,13 +3,17 @@
  * times as much, or where there is none; nowhere else.
  */
 import type * as Context from "effect/Context"
-import type * as FiberId from "effect/FiberId"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import * as Tracer from "effect/Tracer"
-import type { AnyFiber } from "../fiber/Caller.js"
-import { patched } from "./patchedMap.js"
+import { patched } from "./context.js"
+
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 interface State {
   _fiberRefs: FiberRefs.FiberRefs
@@ -51,6 +55,23 @@ export const enableInterruption = (fiber: AnyFiber): void => {
   const state = stateOf(fiber)
   state.currentRuntimeFlags = RuntimeFlags.enable(state.currentRuntimeFlags, RuntimeFlags.Interruption)
 }
+
+const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
+
+/** Ends the fiber that runs it, where it was interrupted; after {@link enableInterruption}. */
+export const endIfInterrupted: Effect.Effect<void> = Effect.patchRuntimeFlags(interruption)
+
+/** The number of a fiber, from which its name is made when that is asked for. */
+export type Id = FiberId.Runtime
+
+export const idOf = (fiber: AnyFiber): Id => fiber.id()
+
+/** The name under which Effect logs a fiber, such as `#12`. */
+export const nameOf = (id: Id): string => FiberId.threadName(id)
+
+/** The effect with all that a fiber has of its own: its context, its log and its annotations. */
+export const asFiber = <A, E>(fiber: AnyFiber, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.zipRight(Effect.setFiberRefs(fiber.getFiberRefs()), effect)
 
 // -----------------------------------------------------------------------------
 // the context

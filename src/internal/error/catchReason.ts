@@ -6,7 +6,8 @@ import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
+import { catchSome } from "../effect/stream.js"
 import type { ConnectionError, DbError, QueryError, TimeoutError } from "./classes.js"
 import type { ConnectionReason, QueryReason, TimeoutPhase } from "./reasons.js"
 
@@ -322,6 +323,6 @@ export const catchReasonStream: {
     ...args: ReadonlyArray<unknown>
   ): Stream.Stream<unknown, unknown, unknown> => {
     const [labels, f] = split<(error: DbError) => Stream.Stream<unknown, unknown, unknown>>(args)
-    return Stream.catchSome(self, (error) => Option.map(Option.fromNullable(found(error, labels)), f))
+    return catchSome(self, (error) => Option.map(Option.fromNullable(found(error, labels)), f))
   }
 )

@@ -2,8 +2,9 @@
  * The fiber that calls the engine, and how it is named in reports.
  */
 import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import type * as Tracer from "effect/Tracer"
+import { currentSpan } from "../effect/context.js"
+import { type Id, idOf, nameOf } from "../effect/fiberState.js"
 
 /** The holder of a connection, for reports: the span and the fiber that acquired it. */
 export interface Caller {
@@ -17,17 +18,17 @@ export type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 /** The span a fiber is in. */
 export const spanOf = (fiber: AnyFiber): Tracer.Span | undefined => {
   // An external one has no name and takes no attributes.
-  const span = fiber.currentSpan
+  const span = currentSpan(fiber)
   return span?._tag === "Span" ? span : undefined
 }
 
 /** Each borrower has one, and it is rarely read: its texts are made when they are asked for. */
 class FiberOrigin implements Caller {
-  private readonly id: FiberId.Runtime
+  private readonly id: Id
   private readonly within: Tracer.Span | undefined
 
   constructor(fiber: AnyFiber) {
-    this.id = fiber.id()
+    this.id = idOf(fiber)
     this.within = spanOf(fiber)
   }
 
@@ -36,7 +37,7 @@ class FiberOrigin implements Caller {
   }
 
   get fiber(): string {
-    return FiberId.threadName(this.id)
+    return nameOf(this.id)
   }
 }
 

@@ -7,15 +7,16 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import type * as DbConfig from "../../DbConfig.js"
-import { ContextOverride, isStepping } from "../effect/fiberState.js"
-import { patched } from "../effect/patchedMap.js"
+import { serviceIn, withService } from "../effect/context.js"
+import { ContextOverride } from "../effect/fiberState.js"
+import { contained } from "../effect/requests.js"
+import { transactionConnection } from "../effect/sqlClient.js"
 import type { Deadline } from "../request/Deadline.js"
 import type { SessionLevel } from "../session/Session.js"
 import type { AnyFiber } from "./Caller.js"
@@ -43,12 +44,6 @@ export const transactionLimit = (config: DbConfig.DbConfig, fiber: AnyFiber): nu
   fiber.getFiberRef(currentLimits).transactionTimeout ?? config.limits.transactionTimeout
 
 export const deadlineOf = (fiber: AnyFiber): Deadline | undefined => fiber.getFiberRef(currentDeadline)
-
-const nativeTracer = Context.get(DefaultServices.liveServices, Tracer.Tracer)
-
-/** Whether a span would be seen: the tracer is not the default one, which keeps nothing. */
-export const isTraced = (fiber: AnyFiber): boolean =>
-  fiber.currentTracer !== undefined && fiber.currentTracer !== nativeTracer
 
 // -----------------------------------------------------------------------------
 // continuations
@@ -81,8 +76,6 @@ interface ClientSource {
   readonly client: SqlClient.SqlClient
   readonly connect: (level: () => SessionLevel) => SqlConnection.Connection
 }
-
-const { key } = SqlClient.TransactionConnection
 
 const noService: ReadonlyArray<unknown> = [undefined, undefined]
 
@@ -137,6 +130,10 @@ class LevelConnection implements SqlConnection.Connection {
     return this.statements.executeValues(...args)
   }
 
+  executeValuesUnprepared(...args: Parameters<SqlConnection.Connection["executeValues"]>) {
+    return this.statements.executeValues(...args)
+  }
+
   executeUnprepared(...args: Parameters<SqlConnection.Connection["executeUnprepared"]>) {
     return this.statements.executeUnprepared(...args)
   }
@@ -147,9 +144,7 @@ class LevelConnection implements SqlConnection.Connection {
  * around all that an effect made of a query touches, contexts with it.
  */
 const connectionOf = (context: Context.Context<never>): LevelConnection | undefined => {
-  // The tag says what the service is.
-  const service = context.unsafeMap.get(key) as LevelConnection["service"] | undefined
-  const connection = service?.[0]
+  const connection = serviceIn(context, transactionConnection)?.[0]
   if (!(connection instanceof LevelConnection)) {
     return undefined
   }
@@ -206,14 +201,11 @@ const contextOf = (
   around: Context.Context<never>
 ): Context.Context<never> => {
   const connection = connectionFor(engine, level, without(engine, connectionOf(around)))
-  let map = patched<string, unknown>(around.unsafeMap, key, connection.service)
-  if (map.get(SqlClient.SqlClient.key) !== engine.client) {
-    map = patched(map, SqlClient.SqlClient.key, engine.client)
+  let context = withService(around, transactionConnection, connection.service)
+  if (serviceIn(context, SqlClient.SqlClient) !== engine.client) {
+    context = withService(context, SqlClient.SqlClient, engine.client)
   }
-  if (span !== undefined) {
-    map = patched(map, Tracer.ParentSpan.key, span)
-  }
-  return Context.unsafeMake<never>(map)
+  return span === undefined ? context : withService(context, Tracer.ParentSpan, span)
 }
 
 /** An effect that runs in a level. */
@@ -250,26 +242,8 @@ export const withLevel = <A, E, R, B, E2>(
     return end(exit)
   }
   return matchCause(
-    isStepping(fiber) ? contained(restore(effect)) : restore(effect),
+    contained(fiber, restore(effect)),
     (cause) => ended(Exit.failCause(cause)),
     (value) => ended(Exit.succeed(value))
   )
 }
-
-/**
- * Resolves the requests of an effect when all fibers of the effect wait for one. Where requests are batched, they would otherwise
- * be resolved when the fibers around the effect wait, too; and one of these may wait for the connection, a lock or the end of the
- * transaction that the effect holds.
- */
-const contained = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(
-    Effect.step(effect),
-    (result) =>
-      result._op !== "Blocked" ? result : Effect.uninterruptibleMask((restore) =>
-        Effect.zipRight(
-          // As Effect resolves the requests of an effect that nothing is batched around.
-          Effect.forkDaemon(Effect.runRequestBlock(result.effect_instruction_i0)),
-          restore(contained(result.effect_instruction_i1))
-        )
-      )
-  )

@@ -8,6 +8,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { isPermissionDenied } from "../effect/platformError.js"
 import * as Checksum from "./Checksum.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Errors from "./MigrationError.js"
@@ -101,7 +102,7 @@ const sqlMigration = (
   const values = options.placeholders
   const unreadable = (cause: PlatformError) =>
     Errors.make({
-      reason: cause._tag === "SystemError" && cause.reason === "PermissionDenied" ? "Permission" : "Missing",
+      reason: isPermissionDenied(cause) ? "Permission" : "Missing",
       database: options.database,
       script,
       problem: `the file cannot be read: ${cause.message}`,
@@ -283,7 +284,7 @@ export const fromDirectory = (directory: string): Source<FileSystem.FileSystem |
     const path = yield* Path.Path
     const files = yield* Effect.mapError(fs.readDirectory(directory, { recursive: true }), (cause) =>
       Errors.make({
-        reason: cause._tag === "SystemError" && cause.reason === "PermissionDenied" ? "Permission" : "Missing",
+        reason: isPermissionDenied(cause) ? "Permission" : "Missing",
         database: options.database,
         problem: `the folder of migrations cannot be read: ${directory}`,
         advice: "create the folder (`npx dblive new NAME` writes a first file into it), or name another one",
@@ -318,7 +319,7 @@ const loadFile = Effect.fnUntraced(function*(
   const name = yield* parseName(script, key, options.database)
   const cannotRead = (cause: PlatformError) =>
     Errors.make({
-      reason: cause._tag === "SystemError" && cause.reason === "PermissionDenied" ? "Permission" : "Missing",
+      reason: isPermissionDenied(cause) ? "Permission" : "Missing",
       database: options.database,
       script,
       problem: "the file cannot be read",

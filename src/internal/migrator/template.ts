@@ -6,6 +6,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import { isPermissionDenied } from "../effect/platformError.js"
 import * as Errors from "./MigrationError.js"
 import type { MigrationError } from "./MigrationError.js"
 import * as Name from "./Name.js"
@@ -96,7 +97,7 @@ export const create = (
     Effect.catchAll((error: PlatformError | MigrationError) =>
       Effect.fail(
         error._tag === "MigrationError" ? error : Errors.make({
-          reason: error._tag === "SystemError" && error.reason === "PermissionDenied" ? "Permission" : "Parse",
+          reason: isPermissionDenied(error) ? "Permission" : "Parse",
           database: options.database ?? "default",
           problem: `the file cannot be written: ${error.message}`,
           advice: "look at the folder; a file of this name may exist",

@@ -9,6 +9,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
 import type { DbError, Holder } from "../../DbError.js"
 import { errorType } from "../../DbMetrics.js"
+import { asFiber } from "../effect/fiberState.js"
 import { excerpt } from "../error/message.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { Fork } from "../pool/DeadlineTimer.js"
@@ -75,7 +76,7 @@ export class Log {
     if (fiber === undefined) {
       this.fork(this.line(level, message, annotations()))
     } else if (isWanted(level, fiber)) {
-      this.fork(Effect.zipRight(Effect.setFiberRefs(fiber.getFiberRefs()), this.line(level, message, annotations())))
+      this.fork(asFiber(fiber, this.line(level, message, annotations())))
     }
   }
 

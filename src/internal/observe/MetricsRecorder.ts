@@ -2,9 +2,7 @@
  * Counts for one open database: as plain numbers, so that counting costs nothing, each mirrored into Effect's metric
  * registry at the moment it changes, where all databases of the process that share a name add up.
  */
-import * as Metric from "effect/Metric"
-import type * as MetricKey from "effect/MetricKey"
-import type * as MetricKeyType from "effect/MetricKeyType"
+import type * as Metric from "effect/Metric"
 import type { DbError } from "../../DbError.js"
 import type { MigrationStatus, Report, Status } from "../../DbHealth.js"
 import {
@@ -28,8 +26,6 @@ const remember = <A>(list: Array<A>, newest: A): void => {
   }
   list.unshift(newest)
 }
-
-const none: ReadonlyArray<never> = []
 
 const statuses: ReadonlyArray<Status> = ["healthy", "degraded", "unhealthy"]
 
@@ -103,44 +99,40 @@ export class MetricsRecorder {
 
   constructor(private readonly name: string) {
     this.metrics = {
-      operation: this.metric(keys.operationDuration),
-      create: this.metric(keys.createTime),
-      wait: this.metric(keys.waitTime),
-      use: this.metric(keys.useTime),
-      timeouts: this.metric(keys.connectionTimeouts),
-      creations: this.metric(keys.engineCreations),
-      opened: this.metric(keys.sessions),
-      retried: this.metric(keys.retries),
+      operation: keys.metricOf(this.name, keys.operationDuration),
+      create: keys.metricOf(this.name, keys.createTime),
+      wait: keys.metricOf(this.name, keys.waitTime),
+      use: keys.metricOf(this.name, keys.useTime),
+      timeouts: keys.metricOf(this.name, keys.connectionTimeouts),
+      creations: keys.metricOf(this.name, keys.engineCreations),
+      opened: keys.metricOf(this.name, keys.sessions),
+      retried: keys.metricOf(this.name, keys.retries),
       transactions: {
-        committed: this.metric(keys.tagged(keys.transactions, "outcome", "committed")),
-        rolledBack: this.metric(keys.tagged(keys.transactions, "outcome", "rolled_back")),
-        unknown: this.metric(keys.tagged(keys.transactions, "outcome", "unknown"))
+        committed: keys.metricOf(this.name, keys.tagged(keys.transactions, "outcome", "committed")),
+        rolledBack: keys.metricOf(this.name, keys.tagged(keys.transactions, "outcome", "rolled_back")),
+        unknown: keys.metricOf(this.name, keys.tagged(keys.transactions, "outcome", "unknown"))
       }
     }
     // A counter that appears with its first event has not risen, for a monitor: alerts would miss that event.
     const { retried, timeouts, transactions } = this.metrics
     for (const counter of [retried, timeouts, ...Object.values(transactions)]) {
-      counter.unsafeUpdate(0, none)
+      counter.unsafeUpdate(0, keys.untagged)
     }
-  }
-
-  private metric<Type extends MetricKeyType.MetricKeyType.Untyped>(key: MetricKey.MetricKey<Type>) {
-    return Metric.fromMetricKey(keys.tagged(key, keys.poolName, this.name))
   }
 
   /** Engines opened under this name by this process. */
   get engineCreations(): number {
-    return this.metrics.creations.unsafeValue(none).count
+    return this.metrics.creations.unsafeValue(keys.untagged).count
   }
 
   engineCreated(): void {
-    this.metrics.creations.unsafeUpdate(1, none)
+    this.metrics.creations.unsafeUpdate(1, keys.untagged)
   }
 
   sessionOpened(): void {
     this.opened++
     this.active++
-    this.metrics.opened.unsafeUpdate(1, none)
+    this.metrics.opened.unsafeUpdate(1, keys.untagged)
   }
 
   sessionClosed(): void {
@@ -149,7 +141,7 @@ export class MetricsRecorder {
 
   statement(millis: number): void {
     this.operations.add(millis)
-    this.metrics.operation.unsafeUpdate(millis / 1000, none)
+    this.metrics.operation.unsafeUpdate(millis / 1000, keys.untagged)
   }
 
   slowStatement(statement: SlowStatement): void {
@@ -165,14 +157,14 @@ export class MetricsRecorder {
     const type = errorType(error)
     this.failures[type] = (this.failures[type] ?? 0) + 1
     if (error._tag === "TimeoutError" && error.phase === "Acquire") {
-      this.metrics.timeouts.unsafeUpdate(1, none)
+      this.metrics.timeouts.unsafeUpdate(1, keys.untagged)
     }
     let metric = this.failuresBy.get(type)
     if (metric === undefined) {
-      metric = this.metric(keys.tagged(keys.failures, "error.type", type))
+      metric = keys.metricOf(this.name, keys.tagged(keys.failures, "error.type", type))
       this.failuresBy.set(type, metric)
     }
-    metric.unsafeUpdate(1, none)
+    metric.unsafeUpdate(1, keys.untagged)
     return true
   }
 
@@ -187,24 +179,30 @@ export class MetricsRecorder {
 
   retry(): void {
     this.retries++
-    this.metrics.retried.unsafeUpdate(1, none)
+    this.metrics.retried.unsafeUpdate(1, keys.untagged)
   }
 
   transaction(outcome: TransactionOutcome): void {
     this.transactions[outcome]++
-    this.metrics.transactions[outcome].unsafeUpdate(1, none)
+    this.metrics.transactions[outcome].unsafeUpdate(1, keys.untagged)
   }
 
   /** What a health check has found. */
   healthChecked({ migrationStatus, status }: Pick<Report, "status" | "migrationStatus">): void {
     for (const one of statuses) {
-      this.metric(keys.tagged(keys.health, "status", one)).unsafeUpdate(one === status ? 1 : 0, none)
+      keys.metricOf(this.name, keys.tagged(keys.health, "status", one)).unsafeUpdate(
+        one === status ? 1 : 0,
+        keys.untagged
+      )
     }
     if (migrationStatus === null) {
       return
     }
     for (const [tag, one] of migrationStatuses) {
-      this.metric(keys.tagged(keys.migrations, "status", tag)).unsafeUpdate(one === migrationStatus ? 1 : 0, none)
+      keys.metricOf(this.name, keys.tagged(keys.migrations, "status", tag)).unsafeUpdate(
+        one === migrationStatus ? 1 : 0,
+        keys.untagged
+      )
     }
   }
 
@@ -213,10 +211,10 @@ export class MetricsRecorder {
     this.reads[reason] = (this.reads[reason] ?? 0) + 1
     let metric = this.readsBy.get(reason)
     if (metric === undefined) {
-      metric = this.metric(keys.tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")))
+      metric = keys.metricOf(this.name, keys.tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")))
       this.readsBy.set(reason, metric)
     }
-    metric.unsafeUpdate(1, none)
+    metric.unsafeUpdate(1, keys.untagged)
   }
 
   /** How far the server is behind its primary, in seconds; `undefined` where it is no standby, also after it was promoted. */
@@ -225,22 +223,22 @@ export class MetricsRecorder {
       return
     }
     this.hasLagged = true
-    this.metric(keys.replicationLag).unsafeUpdate(seconds ?? 0, none)
+    keys.metricOf(this.name, keys.replicationLag).unsafeUpdate(seconds ?? 0, keys.untagged)
   }
 
   connectionCreated(millis: number): void {
     this.creations.add(millis)
-    this.metrics.create.unsafeUpdate(millis / 1000, none)
+    this.metrics.create.unsafeUpdate(millis / 1000, keys.untagged)
   }
 
   waited(millis: number): void {
     this.waits.add(millis)
-    this.metrics.wait.unsafeUpdate(millis / 1000, none)
+    this.metrics.wait.unsafeUpdate(millis / 1000, keys.untagged)
   }
 
   used(millis: number): void {
     this.uses.add(millis)
-    this.metrics.use.unsafeUpdate(millis / 1000, none)
+    this.metrics.use.unsafeUpdate(millis / 1000, keys.untagged)
   }
 
   /** @param immediate how many did not wait for a connection, and were not told of by `waited`. */

@@ -6,6 +6,7 @@
  *
  * Source of the names and the histogram's boundaries: OpenTelemetry semantic conventions, "Database client metrics".
  */
+import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
@@ -22,6 +23,15 @@ export const tagged = <Type extends MetricKeyType.MetricKeyType.Untyped>(
   name: string,
   value: string
 ): MetricKey.MetricKey<Type> => MetricKey.tagged<Type>(key, name, value)
+
+/** No tags beside those of the key. */
+export const untagged: ReadonlyArray<never> = []
+
+/** The metric of one database. */
+export const metricOf = <Type extends MetricKeyType.MetricKeyType.Untyped>(
+  database: string,
+  key: MetricKey.MetricKey<Type>
+) => Metric.fromMetricKey(tagged(key, poolName, database))
 
 /** The conventions' own, in seconds. */
 const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10])

@@ -123,13 +123,16 @@ export class SharedDatabases<A> {
     if (opening.users > 0 || this.isClosed || entry.opening !== opening || this.timeToLive === Infinity) {
       return
     }
-    const close = Effect.andThen(Effect.sleep(this.timeToLive), () => {
-      // It may have been acquired in the moment in which the time was up.
-      if (opening.users === 0 && entry.opening === opening) {
-        entry.opening = undefined
-        opening.fiber?.unsafeInterruptAsFork(FiberId.none)
-      }
-    })
+    const close = Effect.zipRight(
+      Effect.sleep(this.timeToLive),
+      Effect.sync(() => {
+        // It may have been acquired in the moment in which the time was up.
+        if (opening.users === 0 && entry.opening === opening) {
+          entry.opening = undefined
+          opening.fiber?.unsafeInterruptAsFork(FiberId.none)
+        }
+      })
+    )
     opening.idleTimer = this.fork(close)
   }
 

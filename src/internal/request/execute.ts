@@ -7,15 +7,14 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
-import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { disableInterruption, enableInterruption } from "../effect/fiberState.js"
+import { currentSpan, isTraced, serviceIn } from "../effect/context.js"
+import { disableInterruption, enableInterruption, endIfInterrupted } from "../effect/fiberState.js"
 import type { Engine } from "../Engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
-import { deadlineOf, isTraced, levelOf, matchCause, type Restore } from "../fiber/fiberContext.js"
+import { deadlineOf, levelOf, matchCause, type Restore } from "../fiber/fiberContext.js"
 import { audited } from "../observe/audit.js"
 import { appendComment } from "../observe/sqlcommenter.js"
 import { describeStatement, inStatementSpan } from "../observe/tracing.js"
@@ -100,7 +99,7 @@ export const makeRequest = (
       ? 0
       : undefined
   }
-  const safeIntegers = fiber.currentContext.unsafeMap.get(SqlClient.SafeIntegers.key) === true
+  const safeIntegers = serviceIn(fiber.currentContext, SqlClient.SafeIntegers) === true
   return new ProgramRequest(text, params, ask, statementTimeout, safeIntegers)
 }
 
@@ -137,7 +136,7 @@ const withComment = (
   if (!config.tracing.comments || config.type === "sqlite") {
     return [text, ask]
   }
-  const span = isTraced(fiber) ? ask.span ?? fiber.currentSpan : undefined
+  const span = isTraced(fiber) ? ask.span ?? currentSpan(fiber) : undefined
   const sent = appendComment(text, config.applicationName, span)
   return [
     sent,
@@ -230,12 +229,10 @@ export const answer = <E>(
     (exit) => {
       enableInterruption(fiber)
       // Ends the fiber here if it was interrupted.
-      return Effect.zipRight(Effect.patchRuntimeFlags(interruption), exit)
+      return Effect.zipRight(endIfInterrupted, exit)
     }
   )
 }
-
-const interruption = RuntimeFlagsPatch.enable(RuntimeFlags.Interruption)
 
 /** The answer to a request, which begins with it. */
 class Answer<E> {

@@ -2,14 +2,14 @@
  * The rows of a statement as a stream: a cursor on a session, read as far as rows are pulled.
  */
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { type DbError, toSqlError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { repeatedly } from "../effect/stream.js"
 import type { Engine } from "../Engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import { deadlineOf } from "../fiber/fiberContext.js"
@@ -54,12 +54,11 @@ export const makeStream = (
       Effect.suspend(() => nextRows(engine, fiber, at, cursor, deadline))
     )
     const { transformRows } = options
-    return Stream.repeatEffectChunkOption(
+    return repeatedly(
       Effect.mapBoth(pull, {
         onFailure: Option.map(toSqlError),
         // Cursors give rows as objects in this mode.
-        onSuccess: (rows) =>
-          Chunk.unsafeFromArray(transformRows === undefined ? rows : transformRows(rows as ReadonlyArray<object>))
+        onSuccess: (rows) => transformRows === undefined ? rows : transformRows(rows as ReadonlyArray<object>)
       })
     )
   }).pipe(Effect.mapError(toSqlError))

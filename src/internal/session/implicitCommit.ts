@@ -4,7 +4,6 @@
  * transaction is one of its own, and an error that leaves the transaction does not claim that nothing was applied.
  */
 import { SqlError } from "@effect/sql/SqlError"
-import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import { type DbError, fromSqlError, isDbError, isOutcomeKnown, toSqlError } from "../../DbError.js"
 import { withFields } from "../error/classes.js"
@@ -42,16 +41,15 @@ export const partly = (error: DbError, statement: string): DbError =>
 
 /** How an effect has ended that ran in such a transaction: its errors of the database say so. */
 export const partlyCommitted = <A, E>(exit: Exit.Exit<A, E>, statement: string, database: string): Exit.Exit<A, E> =>
-  Exit.mapErrorCause(exit, (cause) =>
-    Cause.map(cause, (error) => {
-      if (isDbError(error)) {
-        // Of the same class.
-        return partly(error, statement) as E & DbError
-      }
-      if (!(error instanceof SqlError)) {
-        return error
-      }
-      const typed = fromSqlError(error, database)
-      // A SqlError again, as the effect's type has it.
-      return isOutcomeKnown(typed) ? toSqlError(partly(typed, statement)) as E & SqlError : error
-    }))
+  Exit.mapError(exit, (error) => {
+    if (isDbError(error)) {
+      // Of the same class.
+      return partly(error, statement) as E & DbError
+    }
+    if (!(error instanceof SqlError)) {
+      return error
+    }
+    const typed = fromSqlError(error, database)
+    // A SqlError again, as the effect's type has it.
+    return isOutcomeKnown(typed) ? toSqlError(partly(typed, statement)) as E & SqlError : error
+  })

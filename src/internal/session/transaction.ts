@@ -10,13 +10,13 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
+import { isTraced } from "../effect/context.js"
 import type { Engine } from "../Engine.js"
 import { aborted, lostInside, transactionTimeout, unsupportedOption } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import {
   deadlineOf,
   inLevel,
-  isTraced,
   levelOf,
   matchCause,
   type Restore,

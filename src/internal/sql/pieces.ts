@@ -3,6 +3,7 @@
  * given, for what plain JavaScript or a cast lets through. Here the statement that holds such a helper is refused.
  */
 import * as Statement from "@effect/sql/Statement"
+import { asFragment } from "./fragment.js"
 
 /** Why a template cannot be compiled: what is wrong, where, and what to do. */
 export class Problem {
@@ -14,7 +15,7 @@ const kind = "DbliveProblem"
 const custom = Statement.custom<Statement.Custom<typeof kind, Problem, undefined, undefined>>(kind)
 
 /** A piece of SQL that cannot be compiled. */
-export const faulty = (what: string): Statement.Fragment => custom(new Problem(what), undefined, undefined)
+export const faulty = (what: string): Statement.Fragment => asFragment(custom(new Problem(what), undefined, undefined))
 
 /** Why a piece cannot be compiled, where {@link faulty} made it. */
 export const problemIn = (segment: Statement.Segment): Problem | undefined => {

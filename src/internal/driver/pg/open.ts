@@ -87,7 +87,10 @@ const openHost = (options: Target & Pick<Attempt, "startup">): Effect.Effect<PgC
     Effect.catchAll((error) => {
       if (hasNoTls(error) && config.ssl.mode === "prefer") {
         memory.plain.add(key)
-        return Effect.tap(attempt({ ...options, tls: undefined }), () => memory.unencrypted.add(host))
+        return Effect.tap(
+          attempt({ ...options, tls: undefined }),
+          () => Effect.sync(() => memory.unencrypted.add(host))
+        )
       }
       // It may have got TLS since.
       memory.plain.delete(key)

@@ -1,7 +1,7 @@
 /** A map with one entry more than another says what a copy of it would say. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { patched } from "../../src/internal/effect/patchedMap.js"
+import { patched } from "../../src/internal/effect/context.js"
 
 type Entry = readonly [string, number]
 
