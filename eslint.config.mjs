@@ -52,7 +52,18 @@ const predicate =
   "|rolls|transforms?|settles|uses|allows|restores|wants)(?:[A-Z]|$)"
 
 export default [
-  { ignores: ["dist/", "coverage/", "docs/", "benchmark/", "mutation/.stryker-tmp/", "**/node_modules/"] },
+  {
+    ignores: [
+      "dist/",
+      "editions/effect-4/dist/",
+      "editions/effect-4/overlay/",
+      "coverage/",
+      "docs/",
+      "benchmark/",
+      "mutation/.stryker-tmp/",
+      "**/node_modules/"
+    ]
+  },
   ...tseslint.configs.recommended.map((config) => ({ ...config, files: typescript })),
   ...effect.configs.dprint,
   {

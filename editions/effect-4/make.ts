@@ -1,0 +1,124 @@
+/**
+ * Makes the edition for Effect 4: `npm run edition:4` writes the package to `editions/effect-4/dist`.
+ *
+ * Each module of `src` is translated (`translate.ts`), but where `overlay` has a file of the same path, which stands in its place.
+ */
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import ts from "typescript"
+import { leftOut } from "./leftOut.js"
+import { Translation } from "./translate.js"
+
+const here = path.dirname(fileURLToPath(import.meta.url))
+const root = path.join(here, "../..")
+const overlay = path.join(here, "overlay")
+const target = path.join(here, "dist")
+
+const filesBelow = (folder: string): ReadonlyArray<string> =>
+  fs.existsSync(folder)
+    ? fs.readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+      .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name))).sort()
+    : []
+
+const write = (file: string, text: string): void => {
+  const full = path.join(target, file)
+  fs.mkdirSync(path.dirname(full), { recursive: true })
+  fs.writeFileSync(full, text)
+}
+
+/** The sources of the main line, with their types. */
+const program = (): ts.Program => {
+  const config = ts.getParsedCommandLineOfConfigFile(path.join(root, "tsconfig.json"), {}, {
+    ...ts.sys,
+    onUnRecoverableConfigFileDiagnostic: (diagnostic) => {
+      throw new Error(ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n"))
+    }
+  })!
+  return ts.createProgram(
+    config.fileNames.filter((file) => path.relative(root, file).startsWith("src/")),
+    config.options
+  )
+}
+
+const isLeftOut = (file: string): boolean =>
+  Object.keys(leftOut).some((out) => out.endsWith("/") ? file.startsWith(out) : file === out)
+
+const make = (): void => {
+  fs.rmSync(path.join(target, "src"), { recursive: true, force: true })
+  const own = new Set(filesBelow(overlay))
+  for (const file of own) {
+    write(file, fs.readFileSync(path.join(overlay, file), "utf8"))
+  }
+  const sources = program()
+  const checker = sources.getTypeChecker()
+  for (const source of sources.getSourceFiles()) {
+    const file = path.relative(root, source.fileName)
+    if (file.startsWith("src/") && !own.has(file) && !isLeftOut(file)) {
+      write(file, new Translation(source, file, checker, isLeftOut).whole())
+    }
+  }
+}
+
+/** The edition's `package.json`: that of the main line, with the peers of Effect 4. */
+const manifest = (): void => {
+  // Both are files of this repository.
+  const main = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8")) as Record<string, unknown>
+  const own = JSON.parse(fs.readFileSync(path.join(here, "package.json"), "utf8")) as {
+    readonly dependencies: Readonly<Record<string, string>>
+  }
+  const exports = Object.fromEntries(
+    Object.entries(main.exports as Record<string, { readonly types?: string } | null>).filter(([, entry]) => {
+      const types = entry?.types
+      return types === undefined || !isLeftOut(types.replace("./dist/", "src/").replace(".d.ts", ".ts"))
+    })
+  )
+  const written = {
+    name: main.name,
+    version: "1.0.0-next.0",
+    description: main.description,
+    keywords: main.keywords,
+    license: main.license,
+    type: "module",
+    sideEffects: false,
+    engines: { node: ">=22.19" },
+    exports,
+    files: ["dist", "src"],
+    leftOut,
+    peerDependencies: {
+      "@effect/sql-pg": "^4.0.5",
+      "better-sqlite3": "^12.0.0 || ^13.0.0",
+      effect: "~4.1.0",
+      pg: "^8.16.0"
+    },
+    peerDependenciesMeta: {
+      "@effect/sql-pg": { optional: true },
+      "better-sqlite3": { optional: true },
+      pg: { optional: true }
+    },
+    dependencies: own.dependencies
+  }
+  write("package.json", `${JSON.stringify(written, null, 2)}\n`)
+  fs.copyFileSync(path.join(root, "LICENSE"), path.join(target, "LICENSE"))
+}
+
+/** Formats the sources as those of the main line are; type-checks and compiles them against the edition's own Effect. */
+const compile = (): void => {
+  const run = (command: string, args: ReadonlyArray<string>) => {
+    const { status } = spawnSync(process.execPath, [path.join(root, "node_modules", command), ...args], {
+      cwd: here,
+      stdio: "inherit"
+    })
+    if (status !== 0) {
+      throw new Error(`${command} ended with ${status ?? "a signal"}`)
+    }
+  }
+  // The formatter applies its changes one after the other: a line that it has broken may be broken again.
+  run("eslint/bin/eslint.js", ["--config", "format.config.mjs", "--fix", "dist/src", "--quiet"])
+  run("typescript/bin/tsc", ["-p", "tsconfig.dist.json"])
+}
+
+make()
+manifest()
+compile()

@@ -1,0 +1,156 @@
+/**
+ * The names of Effect 3 that are others in Effect 4. A name that is not here is the same in both.
+ *
+ * A value is a name in the same module, `module.name` for one in another module (`src/...` for a module of the overlay), or an
+ * expression in quotes.
+ */
+
+/** Modules, by the name under which they are imported. */
+export const modules: Readonly<Record<string, string>> = {
+  "effect/Either": "effect/Result",
+  "effect/ConfigError": "src/internal/effect/ConfigError.js",
+  "effect/FiberRef": "effect/Context",
+  "effect/GlobalValue": "src/internal/effect/globalValue.js",
+  "effect/Mailbox": "effect/Queue",
+  "effect/ParseResult": "effect/SchemaIssue",
+  "effect/Runtime": "effect/Effect",
+  "@effect/experimental/Reactivity": "effect/reactivity/Reactivity",
+  "@effect/experimental/VariantSchema": "effect/schema/VariantSchema",
+  "@effect/platform/Error": "effect/PlatformError",
+  "@effect/platform/FileSystem": "effect/FileSystem",
+  "@effect/platform/HttpApi": "effect/http-api/HttpApi",
+  "@effect/platform/HttpApiBuilder": "effect/http-api/HttpApiBuilder",
+  "@effect/platform/HttpApiEndpoint": "effect/http-api/HttpApiEndpoint",
+  "@effect/platform/HttpApiGroup": "effect/http-api/HttpApiGroup",
+  "@effect/platform/HttpApiSchema": "effect/http-api/HttpApiSchema",
+  "@effect/platform/HttpBody": "effect/http/HttpBody",
+  "@effect/platform/HttpLayerRouter": "effect/http/HttpRouter",
+  "@effect/platform/HttpMiddleware": "effect/http/HttpMiddleware",
+  "@effect/platform/HttpServerRequest": "effect/http/HttpServerRequest",
+  "@effect/platform/HttpServerResponse": "effect/http/HttpServerResponse",
+  "@effect/platform/OpenApi": "effect/http-api/OpenApi",
+  "@effect/platform/Path": "effect/Path",
+  "@effect/sql": "effect/sql",
+  "@effect/sql/Model": "effect/sql/SqlModel",
+  "@effect/sql/SqlClient": "effect/sql/SqlClient",
+  "@effect/sql/SqlConnection": "effect/sql/SqlConnection",
+  "@effect/sql/SqlError": "effect/sql/SqlError",
+  "@effect/sql/SqlResolver": "effect/sql/SqlResolver",
+  "@effect/sql/SqlSchema": "effect/sql/SqlSchema",
+  "@effect/sql/Statement": "effect/sql/Statement",
+  "@effect/platform-node/NodeContext": "@effect/platform-node/NodeServices"
+}
+
+/** Exports, by their module. */
+export const members: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "effect/BigDecimal": { safeFromNumber: "fromNumber" },
+  "effect/Cause": {
+    failureOption: "findErrorOption",
+    isInterrupted: "hasInterrupts",
+    isInterruptedOnly: "hasInterruptsOnly"
+  },
+  "effect/Chunk": { unsafeFromArray: "fromArrayUnsafe" },
+  "effect/Config": { "Config.Wrap": "Wrap", mapOrFail: "mapEffect", redacted: "Redacted", string: "String" },
+  "effect/Context": {
+    GenericTag: "Service",
+    TagClass: "ServiceClass",
+    Tag: "Service",
+    isTag: "isKey",
+    unsafeGet: "getUnsafe",
+    unsafeMake: "makeUnsafe"
+  },
+  "effect/Deferred": { unsafeDone: "doneUnsafe", unsafeMake: "makeUnsafe" },
+  "effect/Duration": { DurationInput: "Input", decode: "fromInputUnsafe", decodeUnknown: "fromInput" },
+  "effect/Effect": {
+    async: "callback",
+    catchAll: "catch",
+    catchAllCause: "catchCause",
+    clock: "effect/Clock.Clock",
+    disconnect: "src/internal/effect/disconnect.js.disconnect",
+    either: "result",
+    fork: "forkChild",
+    forkDaemon: "forkDetach",
+    locally: "provideService",
+    locallyWith: "updateService",
+    mapInputContext: "updateContext",
+    random: "effect/Random.Random",
+    runtime: "context",
+    unsafeMakeLatch: "effect/Latch.makeUnsafe",
+    unsafeMakeSemaphore: "effect/Semaphore.makeUnsafe",
+    withFiberRuntime: "withFiber",
+    zipRight: "andThen"
+  },
+  "effect/Either": {
+    Either: "Result",
+    isLeft: "isFailure",
+    isRight: "isSuccess",
+    left: "fail",
+    mapLeft: "mapError",
+    right: "succeed"
+  },
+  "effect/Fiber": { RuntimeFiber: "Fiber" },
+  "effect/FiberRef": {
+    FiberRef: "Reference",
+    currentMinimumLogLevel: "effect/References.MinimumLogLevel"
+  },
+  "effect/Layer": {
+    scoped: "effect",
+    scopedContext: "effectContext",
+    scopedDiscard: "effectDiscard",
+    unwrapEffect: "unwrap",
+    unwrapScoped: "unwrap"
+  },
+  "effect/LogLevel": {
+    Debug: "\"Debug\"",
+    Error: "\"Error\"",
+    Info: "\"Info\"",
+    Warning: "\"Warn\"",
+    LogLevel: "Severity",
+    greaterThanEqual: "isGreaterThanOrEqualTo"
+  },
+  "effect/Mailbox": { Mailbox: "Queue", toStream: "effect/Stream.fromQueue" },
+  "effect/Metric": {
+    "Metric.Counter": "Counter",
+    "Metric.Gauge": "Gauge",
+    "Metric.Histogram": "Histogram",
+    tagged: "withAttributes"
+  },
+  "effect/Option": { fromNullable: "fromNullishOr" },
+  "effect/Runtime": { runFork: "runForkWith" },
+  "effect/Schedule": { intersect: "max", modifyDelayEffect: "modifyDelay", union: "min" },
+  "effect/Schema": {
+    Defect: "Defect()",
+    "Struct.Constructor": "Struct.MakeIn",
+    BigDecimalFromSelf: "BigDecimal",
+    BigIntFromSelf: "BigInt",
+    DateFromSelf: "Date",
+    DateTimeUtcFromSelf: "DateTimeUtc",
+    UUID: "String.check(Schema.isUUID())",
+    Uint8ArrayFromSelf: "Uint8Array"
+  },
+  "effect/Scope": { extend: "provide", CloseableScope: "Closeable" },
+  "effect/Stream": { flattenIterables: "flattenIterable", mapInputContext: "updateContext", unwrapScoped: "unwrap" },
+  "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe" },
+  "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
+}
+
+/** Properties and methods, by the module and the type that declare them; `*` for any type of a module. */
+export const properties: Readonly<Record<string, string>> = {
+  "effect/Clock#Clock.unsafeCurrentTimeMillis": "currentTimeMillisUnsafe",
+  "effect/Clock#Clock.unsafeCurrentTimeNanos": "currentTimeNanosUnsafe",
+  "effect/Context#Context.unsafeMap": "mapUnsafe",
+  "effect/Effect#Latch.unsafeOpen": "openUnsafe",
+  "effect/Effect#Latch.unsafeClose": "closeUnsafe",
+  "effect/Either#Left.left": "failure",
+  "effect/Either#Right.right": "success",
+  "effect/Schema#*.annotations": "annotate",
+  "@effect/sql/Statement#Custom.i0": "paramA",
+  "effect/Fiber#RuntimeFiber.currentContext": "context",
+  "effect/Fiber#RuntimeFiber.getFiberRef": "getRef",
+  "effect/Fiber#RuntimeFiber.unsafeInterruptAsFork": "interruptUnsafe"
+}
+
+/** Tags, by the property that has them. */
+export const tags: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "effect/Either#Left._tag": { Left: "Failure", Right: "Success" }
+}
