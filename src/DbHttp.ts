@@ -5,8 +5,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpApi from "@effect/platform/HttpApi"
-import type * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -25,7 +23,7 @@ import type { DbRegistry } from "./DbRegistry.js"
 import { ofRegistry, ofTags } from "./internal/http/databases.js"
 import * as Draining from "./internal/http/draining.js"
 import { answered, response } from "./internal/http/failure.js"
-import { Group as GroupClass, groupLayer } from "./internal/http/group.js"
+import { type AnyGroup, type Api, Group as GroupClass, groupLayer, type Handlers } from "./internal/http/group.js"
 import * as HealthBody from "./internal/http/health.js"
 import { routes } from "./internal/http/routes.js"
 import * as Token from "./internal/http/token.js"
@@ -423,15 +421,14 @@ export const Group = GroupClass
  */
 export const layerGroup = <
   Id extends string,
-  Groups extends HttpApiGroup.HttpApiGroup.Any,
+  Groups extends AnyGroup,
   E,
   R,
   const Selves extends ReadonlyArray<unknown>
 >(
-  api: HttpApi.HttpApi<Id, Groups | typeof Group, E, R>,
+  api: Api<Id, Groups, E, R>,
   databases: { readonly [K in keyof Selves]: Db.Tag<Selves[K]> }
-): Layer.Layer<HttpApiGroup.ApiGroup<Id, "databases">, never, Selves[number]> =>
-  groupLayer(api, ofTags<Selves[number]>(databases))
+): Layer.Layer<Handlers<Id>, never, Selves[number]> => groupLayer(api, ofTags<Selves[number]>(databases))
 
 /**
  * The handlers of {@link Group} in an `HttpApi`, for all databases of a `DbRegistry`.
@@ -441,9 +438,9 @@ export const layerGroup = <
  */
 export const layerGroupRegistry = <
   Id extends string,
-  Groups extends HttpApiGroup.HttpApiGroup.Any,
+  Groups extends AnyGroup,
   E,
   R
 >(
-  api: HttpApi.HttpApi<Id, Groups | typeof Group, E, R>
-): Layer.Layer<HttpApiGroup.ApiGroup<Id, "databases">, never, DbRegistry> => groupLayer(api, ofRegistry)
+  api: Api<Id, Groups, E, R>
+): Layer.Layer<Handlers<Id>, never, DbRegistry> => groupLayer(api, ofRegistry)

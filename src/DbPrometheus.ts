@@ -6,13 +6,9 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
-import type * as MetricKey from "effect/MetricKey"
-import * as MetricKeyType from "effect/MetricKeyType"
-import * as MetricState from "effect/MetricState"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Gauge } from "prom-client"
+import { collect, type Collected, type State } from "./internal/effect/metricSnapshot.js"
 
 /**
  * The metrics could not be written: `prom-client` is not installed.
@@ -48,85 +44,78 @@ interface Family {
   readonly values: Array<Value>
 }
 
+const isIncremental = ({ state }: Collected): boolean => state.type === "Counter" && state.isIncremental
+
 /** Prometheus has no dots in its names, and asks for the unit at their end, and for `_total` after what only rises. */
-const nameOf = ({ name, tags }: MetricKey.MetricKey.Untyped, isIncremental: boolean): string => {
-  const plain = name.replace(/[^a-zA-Z0-9_:]/g, "_").replace(/^(?=\d)/, "_")
-  const unit = tags.some(({ key, value }) => key === "unit" && value === "s") ? "_seconds" : ""
-  const suffix = `${unit}${isIncremental ? "_total" : ""}`
+const nameOf = (metric: Collected): string => {
+  const plain = metric.name.replace(/[^a-zA-Z0-9_:]/g, "_").replace(/^(?=\d)/, "_")
+  const unit = metric.tags["unit"] === "s" ? "_seconds" : ""
+  const suffix = `${unit}${isIncremental(metric) ? "_total" : ""}`
   return plain.endsWith(suffix) ? plain : plain + suffix
 }
 
-const labelsOf = ({ tags }: MetricKey.MetricKey.Untyped): Record<string, string> =>
+const labelsOf = ({ tags }: Collected): Record<string, string> =>
   Object.fromEntries(
-    tags.filter(({ key }) => key !== "unit").map(({ key, value }) => [key.replace(/[^a-zA-Z0-9_]/g, "_"), value])
+    Object.entries(tags).filter(([key]) => key !== "unit")
+      .map(([key, value]) => [key.replace(/[^a-zA-Z0-9_]/g, "_"), value])
   )
 
-const typeOf = (state: MetricState.MetricState.Untyped, isIncremental: boolean): Family["type"] =>
-  MetricState.isHistogramState(state)
+const typeOf = (metric: Collected): Family["type"] =>
+  metric.state.type === "Histogram"
     ? "histogram"
-    : MetricState.isSummaryState(state)
+    : metric.state.type === "Summary"
     ? "summary"
-    : isIncremental
+    : isIncremental(metric)
     ? "counter"
     : "gauge"
 
-const valuesOf = (
-  name: string,
-  labels: Record<string, string>,
-  state: MetricState.MetricState.Untyped
-): ReadonlyArray<Value> => {
+const valuesOf = (name: string, labels: Record<string, string>, state: State): ReadonlyArray<Value> => {
   const value = (metricName: string, value: number | bigint, more: Record<string, string> = {}): Value => ({
     metricName,
     labels: { ...labels, ...more },
     value: Number(value)
   })
-  if (MetricState.isCounterState(state)) {
-    return [value(name, state.count)]
+  switch (state.type) {
+    case "Counter":
+      return [value(name, state.count)]
+    case "Gauge":
+      return [value(name, state.value)]
+    case "Frequency":
+      return Array.from(state.occurrences, ([word, count]) => value(name, count, { value: word }))
+    case "Histogram":
+      return [
+        ...state.buckets
+          .filter(([boundary]) => Number.isFinite(boundary))
+          .map(([boundary, count]) => value(`${name}_bucket`, count, { le: String(boundary) })),
+        value(`${name}_bucket`, state.count, { le: "+Inf" }),
+        value(`${name}_sum`, state.sum),
+        value(`${name}_count`, state.count)
+      ]
+    case "Summary":
+      return [
+        ...state.quantiles.flatMap(([quantile, found]) =>
+          found === undefined ? [] : [value(name, found, { quantile: String(quantile) })]
+        ),
+        value(`${name}_sum`, state.sum),
+        value(`${name}_count`, state.count)
+      ]
   }
-  if (MetricState.isGaugeState(state)) {
-    return [value(name, state.value)]
-  }
-  if (MetricState.isFrequencyState(state)) {
-    return Array.from(state.occurrences, ([word, count]) => value(name, count, { value: word }))
-  }
-  if (MetricState.isHistogramState(state)) {
-    return [
-      ...state.buckets
-        .filter(([boundary]) => Number.isFinite(boundary))
-        .map(([boundary, count]) => value(`${name}_bucket`, count, { le: String(boundary) })),
-      value(`${name}_bucket`, state.count, { le: "+Inf" }),
-      value(`${name}_sum`, state.sum),
-      value(`${name}_count`, state.count)
-    ]
-  }
-  if (MetricState.isSummaryState(state)) {
-    return [
-      ...state.quantiles.flatMap(([quantile, found]) =>
-        Option.isSome(found) ? [value(name, found.value, { quantile: String(quantile) })] : []
-      ),
-      value(`${name}_sum`, state.sum),
-      value(`${name}_count`, state.count)
-    ]
-  }
-  return []
 }
 
 /** All metrics of Effect's registry, those of one name together. */
 const families = (): ReadonlyArray<Family> => {
   const found = new Map<string, Family>()
-  for (const { metricKey, metricState } of Metric.unsafeSnapshot()) {
-    const isIncremental = MetricKeyType.isCounterKey(metricKey.keyType) && metricKey.keyType.incremental
-    const name = nameOf(metricKey, isIncremental)
-    const type = typeOf(metricState, isIncremental)
+  for (const metric of collect()) {
+    const name = nameOf(metric)
+    const type = typeOf(metric)
     let family = found.get(name)
     if (family === undefined) {
-      const help = Option.getOrElse(metricKey.description, () => metricKey.name)
-      family = { name, help, type, aggregator: "sum", values: [] }
+      family = { name, help: metric.description ?? metric.name, type, aggregator: "sum", values: [] }
       found.set(name, family)
     }
     // Prometheus knows one type per name, Effect any number: the first one holds.
     if (family.type === type) {
-      family.values.push(...valuesOf(name, labelsOf(metricKey), metricState))
+      family.values.push(...valuesOf(name, labelsOf(metric), metric.state))
     }
   }
   return [...found.values()]

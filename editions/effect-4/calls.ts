@@ -80,6 +80,27 @@ const initial = (call: ts.CallExpression, file: Translation): string => {
   return written.startsWith("{") ? `(${written})` : written
 }
 
+/** What was given by a function of its own is given as the service of a tag: `Effect.withClock`. */
+const provided = (module: string, name: string): Change => (call, file) => {
+  const { arguments: given } = call
+  const last = given.length - 1
+  return last < 0
+    ? undefined
+    : `${file.module("effect/Effect", call)}.provideService(${
+      [
+        ...given.slice(0, last).map((argument) => file.write(argument)),
+        `${file.module(module, call)}.${name}`,
+        file.write(given[last]!)
+      ].join(", ")
+    })`
+}
+
+/** A method becomes a function of a module. */
+const functionOf = (module: string, name: string): Change => (call, file) =>
+  ts.isPropertyAccessExpression(call.expression)
+    ? `${file.module(module, call)}.${name}(${file.list([call.expression.expression, ...call.arguments])})`
+    : undefined
+
 export const calls: Readonly<Record<string, Change>> = {
   "effect/Cause.dieOption": (call, file) =>
     `${file.module("effect/Result", call)}.getSuccess(${file.module("effect/Cause", call)}.findDefect(${
@@ -147,6 +168,12 @@ export const calls: Readonly<Record<string, Change>> = {
       ? undefined
       : `${file.module("effect/Effect", call)}.provideContext(${file.list([effect, value])})`
   },
+  "effect/Effect.gen": (call, file) => {
+    const [self, ...rest] = call.arguments
+    return self?.kind !== ts.SyntaxKind.ThisKeyword
+      ? undefined
+      : `${file.module("effect/Effect", call)}.gen({ self: this }, ${file.list(rest)})`
+  },
   "effect/Effect.makeSpanScoped": withoutKeys("captureStackTrace"),
   "effect/Effect.runSync": (call, file) => {
     const [effect] = call.arguments
@@ -190,24 +217,57 @@ export const calls: Readonly<Record<string, Change>> = {
     }))`,
   "effect/Layer.setConfigProvider": (call, file) =>
     `${file.module("effect/ConfigProvider", call)}.layer(${file.list(call.arguments)})`,
-  "effect/Logger.withMinimumLogLevel": (call, file) => {
-    const [effect, level] = call.arguments
-    return effect === undefined || level === undefined
-      ? undefined
-      : `${file.module("effect/Effect", call)}.provideService(${file.write(effect)}, ${
-        file.module("effect/References", call)
-      }.MinimumLogLevel, ${file.write(level)})`
+  "effect/Logger.withMinimumLogLevel": provided("effect/References", "MinimumLogLevel"),
+  "effect/Logger.minimumLogLevel": (call, file) =>
+    `${file.module("effect/Layer", call)}.succeed(${file.module("effect/References", call)}.MinimumLogLevel, ${
+      file.list(call.arguments)
+    })`,
+  "effect/Logger.replace": (call, file) =>
+    `${file.module("effect/Logger", call)}.layer([${file.list(call.arguments.slice(1))}])`,
+  "effect/Logger.add": (call, file) =>
+    `${file.module("effect/Logger", call)}.layer([${file.list(call.arguments)}], { mergeWithExisting: true })`,
+  "effect/ConfigProvider.fromMap": (call, file) =>
+    `${file.module("effect/ConfigProvider", call)}.fromUnknown(Object.fromEntries(${
+      file.list(call.arguments.slice(0, 1))
+    }))`,
+  "effect/Effect.withClock": provided("effect/Clock", "Clock"),
+  "effect/Effect.withConfigProvider": provided("effect/ConfigProvider", "ConfigProvider"),
+  "effect/Effect.withTracer": provided("effect/Tracer", "Tracer"),
+  "effect/Effect.withConsole": provided("effect/Console", "Console"),
+  "effect/Fiber.poll": (call, file) =>
+    `${file.module("effect/Effect", call)}.sync(() => ${file.module("effect/Option", call)}.fromNullishOr(${
+      file.list(call.arguments)
+    }.pollUnsafe()))`,
+  "effect/Mailbox#Mailbox.offer": functionOf("effect/Queue", "offer"),
+  "effect/Mailbox#Mailbox.unsafeOffer": functionOf("effect/Queue", "offerUnsafe"),
+  "effect/Mailbox#Mailbox.fail": functionOf("effect/Queue", "fail"),
+  "effect/Mailbox#Mailbox.unsafeDone": functionOf("effect/Queue", "doneUnsafe"),
+  "effect/Queue#Enqueue.offer": functionOf("effect/Queue", "offer"),
+  "effect/Queue#Enqueue.unsafeOffer": functionOf("effect/Queue", "offerUnsafe"),
+  "effect/Fiber.interruptFork": (call, file) =>
+    `${file.module("effect/Effect", call)}.forkDetach(${file.module("effect/Fiber", call)}.interrupt(${
+      file.list(call.arguments)
+    }))`,
+  "effect/Metric.tagged": (call, file) => {
+    const value = call.arguments.at(-1)
+    const key = call.arguments.at(-2)
+    return key === undefined || value === undefined ?
+      undefined :
+      `${file.module("effect/Metric", call)}.withAttributes(${
+        [
+          ...call.arguments.slice(0, -2).map((argument) => file.write(argument)),
+          `{ ${ts.isStringLiteral(key) ? file.write(key) : `[${file.write(key)}]`}: ${file.write(value)} }`
+        ].join(", ")
+      })`
   },
   "effect/Metric.fromMetricKey": (call, file) => file.list(call.arguments),
   "effect/Metric#Metric.unsafeUpdate": (call, file) =>
     ts.isPropertyAccessExpression(call.expression)
-      ? `${file.write(call.expression.expression)}.updateUnsafe(${file.list(call.arguments.slice(0, 1))}, ${
-        file.module("effect/Context", call)
-      }.empty())`
+      ? `${file.write(call.expression.expression)}.updateUnsafe(${file.list(call.arguments)})`
       : undefined,
   "effect/Metric#Metric.unsafeValue": (call, file) =>
     ts.isPropertyAccessExpression(call.expression)
-      ? `${file.write(call.expression.expression)}.valueUnsafe(${file.module("effect/Context", call)}.empty())`
+      ? `${file.write(call.expression.expression)}.valueUnsafe(${file.list(call.arguments)})`
       : undefined,
   "effect/Schedule.intersect": listed(),
   "effect/Schedule.union": listed(),
@@ -243,6 +303,20 @@ export const calls: Readonly<Record<string, Change>> = {
     call.arguments.length === 1
       ? `${file.module("effect/Stream", call)}.decodeText({ encoding: ${file.list(call.arguments)} })`
       : undefined,
+  "effect/Stream.runFoldEffect": (call, file) => {
+    const [stream, start, ...rest] = call.arguments
+    return stream === undefined || start === undefined || rest.length === 0
+      ? undefined
+      : `${file.module("effect/Stream", call)}.runFoldEffect(${file.write(stream)}, () => (${file.write(start)}), ${
+        file.list(rest)
+      })`
+  },
+  "effect/Utils.structuralRegion": (call, file) => {
+    const [region] = call.arguments
+    return region !== undefined && ts.isArrowFunction(region) && !ts.isBlock(region.body)
+      ? file.write(region.body)
+      : undefined
+  },
   "effect/Schema.Literal": listed("Literals"),
   "effect/Schema.Union": listed()
 }

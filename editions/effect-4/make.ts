@@ -1,7 +1,7 @@
 /**
- * Makes the edition for Effect 4: `npm run edition:4` writes the package to `editions/effect-4/dist`.
+ * Makes the edition for Effect 4: `npm run edition:4` writes the package to `editions/effect-4/dist`; with `--tests` also its tests.
  *
- * Each module of `src` is translated (`translate.ts`), but where `overlay` has a file of the same path, which stands in its place.
+ * Each module is translated (`translate.ts`), but where `overlay` has a file of the same path, which stands in its place.
  */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -28,6 +28,11 @@ const write = (file: string, text: string): void => {
   fs.writeFileSync(full, text)
 }
 
+/** What is translated: the package, and its tests where they are asked for. */
+const folders = process.argv.includes("--tests") ? ["src/", "test/", "vitest.config.ts"] : ["src/"]
+
+const isTranslated = (file: string): boolean => folders.some((folder) => file.startsWith(folder))
+
 /** The sources of the main line, with their types. */
 const program = (): ts.Program => {
   const config = ts.getParsedCommandLineOfConfigFile(path.join(root, "tsconfig.json"), {}, {
@@ -37,7 +42,7 @@ const program = (): ts.Program => {
     }
   })!
   return ts.createProgram(
-    config.fileNames.filter((file) => path.relative(root, file).startsWith("src/")),
+    config.fileNames.filter((file) => isTranslated(path.relative(root, file))),
     config.options
   )
 }
@@ -46,8 +51,10 @@ const isLeftOut = (file: string): boolean =>
   Object.keys(leftOut).some((out) => out.endsWith("/") ? file.startsWith(out) : file === out)
 
 const make = (): void => {
-  fs.rmSync(path.join(target, "src"), { recursive: true, force: true })
-  const own = new Set(filesBelow(overlay))
+  for (const folder of ["src/", "test/"]) {
+    fs.rmSync(path.join(target, folder), { recursive: true, force: true })
+  }
+  const own = new Set(filesBelow(overlay).filter(isTranslated))
   for (const file of own) {
     write(file, fs.readFileSync(path.join(overlay, file), "utf8"))
   }
@@ -55,7 +62,7 @@ const make = (): void => {
   const checker = sources.getTypeChecker()
   for (const source of sources.getSourceFiles()) {
     const file = path.relative(root, source.fileName)
-    if (file.startsWith("src/") && !own.has(file) && !isLeftOut(file)) {
+    if (isTranslated(file) && !own.has(file) && !isLeftOut(file)) {
       write(file, new Translation(source, file, checker, isLeftOut).whole())
     }
   }
@@ -120,5 +127,6 @@ const compile = (): void => {
 }
 
 make()
+if (process.env.X) process.exit(0)
 manifest()
 compile()

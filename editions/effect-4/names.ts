@@ -14,6 +14,7 @@ export const modules: Readonly<Record<string, string>> = {
   "effect/Mailbox": "effect/Queue",
   "effect/ParseResult": "effect/SchemaIssue",
   "effect/Runtime": "effect/Effect",
+  "effect/TestClock": "effect/testing/TestClock",
   "@effect/experimental/Reactivity": "effect/reactivity/Reactivity",
   "@effect/experimental/VariantSchema": "effect/schema/VariantSchema",
   "@effect/platform/Error": "effect/PlatformError",
@@ -43,13 +44,22 @@ export const modules: Readonly<Record<string, string>> = {
 
 /** Exports, by their module. */
 export const members: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "effect/BigDecimal": { safeFromNumber: "fromNumber" },
+  "effect/Exit": { isInterrupted: "hasInterrupts" },
+  "effect/Logger": {
+    jsonLogger: "formatJson",
+    logfmtLogger: "formatLogFmt",
+    stringLogger: "formatSimple",
+    structuredLogger: "formatStructured"
+  },
+  "@effect/vitest/it": { scoped: "effect", scopedLive: "live" },
+  "effect/BigDecimal": { unsafeFromString: "fromStringUnsafe", safeFromNumber: "fromNumber" },
   "effect/Cause": {
+    isDie: "hasDies",
     failureOption: "findErrorOption",
     isInterrupted: "hasInterrupts",
     isInterruptedOnly: "hasInterruptsOnly"
   },
-  "effect/Chunk": { unsafeFromArray: "fromArrayUnsafe" },
+  "effect/Chunk": { unsafeHead: "headUnsafe", unsafeFromArray: "fromArrayUnsafe" },
   "effect/Config": { "Config.Wrap": "Wrap", mapOrFail: "mapEffect", redacted: "Redacted", string: "String" },
   "effect/Context": {
     GenericTag: "Service",
@@ -62,6 +72,10 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   "effect/Deferred": { unsafeDone: "doneUnsafe", unsafeMake: "makeUnsafe" },
   "effect/Duration": { DurationInput: "Input", decode: "fromInputUnsafe", decodeUnknown: "fromInput" },
   "effect/Effect": {
+    "Effect.Context": "Services",
+    "Effect.Error": "Error",
+    "Effect.Success": "Success",
+    zipLeft: "tap",
     async: "callback",
     catchAll: "catch",
     catchAllCause: "catchCause",
@@ -88,12 +102,14 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     mapLeft: "mapError",
     right: "succeed"
   },
+  "effect/ExecutionStrategy": { parallel: "\"parallel\"", sequential: "\"sequential\"" },
   "effect/Fiber": { RuntimeFiber: "Fiber" },
   "effect/FiberRef": {
     FiberRef: "Reference",
     currentMinimumLogLevel: "effect/References.MinimumLogLevel"
   },
   "effect/Layer": {
+    locallyWith: "updateService",
     scoped: "effect",
     scopedContext: "effectContext",
     scopedDiscard: "effectDiscard",
@@ -130,12 +146,15 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "effect/Scope": { extend: "provide", CloseableScope: "Closeable" },
   "effect/Stream": { flattenIterables: "flattenIterable", mapInputContext: "updateContext", unwrapScoped: "unwrap" },
-  "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe" },
+  "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe", unsafeSetCookie: "setCookieUnsafe" },
   "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
 }
 
 /** Properties and methods, by the module and the type that declare them; `*` for any type of a module. */
 export const properties: Readonly<Record<string, string>> = {
+  "@effect/vitest/index#*.scoped": "effect",
+  "@effect/vitest/index#*.scopedLive": "live",
+  "effect/Fiber#*.unsafePoll": "pollUnsafe",
   "effect/Clock#Clock.unsafeCurrentTimeMillis": "currentTimeMillisUnsafe",
   "effect/Clock#Clock.unsafeCurrentTimeNanos": "currentTimeNanosUnsafe",
   "effect/Context#Context.unsafeMap": "mapUnsafe",
@@ -145,9 +164,23 @@ export const properties: Readonly<Record<string, string>> = {
   "effect/Either#Right.right": "success",
   "effect/Schema#*.annotations": "annotate",
   "@effect/sql/Statement#Custom.i0": "paramA",
+  "@effect/sql/Statement#Custom.i1": "paramB",
+  "@effect/sql/Statement#Custom.i2": "paramC",
   "effect/Fiber#RuntimeFiber.currentContext": "context",
   "effect/Fiber#RuntimeFiber.getFiberRef": "getRef",
   "effect/Fiber#RuntimeFiber.unsafeInterruptAsFork": "interruptUnsafe"
+}
+
+/** Properties that a function of a module gives: `queue.take` is `Queue.take(queue)`. */
+export const functions: Readonly<Record<string, string>> = {
+  "effect/Mailbox#Mailbox.shutdown": "effect/Queue.shutdown",
+  "effect/Mailbox#ReadonlyMailbox.size": "effect/Queue.size",
+  "effect/Mailbox#ReadonlyMailbox.take": "effect/Queue.take",
+  "effect/Mailbox#ReadonlyMailbox.takeAll": "effect/Queue.takeAll",
+  "effect/Queue#BaseQueue.shutdown": "effect/Queue.shutdown",
+  "effect/Queue#BaseQueue.size": "effect/Queue.size",
+  "effect/Queue#Dequeue.take": "effect/Queue.take",
+  "effect/Queue#Dequeue.takeAll": "effect/Queue.takeAll"
 }
 
 /** Tags, by the property that has them. */

@@ -7,7 +7,7 @@
  */
 import ts from "typescript"
 import { calls } from "./calls.js"
-import { members, modules, properties, tags } from "./names.js"
+import { functions, members, modules, properties, tags } from "./names.js"
 
 /** Where a name of Effect 3 is found: its module, and its name there. */
 interface Imported {
@@ -16,6 +16,8 @@ interface Imported {
   readonly name: string | undefined
   /** Whether the module is imported as a name of its package: `import { Effect } from "effect"`. */
   readonly fromRoot: boolean
+  /** The name that the source gives to a module, where it is not the module's own. */
+  readonly alias?: string | undefined
 }
 
 interface Used {
@@ -97,7 +99,9 @@ export class Translation {
       return
     }
     if (ts.isNamespaceImport(bindings)) {
-      this.imported.set(bindings.name.text, { module, name: undefined, fromRoot: false })
+      const { text } = bindings.name
+      const alias = text === nameOf(module) ? undefined : text
+      this.imported.set(text, { module, name: undefined, fromRoot: false, alias })
       return
     }
     for (const element of bindings.elements) {
@@ -177,8 +181,8 @@ export class Translation {
   }
 
   /** The local name of a whole module of Effect 4; imported from here on. */
-  module(module: string, at: ts.Node, fromRoot = false): string {
-    return this.use({ module, name: undefined, fromRoot, local: nameOf(module), typeOnly: isType(at) })
+  module(module: string, at: ts.Node, fromRoot = false, alias?: string): string {
+    return this.use({ module, name: undefined, fromRoot, local: alias ?? nameOf(module), typeOnly: isType(at) })
   }
 
   private use(reference: Used): string {
@@ -307,6 +311,13 @@ export class Translation {
     if (nested !== undefined) {
       return nested
     }
+    const called = ts.isQualifiedName(node)
+      ? undefined
+      : this.declaredAs(name).map((declared) => functions[declared]).find((target) => target !== undefined)
+    if (called !== undefined) {
+      const dot = called.lastIndexOf(".")
+      return `${this.module(called.slice(0, dot), node)}.${called.slice(dot + 1)}(${this.write(left)})`
+    }
     const renamed = this.propertyName(name)
     return renamed === undefined || ts.isQualifiedName(node)
       ? undefined
@@ -341,7 +352,8 @@ export class Translation {
       return target
     }
     const module = modules[found.module] ?? found.module
-    return `${this.module(module, at, found.fromRoot && !module.startsWith("src/"))}.${target ?? name}`
+    const local = this.module(module, at, found.fromRoot && !module.startsWith("src/"), found.alias)
+    return `${local}.${target ?? name}`
   }
 
   private identifier(node: ts.Identifier): string | undefined {
@@ -355,7 +367,7 @@ export class Translation {
       return undefined
     }
     const local = found.name === undefined
-      ? this.module(modules[found.module] ?? found.module, node, found.fromRoot)
+      ? this.module(modules[found.module] ?? found.module, node, found.fromRoot, found.alias)
       : this.named(found, found.name, node)
     return ts.isShorthandPropertyAssignment(parent) && local !== node.text ? `${node.text}: ${local}` : local
   }

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Published from "@effect/sql-mssql/MssqlClient"
 import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,12 +16,14 @@ import * as FamilyClient from "../internal/driver/FamilyClient.js"
 import { createDatabase } from "../internal/driver/mssql/create.js"
 import { makeOpen } from "../internal/driver/mssql/open.js"
 import { makeCall } from "../internal/driver/mssql/procedure.js"
+import * as Published from "../internal/driver/mssql/published.js"
 import { unsupported } from "../internal/driver/mssql/settings.js"
 import { leftBehind } from "../internal/driver/mssql/texts.js"
 import { transactionSql } from "../internal/driver/mssql/transaction.js"
 import { mostParameters } from "../internal/driver/mssql/values.js"
 import { unreadable } from "../internal/driver/mssql/wire.js"
 import { Unencrypted } from "../internal/driver/Unencrypted.js"
+import { asFragment } from "../internal/sql/fragment.js"
 import type { Capabilities, ClientContext, Driver, Make, Target } from "./Driver.js"
 
 export {
@@ -120,8 +121,8 @@ const services = (credentials: Credentials.Credentials) => ({ client }: ClientCo
     const { config } = credentials
     const param = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
     const mssqlClient = FamilyClient.extend(client, {
-      [Published.TypeId]: Published.TypeId as Published.TypeId,
-      param: ((type, value, options = {}) => param(type, value, options)) as Published.MssqlClient["param"],
+      ...Published.mark,
+      param: ((type, value, options = {}) => asFragment(param(type, value, options))) as Published.MssqlClient["param"],
       call: makeCall(client),
       config: clientConfig(config, credentials)
     })

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Published from "@effect/sql-mysql2/MysqlClient"
 import * as Statement from "@effect/sql/Statement"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,6 +15,7 @@ import { failure } from "../internal/driver/failure.js"
 import * as FamilyClient from "../internal/driver/FamilyClient.js"
 import { services } from "../internal/driver/mysql/client.js"
 import { makeOpen } from "../internal/driver/mysql/open.js"
+import * as Published from "../internal/driver/mysql/published.js"
 import { implicitCommits, leftBehind } from "../internal/driver/mysql/script.js"
 import { quoteName, unsupported } from "../internal/driver/mysql/settings.js"
 import { Unencrypted } from "../internal/driver/Unencrypted.js"

@@ -227,13 +227,12 @@ describePostgres("statements that share a connection", () => {
             else interrupted++
           }), { concurrency: 64, discard: true })
         assert.isAbove(interrupted, 1000)
-        // They did share.
         const { B: sent = 0 } = proxy.counts().messages.frontend
-        console.log(
-          `interrupts of shared connections: ${interrupted} of 10000, ${sent} statements in ${written()} writes`
-        )
-        assert.isBelow(written(), sent / 2)
+        const before = written()
+        console.log(`interrupts of shared connections: ${interrupted} of 10000, ${sent} statements in ${before} writes`)
         yield* load(32, 10)
+        // They share still. Those before it may not: on a busy machine nearly all are interrupted before they are sent.
+        assert.isBelow(written() - before, 320 / 2)
         yield* isWhole
       })), 90_000)
 })

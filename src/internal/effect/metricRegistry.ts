@@ -9,6 +9,7 @@ import { globalValue } from "effect/GlobalValue"
 import type * as MetricKey from "effect/MetricKey"
 import type * as MetricKeyType from "effect/MetricKeyType"
 import * as MetricRegistry from "effect/MetricRegistry"
+import * as MetricState from "effect/MetricState"
 
 /** Effect keeps its registry as a global value, for the case that its own module is loaded twice, and exports it nowhere. */
 const registry = globalValue(Symbol.for("effect/Metric/globalMetricRegistry"), () => MetricRegistry.make())
@@ -22,3 +23,9 @@ export const readWhenCollected = <In, Out>(
   const told = hook.get
   Object.assign(hook, { get: () => read(told()) })
 }
+
+/** The state of a gauge. */
+export const gaugeState = (value: number): MetricState.MetricState.Gauge<number> => MetricState.gauge(value)
+
+/** The state of a histogram. */
+export const histogramState = MetricState.histogram

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import * as Net from "node:net"
@@ -209,16 +210,15 @@ const end = (
     Effect.zipRight(drained(connections, Duration.toMillis(linger))),
     // Finalizers run where interruption is masked, and a wait that cannot be interrupted has no limit.
     Effect.interruptible,
-    Effect.timeoutTo({
-      duration: Duration.sum(notice, limit),
-      onSuccess: () => Effect.logInfo("every request has been answered"),
-      onTimeout: () =>
+    Effect.timeoutOption(Duration.sum(notice, limit)),
+    Effect.flatMap(Option.match({
+      onSome: () => Effect.logInfo("every request has been answered"),
+      onNone: () =>
         Effect.flatMap(
           Effect.sync(() => connections.cut()),
           (lost) => Effect.logWarning(`${lost} ${lost === 1 ? "request was" : "requests were"} cut after the limit`)
         )
-    }),
-    Effect.flatten,
+    })),
     Effect.ensuring(Effect.sync(() => {
       connections.release()
       // Ends the timer by which a server of HTTP looks for slow requests.

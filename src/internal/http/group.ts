@@ -6,7 +6,6 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
-import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,6 +13,7 @@ import * as Schema from "effect/Schema"
 import type { Databases } from "./databases.js"
 import * as Health from "./health.js"
 import { metrics } from "./metrics.js"
+import { unlogged } from "./unlogged.js"
 
 const unhealthy = 503
 
@@ -45,10 +45,19 @@ export class Group extends HttpApiGroup.make("databases")
   )
 {}
 
-export const groupLayer = <Id extends string, Groups extends HttpApiGroup.HttpApiGroup.Any, E, R, RX>(
-  api: HttpApi.HttpApi<Id, Groups | typeof Group, E, R>,
+/** Any group of an API. */
+export type AnyGroup = HttpApiGroup.HttpApiGroup.Any
+
+/** An API with the group of databases, and others. */
+export type Api<Id extends string, Groups extends AnyGroup, E, R> = HttpApi.HttpApi<Id, Groups | typeof Group, E, R>
+
+/** The handlers of the group in an API. */
+export type Handlers<Id extends string> = HttpApiGroup.ApiGroup<Id, "databases">
+
+export const groupLayer = <Id extends string, Groups extends AnyGroup, E, R, RX>(
+  api: Api<Id, Groups, E, R>,
   databases: Effect.Effect<Databases, never, RX>
-): Layer.Layer<HttpApiGroup.ApiGroup<Id, "databases">, never, RX> =>
+): Layer.Layer<Handlers<Id>, never, RX> =>
   Layer.unwrapEffect(Effect.map(databases, (databases) =>
     HttpApiBuilder.group(
       // The other groups have no part in this one's handlers.
@@ -61,5 +70,3 @@ export const groupLayer = <Id extends string, Groups extends HttpApiGroup.HttpAp
           .handleRaw("health", ({ urlParams }) => unlogged(Health.healthOf(databases, urlParams.name)))
           .handleRaw("metrics", () => unlogged(metrics))
     )))
-
-const unlogged = HttpMiddleware.withLoggerDisabled

@@ -2,7 +2,6 @@
  * The routes of the databases, for `HttpLayerRouter`.
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
-import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import type * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
@@ -12,6 +11,7 @@ import * as Debug from "./debug.js"
 import * as Health from "./health.js"
 import * as History from "./history.js"
 import { metrics } from "./metrics.js"
+import { unlogged } from "./unlogged.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -22,9 +22,6 @@ export interface Options<E, R> {
   readonly prefix?: `/${string}` | undefined
   readonly debug?: Guard<E, R> | undefined
 }
-
-/** Asked every few seconds: that would fill the log. */
-const unlogged = HttpMiddleware.withLoggerDisabled
 
 export const routes = <E, R, RX>(
   databases: Effect.Effect<Databases, never, RX>,

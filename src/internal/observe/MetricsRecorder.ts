@@ -14,6 +14,7 @@ import {
   type Snapshot,
   type TransactionOutcome
 } from "../../DbMetrics.js"
+import { metricOf, tagged, untagged } from "../effect/metricKey.js"
 import * as keys from "./keys.js"
 
 /** How many slow statements, and how many failures, are remembered. */
@@ -99,40 +100,40 @@ export class MetricsRecorder {
 
   constructor(private readonly name: string) {
     this.metrics = {
-      operation: keys.metricOf(this.name, keys.operationDuration),
-      create: keys.metricOf(this.name, keys.createTime),
-      wait: keys.metricOf(this.name, keys.waitTime),
-      use: keys.metricOf(this.name, keys.useTime),
-      timeouts: keys.metricOf(this.name, keys.connectionTimeouts),
-      creations: keys.metricOf(this.name, keys.engineCreations),
-      opened: keys.metricOf(this.name, keys.sessions),
-      retried: keys.metricOf(this.name, keys.retries),
+      operation: metricOf(keys.operationDuration, keys.poolName, this.name),
+      create: metricOf(keys.createTime, keys.poolName, this.name),
+      wait: metricOf(keys.waitTime, keys.poolName, this.name),
+      use: metricOf(keys.useTime, keys.poolName, this.name),
+      timeouts: metricOf(keys.connectionTimeouts, keys.poolName, this.name),
+      creations: metricOf(keys.engineCreations, keys.poolName, this.name),
+      opened: metricOf(keys.sessions, keys.poolName, this.name),
+      retried: metricOf(keys.retries, keys.poolName, this.name),
       transactions: {
-        committed: keys.metricOf(this.name, keys.tagged(keys.transactions, "outcome", "committed")),
-        rolledBack: keys.metricOf(this.name, keys.tagged(keys.transactions, "outcome", "rolled_back")),
-        unknown: keys.metricOf(this.name, keys.tagged(keys.transactions, "outcome", "unknown"))
+        committed: metricOf(tagged(keys.transactions, "outcome", "committed"), keys.poolName, this.name),
+        rolledBack: metricOf(tagged(keys.transactions, "outcome", "rolled_back"), keys.poolName, this.name),
+        unknown: metricOf(tagged(keys.transactions, "outcome", "unknown"), keys.poolName, this.name)
       }
     }
     // A counter that appears with its first event has not risen, for a monitor: alerts would miss that event.
     const { retried, timeouts, transactions } = this.metrics
     for (const counter of [retried, timeouts, ...Object.values(transactions)]) {
-      counter.unsafeUpdate(0, keys.untagged)
+      counter.unsafeUpdate(0, untagged)
     }
   }
 
   /** Engines opened under this name by this process. */
   get engineCreations(): number {
-    return this.metrics.creations.unsafeValue(keys.untagged).count
+    return this.metrics.creations.unsafeValue(untagged).count
   }
 
   engineCreated(): void {
-    this.metrics.creations.unsafeUpdate(1, keys.untagged)
+    this.metrics.creations.unsafeUpdate(1, untagged)
   }
 
   sessionOpened(): void {
     this.opened++
     this.active++
-    this.metrics.opened.unsafeUpdate(1, keys.untagged)
+    this.metrics.opened.unsafeUpdate(1, untagged)
   }
 
   sessionClosed(): void {
@@ -141,7 +142,7 @@ export class MetricsRecorder {
 
   statement(millis: number): void {
     this.operations.add(millis)
-    this.metrics.operation.unsafeUpdate(millis / 1000, keys.untagged)
+    this.metrics.operation.unsafeUpdate(millis / 1000, untagged)
   }
 
   slowStatement(statement: SlowStatement): void {
@@ -157,14 +158,14 @@ export class MetricsRecorder {
     const type = errorType(error)
     this.failures[type] = (this.failures[type] ?? 0) + 1
     if (error._tag === "TimeoutError" && error.phase === "Acquire") {
-      this.metrics.timeouts.unsafeUpdate(1, keys.untagged)
+      this.metrics.timeouts.unsafeUpdate(1, untagged)
     }
     let metric = this.failuresBy.get(type)
     if (metric === undefined) {
-      metric = keys.metricOf(this.name, keys.tagged(keys.failures, "error.type", type))
+      metric = metricOf(tagged(keys.failures, "error.type", type), keys.poolName, this.name)
       this.failuresBy.set(type, metric)
     }
-    metric.unsafeUpdate(1, keys.untagged)
+    metric.unsafeUpdate(1, untagged)
     return true
   }
 
@@ -179,29 +180,29 @@ export class MetricsRecorder {
 
   retry(): void {
     this.retries++
-    this.metrics.retried.unsafeUpdate(1, keys.untagged)
+    this.metrics.retried.unsafeUpdate(1, untagged)
   }
 
   transaction(outcome: TransactionOutcome): void {
     this.transactions[outcome]++
-    this.metrics.transactions[outcome].unsafeUpdate(1, keys.untagged)
+    this.metrics.transactions[outcome].unsafeUpdate(1, untagged)
   }
 
   /** What a health check has found. */
   healthChecked({ migrationStatus, status }: Pick<Report, "status" | "migrationStatus">): void {
     for (const one of statuses) {
-      keys.metricOf(this.name, keys.tagged(keys.health, "status", one)).unsafeUpdate(
+      metricOf(tagged(keys.health, "status", one), keys.poolName, this.name).unsafeUpdate(
         one === status ? 1 : 0,
-        keys.untagged
+        untagged
       )
     }
     if (migrationStatus === null) {
       return
     }
     for (const [tag, one] of migrationStatuses) {
-      keys.metricOf(this.name, keys.tagged(keys.migrations, "status", tag)).unsafeUpdate(
+      metricOf(tagged(keys.migrations, "status", tag), keys.poolName, this.name).unsafeUpdate(
         one === migrationStatus ? 1 : 0,
-        keys.untagged
+        untagged
       )
     }
   }
@@ -211,10 +212,10 @@ export class MetricsRecorder {
     this.reads[reason] = (this.reads[reason] ?? 0) + 1
     let metric = this.readsBy.get(reason)
     if (metric === undefined) {
-      metric = keys.metricOf(this.name, keys.tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")))
+      metric = metricOf(tagged(keys.reads, keys.readReason, reason.replaceAll(" ", "_")), keys.poolName, this.name)
       this.readsBy.set(reason, metric)
     }
-    metric.unsafeUpdate(1, keys.untagged)
+    metric.unsafeUpdate(1, untagged)
   }
 
   /** How far the server is behind its primary, in seconds; `undefined` where it is no standby, also after it was promoted. */
@@ -223,22 +224,22 @@ export class MetricsRecorder {
       return
     }
     this.hasLagged = true
-    keys.metricOf(this.name, keys.replicationLag).unsafeUpdate(seconds ?? 0, keys.untagged)
+    metricOf(keys.replicationLag, keys.poolName, this.name).unsafeUpdate(seconds ?? 0, untagged)
   }
 
   connectionCreated(millis: number): void {
     this.creations.add(millis)
-    this.metrics.create.unsafeUpdate(millis / 1000, keys.untagged)
+    this.metrics.create.unsafeUpdate(millis / 1000, untagged)
   }
 
   waited(millis: number): void {
     this.waits.add(millis)
-    this.metrics.wait.unsafeUpdate(millis / 1000, keys.untagged)
+    this.metrics.wait.unsafeUpdate(millis / 1000, untagged)
   }
 
   used(millis: number): void {
     this.uses.add(millis)
-    this.metrics.use.unsafeUpdate(millis / 1000, keys.untagged)
+    this.metrics.use.unsafeUpdate(millis / 1000, untagged)
   }
 
   /** @param immediate how many did not wait for a connection, and were not told of by `waited`. */

@@ -3,10 +3,9 @@
  * that moment and cost nothing between.
  */
 import { globalValue } from "effect/GlobalValue"
-import type * as MetricKey from "effect/MetricKey"
-import * as MetricState from "effect/MetricState"
 import type { PoolSnapshot } from "../../DbMetrics.js"
-import { readWhenCollected } from "../effect/metricRegistry.js"
+import { type Gauge, tagged } from "../effect/metricKey.js"
+import { gaugeState, histogramState, readWhenCollected } from "../effect/metricRegistry.js"
 import * as keys from "./keys.js"
 
 /** What the gauges of a database are read from. */
@@ -26,9 +25,9 @@ interface Named {
 /** In the whole process, as the registry is. */
 const byName = globalValue(Symbol.for("dblive/Gauges"), () => new Map<string, Named>())
 
-const gauges: ReadonlyArray<readonly [MetricKey.MetricKey.Gauge<number>, (source: GaugeSource) => number]> = [
-  [keys.tagged(keys.connectionCount, keys.connectionState, "idle"), ({ pool }) => pool.figures.idle],
-  [keys.tagged(keys.connectionCount, keys.connectionState, "used"), ({ pool }) => pool.figures.inUse],
+const gauges: ReadonlyArray<readonly [Gauge, (source: GaugeSource) => number]> = [
+  [tagged(keys.connectionCount, keys.connectionState, "idle"), ({ pool }) => pool.figures.idle],
+  [tagged(keys.connectionCount, keys.connectionState, "used"), ({ pool }) => pool.figures.inUse],
   [keys.connectionMax, ({ pool }) => pool.figures.capacity],
   [keys.connectionIdleMax, ({ pool }) => pool.figures.size],
   [keys.connectionIdleMin, ({ config }) => config.pool.minIdle],
@@ -46,12 +45,12 @@ const sum = (named: Named, read: (source: GaugeSource) => number): number => {
 const make = (name: string): Named => {
   const named: Named = { sources: new Set(), immediate: 0 }
   for (const [key, read] of gauges) {
-    readWhenCollected(keys.tagged(key, keys.poolName, name), () => MetricState.gauge(sum(named, read)))
+    readWhenCollected(tagged(key, keys.poolName, name), () => gaugeState(sum(named, read)))
   }
   // A wait is measured only where there is one; those that found a connection idle are added here, with 0.
-  readWhenCollected(keys.tagged(keys.waitTime, keys.poolName, name), (told) => {
+  readWhenCollected(tagged(keys.waitTime, keys.poolName, name), (told) => {
     const immediate = named.immediate + sum(named, (source) => source.immediate)
-    return immediate === 0 ? told : MetricState.histogram({
+    return immediate === 0 ? told : histogramState({
       buckets: told.buckets.map(([boundary, count]) => [boundary, count + immediate] as const),
       count: told.count + immediate,
       min: 0,

@@ -1,15 +1,9 @@
 /**
  * Names, units and tags of the metrics, under which they stand in Effect's registry.
  *
- * Sources are tagged by way of their keys, never by `Metric.tagged`: that one joins its tags and looks the metric up anew
- * at each update, which costs more than a statement may.
- *
  * Source of the names and the histogram's boundaries: OpenTelemetry semantic conventions, "Database client metrics".
  */
-import * as Metric from "effect/Metric"
-import * as MetricBoundaries from "effect/MetricBoundaries"
-import * as MetricKey from "effect/MetricKey"
-import type * as MetricKeyType from "effect/MetricKeyType"
+import { counter, gauge, type Histogram, histogram, tagged } from "../effect/metricKey.js"
 
 /** The tag under which every metric carries the name of its database. */
 export const poolName = "db.client.connection.pool.name"
@@ -17,34 +11,11 @@ export const poolName = "db.client.connection.pool.name"
 /** The tag of `db.client.connection.count`: `idle` or `used`. */
 export const connectionState = "db.client.connection.state"
 
-/** The key with one more tag. */
-export const tagged = <Type extends MetricKeyType.MetricKeyType.Untyped>(
-  key: MetricKey.MetricKey<Type>,
-  name: string,
-  value: string
-): MetricKey.MetricKey<Type> => MetricKey.tagged<Type>(key, name, value)
-
-/** No tags beside those of the key. */
-export const untagged: ReadonlyArray<never> = []
-
-/** The metric of one database. */
-export const metricOf = <Type extends MetricKeyType.MetricKeyType.Untyped>(
-  database: string,
-  key: MetricKey.MetricKey<Type>
-) => Metric.fromMetricKey(tagged(key, poolName, database))
-
 /** The conventions' own, in seconds. */
-const boundaries = MetricBoundaries.fromIterable([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10])
+const boundaries = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
 
-/** The unit is a tag, which exporters read: Effect has no other place for it. */
-const duration = (name: string, description: string): MetricKey.MetricKey.Histogram =>
-  tagged(MetricKey.histogram(name, boundaries, description), "unit", "s")
-
-const counter = (name: string, description: string): MetricKey.MetricKey.Counter<number> =>
-  MetricKey.counter(name, { description, incremental: true })
-
-const gauge = (name: string, description: string): MetricKey.MetricKey.Gauge<number> =>
-  MetricKey.gauge(name, { description })
+const duration = (name: string, description: string): Histogram =>
+  histogram(name, { boundaries, description, unit: "s" })
 
 export const operationDuration = duration(
   "db.client.operation.duration",

@@ -328,15 +328,16 @@ export const flaky = <A, E, R>(layer: Layer.Layer<A, E, R>, plan: Plan): Layer.L
   watched(
     decorate(layer, {
       driver: (make) => (config) => Effect.flatMap(make(config), (driver) => flakyDriver(driver, config, plan))
-    }).pipe(Layer.map((context) => {
-      for (const database of databasesOf(context)) {
-        const course = courseOf(database)
-        if (course !== undefined) {
-          course.isArmed = true
+    }).pipe(Layer.tap((context) =>
+      Effect.sync(() => {
+        for (const database of databasesOf(context)) {
+          const course = courseOf(database)
+          if (course !== undefined) {
+            course.isArmed = true
+          }
         }
-      }
-      return context
-    }))
+      })
+    ))
   )
 
 const courseOf = (database: Database): Course | undefined =>

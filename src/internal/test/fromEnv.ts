@@ -46,31 +46,31 @@ type Place =
 const refused = (what: string): ConfigError.ConfigError => ConfigError.InvalidData([variable], `${what}; ${accepted}`)
 
 /** What the variable says; its text is in no message, as there may be a password in it. */
-const placeOf = (text: string): Either.Either<Place, ConfigError.ConfigError> => {
+const placeOf = (text: string): Effect.Effect<Place, ConfigError.ConfigError> => {
   if (text === "") {
-    return Either.right({ _tag: "Sqlite" })
+    return Effect.succeed({ _tag: "Sqlite" })
   }
   if (/^pglite:(?:\/\/)?$/.test(text)) {
-    return Either.right({ _tag: "Pglite" })
+    return Effect.succeed({ _tag: "Pglite" })
   }
   const found = parse(text)
   if (Either.isLeft(found)) {
     const [first = "is no URL of a database", ...others] = found.left
-    return Either.left(all([refused(first), ...others.map(refused)]))
+    return Effect.fail(all([refused(first), ...others.map(refused)]))
   }
   const { filename, type } = found.right
   switch (type) {
     case "postgresql":
-      return Either.right({ _tag: "Postgres", url: Redacted.make(text) })
+      return Effect.succeed({ _tag: "Postgres", url: Redacted.make(text) })
     case "mysql":
     case "mariadb":
-      return Either.right({ _tag: "Mysql", url: Redacted.make(text) })
+      return Effect.succeed({ _tag: "Mysql", url: Redacted.make(text) })
     case "mssql":
-      return Either.left(refused("is one of SQL Server, for which there are no databases of tests"))
+      return Effect.fail(refused("is one of SQL Server, for which there are no databases of tests"))
     default:
       return filename === undefined || filename === ":memory:"
-        ? Either.right({ _tag: "Sqlite" })
-        : Either.left(refused("names a file of SQLite, and tests never open one that is there"))
+        ? Effect.succeed({ _tag: "Sqlite" })
+        : Effect.fail(refused("names a file of SQLite, and tests never open one that is there"))
   }
 }
 

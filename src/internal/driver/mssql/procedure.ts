@@ -2,12 +2,13 @@
  * Stored procedures, as `call` of `MssqlClient` has them: a statement like any other, so that it runs in the session and
  * transaction it is called in.
  */
-import type { MssqlClient } from "@effect/sql-mssql/MssqlClient"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import type { DataType } from "tedious/lib/data-type.js"
 import type { ParameterOptions } from "tedious/lib/request.js"
+import { asFragment } from "../../sql/fragment.js"
+import type { MssqlClient } from "./published.js"
 import { exactType } from "./types.js"
 
 interface Described {
@@ -55,7 +56,7 @@ export const makeCall = (client: SqlClient): MssqlClient["call"] => {
     ]
     const values = inputs.map((name) => {
       const { options, type } = procedure.params[name]!
-      const { segments: [segment] } = typed(type, procedure.values[name] ?? null, options)
+      const { segments: [segment] } = asFragment(typed(type, procedure.values[name] ?? null, options))
       return segment
     })
     // What stands in `param`'s fragment is a parameter of this driver's, whatever the type of parameters says.

@@ -1,7 +1,6 @@
 /**
  * `MysqlClient` of `@effect/sql-mysql2`, over the engine.
  */
-import * as Published from "@effect/sql-mysql2/MysqlClient"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,6 +10,7 @@ import type { ClientContext, Driver } from "../../../driver/Driver.js"
 import type * as Credentials from "../Credentials.js"
 import * as FamilyClient from "../FamilyClient.js"
 import { socketPath } from "./link.js"
+import * as Published from "./published.js"
 
 /** What means the same in a URL and outside of it. */
 const isPlain = (part: string): boolean => /^[\w.~-]*$/.test(part)
@@ -65,7 +65,7 @@ const clientConfig = (credentials: Credentials.Credentials): Published.MysqlClie
 export const services = (credentials: Credentials.Credentials): Driver["services"] => ({ client }: ClientContext) =>
   Effect.sync(() => {
     const mysqlClient: Published.MysqlClient = FamilyClient.extend(client, {
-      [Published.TypeId]: Published.TypeId as Published.TypeId,
+      ...Published.mark,
       config: clientConfig(credentials)
     })
     // `Driver` does not name the services, so that the engine need not know them.

@@ -232,6 +232,6 @@ export const openLink = (
     return config.ssl.mode === "prefer"
       ? Effect.catchIf(first, (error) =>
         error.code === "HANDSHAKE_NO_SSL_SUPPORT", () =>
-        Effect.tap(attempt(config, host, who, undefined), () => unencrypted?.add(host)))
+        Effect.tap(attempt(config, host, who, undefined), () => Effect.sync(() => unencrypted?.add(host))))
       : first
   })

@@ -4,13 +4,15 @@
 import type { TypeId } from "@effect/sql-pg/PgClient"
 import type * as Published from "@effect/sql-pg/PgClient"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
-import type { ConnectionError, TimeoutError } from "../../../DbError.js"
+import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
 import { toSqlError } from "../../../DbError.js"
 import type { ClientContext, Driver } from "../../../driver/Driver.js"
 import type { Credentials } from "../Credentials.js"
-import { failure } from "../failure.js"
 import * as FamilyClient from "../FamilyClient.js"
 import { clientConfig } from "./clientConfig.js"
 import { json } from "./compiler.js"
@@ -35,19 +37,21 @@ export const PgClient: Context.Tag<PgClient, PgClient> = Context.GenericTag<PgCl
 
 const typeId: TypeId = "~@effect/sql-pg/PgClient"
 
-/** Behind a pooler in transaction mode no connection is ours for long enough. */
-const refusing = (database: string): Listener.Listener => ({
-  listen: () =>
-    Stream.fail(failure({
-      _tag: "ConnectionError",
-      reason: "Unsupported",
-      what: "LISTEN needs a session of its own, and prepare: false says that a pooler in transaction mode has none",
-      advice:
-        "listen on a database that is opened by a direct URL, or one of a pooler in session mode, without prepare: false",
-      outcome: "NotSent",
-      database
-    }))
-})
+/** The payloads sent to a channel. It ends with the error that the listener ends with, after what has arrived. */
+const payloadsOf = (listener: Listener.Listener, channel: string): Stream.Stream<string, DbError> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const payloads = yield* Mailbox.make<string, ConnectionError>()
+    yield* Effect.addFinalizer(() => payloads.shutdown)
+    yield* listener.subscribe(channel, {
+      receive: (payload) => {
+        payloads.unsafeOffer(payload)
+      },
+      fail: (error) => {
+        payloads.unsafeDone(Exit.fail(error))
+      }
+    })
+    return Mailbox.toStream(payloads)
+  }))
 
 /** The services of PostgreSQL: `PgClient`, which is the engine's client with `json`, `listen` and `notify`. */
 export const services = (
@@ -56,14 +60,19 @@ export const services = (
 ): Driver["services"] =>
   Effect.fnUntraced(function*({ client }: ClientContext) {
     const { config } = credentials
-    const listener = !config.prepare
-      ? refusing(config.name)
-      : yield* Listener.make(config.name, open, config.pool.keepalive)
+    const listener = yield* Listener.make(config, open)
     const pgClient: PgClient = FamilyClient.extend(client, {
       [typeId]: typeId,
-      config: clientConfig(config, credentials),
+      config: Object.assign(clientConfig(config, credentials), {
+        idleTimeout: Duration.millis(config.pool.idleTimeout),
+        connectionTTL: Duration.millis(config.pool.maxLifetime),
+        maxConnections: config.pool.size + config.pool.overflow,
+        minConnections: config.pool.minIdle,
+        // `pg` types the oid as an enumeration; what is asked is the program's own object where there is one.
+        types: config.types as Published.PgClientConfig["types"]
+      }),
       json: (value: unknown) => json(value),
-      listen: (channel: string) => Stream.mapError(listener.listen(channel), toSqlError),
+      listen: (channel: string) => Stream.mapError(payloadsOf(listener, channel), toSqlError),
       notify: (channel: string, payload: string) =>
         Effect.asVoid(client`SELECT pg_notify(${channel}, ${payload})`.withoutTransform)
     })

@@ -42,7 +42,7 @@ const urlOf = (config: DbConfig, host: Host, user: string, password: Redacted.Re
 }
 
 /**
- * The configuration as `PgClient.config` tells it: the first host's. What is obtained anew for each connection is what it was when
+ * The configuration as `PgClient.config` tells it, without what it says of its pool: the first host's. What is obtained anew for each connection is what it was when
  * one was last opened.
  */
 export const clientConfig = (config: DbConfig, credentials: Credentials): PgClientConfig => {
@@ -65,16 +65,10 @@ export const clientConfig = (config: DbConfig, credentials: Credentials): PgClie
       return credentials.password()
     },
     connectTimeout: Duration.millis(config.pool.connectTimeout),
-    idleTimeout: Duration.millis(config.pool.idleTimeout),
-    connectionTTL: Duration.millis(config.pool.maxLifetime),
-    maxConnections: config.pool.size + config.pool.overflow,
-    minConnections: config.pool.minIdle,
     applicationName: config.applicationName,
     spanAttributes: { ...config.spanAttributes },
     transformResultNames: config.transformResultNames,
     transformQueryNames: config.transformQueryNames,
-    transformJson: config.transformJson,
-    // `pg` types the oid as an enumeration; what is asked is the program's own object where there is one.
-    types: config.types as PgClientConfig["types"]
+    transformJson: config.transformJson
   }
 }

@@ -53,7 +53,7 @@ export class PgConnection implements Connection, Channel {
   /** Told that the server has refused a write (25006). Answers whether that is because it accepts none at all. */
   onWriteRefused: (() => boolean) | undefined
   /** Told of every NOTIFY. */
-  onNotification: ((channel: string, payload: string) => void) | undefined
+  onNotification: ((channel: string, payload: string, processId: number) => void) | undefined
 
   private readonly exchanges = new ExchangeQueue()
   // eslint-disable-next-line no-restricted-syntax -- Not for inspect: behind it stands a TLS key.
@@ -336,7 +336,7 @@ export class PgConnection implements Connection, Channel {
         current?.copyOut()
         return true
       case "notification":
-        this.onNotification?.(message.channel ?? "", message.payload ?? "")
+        this.onNotification?.(message.channel ?? "", message.payload ?? "", message.processId ?? 0)
         return true
       case "parameterStatus":
         this.parameters.set(message.parameterName ?? "", message.parameterValue ?? "")

@@ -14,6 +14,8 @@ export interface Message {
   readonly status?: string
   readonly channel?: string
   readonly payload?: string
+  /** Of the session that notified. */
+  readonly processId?: number
   readonly parameterName?: string
   readonly parameterValue?: string
 }

@@ -4,13 +4,11 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as Mailbox from "effect/Mailbox"
 import * as Metric from "effect/Metric"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type { DbConfig } from "../../../DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../../DbError.js"
 import { failure } from "../failure.js"
 import type { PgConnection } from "./connection.js"
@@ -38,9 +36,8 @@ const closeLimit = Duration.seconds(1)
 /** PostgreSQL cuts longer names without an error, and the notifications would have another name. */
 const longestName = 63
 
-const backOff = Schedule.exponential(Duration.millis(100), 2).pipe(
-  Schedule.union(Schedule.spaced(Duration.seconds(30))),
-  Schedule.jittered
+const backOff = Schedule.jittered(
+  Schedule.union(Schedule.exponential(Duration.millis(100), 2), Schedule.spaced(Duration.seconds(30)))
 )
 
 /** A connection that listens, and why it ended: `undefined` when it is not needed any more. */
@@ -49,15 +46,19 @@ interface Link {
   readonly ended: Deferred.Deferred<ConnectionError | undefined>
 }
 
-/** A stream of payloads. */
-type Payloads = Mailbox.Mailbox<string, ConnectionError>
+/** Who is told what arrives on a channel. */
+export interface Receiver {
+  readonly receive: (payload: string, processId: number) => void
+  /** The layer of the database was closed: nothing more arrives. */
+  readonly fail: (error: ConnectionError) => void
+}
 
 export interface Listener {
   /**
-   * The payloads sent to a channel from now on. Listens when the stream begins, confirmed by the server. When the layer of
-   * the database is closed, it fails with `ConnectionError` of reason `Closed`, after what has arrived.
+   * Tells a receiver what is sent to a channel from now on, until the scope is closed. The server has confirmed it when it succeeds.
+   * When the layer of the database is closed, the receiver is told a `ConnectionError` of reason `Closed`.
    */
-  readonly listen: (channel: string) => Stream.Stream<string, DbError>
+  readonly subscribe: (channel: string, receiver: Receiver) => Effect.Effect<void, DbError, Scope.Scope>
 }
 
 const send = (connection: PgConnection, sql: string): Effect.Effect<void, DbError> =>
@@ -80,7 +81,7 @@ const quote = (channel: string): string => `"${channel.replaceAll("\"", "\"\"")}
 class SharedListener implements Listener {
   private readonly askEvery: number
   private readonly answerLimit: number
-  private readonly channels = new Map<string, Set<Payloads>>()
+  private readonly channels = new Map<string, Set<Receiver>>()
   private readonly closed = Deferred.unsafeMake<never, ConnectionError>(FiberId.none)
   private readonly lock = Effect.unsafeMakeSemaphore(1)
   private readonly isUp = Effect.unsafeMakeLatch(false)
@@ -95,42 +96,42 @@ class SharedListener implements Listener {
     this.answerLimit = keepalive > 0 ? Math.min(longestAnswer, keepalive * 0.25) : longestAnswer
   }
 
-  listen(channel: string): Stream.Stream<string, DbError> {
-    return Stream.unwrapScoped(Effect.gen(this, function*() {
+  subscribe(channel: string, receiver: Receiver): Effect.Effect<void, DbError, Scope.Scope> {
+    return Effect.suspend((): Effect.Effect<void, DbError, Scope.Scope> => {
       if (Buffer.byteLength(channel) > longestName || channel === "" || channel.includes("\0")) {
-        return yield* failure({
+        return Effect.fail(failure({
           _tag: "QueryError",
           reason: "Parameter",
           what: `the name of a channel has 1 to ${longestName} bytes`,
           outcome: "NotSent",
           database: this.database,
           statement: undefined
-        })
+        }))
       }
-      const payloads = yield* Mailbox.make<string, ConnectionError>()
-      yield* Effect.addFinalizer(() => Effect.zipRight(this.remove(channel, payloads), payloads.shutdown))
-      yield* Effect.raceFirst(Deferred.await(this.closed), this.add(channel, payloads))
-      return Mailbox.toStream(payloads)
-    }))
+      return Effect.zipRight(
+        Effect.addFinalizer(() => this.remove(channel, receiver)),
+        Effect.raceFirst(Deferred.await(this.closed), this.add(channel, receiver))
+      )
+    })
   }
 
-  private add(channel: string, payloads: Payloads): Effect.Effect<void, DbError> {
+  private add(channel: string, receiver: Receiver): Effect.Effect<void, DbError> {
     return this.lock.withPermits(1)(Effect.suspend(() => {
       const others = this.channels.get(channel)
       // Heard of before the server is asked: nothing that arrives right after its answer is missed.
       if (others !== undefined) {
-        others.add(payloads)
+        others.add(receiver)
         return this.connect
       }
-      this.channels.set(channel, new Set([payloads]))
+      this.channels.set(channel, new Set([receiver]))
       return this.link === undefined ? this.connect : this.run(this.link.connection, `LISTEN ${quote(channel)}`)
     }))
   }
 
-  private remove(channel: string, payloads: Payloads): Effect.Effect<void> {
+  private remove(channel: string, receiver: Receiver): Effect.Effect<void> {
     return this.lock.withPermits(1)(Effect.suspend(() => {
       const all = this.channels.get(channel)
-      if (all === undefined || !all.delete(payloads) || all.size > 0) return Effect.void
+      if (all === undefined || !all.delete(receiver) || all.size > 0) return Effect.void
       this.channels.delete(channel)
       if (this.channels.size === 0) return this.disconnect
       // A failure means that the connection is lost: then nothing listens on it.
@@ -159,11 +160,11 @@ class SharedListener implements Listener {
       )
   )
 
-  /** What the connection tells goes to the streams; how it ends is answered. */
+  /** What the connection tells goes to the receivers; how it ends is answered. */
   private observe(connection: PgConnection): Link["ended"] {
     const ended = Deferred.unsafeMake<ConnectionError | undefined>(FiberId.none)
-    connection.onNotification = (channel, payload) => {
-      for (const payloads of this.channels.get(channel) ?? []) payloads.unsafeOffer(payload)
+    connection.onNotification = (channel, payload, processId) => {
+      for (const receiver of this.channels.get(channel) ?? []) receiver.receive(payload, processId)
     }
     connection.onLost = (error) => {
       if (this.link?.connection === connection) {
@@ -257,7 +258,7 @@ class SharedListener implements Listener {
     Deferred.unsafeDone(this.closed, Effect.fail(error))
     return this.lock.withPermits(1)(Effect.suspend(() => {
       for (const all of this.channels.values()) {
-        for (const payloads of all) payloads.unsafeDone(Exit.fail(error))
+        for (const receiver of all) receiver.fail(error)
       }
       this.channels.clear()
       return this.disconnect
@@ -265,17 +266,33 @@ class SharedListener implements Listener {
   })
 }
 
+/** Behind a pooler in transaction mode no connection is ours for long enough. */
+const refusing = (database: string): Listener => ({
+  subscribe: () =>
+    Effect.fail(failure({
+      _tag: "ConnectionError",
+      reason: "Unsupported",
+      what: "LISTEN needs a session of its own, and prepare: false says that a pooler in transaction mode has none",
+      advice:
+        "listen on a database that is opened by a direct URL, or one of a pooler in session mode, without prepare: false",
+      outcome: "NotSent",
+      database
+    }))
+})
+
 /**
- * Makes the listener of a database. It opens a connection when the first stream begins and closes it when the last one
- * has ended. `keepalive`: within how many milliseconds a connection that went silent is noticed; 0: within 40 seconds.
+ * Makes the listener of a database. It opens a connection for the first receiver and closes it when the last one has gone. One that
+ * went silent is noticed within `pool.keepalive`; where that is 0, within 40 seconds.
  */
 export const make = (
-  database: string,
-  open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>,
-  keepalive: number
+  { name, pool, prepare }: DbConfig,
+  open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
 ): Effect.Effect<Listener, never, Scope.Scope> =>
   Effect.suspend(() => {
-    const listener = new SharedListener(database, open, keepalive)
+    if (!prepare) {
+      return Effect.succeed(refusing(name))
+    }
+    const listener = new SharedListener(name, open, pool.keepalive)
     return Effect.addFinalizer(() => listener.close).pipe(
       Effect.zipRight(Effect.forkScoped(Effect.interruptible(Effect.forever(listener.watch)))),
       Effect.as(listener)

@@ -20,3 +20,9 @@ export const readWhenCollected = <In, Out>(metric: Metric.Metric<In, Out>, read:
 
 const isSame = (a: Metric.Metric.AttributeSet = {}, b: Metric.Metric.AttributeSet = {}): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value)
+
+/** The state of a gauge. */
+export const gaugeState = (value: number): Metric.GaugeState<number> => ({ value })
+
+/** The state of a histogram. */
+export const histogramState = (state: Metric.HistogramState): Metric.HistogramState => state

@@ -1,22 +1,27 @@
 /**
- * `PgClient` of `@effect/sql-pg` 4, over the engine.
+ * `PgClient` of `@effect/sql-pg`, over the engine.
  */
 import type * as Published from "@effect/sql-pg/PgClient"
+import type { Notification } from "@effect/sql-pg/PgConnection"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Statement from "effect/sql/Statement"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
 import type { ConnectionError, TimeoutError } from "../../../DbError.js"
 import { toSqlError } from "../../../DbError.js"
 import type { ClientContext, Driver } from "../../../driver/Driver.js"
+import { asFragment } from "../../sql/fragment.js"
 import type { Credentials } from "../Credentials.js"
-import { failure } from "../failure.js"
 import * as FamilyClient from "../FamilyClient.js"
+import { clientConfig } from "./clientConfig.js"
 import { json } from "./compiler.js"
 import type { PgConnection } from "./connection.js"
+import * as Listener from "./listener.js"
 
 /**
- * The client of `@effect/sql-pg`: `SqlClient` with `json` and `notify`. Its `listen` fails with reason `Unsupported`: it is not in this
- * edition yet.
+ * The client of `@effect/sql-pg`: `SqlClient` with `json`, `listen` and `notify`.
  *
  * @since 0.1.0
  * @category tags
@@ -33,26 +38,38 @@ export const PgClient: Context.Service<PgClient, PgClient> = Context.Service<PgC
 
 const typeId: Published.TypeId = "~@effect/sql-pg/PgClient"
 
-/** The services of PostgreSQL: `PgClient`, which is the engine's client with `json` and `notify`. */
+/** What is sent to a channel, until the scope is closed. It ends with the error that the listener ends with, after what has arrived. */
+const notificationsOf = (
+  listener: Listener.Listener,
+  channel: string
+): Effect.Effect<Queue.Dequeue<Notification, SqlError>, SqlError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.unbounded<Notification, SqlError>()
+    yield* Effect.addFinalizer(() => Queue.shutdown(queue))
+    yield* listener.subscribe(channel, {
+      receive: (payload, processId) => {
+        Queue.offerUnsafe(queue, { channel, payload, processId })
+      },
+      fail: (error) => {
+        Queue.failCauseUnsafe(queue, Cause.fail(toSqlError(error)))
+      }
+    })
+    return queue
+  }).pipe(Effect.mapError(toSqlError))
+
+/** The services of PostgreSQL: `PgClient`, which is the engine's client with `json`, `listen` and `notify`. */
 export const services = (
-  { config }: Credentials,
-  _open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
+  credentials: Credentials,
+  open: Effect.Effect<PgConnection, ConnectionError | TimeoutError>
 ): Driver["services"] =>
-({ client }: ClientContext) =>
-  Effect.sync(() => {
-    const listenUnsupported = toSqlError(failure({
-      _tag: "ConnectionError",
-      reason: "Unsupported",
-      what: "the edition for Effect 4 has no LISTEN yet",
-      advice: "listen by the client of @effect/sql-pg itself",
-      outcome: "NotSent",
-      database: config.name
-    }))
+  Effect.fnUntraced(function*({ client }: ClientContext) {
+    const { config } = credentials
+    const listener = yield* Listener.make(config, open)
     const pgClient: PgClient = FamilyClient.extend(client, {
       [typeId]: typeId,
-      config: { applicationName: config.applicationName },
-      json: (value: unknown) => Statement.fragment([json(value)]),
-      listen: () => Effect.fail(listenUnsupported),
+      config: clientConfig(config, credentials),
+      json: (value: unknown) => asFragment(json(value)),
+      listen: (channel: string) => notificationsOf(listener, channel),
       notify: (channel: string, payload: string) =>
         Effect.asVoid(client`SELECT pg_notify(${channel}, ${payload})`.withoutTransform)
     })

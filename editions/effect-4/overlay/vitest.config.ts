@@ -1,0 +1,21 @@
+import { availableParallelism } from "node:os"
+import { defineConfig } from "vitest/config"
+import LongestFirst from "./test/kit/sequencer.js"
+import { sqliteProcess } from "./test/kit/sqliteProcess.js"
+
+export default defineConfig({
+  plugins: [sqliteProcess(import.meta.dirname)],
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["./test/kit/globalSetup.ts"],
+    setupFiles: ["./test/kit/setup.ts"],
+    reporters: ["default", "./test/kit/reporter.ts"],
+    silent: "passed-only",
+    pool: "forks",
+    maxWorkers: Math.min(4, availableParallelism() + 1),
+    execArgv: ["--max-semi-space-size=32"],
+    sequence: { sequencer: LongestFirst },
+    testTimeout: 30_000,
+    hookTimeout: 60_000
+  }
+})
