@@ -1,10 +1,6 @@
 /**
  * The program: parses the arguments, runs the command, gives the exit code.
  */
-import * as CliConfig from "@effect/cli/CliConfig"
-import * as Command from "@effect/cli/Command"
-import * as HelpDoc from "@effect/cli/HelpDoc"
-import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
@@ -13,59 +9,37 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import { onConsoleError } from "../effect/logger.js"
 import { type Asked, read, words } from "./arguments.js"
 import { exit } from "./command.js"
 import { dblive, entries } from "./commands.js"
 import { canonical } from "./database.js"
+import { runner } from "./effectCli.js"
 import { commandHelp, commandJson, overview, overviewJson } from "./help.js"
 import { own } from "./package.js"
-import { above, writtenAbove } from "./progress.js"
+import { above } from "./progress.js"
 import { defect, exitCodes, failed, received, UsageError } from "./report.js"
 import { onError } from "./style.js"
-import { toJson, withoutColours } from "./text.js"
+import { toJson } from "./text.js"
 
 const { version } = own()
 
-/**
- * Whether the command itself has begun. What @effect/cli says before it is said by {@link ended}, in one form for all faults.
- */
-const begun = { value: false }
-
-const run = Command.run(
-  Command.transformHandler(dblive, (work) => {
-    begun.value = true
-    return work
-  }),
-  { name: "dblive", version, executable: "dblive" }
-)
-
-/** Written above the bar, while one is on the screen. */
-const aboveTheBar = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(Console.consoleWith(Effect.succeed), (console) =>
-    Effect.withConsole(effect, {
-      ...console,
-      log: (...args) => writtenAbove(console.log(...args)),
-      error: (...args) => begun.value ? writtenAbove(console.error(...args)) : Effect.void,
-      unsafe: { ...console.unsafe, error: (...args) => above(() => console.unsafe.error(...args)) }
-    }))
+const run = runner(dblive, version, above)
 
 /** Standard output holds results only. A line of the log is one of the command's own. */
-const logger = Logger.replace(
-  Logger.defaultLogger,
-  Logger.withConsoleError(Logger.make(({ annotations, cause, logLevel, message }) => {
-    const texts = Array.isArray(message) ? message : [message]
-    const details = [...annotations].map(([key, value]) =>
-      `${key}=${typeof value === "string" ? value : toJson(value, 0)}`
-    )
-    const level = logLevel.label === "WARN" ? "warning" : logLevel.label.toLowerCase()
-    return [
-      `${onError(level === "warning" ? "warning" : level === "error" ? "error" : "faint", `${level}:`)} ${
-        texts.map((text) => typeof text === "string" ? text : toJson(text, 0)).join(" ")
-      }${details.length === 0 ? "" : ` (${details.join(", ")})`}`,
-      ...(Cause.isEmpty(cause) ? [] : [Cause.pretty(cause)])
-    ].join("\n")
-  }))
-)
+const logger = onConsoleError(({ annotations, cause, level: word, message }) => {
+  const texts = Array.isArray(message) ? message : [message]
+  const details = [...annotations].map(([key, value]) =>
+    `${key}=${typeof value === "string" ? value : toJson(value, 0)}`
+  )
+  const level = word === "warn" ? "warning" : word
+  return [
+    `${onError(level === "warning" ? "warning" : level === "error" ? "error" : "faint", `${level}:`)} ${
+      texts.map((text) => typeof text === "string" ? text : toJson(text, 0)).join(" ")
+    }${details.length === 0 ? "" : ` (${details.join(", ")})`}`,
+    ...(Cause.isEmpty(cause) ? [] : [Cause.pretty(cause)])
+  ].join("\n")
+})
 
 /**
  * The command line with these arguments; gives the exit code. It takes the folder, the environment and standard input of
@@ -122,16 +96,13 @@ const answer = ({ json: wantsJson, logLevel, what }: Asked): Effect.Effect<numbe
 
 const command = (words: ReadonlyArray<string>, wantsJson: boolean, name: string | undefined): Effect.Effect<number> => {
   exit.code = exitCodes.done
-  begun.value = false
-  return aboveTheBar(run(["node", "dblive", ...words])).pipe(
+  return run(words).pipe(
     Effect.as(true),
-    Effect.catchIf(
-      ValidationError.isValidationError,
-      (error) =>
-        Effect.map(refused(wantsJson, withoutColours(HelpDoc.toAnsiText(error.error)).trim(), name), (code) => {
-          exit.code = code
-          return true
-        })
+    Effect.catchAll((fault) =>
+      Effect.map(refused(wantsJson, fault, name), (code) => {
+        exit.code = code
+        return true
+      })
     ),
     Effect.catchAllCause((cause) =>
       Cause.isInterruptedOnly(cause)
@@ -140,7 +111,7 @@ const command = (words: ReadonlyArray<string>, wantsJson: boolean, name: string 
     ),
     Effect.map((hasEnded) => hasEnded || exit.code !== exitCodes.done ? exit.code : exitCodes.failed),
     Logger.withMinimumLogLevel(LogLevel.Warning),
-    Effect.provide(Layer.mergeAll(NodeContext.layer, CliConfig.layer({ showBuiltIns: false }), logger)),
+    Effect.provide(Layer.merge(NodeContext.layer, logger)),
     Effect.scoped
   )
 }

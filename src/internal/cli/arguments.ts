@@ -3,6 +3,7 @@
  * meant. What is right is handed to @effect/cli in one order: options, then `--`, then arguments.
  */
 import { nearest } from "../config/nearest.js"
+import { optionWords } from "./effectCli.js"
 import type { OptionShape, Shape } from "./shape.js"
 
 /** A command with what it was given. */
@@ -280,7 +281,7 @@ export const read = (given: ReadonlyArray<string>, shapes: ReadonlyArray<Shape>)
 /** The call as @effect/cli reads it without doubt: what looks like an option behind `--` is none. */
 export const words = ({ arguments: given, options, shape }: Call): ReadonlyArray<string> => [
   shape.name,
-  ...options.flatMap(([name, value]) => value === undefined ? [name] : [name, value]),
+  ...options.flatMap(([name, value]) => value === undefined ? [name] : optionWords(name, value)),
   ...(given.length === 0 ? [] : ["--", ...given])
 ]
 

@@ -4,10 +4,11 @@
 import * as Command from "@effect/cli/Command"
 import { check } from "./check.js"
 import { doctor } from "./doctor.js"
+import { shapeOf } from "./effectCli.js"
 import { init } from "./init.js"
 import { baseline, create, migrate, plan, repair, status, undo, validate } from "./migrations.js"
 import { health, info, ping, query } from "./questions.js"
-import { type Shape, shapeOf } from "./shape.js"
+import type { Shape } from "./shape.js"
 
 const registered = [
   {
@@ -116,7 +117,7 @@ export interface Entry {
 /** What the overview and the help tell of each command. */
 export const entries: ReadonlyArray<Entry> = registered.map(({ command, examples, group, summary }) => ({
   group,
-  shape: shapeOf(command.descriptor),
+  shape: shapeOf(command),
   summary,
   examples
 }))

@@ -10,6 +10,7 @@ import { configured } from "../config/names.js"
 import { end } from "./command.js"
 import { withVariables } from "./database.js"
 import { diagnose, type Diagnosis } from "./diagnosis.js"
+import { integer } from "./effectCli.js"
 import * as options from "./options.js"
 import { installedVersion, isInRange, own } from "./package.js"
 import { replicaLine } from "./replicas.js"
@@ -222,7 +223,7 @@ export const doctor = Command.make(
       )
     ),
     ...target,
-    processes: Options.integer("processes").pipe(
+    processes: integer("processes").pipe(
       Options.withPseudoName("n"),
       Options.withDefault(1),
       Options.withDescription("How many processes of the program there will be, each with its own pools. Defaults to 1")

@@ -4,8 +4,9 @@
 import * as Command from "@effect/cli/Command"
 import { commonOptions } from "./arguments.js"
 import type { Entry } from "./commands.js"
+import { shapeOf } from "./effectCli.js"
 import { target } from "./options.js"
-import { type OptionShape, type Shape, shapeOf } from "./shape.js"
+import type { OptionShape, Shape } from "./shape.js"
 import { onOutput } from "./style.js"
 
 /** The longest line. */
@@ -53,7 +54,7 @@ const optionRows = (options: ReadonlyArray<OptionShape>) =>
 
 /** The names of the options that say which database is meant. */
 const targets: ReadonlySet<string> = new Set(
-  shapeOf(Command.make("target", { ...target }).descriptor).options.map(({ names }) => names.at(-1)!).filter((name) =>
+  shapeOf(Command.make("target", { ...target })).options.map(({ names }) => names.at(-1)!).filter((name) =>
     name !== "--json"
   )
 )

@@ -1,12 +1,11 @@
 /**
  * The options that commands share.
  */
-import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
-import * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { duration as durationKind } from "../config/kinds.js"
+import { file, keyValues, refused } from "./effectCli.js"
 
 const duration = (name: string) =>
   Options.text(name).pipe(
@@ -15,9 +14,7 @@ const duration = (name: string) =>
       const kind = durationKind("no limit")
       const millis = kind.fromText(text)
       return millis === undefined
-        ? Effect.fail(ValidationError.invalidValue(
-          HelpDoc.p(`--${name}: "${text}" is not accepted; give ${kind.accepted}; such as 30s`)
-        ))
+        ? Effect.fail(refused(`--${name}: "${text}" is not accepted; give ${kind.accepted}; such as 30s`))
         : Effect.succeed(millis)
     })
   )
@@ -50,7 +47,7 @@ export const target = {
     )
   ),
   passwordFile: optional(
-    Options.file("password-file").pipe(
+    file("password-file").pipe(
       Options.withDescription("A file that holds the password, for --url")
     )
   ),
@@ -85,10 +82,9 @@ export const history = {
       )
     )
   ),
-  placeholders: Options.keyValueMap("placeholder").pipe(
+  placeholders: keyValues("placeholder").pipe(
     Options.withAlias("p"),
     Options.withDescription("A value for ${key} in migrations, as key=value; may be repeated"),
-    Options.map((entries) => Object.fromEntries(entries)),
     Options.withDefault({})
   ),
   outOfOrder: Options.boolean("out-of-order").pipe(
@@ -156,8 +152,7 @@ export const format = Options.choice("format", ["table", "json", "csv"]).pipe(
   Options.withDescription("How rows are written. Defaults to table")
 )
 
-export const parameters = Options.keyValueMap("param").pipe(
+export const parameters = keyValues("param").pipe(
   Options.withDescription("A value for :key in the statement, as key=value; may be repeated"),
-  Options.map((entries) => Object.fromEntries(entries)),
   Options.withDefault({})
 )

@@ -24,13 +24,6 @@ export const above = (write: () => void): void => {
   shown?.draw()
 }
 
-/** The same for an effect that writes. */
-export const writtenAbove = (write: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    shown?.clear()
-    return Effect.ensuring(write, Effect.sync(() => shown?.draw()))
-  })
-
 /** How often the elapsed time is drawn again. */
 const refresh = 100
 
