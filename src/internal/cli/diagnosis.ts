@@ -17,7 +17,7 @@ import { engineOf } from "../database/Database.js"
 import { levelOf } from "../fiber/fiberContext.js"
 import { address, open, optionsOf, type Where, withoutFiles, withVariables } from "./database.js"
 import { type FoundReplica, lookAt, replicaProblems, replicaWarnings } from "./replicas.js"
-import { faultsOf } from "./report.js"
+import { faultLines } from "./report.js"
 
 /** A setting, as it is shown. */
 export interface ShownSetting {
@@ -230,7 +230,7 @@ export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
       return {
         ...common,
         address: null,
-        refused: faults.map(faultsOf),
+        refused: faults.map(faultLines),
         warnings: typos,
         server: null,
         perProcess: null
@@ -255,7 +255,7 @@ export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
       ...known,
       server: null,
       warnings: typos,
-      error: ConfigErrors.isConfigError(error) ? faultsOf(error) : error.message
+      error: ConfigErrors.isConfigError(error) ? faultLines(error) : error.message
     })
     return yield* Effect.match(ask(where, config), {
       onFailure: failed,
@@ -283,7 +283,7 @@ export const diagnose = (where: Where): Effect.Effect<Diagnosis> => {
       address: null,
       isConfigured: true,
       settings: [],
-      refused: faultsOf(error).split("\n"),
+      refused: faultLines(error).split("\n"),
       warnings: [],
       server: null,
       error: null,

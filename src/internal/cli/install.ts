@@ -2,6 +2,7 @@
  * What a project has to install, in the words of its package manager.
  */
 import * as Fs from "node:fs"
+import { peers, vitest } from "../driver/effectPackages.js"
 import { packages } from "../driver/packages.js"
 import { own } from "./package.js"
 import type { Family } from "./templates.js"
@@ -24,32 +25,20 @@ export const managerOf = (files: ReadonlyArray<string>, agent: string | undefine
   names.find((name) => managers[name].locks.some((lock) => files.includes(lock))) ??
     names.find((name) => agent?.startsWith(`${name}/`)) ?? "npm"
 
-/** The version of a range as a package manager takes it: \`^0.52.0\` is 0.52, \`^3.22.0\` is 3. */
+/** The version of a range as a package manager takes it: `^0.52.0` is 0.52, `^3.22.0` is 3, `~4.1.0` is 4.1. */
 const versionOf = (range: string): string => {
-  const [, major, minor] = /^\^(\d+)\.(\d+)/.exec(range) ?? []
-  return major === undefined ? range : major === "0" ? `0.${minor}` : major
+  const [, sign, major, minor] = /^([\^~])(\d+)\.(\d+)/.exec(range) ?? []
+  return major === undefined ? range : major === "0" || sign === "~" ? `${major}.${minor}` : major
 }
 
 const peer = (name: string): string => `${name}@${versionOf(own().peerDependencies[name]!)}`
 
-/** Peers that every program on Node needs, and those of the command. */
-const common = [
-  "effect",
-  "@effect/sql",
-  "@effect/platform",
-  "@effect/experimental",
-  "@effect/platform-node",
-  "@effect/cli",
-  "@effect/printer",
-  "@effect/printer-ansi"
-]
-
-/** What compiles and tests, in versions that go with Effect 3. */
+/** What compiles and tests, in versions that go with the Effect of this package. */
 const tools = [
   "typescript@5",
   "tsx@4",
   `@types/node@${Number.parseInt(process.versions.node, 10)}`,
-  "@effect/vitest@0.30"
+  vitest
 ]
 
 const isAt = (folder: string) => (spec: string): boolean =>
@@ -59,7 +48,7 @@ const isAt = (folder: string) => (spec: string): boolean =>
 export const installation = (folder: string, family: Family, manager: Manager): ReadonlyArray<string> => {
   const isMissing = (spec: string) => !isAt(folder)(spec)
   const words = (text: string) => text.replace("--save-dev ", "").split(" ")
-  const needed = ["dblive", ...common.map(peer), ...words(packages[family])]
+  const needed = ["dblive", ...peers.map(peer), ...words(packages[family])]
   // What the first test opens.
   const tested = family === "postgresql" ? words(packages.embedded) : words(packages.sqlite)
   const missing = needed.filter(isMissing)

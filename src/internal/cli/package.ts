@@ -30,13 +30,13 @@ const isAtLeast = (version: Version, least: Version): boolean => {
   return at < 0 || version[at]! > least[at]!
 }
 
-/** Whether a version is in a range as `package.json` of this package has them: `*`, `>=20`, `^1.2.3`, and several joined by `||`. */
+/** Whether a version is in a range as `package.json` of this package has them: `*`, `>=20`, `^1.2.3`, `~1.2.3`, and several joined by `||`. */
 export const isInRange = (version: string, range: string): boolean => {
   const given = versionOf(version)
   return range.split("||").map((part) => part.trim()).some((part) => {
     const least = versionOf(part.replace(/^\D+/, ""))
     return part === "*" || (isAtLeast(given, least) && (part.startsWith(">=") || (
-      given[0] === least[0] && (least[0] > 0 || given[1] === least[1])
+      given[0] === least[0] && ((least[0] > 0 && !part.startsWith("~")) || given[1] === least[1])
     )))
   })
 }

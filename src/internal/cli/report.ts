@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { DbError } from "../../DbError.js"
 import { isDbError } from "../../DbError.js"
+import { faultsOf } from "../effect/configFaults.js"
 import { MigrationError } from "../migrator/MigrationError.js"
 import { errorText } from "./style.js"
 import { toJson } from "./text.js"
@@ -54,14 +55,12 @@ const codeOf = (error: unknown, isChecking: boolean): number =>
     : exitCodes.failed
 
 /** Each fault on a line of its own. */
-export const faultsOf = (error: ConfigError.ConfigError): string =>
-  error._op === "And" || error._op === "Or"
-    ? `${faultsOf(error.left)}\n${faultsOf(error.right)}`
-    : `${error.path.join(".")}: ${error.message}`
+export const faultLines = (error: ConfigError.ConfigError): string =>
+  faultsOf(error).map(({ message, path }) => path.length === 0 ? message : `${path.join(".")}: ${message}`).join("\n")
 
 const messageOf = (error: unknown): string =>
   ConfigError.isConfigError(error)
-    ? faultsOf(error)
+    ? faultLines(error)
     : error instanceof UsageError || error instanceof Answer || error instanceof Error
     ? error.message
     : String(error)

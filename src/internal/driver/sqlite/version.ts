@@ -2,6 +2,7 @@
  * Which versions of better-sqlite3 a version of Node can run. A pair that does not fit ends the process when it is used, so
  * that it has to be known before.
  */
+import { clients } from "../effectPackages.js"
 
 type Version = readonly [major: number, minor: number, patch: number]
 
@@ -56,4 +57,4 @@ export const unfit = (
 /** What npm is to install for SQLite on a version of Node. */
 export const packagesFor = (node: string): string =>
   // @effect/sql-sqlite-node depends on version 12, which npm would install beside 13, and compile; only its types are used.
-  versionFor(node) === "12" ? "better-sqlite3@12 @effect/sql-sqlite-node@0.53" : "better-sqlite3@13"
+  versionFor(node) === "12" ? ["better-sqlite3@12", ...clients.sqlite].join(" ") : "better-sqlite3@13"

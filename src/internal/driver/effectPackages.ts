@@ -1,0 +1,37 @@
+/**
+ * The packages of Effect that are installed beside this one, with versions: the latest of some are of another Effect.
+ */
+
+/** Those by which a family of databases is spoken to. */
+export const clients = {
+  sqlite: ["@effect/sql-sqlite-node@0.53"],
+  postgresql: ["@effect/sql-pg@0.53"],
+  mysql: ["@effect/sql-mysql2@0.53"],
+  mssql: ["@effect/sql-mssql@0.54"]
+} as const
+
+/** Those that the command is built of. */
+export const command: ReadonlyArray<string> = [
+  "@effect/cli@0.77",
+  "@effect/platform-node@0.108",
+  "@effect/printer@0.51",
+  "@effect/printer-ansi@0.51"
+]
+
+/** Peers that every program on Node needs, and those of the command. */
+export const peers: ReadonlyArray<string> = [
+  "effect",
+  "@effect/sql",
+  "@effect/platform",
+  "@effect/experimental",
+  "@effect/platform-node",
+  "@effect/cli",
+  "@effect/printer",
+  "@effect/printer-ansi"
+]
+
+/** The one with which Vitest runs effects. */
+export const vitest = "@effect/vitest@0.30"
+
+/** The module of `@effect/platform-node` with all services of Node. */
+export const nodeServices = "NodeContext"
