@@ -102,6 +102,17 @@ const functionOf = (module: string, name: string): Change => (call, file) =>
     : undefined
 
 export const calls: Readonly<Record<string, Change>> = {
+  "@effect/cli/Args.text": (call, file) => {
+    const [options] = call.arguments
+    const name = options !== undefined && ts.isObjectLiteralExpression(options) ? options.properties[0] : undefined
+    return name === undefined || !ts.isPropertyAssignment(name) || name.name.getText() !== "name"
+      ? undefined
+      : `${file.module("effect/cli/Argument", call)}.String(${file.write(name.initializer)})`
+  },
+  // One that is not given is false in Effect 3.
+  "@effect/cli/Options.boolean": (call, file) =>
+    `${file.module("effect/cli/Flag", call)}.withDefault(${file.unchanged(call)}, false)`,
+  "@effect/platform-node/NodeRuntime.runMain": withoutKeys("disablePrettyLogger"),
   "effect/Cause.dieOption": (call, file) =>
     `${file.module("effect/Result", call)}.getSuccess(${file.module("effect/Cause", call)}.findDefect(${
       file.list(call.arguments)

@@ -1,5 +1,4 @@
 /** Modules that the edition does not have yet, with the reason: a file, or all below a folder. */
 export const leftOut: Readonly<Record<string, string>> = {
-  "src/DbSchema.ts": "its schemas have another form in Effect 4",
-  "src/internal/cli/": "the command line waits for a translation to Effect 4's cli"
+  "src/DbSchema.ts": "its schemas have another form in Effect 4"
 }

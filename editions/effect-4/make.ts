@@ -91,18 +91,23 @@ const manifest = (): void => {
     sideEffects: false,
     engines: { node: ">=22.19" },
     exports,
+    bin: main.bin,
     files: ["dist", "src"],
     leftOut,
     peerDependencies: {
+      "@effect/platform-node": "~4.1.0",
       "@effect/sql-pg": "^4.0.5",
       "better-sqlite3": "^12.0.0 || ^13.0.0",
       effect: "~4.1.0",
-      pg: "^8.16.0"
+      pg: "^8.16.0",
+      vitest: "^5.0.0"
     },
     peerDependenciesMeta: {
+      "@effect/platform-node": { optional: true },
       "@effect/sql-pg": { optional: true },
       "better-sqlite3": { optional: true },
-      pg: { optional: true }
+      pg: { optional: true },
+      vitest: { optional: true }
     },
     dependencies: own.dependencies
   }

@@ -15,6 +15,10 @@ export const modules: Readonly<Record<string, string>> = {
   "effect/ParseResult": "effect/SchemaIssue",
   "effect/Runtime": "effect/Effect",
   "effect/TestClock": "effect/testing/TestClock",
+  "@effect/cli/Args": "effect/cli/Argument",
+  "@effect/cli/Command": "effect/cli/Command",
+  "@effect/cli/Options": "effect/cli/Flag",
+  "@effect/cli/Prompt": "effect/cli/Prompt",
   "@effect/experimental/Reactivity": "effect/reactivity/Reactivity",
   "@effect/experimental/VariantSchema": "effect/schema/VariantSchema",
   "@effect/platform/Error": "effect/PlatformError",
@@ -147,6 +151,14 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   "effect/Scope": { extend: "provide", CloseableScope: "Closeable" },
   "effect/Stream": { flattenIterables: "flattenIterable", mapInputContext: "updateContext", unwrapScoped: "unwrap" },
   "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe", unsafeSetCookie: "setCookieUnsafe" },
+  "@effect/cli/Options": {
+    Options: "Flag",
+    boolean: "Boolean",
+    choice: "Literals",
+    text: "String",
+    withPseudoName: "withMetavar"
+  },
+  "@effect/cli/Prompt": { confirm: "Confirm", select: "Select" },
   "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
 }
 

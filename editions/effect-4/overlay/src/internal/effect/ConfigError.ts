@@ -9,7 +9,8 @@ export type ConfigError = Config.ConfigError
 
 type Path = ReadonlyArray<string>
 
-interface Fault {
+/** One thing that is wrong, and where. */
+export interface Fault {
   readonly kind: "Invalid data" | "Missing data" | "Source unavailable"
   readonly path: Path
   readonly message: string
@@ -18,7 +19,8 @@ interface Fault {
 /** What an error was made of; one that is not ours is a fault without a path. */
 const faults = new WeakMap<ConfigError, ReadonlyArray<Fault>>()
 
-const faultsOf = (error: ConfigError): ReadonlyArray<Fault> =>
+/** All that is wrong. */
+export const faultsOf = (error: ConfigError): ReadonlyArray<Fault> =>
   faults.get(error) ?? [{ kind: "Invalid data", path: [], message: error.message }]
 
 const text = ({ kind, message, path }: Fault): string =>

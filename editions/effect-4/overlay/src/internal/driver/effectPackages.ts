@@ -1,0 +1,23 @@
+/**
+ * The packages of Effect that are installed beside this one, with versions: the latest of some are of another Effect.
+ */
+
+/** Those by which a family of databases is spoken to. */
+export const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql", ReadonlyArray<string>>> = {
+  sqlite: [],
+  postgresql: ["@effect/sql-pg@4"],
+  mysql: [],
+  mssql: []
+}
+
+/** Those that the command is built of. */
+export const command: ReadonlyArray<string> = ["@effect/platform-node@4.1"]
+
+/** Peers that every program on Node needs, and those of the command. */
+export const peers: ReadonlyArray<string> = ["effect", "@effect/platform-node"]
+
+/** The one with which Vitest runs effects. */
+export const vitest = "@effect/vitest@4"
+
+/** The module of `@effect/platform-node` with all services of Node. */
+export const nodeServices = "NodeServices"
