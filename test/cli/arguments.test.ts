@@ -85,6 +85,8 @@ describe("arguments of dblive", () => {
         rowsAffected: 0,
         lastInsertId: null
       })
+      // It is the name of a command, too.
+      expect((yield* dblive(["query", "SELECT 1 AS n", ...sqlite, "--log-level", "info"])).code).toBe(0)
       expect((yield* dblive(["undo", "-yt", "1", ...sqlite, "-m", "nowhere"])).code).toBe(3)
     }), 60_000)
 

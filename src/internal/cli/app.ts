@@ -86,7 +86,8 @@ const answer = ({ json: wantsJson, logLevel, what }: Asked): Effect.Effect<numbe
         canonical(what),
         (call) =>
           command(
-            [...(logLevel === undefined ? [] : ["--log-level", logLevel]), ...words(call)],
+            // As one word: `info` is a command, too.
+            [...(logLevel === undefined ? [] : [`--log-level=${logLevel}`]), ...words(call)],
             wantsJson,
             call.shape.name
           )
