@@ -1,7 +1,8 @@
 /**
  * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node; on 24 all but those of
- * types, documents, the contents of the package, and of servers that take each other's place, which are the same there; the
- * quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; and SQLite's without better-sqlite3.
+ * types, documents, the contents of the package, the command line, the check of statements, and of servers that take each other's place,
+ * which are the same there; the quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; SQLite's without
+ * better-sqlite3; and those of the edition for Effect 4.
  * Ends with the sum of all runs: `N passed, N failed, N skipped`.
  *
  * A version that cannot be had (npm reaches no registry) is a failed run: nothing is passed over.
@@ -13,7 +14,7 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 
 const here = process.versions.node.split(".")[0]
 
-/** What the compiler, npm and the documents say, which is the same on every version of Node. */
+/** What the compiler, npm, the documents and the command line say, which is the same on every version of Node. */
 const compiled = [
   "test/types/**",
   "test/benchmark/**",
@@ -21,7 +22,8 @@ const compiled = [
   "test/package/package.test.ts",
   "test/package/init.test.ts",
   "test/package/firstHour.test.ts",
-  "test/check/report.test.ts"
+  "test/check/**",
+  "test/cli/**"
 ]
 
 /** What servers make of each other's failures; the shortest of these suites takes a minute. */
@@ -37,7 +39,8 @@ const runs = [
     name: `Node ${version}, in short`,
     args: ["scripts/testNode.mjs", version, "--quick"]
   })),
-  { name: "Node 26, node:sqlite", args: ["scripts/testNode.mjs", "26", "--quick", "--sqlite", "node"] }
+  { name: "Node 26, node:sqlite", args: ["scripts/testNode.mjs", "26", "--quick", "--sqlite", "node"] },
+  { name: "Effect 4, on Node 24", args: ["scripts/testNode.mjs", "24", "--edition"] }
 ]
 
 /** The counts of a run's closing line; a run that ends without one, or ends badly after a good one, has failed. */

@@ -4,10 +4,11 @@
  * The binary comes from npm (the package of this platform behind `node`, with Node's headers), and the tests run in a copy of
  * this tree in a folder of its own, with native packages for that Node. Nothing here is changed.
  *
- *     npm run test:node -- VERSION [--quick] [--sqlite 12|13|node] [--folder FOLDER] [FILES AND OPTIONS OF VITEST]
+ *     npm run test:node -- VERSION [--quick | --edition] [--sqlite 12|13|node] [--folder FOLDER] [FILES AND OPTIONS OF VITEST]
  *
  * - `VERSION`: 20, 22, 24, 26, or a whole version such as 24.16.0.
  * - `--quick`: the quickstart, and the suites of SQLite, of PostgreSQL and of the examples. Without it: all tests.
+ * - `--edition`: makes the edition for Effect 4 there, and runs the translated tests that it passes (`editions/effect-4/tests.ts`).
  * - `--sqlite`: with better-sqlite3 12 (compiled with that Node's headers), with 13, or without the package, so that
  *   `node:sqlite` is opened. Defaults to 13, which has a binary; before Node 22 to 12.
  * - `--folder`: where the copies lie. Defaults to `dblive-node` in the system's folder of temporary files.
@@ -40,18 +41,19 @@ const fail = (message) => {
 }
 
 const parse = (argv) => {
-  const options = { quick: false, sqlite: undefined, folder: path.join(os.tmpdir(), "dblive-node"), rest: [] }
+  const options = { quick: false, edition: false, sqlite: undefined, folder: path.join(os.tmpdir(), "dblive-node"), rest: [] }
   let version
   for (let i = 0; i < argv.length; i++) {
     const arg = argv[i]
     if (arg === "--quick") options.quick = true
+    else if (arg === "--edition") options.edition = true
     else if (arg === "--sqlite") options.sqlite = argv[++i]
     else if (arg === "--folder") options.folder = path.resolve(argv[++i] ?? "")
     else if (version === undefined && /^\d+(\.\d+){0,2}$/.test(arg)) version = arg
     else options.rest.push(arg)
   }
   if (version === undefined) {
-    fail("which Node? npm run test:node -- 24 [--quick] [--sqlite 12|13|node] [--folder FOLDER] [FILES]")
+    fail("which Node? npm run test:node -- 24 [--quick | --edition] [--sqlite 12|13|node] [--folder FOLDER] [FILES]")
   }
   const sqlite = options.sqlite ?? (Number.parseInt(version, 10) < 22 ? "12" : "13")
   if (!["12", "13", "node"].includes(sqlite)) {
@@ -125,6 +127,8 @@ const left = new Set([
   "node_modules",
   path.join("benchmark", "node_modules"),
   path.join("benchmark", "effect4", "node_modules"),
+  path.join("editions", "effect-4", "node_modules"),
+  path.join("editions", "effect-4", "dist"),
   ".git",
   "dist",
   "coverage",
@@ -172,14 +176,24 @@ const putSqlite = (app, modules, folder, { node, sqlite, env }) => {
   }
 }
 
+/** Makes the edition for Effect 4 in a copy of the tree, with its own packages; its folder. */
+const makeEdition = (app, binary, env) => {
+  const edition = path.join(app, "editions", "effect-4")
+  npm(edition, ["ci"], env)
+  if (run(binary, ["node_modules/tsx/dist/cli.mjs", "editions/effect-4/make.ts", "--tests"], { cwd: app, env }) !== 0) {
+    fail("the edition for Effect 4 cannot be made\n0 passed, 1 failed")
+  }
+  return path.join(edition, "dist")
+}
+
 const main = () => {
   const options = parse(process.argv.slice(2))
-  const { folder, quick: isQuick, rest, sqlite, version } = options
+  const { edition: isEdition, folder, quick: isQuick, rest, sqlite, version } = options
   const home = nodeOf(folder, version)
   const isWindows = process.platform === "win32"
   const binary = path.join(home, "bin", isWindows ? "node.exe" : "node")
   const modules = fs.realpathSync(path.join(root, "node_modules"))
-  const app = path.join(folder, `tree-${version}-${sqlite}`)
+  const app = path.join(folder, `tree-${version}-${sqlite}${isEdition ? "-edition" : ""}`)
   const running = spawnSync(binary, ["-p", "process.version"], { encoding: "utf8" }).stdout?.trim()
   const env = { ...process.env, TEST_NODE: running, TEST_SQLITE: sqlite }
   for (const name of Object.keys(env)) {
@@ -193,6 +207,11 @@ const main = () => {
   copyTree(app, modules)
   putSqlite(app, modules, folder, { node: home, sqlite, env })
   console.log(`Node ${running}, ${sqlite === "node" ? "node:sqlite" : `better-sqlite3 ${sqlite}`}, in ${app}`)
+  if (isEdition) {
+    const cwd = makeEdition(app, binary, env)
+    process.exitCode = run(binary, ["../node_modules/vitest/vitest.mjs", "run", ...rest], { cwd, env })
+    return
+  }
   const inTree = { cwd: app, env }
   if (isQuick && run(binary, ["node_modules/tsx/dist/cli.mjs", "examples/quickstart.ts"], inTree) !== 0) {
     // The closing line is what a reader of the last line looks for.

@@ -17,7 +17,7 @@ const overlay = path.join(here, "overlay")
 const target = path.join(here, "dist")
 
 const filesBelow = (folder: string): ReadonlyArray<string> =>
-  fs.existsSync(folder)
+  fs.existsSync(folder) && fs.statSync(folder).isDirectory()
     ? fs.readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
       .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name))).sort()
     : []
@@ -57,6 +57,13 @@ const make = (): void => {
   const own = new Set(filesBelow(overlay).filter(isTranslated))
   for (const file of own) {
     write(file, fs.readFileSync(path.join(overlay, file), "utf8"))
+  }
+  // What is no program stands beside it as it is: SQL, keys, pages.
+  for (const file of folders.flatMap((folder) => filesBelow(path.join(root, folder)).map((name) => folder + name))) {
+    if (!/\.tsx?$/.test(file) && !own.has(file) && !isLeftOut(file)) {
+      fs.mkdirSync(path.dirname(path.join(target, file)), { recursive: true })
+      fs.copyFileSync(path.join(root, file), path.join(target, file))
+    }
   }
   const sources = program()
   const checker = sources.getTypeChecker()

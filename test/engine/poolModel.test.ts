@@ -3,8 +3,6 @@
  * pool is driven by hand: openings end when the test says so, and time passes when the test says so.
  */
 import { assert, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
@@ -15,6 +13,7 @@ import { CoDel } from "../../src/internal/pool/CoDel.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
+import { clockAt } from "../kit/clock.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
 import { ever, unlimited } from "../kit/handPool.js"
 
@@ -304,12 +303,8 @@ class Real {
   private retried: (typeof this.opening)[number] | undefined
 
   constructor({ maxWaiters, overflow, shedding, size }: Settings) {
-    const clock: Clock.Clock = {
-      ...Clock.make(),
-      unsafeCurrentTimeMillis: () => this.now,
-      // The test rings.
-      sleep: (_: Duration.Duration) => Effect.never
-    }
+    // The test rings.
+    const clock = clockAt(() => this.now, () => Effect.never)
     const fork: Fork = (effect) => Effect.runFork(effect, { scheduler: this.scheduler })
     this.pool = new Pool<number>(
       "model",

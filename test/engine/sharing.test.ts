@@ -3,7 +3,6 @@
  * answers, the ends of its cancels and time come when the test says so.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
@@ -16,6 +15,7 @@ import { Pool } from "../../src/internal/pool/Pool.js"
 import { PooledRequest } from "../../src/internal/request/PooledRequest.js"
 import type { Request } from "../../src/internal/request/Request.js"
 import { Sharing, type SharingContext } from "../../src/internal/request/Sharing.js"
+import { clockAt } from "../kit/clock.js"
 import { unlimited } from "../kit/handPool.js"
 import { type Asked, canceled, lostError, requestOf } from "../kit/handSession.js"
 
@@ -104,13 +104,8 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
   const told: Array<string> = []
   const statements: Array<number> = []
   let now = 1000
-  const clock: Clock.Clock = {
-    ...Clock.make(),
-    unsafeCurrentTimeMillis: () => now,
-    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
-    // The test wakes the timer.
-    sleep: () => Effect.never
-  }
+  // The test wakes the timer.
+  const clock = clockAt(() => now, () => Effect.never)
   const fork: Fork = (effect) => Effect.runFork(Effect.withClock(effect, clock), { scheduler })
   const settle = () => {
     while (scheduler.tasks.buckets.length > 0) scheduler.step()

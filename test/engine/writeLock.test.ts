@@ -1,13 +1,13 @@
 /** The one writer of a database that has only one: who has the lock, who waits for it, and until when. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { DbError } from "../../src/DbError.js"
 import { DeadlineTimer } from "../../src/internal/pool/DeadlineTimer.js"
 import { limitLock, WriteLock, type Writer } from "../../src/internal/session/WriteLock.js"
+import { clockAt } from "../kit/clock.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
 
-const clock: Clock.Clock = { ...Clock.make(), unsafeCurrentTimeMillis: () => 1000 }
+const clock = clockAt(() => 1000)
 
 interface Asked extends Writer {
   has: boolean

@@ -9,7 +9,6 @@
  *   `done()` answer the oldest. `advance(millis)` lets time pass; the pool is woken when it has asked for that (`wakesAt`), and at no
  *   other time; `skip(millis)` lets time pass without waking it.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -20,6 +19,7 @@ import type { ConnectionError, DbError, TimeoutError } from "../../src/DbError.j
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
+import { clockAt } from "./clock.js"
 import { dbConfig } from "./dbConfig.js"
 
 /** Longer than anything here takes. */
@@ -70,16 +70,12 @@ export const handPool = (
   const lost = new Set<string>()
   const kept = new Set<PoolEntry<string>>()
 
-  const clock: Clock.Clock = {
-    ...Clock.make(),
-    unsafeCurrentTimeMillis: () => now,
-    sleep: (duration) =>
-      Effect.async<void>((resume) => {
-        const sleeper = { at: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
-        sleepers.add(sleeper)
-        return Effect.sync(() => sleepers.delete(sleeper))
-      })
-  }
+  const clock = clockAt(() => now, (duration) =>
+    Effect.async<void>((resume) => {
+      const sleeper = { at: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+      sleepers.add(sleeper)
+      return Effect.sync(() => sleepers.delete(sleeper))
+    }))
   const fork: Fork = (effect) => Effect.runFork(Effect.withClock(effect, clock), { scheduler })
   const settle = () => {
     while (scheduler.tasks.buckets.length > 0) scheduler.step()

@@ -10,7 +10,6 @@
  *   `connection.answerNext(value?)` and `connection.failNext(error, transaction?)` answer.
  * - `advance(millis)` lets time pass; the session is woken at the moments it has asked for (`wakes`), and at no other.
  */
-import * as Clock from "effect/Clock"
 import type * as DbConfig from "../../src/DbConfig.js"
 import { ConnectionError, type DbError, QueryError } from "../../src/DbError.js"
 import type {
@@ -35,6 +34,7 @@ import type { BeginLevelOptions } from "../../src/internal/session/beginLevel.js
 import type { EndLevelOptions } from "../../src/internal/session/LevelEnd.js"
 import { Session, type SessionLevel } from "../../src/internal/session/Session.js"
 import { WriteLock } from "../../src/internal/session/WriteLock.js"
+import { clockAt } from "./clock.js"
 
 /** What waits for an answer, and gets it once. */
 export interface Asked {
@@ -184,11 +184,7 @@ export class HandConnection implements Connection {
 export class HandTimer {
   now = 1000
   readonly wakes = new Set<number>()
-  readonly clock: Clock.Clock = {
-    ...Clock.make(),
-    unsafeCurrentTimeMillis: () => this.now,
-    unsafeCurrentTimeNanos: () => BigInt(this.now) * 1_000_000n
-  }
+  readonly clock = clockAt(() => this.now)
 
   constructor(private readonly expire: (now: number) => void) {}
 

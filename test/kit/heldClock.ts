@@ -6,17 +6,16 @@
  * - `clock.run(speed?)`, `clock.hold`: from now on it runs (1: as time does), stands still.
  * - `clock.took(effect)`: how long an effect takes by it, in milliseconds, and its value.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { OwnClock } from "./clock.js"
 
 interface Sleeper {
   readonly until: number
   readonly wake: () => void
 }
 
-export class HeldClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+export class HeldClock extends OwnClock {
   private speed = 0
   /** This clock's time when it was last told something, and the time of the process then. */
   private told = Date.now()
@@ -24,19 +23,14 @@ export class HeldClock implements Clock.Clock {
   private readonly sleepers = new Set<Sleeper>()
   private timer: NodeJS.Timeout | undefined
 
-  private now(): number {
+  protected now(): number {
     return this.told + (performance.now() - this.toldAt) * this.speed
   }
-
-  readonly unsafeCurrentTimeMillis = (): number => Math.floor(this.now())
-  readonly unsafeCurrentTimeNanos = (): bigint => BigInt(Math.round(this.now() * 1e6))
-  readonly currentTimeMillis = Effect.sync(this.unsafeCurrentTimeMillis)
-  readonly currentTimeNanos = Effect.sync(this.unsafeCurrentTimeNanos)
 
   readonly sleep = (duration: Duration.Duration): Effect.Effect<void> =>
     Effect.async((resume) => {
       const sleeper: Sleeper = {
-        until: this.unsafeCurrentTimeMillis() + Duration.toMillis(duration),
+        until: this.millis() + Duration.toMillis(duration),
         wake: () => resume(Effect.void)
       }
       this.sleepers.add(sleeper)
@@ -68,7 +62,7 @@ export class HeldClock implements Clock.Clock {
     clearTimeout(this.timer)
     let next = Infinity
     for (const sleeper of this.sleepers) {
-      if (sleeper.until <= this.unsafeCurrentTimeMillis()) {
+      if (sleeper.until <= this.millis()) {
         this.sleepers.delete(sleeper)
         sleeper.wake()
       } else {

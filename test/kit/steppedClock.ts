@@ -7,32 +7,30 @@
  * An effect that does not end although no fiber sleeps, or within two hours of its clock, hangs: the promise is
  * rejected, with `state()` in its message.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { OwnClock } from "./clock.js"
 
 interface Sleeper {
   readonly until: number
   readonly wake: () => void
 }
 
-class SteppedClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
-  private now = 0
+class SteppedClock extends OwnClock {
+  private at = 0
   /** By the moment of waking; of one moment, in the order in which they went to sleep. */
   private readonly sleepers: Array<Sleeper> = []
 
-  readonly unsafeCurrentTimeMillis = (): number => this.now
-  readonly unsafeCurrentTimeNanos = (): bigint => BigInt(Math.round(this.now * 1e6))
-  readonly currentTimeMillis = Effect.sync(this.unsafeCurrentTimeMillis)
-  readonly currentTimeNanos = Effect.sync(this.unsafeCurrentTimeNanos)
+  protected now(): number {
+    return this.at
+  }
 
   readonly sleep = (duration: Duration.Duration): Effect.Effect<void> =>
     Effect.async((resume) => {
       // As a timer does, it never wakes a fiber early.
-      const until = this.now + Math.ceil(Duration.toMillis(duration))
+      const until = this.at + Math.ceil(Duration.toMillis(duration))
       const sleeper: Sleeper = { until, wake: () => resume(Effect.void) }
-      if (sleeper.until <= this.now) {
+      if (sleeper.until <= this.at) {
         return sleeper.wake()
       }
       const behind = this.sleepers.findIndex(({ until }) => until > sleeper.until)
@@ -51,8 +49,8 @@ class SteppedClock implements Clock.Clock {
     if (next === undefined || next.until > 7_200_000) {
       return false
     }
-    this.now = next.until
-    while (this.sleepers[0]?.until === this.now) {
+    this.at = next.until
+    while (this.sleepers[0]?.until === this.at) {
       this.sleepers.shift()!.wake()
     }
     return true
