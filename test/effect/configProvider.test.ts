@@ -3,7 +3,7 @@ import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import { childrenOf, hiding } from "../../src/internal/effect/configProvider.js"
+import { childrenOf, hiding, orElse } from "../../src/internal/effect/configProvider.js"
 
 const provider = ConfigProvider.fromMap(new Map([["A", "1"], ["B_C", "2"]]), { pathDelim: "_" })
 
@@ -12,6 +12,16 @@ describe("Effect's config providers", () => {
     Effect.gen(function*() {
       assert.sameMembers([...yield* childrenOf(provider, [])], ["A", "B"])
       assert.deepStrictEqual(yield* childrenOf(provider, ["B"]), ["C"])
+    }))
+
+  it.effect("have the names of both where one stands before another", () =>
+    Effect.gen(function*() {
+      const first = ConfigProvider.fromMap(new Map([["A", "0"], ["B_D", "3"]]), { pathDelim: "_" })
+      const both = orElse(first, provider)
+      assert.sameMembers([...yield* childrenOf(both, [])], ["A", "B"])
+      assert.sameMembers([...yield* childrenOf(both, ["B"])], ["C", "D"])
+      assert.strictEqual(yield* both.load(Config.string("A")), "0")
+      assert.strictEqual(yield* both.load(Config.string("B_C")), "2")
     }))
 
   it.effect("miss what is hidden, and load the rest", () =>

@@ -21,6 +21,7 @@ import { configured } from "../config/names.js"
 import { nearest } from "../config/nearest.js"
 import { findTypos, typoText } from "../config/typos.js"
 import { ownPrefix } from "../config/variables.js"
+import { orElse } from "../effect/configProvider.js"
 import type { Call } from "./arguments.js"
 import { configuredAs, plain } from "./naming.js"
 import { UsageError } from "./report.js"
@@ -84,13 +85,12 @@ const fromUrl = (where: Where, url: string): Effect.Effect<DbConfig.Options, Con
     }
   })
 
-/** `--env` stands before all variables. */
+/** The variables of the process as they are now; `--env` stands before them. */
 const base = ({ environment }: Pick<Where, "environment">): Layer.Layer<never> =>
-  environment === undefined ? Layer.empty : Layer.setConfigProvider(
-    ConfigProvider.orElse(
-      ConfigProvider.fromMap(new Map([["APP_ENV", environment]])),
-      () => ConfigProvider.fromEnv()
-    )
+  Layer.setConfigProvider(
+    environment === undefined
+      ? ConfigProvider.fromEnv()
+      : orElse(ConfigProvider.fromMap(new Map([["APP_ENV", environment]])), ConfigProvider.fromEnv())
   )
 
 /** `.env` files of the folder stand behind all variables. */

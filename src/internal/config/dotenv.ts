@@ -3,13 +3,13 @@
  */
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
-import * as ConfigProvider from "effect/ConfigProvider"
+import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "node:path"
-import { hiding } from "../effect/configProvider.js"
+import { hiding, orElse } from "../effect/configProvider.js"
 import { load } from "../effect/dotenv.js"
 import { processVariables, surroundings, variables } from "./process.js"
 import { rows, settings } from "./settings.js"
@@ -33,7 +33,8 @@ const below = (
   above: ConfigProvider.ConfigProvider,
   file: ConfigProvider.ConfigProvider
 ): ConfigProvider.ConfigProvider =>
-  ConfigProvider.orElse(above, () =>
+  orElse(
+    above,
     hiding(
       file,
       (name) =>
@@ -42,7 +43,8 @@ const below = (
           (found) => found.some((value) => Option.isSome(value) && value.value !== "")
         ),
       "the URL is given elsewhere"
-    ))
+    )
+  )
 
 /** The files of a folder, the one that wins first, and the provider above them. */
 const sources = (folder: string) =>

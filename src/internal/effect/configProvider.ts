@@ -1,6 +1,6 @@
 /**
  * What a `ConfigProvider` has below its `load`: the names of its variables, and loading that may be refused by name. Effect offers
- * both only by the flattened form of a provider, which Effect 4 does not have.
+ * both only by the flattened form of a provider, which Effect 4 does not have. Nor has a provider of two the names of both there.
  *
  * What this needs of Effect: `ConfigProvider.flattened` with `load`, `enumerateChildren` and `patch`.
  * `test/effect/configProvider.test.ts` fails where that is not so.
@@ -19,6 +19,12 @@ export const childrenOf = (
     Effect.orElseSucceed(provider.flattened.enumerateChildren(path), () => HashSet.empty<string>()),
     (children) => [...children]
   )
+
+/** What the first provider does not say, the second one says. It has the names of both. */
+export const orElse = (
+  first: ConfigProvider.ConfigProvider,
+  second: ConfigProvider.ConfigProvider
+): ConfigProvider.ConfigProvider => ConfigProvider.orElse(first, () => second)
 
 /** A provider in which a name is missing where `isHidden` says so. */
 export const hiding = (

@@ -12,7 +12,42 @@ export const childrenOf = (
 ): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(
     Effect.orElseSucceed(provider.load(path), () => undefined),
-    (node) => node?._tag === "Record" ? [...node.keys] : []
+    namesOf
+  )
+
+/** Names that are numbers, such as `1` of `SHOP_1_DATABASE_URL`, are those of a list. */
+const namesOf = (node: ConfigProvider.Node | undefined): ReadonlyArray<string> =>
+  node?._tag === "Record"
+    ? [...node.keys]
+    : node?._tag === "Array"
+    ? Array.from({ length: node.length }, (_, index) => String(index))
+    : []
+
+const both = (before: ConfigProvider.Node, behind: ConfigProvider.Node | undefined): ConfigProvider.Node => {
+  if (behind === undefined) {
+    return before
+  }
+  const value = before.value ?? behind.value
+  if (before._tag === "Array") {
+    return ConfigProvider.makeArray(Math.max(before.length, behind._tag === "Array" ? behind.length : 0), value)
+  }
+  const names = new Set([...namesOf(before), ...namesOf(behind)])
+  return names.size === 0 ? before : ConfigProvider.makeRecord(names, value)
+}
+
+/** What the first provider does not say, the second one says. It has the names of both, which that of Effect has not. */
+export const orElse = (
+  first: ConfigProvider.ConfigProvider,
+  second: ConfigProvider.ConfigProvider
+): ConfigProvider.ConfigProvider =>
+  ConfigProvider.make((path) =>
+    Effect.flatMap(first.load(path), (before) =>
+      before === undefined
+        ? second.load(path)
+        : Effect.match(second.load(path), {
+          onFailure: () => before,
+          onSuccess: (behind) => both(before, behind)
+        }))
   )
 
 /** A provider in which a name is missing where `isHidden` says so. */
