@@ -237,10 +237,14 @@ export const calls: Readonly<Record<string, Change>> = {
     `${file.module("effect/Logger", call)}.layer([${file.list(call.arguments.slice(1))}])`,
   "effect/Logger.add": (call, file) =>
     `${file.module("effect/Logger", call)}.layer([${file.list(call.arguments)}], { mergeWithExisting: true })`,
-  "effect/ConfigProvider.fromMap": (call, file) =>
-    `${file.module("effect/ConfigProvider", call)}.fromUnknown(Object.fromEntries(${
-      file.list(call.arguments.slice(0, 1))
-    }))`,
+  "effect/ConfigProvider.fromMap": (call, file) => {
+    const provider = file.module("effect/ConfigProvider", call)
+    const variables = `Object.fromEntries(${file.list(call.arguments.slice(0, 1))})`
+    // Names of several words are those of an environment.
+    return /pathDelim: "_"/.test(call.arguments[1]?.getText() ?? "")
+      ? `${provider}.fromEnv({ env: ${variables} })`
+      : `${provider}.fromUnknown(${variables})`
+  },
   "effect/Effect.withClock": provided("effect/Clock", "Clock"),
   "effect/Effect.withConfigProvider": provided("effect/ConfigProvider", "ConfigProvider"),
   "effect/Effect.withTracer": provided("effect/Tracer", "Tracer"),
