@@ -3,15 +3,15 @@
  */
 
 /** Those by which a family of databases is spoken to. */
-export const clients = {
+const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql", ReadonlyArray<string>>> = {
   sqlite: ["@effect/sql-sqlite-node@0.53"],
   postgresql: ["@effect/sql-pg@0.53"],
   mysql: ["@effect/sql-mysql2@0.53"],
   mssql: ["@effect/sql-mssql@0.54"]
-} as const
+}
 
 /** Those that the command is built of. */
-export const command: ReadonlyArray<string> = [
+const command: ReadonlyArray<string> = [
   "@effect/cli@0.77",
   "@effect/platform-node@0.108",
   "@effect/printer@0.51",
@@ -19,7 +19,7 @@ export const command: ReadonlyArray<string> = [
 ]
 
 /** Peers that every program on Node needs, and those of the command. */
-export const peers: ReadonlyArray<string> = [
+const peers: ReadonlyArray<string> = [
   "effect",
   "@effect/sql",
   "@effect/platform",
@@ -31,7 +31,9 @@ export const peers: ReadonlyArray<string> = [
 ]
 
 /** The one with which Vitest runs effects. */
-export const vitest = "@effect/vitest@0.30"
+const vitest = "@effect/vitest@0.30"
 
 /** The module of `@effect/platform-node` with all services of Node. */
-export const nodeServices = "NodeContext"
+const nodeServices = "NodeContext"
+
+export { clients, command, nodeServices, peers, vitest }

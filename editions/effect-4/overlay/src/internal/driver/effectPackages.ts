@@ -3,7 +3,7 @@
  */
 
 /** Those by which a family of databases is spoken to. */
-export const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql", ReadonlyArray<string>>> = {
+const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql", ReadonlyArray<string>>> = {
   sqlite: [],
   postgresql: ["@effect/sql-pg@4"],
   mysql: [],
@@ -11,13 +11,15 @@ export const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql
 }
 
 /** Those that the command is built of. */
-export const command: ReadonlyArray<string> = ["@effect/platform-node@4.1"]
+const command: ReadonlyArray<string> = ["@effect/platform-node@4.1"]
 
 /** Peers that every program on Node needs, and those of the command. */
-export const peers: ReadonlyArray<string> = ["effect", "@effect/platform-node"]
+const peers: ReadonlyArray<string> = ["effect", "@effect/platform-node"]
 
 /** The one with which Vitest runs effects. */
-export const vitest = "@effect/vitest@4"
+const vitest = "@effect/vitest@4"
 
 /** The module of `@effect/platform-node` with all services of Node. */
-export const nodeServices = "NodeServices"
+const nodeServices = "NodeServices"
+
+export { clients, command, nodeServices, peers, vitest }
