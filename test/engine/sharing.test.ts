@@ -242,6 +242,21 @@ const c = "SELECT c"
 const write = "INSERT w"
 
 describe("statements that share a connection, by hand", () => {
+  it.effect("the limit of the last one, which is not sent yet, leaves its connection to who comes next", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn } = started()
+      learn(a)
+      const limited = ask(a, 1)
+      const next = ask(write)
+      advance(1)
+      assert.deepInclude(limited.error, { _tag: "TimeoutError", outcome: "NotSent" })
+      assert.deepStrictEqual([connection!.lost, connection!.sent], [false, [`alone ${write}`]])
+      connection!.answer("written")
+      assert.deepInclude(next, { count: 1, error: undefined, value: "written" })
+      yield* turn
+      isWhole()
+    }))
+
   it.effect("travel in one write, and are answered in order", () =>
     Effect.gen(function*() {
       const { ask, connections: [connection], holders, isWhole, learn } = started()
