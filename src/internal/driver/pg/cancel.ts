@@ -74,7 +74,7 @@ export class Cancel {
     if (!this.options.isRunning()) return this.settle()
     this.options.onEnded(() => {
       clearTimeout(this.timer)
-      if (this.socket !== undefined) return
+      if (this.isOver || this.socket !== undefined) return
       // Several steps or statements: the next one runs already, and this signal was taken.
       if (this.options.isRunning()) this.start()
       else this.settle()
