@@ -24,7 +24,7 @@ describePostgres("statements that cannot be sent", () => {
         const [, exits] = yield* Effect.all([Db.query("SELECT pg_sleep(0.2)"), all], { concurrency: "unbounded" })
         assert.isTrue(exits.every(Exit.isFailure))
         yield* isIdle
-      }).pipe(Effect.provide(Db.layer({ url, pool: { size: 1 }, environment: "production" })))
+      }).pipe(Effect.provide(Db.layer({ url, pool: { size: 1, overflow: 0 }, environment: "production" })))
     }))
 
   it.scopedLive("end one after the other in a session and in a transaction, which go on", () =>
@@ -39,6 +39,6 @@ describePostgres("statements that cannot be sent", () => {
         assert.deepStrictEqual(yield* Db.session(one), [{ n: 1 }])
         assert.deepStrictEqual(yield* Db.transaction(one), [{ n: 1 }])
         yield* isIdle
-      }).pipe(Effect.provide(Db.layer({ url, pool: { size: 1 }, environment: "production" })))
+      }).pipe(Effect.provide(Db.layer({ url, pool: { size: 1, overflow: 0 }, environment: "production" })))
     }))
 })
