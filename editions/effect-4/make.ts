@@ -139,6 +139,5 @@ const compile = (): void => {
 }
 
 make()
-if (process.env.X) process.exit(0)
 manifest()
 compile()

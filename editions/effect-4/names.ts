@@ -36,7 +36,7 @@ export const modules: Readonly<Record<string, string>> = {
   "@effect/platform/OpenApi": "effect/http-api/OpenApi",
   "@effect/platform/Path": "effect/Path",
   "@effect/sql": "effect/sql",
-  "@effect/sql/Model": "effect/sql/SqlModel",
+  "@effect/sql/Model": "effect/schema/Model",
   "@effect/sql/SqlClient": "effect/sql/SqlClient",
   "@effect/sql/SqlConnection": "effect/sql/SqlConnection",
   "@effect/sql/SqlError": "effect/sql/SqlError",
@@ -73,6 +73,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     unsafeGet: "getUnsafe",
     unsafeMake: "makeUnsafe"
   },
+  "effect/DateTime": { unsafeFromDate: "fromDateUnsafe", unsafeMake: "makeUnsafe", unsafeNow: "nowUnsafe" },
   "effect/Deferred": { unsafeDone: "doneUnsafe", unsafeMake: "makeUnsafe" },
   "effect/Duration": { DurationInput: "Input", decode: "fromInputUnsafe", decodeUnknown: "fromInput" },
   "effect/Effect": {
@@ -139,12 +140,27 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   "effect/Runtime": { runFork: "runForkWith" },
   "effect/Schedule": { intersect: "max", modifyDelayEffect: "modifyDelay", union: "min" },
   "effect/Schema": {
-    Defect: "Defect()",
-    "Struct.Constructor": "Struct.MakeIn",
+    BigDecimal: "BigDecimalFromString",
     BigDecimalFromSelf: "BigDecimal",
+    BigInt: "BigIntFromString",
     BigIntFromSelf: "BigInt",
     DateFromSelf: "Date",
+    DateTimeUtc: "DateTimeUtcFromString",
     DateTimeUtcFromSelf: "DateTimeUtc",
+    decode: "decodeEffect",
+    decodeEither: "decodeResult",
+    decodeUnknown: "decodeUnknownEffect",
+    decodeUnknownEither: "decodeUnknownResult",
+    Defect: "Defect()",
+    encode: "encodeEffect",
+    encodeEither: "encodeResult",
+    encodeUnknown: "encodeUnknownEffect",
+    NonNegativeInt: "Int.check(Schema.isGreaterThanOrEqualTo(0))",
+    parseJson: "fromJsonString",
+    Schema: "Codec",
+    "Schema.Encoded": "Codec.Encoded",
+    "Schema.Type": "Schema.Type",
+    "Struct.Constructor": "Struct.MakeIn",
     UUID: "String.check(Schema.isUUID())",
     Uint8ArrayFromSelf: "Uint8Array"
   },
@@ -159,7 +175,14 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     withPseudoName: "withMetavar"
   },
   "@effect/cli/Prompt": { confirm: "Confirm", select: "Select" },
+  "@effect/sql/Model": { makeRepository: "effect/sql/SqlModel.makeRepository" },
   "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
+}
+
+/** Types whose arguments are others: for each in Effect 4, which one of Effect 3 it is. */
+export const typeArguments: Readonly<Record<string, ReadonlyArray<number>>> = {
+  // What decoding needs, and what encoding needs.
+  "effect/Schema.Schema": [0, 1, 2, 2]
 }
 
 /** Properties and methods, by the module and the type that declare them; `*` for any type of a module. */

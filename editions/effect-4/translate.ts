@@ -7,7 +7,7 @@
  */
 import ts from "typescript"
 import { calls } from "./calls.js"
-import { functions, members, modules, properties, tags } from "./names.js"
+import { functions, members, modules, properties, tags, typeArguments } from "./names.js"
 
 /** Where a name of Effect 3 is found: its module, and its name there. */
 interface Imported {
@@ -272,6 +272,12 @@ export class Translation {
     if (ts.isIdentifier(node)) {
       return this.identifier(node)
     }
+    if (ts.isTypeReferenceNode(node)) {
+      return this.withTypeArguments(node.typeName, node.typeArguments)
+    }
+    if (ts.isExpressionWithTypeArguments(node)) {
+      return this.withTypeArguments(node.expression, node.typeArguments)
+    }
     if (ts.isBindingElement(node)) {
       return this.binding(node)
     }
@@ -282,6 +288,15 @@ export class Translation {
       return `"${modules[node.text] ?? node.text}"`
     }
     return undefined
+  }
+
+  /** A type whose arguments are others in Effect 4. */
+  private withTypeArguments(name: ts.Node, written: ReadonlyArray<ts.TypeNode> | undefined): string | undefined {
+    const target = written === undefined ? undefined : this.exportOf(name)
+    const positions = target === undefined ? undefined : typeArguments[target]
+    return written === undefined || positions === undefined
+      ? undefined
+      : `${this.write(name)}<${this.list(positions.flatMap((position) => written[position] ?? []))}>`
   }
 
   /** What is called: an export, a method, or (with `()` behind it) what a call of an export answers. */

@@ -1,5 +1,6 @@
 /** The translated tests that the edition passes. The others wait for a translation of what they use of Effect. */
 export const passing: ReadonlyArray<string> = [
+  "DbSchema",
   "check/interrupt",
   "check/mysql",
   "check/postgres",
