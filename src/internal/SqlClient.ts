@@ -398,7 +398,7 @@ export const make = (
     const build = (core: Core): SqlClient.SqlClient => {
       let plain: SqlClient.SqlClient | undefined = undefined
       const client = Object.assign(makeConstructor(core), {
-        ...marks,
+        ...marks(place),
         reserve,
         withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SqlError, R> =>
           withTransaction(

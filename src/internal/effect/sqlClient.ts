@@ -9,9 +9,8 @@ import type * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import { identity } from "effect/Function"
 import type { DbError } from "../error/classes.js"
-
-/** The service of the connection of a transaction: one tag for all clients. */
-export const transactionConnection = SqlClient.TransactionConnection
+import type { AnyFiber } from "../fiber/Caller.js"
+import type { SessionLevel } from "../session/Session.js"
 
 /** An error as the `SqlError` of a plain client: `cause` is the raw error of the driver. */
 export const makeSqlError = (error: DbError): SqlError =>
@@ -20,10 +19,12 @@ export const makeSqlError = (error: DbError): SqlError =>
 /** The raw error of the driver. */
 export const causeOf = (error: SqlError): unknown => error.cause
 
-/** What a client is marked with. */
-export const marks: { readonly [SqlClient.TypeId]: SqlClient.TypeId } = {
+/** What a client has beside its functions; `_place` tells in which level a fiber is. */
+export const marks = (
+  _place: (fiber: AnyFiber) => SessionLevel | undefined
+): { readonly [SqlClient.TypeId]: SqlClient.TypeId } => ({
   [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId
-}
+})
 
 /** The mark of a fragment, by which `@effect/sql` knows one. */
 export const fragmentKey: typeof Statement.FragmentId = Statement.FragmentId

@@ -13,10 +13,11 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import type * as DbConfig from "../../DbConfig.js"
+import { inLevelOf } from "../effect/commit.js"
 import { serviceIn, withService } from "../effect/context.js"
 import { ContextOverride } from "../effect/fiberState.js"
 import { contained } from "../effect/requests.js"
-import { transactionConnection } from "../effect/sqlClient.js"
+import { transactionConnection } from "../effect/transactionConnection.js"
 import type { Deadline } from "../request/Deadline.js"
 import type { SessionLevel } from "../session/Session.js"
 import type { AnyFiber } from "./Caller.js"
@@ -205,6 +206,7 @@ const contextOf = (
   if (serviceIn(context, SqlClient.SqlClient) !== engine.client) {
     context = withService(context, SqlClient.SqlClient, engine.client)
   }
+  context = inLevelOf(level, context)
   return span === undefined ? context : withService(context, Tracer.ParentSpan, span)
 }
 

@@ -8,7 +8,9 @@ import type * as Tracer from "effect/Tracer"
 import { type DbError, fromSqlError } from "../../DbError.js"
 import { errorType } from "../../DbMetrics.js"
 import type * as Driver from "../../driver/Driver.js"
+import { isTraced } from "../effect/context.js"
 import type { Engine } from "../Engine.js"
+import type { AnyFiber } from "../fiber/Caller.js"
 import type { EngineContext } from "../request/Request.js"
 import type { SessionLevel } from "../session/Session.js"
 
@@ -73,3 +75,17 @@ export const inStatementSpan = <A, E, R>(
       Effect.tapError(Effect.suspend(() => f(span)), (error) =>
         Effect.sync(() => describeError(span, error, engine.name)))
   )
+
+/** A session or transaction in its span, where a tracer is set. */
+export const inSessionSpan = <A, E, R>(
+  engine: Engine,
+  fiber: AnyFiber,
+  name: string,
+  f: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  isTraced(fiber)
+    ? Effect.useSpan(name, { kind: "client", captureStackTrace: false }, (span) => {
+      describeServer(span, engine)
+      return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
+    })
+    : f(undefined)

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import type { DbError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { isTraced } from "../effect/context.js"
+import { whenCommitted } from "../effect/commit.js"
 import type { Engine } from "../Engine.js"
 import { aborted, lostInside, transactionTimeout, unsupportedOption } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
@@ -24,7 +24,7 @@ import {
   withLevel
 } from "../fiber/fiberContext.js"
 import { auditEnd } from "../observe/audit.js"
-import { describeError, describeServer, describeTransaction } from "../observe/tracing.js"
+import { describeServer, describeTransaction, inSessionSpan } from "../observe/tracing.js"
 import type { Server } from "../replicas/Server.js"
 import { type Deadline, earlier } from "../request/Deadline.js"
 import { partlyCommitted } from "./implicitCommit.js"
@@ -46,20 +46,6 @@ export interface Options extends Driver.BeginOptions {
   /** It goes on when the database commits it by itself, as MySQL does before DDL; else what follows is refused. */
   readonly followsCommits?: boolean | undefined
 }
-
-/** Wraps in a span where a tracer is set. */
-const spanned = <A, E, R>(
-  engine: Engine,
-  fiber: AnyFiber,
-  name: string,
-  f: (span: Tracer.Span | undefined) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  isTraced(fiber)
-    ? Effect.useSpan(name, { kind: "client", captureStackTrace: false }, (span) => {
-      describeServer(span, engine)
-      return Effect.tapError(f(span), (error) => Effect.sync(() => describeError(span, error, engine.name)))
-    })
-    : f(undefined)
 
 const forReading: AcquireOptions = { writes: false, inside: undefined }
 const forWriting: AcquireOptions = { writes: true, inside: undefined }
@@ -92,7 +78,7 @@ export const withSession = <A, E, R, E2>(
         // In a session of this database that lies around one of another, the client at hand is the other one's.
         return Effect.mapError(restore(inLevel(engine, level, undefined, effect)), outside)
       }
-      return spanned(engine, fiber, "db.session", (span) =>
+      return inSessionSpan(engine, fiber, "db.session", (span) =>
         engine.openSession<A, DbError | E2, R, DbError>(fiber, restore, forReading, identity, (session) => {
           span?.attribute("dblive.session", session.number)
           return withLevel(engine, fiber, restore, session.root, span, effect, (exit) =>
@@ -135,7 +121,7 @@ export const withTransaction = <A, E, R, E2>(
       return Effect.fail(fail(error))
     }
     const { retry } = options
-    return spanned(engine, fiber, "db.transaction", (span) => {
+    return inSessionSpan(engine, fiber, "db.transaction", (span) => {
       if (span !== undefined) {
         describeTransaction(span, options)
       }
@@ -235,7 +221,7 @@ const within = <A, E, R, E2>(
           : matchCause(
             committed(engine, restore, level, options, limit),
             (cause) => refused(cause, isUnanswered(cause) ? "unknown" : "rolled_back", level),
-            () => ended("committed", exit, level)
+            () => whenCommitted(level, ended("committed", exit, level))
           )
     )
   const entered = enter(outer, begin, options, limit, restore)
@@ -325,8 +311,11 @@ export const endInnermost = (
           aborted(engine.name, `${how} without a transaction`, { outcome: "NotSent", advice: "call begin first" })
         )
         : Effect.ensuring(
-          leave(restore, level, how, { deadline: deadlineOf(fiber) }),
-          Effect.sync(() => engine.replicas?.ended(fiber, level))
+          Effect.tap(leave(restore, level, how, { deadline: deadlineOf(fiber) }), () =>
+            how === "commit" ? whenCommitted(level, Effect.void) : Effect.void),
+          Effect.sync(() =>
+            engine.replicas?.ended(fiber, level)
+          )
         )
     })
   )
