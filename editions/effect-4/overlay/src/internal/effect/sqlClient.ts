@@ -1,16 +1,16 @@
 /**
  * What differs between the Effects in what a `SqlClient` has and in what it fails with.
  */
-import type * as Effect from "effect/Effect"
-import * as SqlClient from "effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import type * as SqlConnection from "effect/sql/SqlConnection"
 import * as SqlErrors from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
-import * as Effectable from "effect/Effectable"
 import type { DbError } from "../error/classes.js"
-
-/** The service of the connection of a transaction: one for all clients of dblive. */
-export const transactionConnection = SqlClient.TransactionConnection(-1)
+import type { AnyFiber } from "../fiber/Caller.js"
+import type { SessionLevel } from "../session/Session.js"
+import { afterCommit } from "./commit.js"
+import { transactionConnection } from "./transactionConnection.js"
 
 /** Reasons of Effect's by those of ours. What is not here has no counterpart. */
 const reasons = {
@@ -54,14 +54,14 @@ export const makeSqlError = (error: DbError): SqlErrors.SqlError => new SqlError
 /** The raw error of the driver. */
 export const causeOf = (error: SqlErrors.SqlError): unknown => error.reason.cause
 
-/** What a client has beside the members of the main line's. */
-export const marks = {
+/** What a client has beside its functions; `place` tells in which level a fiber is. */
+export const marks = (place: (fiber: AnyFiber) => SessionLevel | undefined) => ({
   "~effect/sql/SqlClient": "~effect/sql/SqlClient",
   driver: "dblive",
   transactionService: transactionConnection,
-  /** At once, as of all transactions that `SqlClient.makeWithTransaction` did not start. */
-  afterCommit: <R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> => effect
-} as const
+  afterCommit: <R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
+    Effect.withFiber((fiber) => afterCommit(place(fiber), fiber.context, effect))
+} as const)
 
 /** The mark of a fragment, by which Effect knows one. */
 export const fragmentKey = "~effect/sql/Statement/Fragment" as const
