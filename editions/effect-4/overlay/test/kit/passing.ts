@@ -17,6 +17,7 @@ export const passing: ReadonlyArray<string> = [
   "driver/sqlite/codes",
   "edition/afterCommit",
   "edition/drizzle",
+  "edition/purpose",
   "edition/sql",
   "engine/WaitQueue",
   "engine/codel",
