@@ -17,7 +17,7 @@ export const sqliteProcess = (root: string): Plugin => {
   const folder = path.join(root, "node_modules/.cache", `dblive-sqlite-${process.pid}`)
   return {
     name: "sqlite-process",
-    async buildStart() {
+    async configResolved() {
       await build({
         entryPoints: [path.join(sources, "child.ts")],
         outdir: folder,

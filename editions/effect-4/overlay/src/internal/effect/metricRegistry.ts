@@ -1,25 +1,22 @@
 /**
- * Metrics that are read when they are collected.
+ * Metrics that are read when they are collected, and are told values, too: what Effect registers with a `get` of its own takes none.
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 
 /** From now on the state of a metric is what `read` makes of the state that it was told. */
 export const readWhenCollected = <In, Out>(metric: Metric.Metric<In, Out>, read: (told: Out) => Out): void => {
-  const context = Context.empty()
-  // Makes it known.
-  metric.valueUnsafe(context)
-  for (const known of Context.get(context, Metric.MetricRegistry).values()) {
-    if (known.id === metric.id && isSame(known.attributes, metric.attributes)) {
-      const { hooks } = known
-      const told = hooks.get
-      Object.assign(hooks, { get: (context: Context.Context<never>) => read(told(context)) })
-    }
+  const here = Context.empty()
+  metric.valueUnsafe(here)
+  // The key of its series, attributes included: a metric is registered where it is first read, here in a registry of its own.
+  const alone: Metric.MetricRegistry = new Map()
+  metric.valueUnsafe(Context.make(Metric.MetricRegistry, alone))
+  for (const key of alone.keys()) {
+    const hooks = Context.get(here, Metric.MetricRegistry).get(key)!.hooks
+    const told = hooks.get
+    Object.assign(hooks, { get: (context: Context.Context<never>) => read(told(context)) })
   }
 }
-
-const isSame = (a: Metric.Metric.AttributeSet = {}, b: Metric.Metric.AttributeSet = {}): boolean =>
-  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value)
 
 /** The state of a gauge. */
 export const gaugeState = (value: number): Metric.GaugeState<number> => ({ value })
