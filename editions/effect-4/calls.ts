@@ -62,16 +62,17 @@ const nameOfValue = (call: ts.CallExpression): string => {
 
 /** Without options that Effect 4 does not have. */
 const withoutKeys = (...names: ReadonlyArray<string>): Change => (call, file) => {
-  const argument = (node: ts.Expression): string => {
-    if (!ts.isObjectLiteralExpression(node)) {
-      return file.write(node)
-    }
-    const kept = node.properties.filter(({ name }) =>
-      name === undefined || !ts.isIdentifier(name) || !names.includes(name.text)
-    )
-    return kept.length === node.properties.length ? file.write(node) : `{ ${file.list(kept)} }`
+  const isKept = ({ name }: ts.ObjectLiteralElementLike): boolean =>
+    name === undefined || !ts.isIdentifier(name) || !names.includes(name.text)
+  const isWhole = (node: ts.Expression): boolean => !ts.isObjectLiteralExpression(node) || node.properties.every(isKept)
+  if (call.arguments.every(isWhole)) {
+    return undefined
   }
-  return `${file.write(call.expression)}${typeArguments(call, file)}(${call.arguments.map(argument).join(", ")})`
+  const written = call.arguments.flatMap((node) => {
+    const kept = ts.isObjectLiteralExpression(node) ? node.properties.filter(isKept) : []
+    return isWhole(node) ? [file.write(node)] : kept.length === 0 ? [] : [`{ ${file.list(kept)} }`]
+  })
+  return `${file.write(call.expression)}${typeArguments(call, file)}(${written.join(", ")})`
 }
 
 /** The first argument, as the body of an arrow function. */
@@ -101,6 +102,12 @@ const functionOf = (module: string, name: string): Change => (call, file) =>
     ? `${file.module(module, call)}.${name}(${file.list([call.expression.expression, ...call.arguments])})`
     : undefined
 
+/** What the reasons of one kind hold, of a cause. */
+const reasons = (test: string, field: string): Change => (call, file) =>
+  `${file.list(call.arguments)}.reasons.filter(${
+    file.module("effect/Cause", call)
+  }.${test}).map(({ ${field} }) => ${field})`
+
 export const calls: Readonly<Record<string, Change>> = {
   "@effect/cli/Args.text": (call, file) => {
     const [options] = call.arguments
@@ -117,6 +124,8 @@ export const calls: Readonly<Record<string, Change>> = {
     `${file.module("effect/Result", call)}.getSuccess(${file.module("effect/Cause", call)}.findDefect(${
       file.list(call.arguments)
     }))`,
+  "effect/Cause.defects": reasons("isDieReason", "defect"),
+  "effect/Cause.failures": reasons("isFailReason", "error"),
   "effect/Cause.isEmpty": (call, file) => `${file.list(call.arguments)}.reasons.length === 0`,
   // The types come before the name.
   "effect/Context.Tag()": (call, file) =>
@@ -162,6 +171,9 @@ export const calls: Readonly<Record<string, Change>> = {
     `${file.module("effect/Duration", call)}.fromInput(${file.list(call.arguments)} as ${
       file.module("effect/Duration", call)
     }.Input)`,
+  // Requests are always batched in Effect 4.
+  "effect/Effect.all": withoutKeys("batching"),
+  "effect/Effect.forEach": withoutKeys("batching"),
   "effect/Effect.configProviderWith": (call, file) =>
     `${file.module("effect/Effect", call)}.flatMap(${file.module("effect/ConfigProvider", call)}.ConfigProvider, ${
       file.list(call.arguments)
@@ -222,6 +234,13 @@ export const calls: Readonly<Record<string, Change>> = {
     }", { defaultValue: () => ${initial(call, file)} })`,
   "effect/Fiber#RuntimeFiber.id": (call, file) => file.write(call.expression),
   "effect/Fiber#RuntimeFiber.unsafeInterruptAsFork": withoutArguments,
+  // It gives no exit in Effect 4.
+  "effect/Fiber.interrupt": (call, file) =>
+    ts.isYieldExpression(call.parent) && ts.isExpressionStatement(call.parent.parent)
+      ? undefined
+      : `${file.module("effect/Effect", call)}.andThen(${file.unchanged(call)}, ${
+        file.module("effect/Fiber", call)
+      }.await(${file.list(call.arguments)}))`,
   "effect/Layer.fail": (call, file) =>
     `${file.module("effect/Layer", call)}.effectContext(${file.module("effect/Effect", call)}.fail(${
       file.list(call.arguments)

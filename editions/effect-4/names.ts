@@ -125,6 +125,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     Debug: "\"Debug\"",
     Error: "\"Error\"",
     Info: "\"Info\"",
+    None: "\"None\"",
     Warning: "\"Warn\"",
     LogLevel: "Severity",
     greaterThanEqual: "isGreaterThanOrEqualTo"
@@ -176,6 +177,8 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "@effect/cli/Prompt": { confirm: "Confirm", select: "Select" },
   "@effect/sql/Model": { makeRepository: "effect/sql/SqlModel.makeRepository" },
+  // One for each client in Effect 4, and one for all clients of ours.
+  "@effect/sql/SqlClient": { TransactionConnection: "src/internal/effect/transactionConnection.js.transactionConnection" },
   "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
 }
 
@@ -197,6 +200,7 @@ export const properties: Readonly<Record<string, string>> = {
   "effect/Effect#Latch.unsafeClose": "closeUnsafe",
   "effect/Either#Left.left": "failure",
   "effect/Either#Right.right": "success",
+  "effect/LogLevel#*.label": "toUpperCase()",
   "effect/Schema#*.annotations": "annotate",
   "@effect/sql/Statement#Custom.i0": "paramA",
   "@effect/sql/Statement#Custom.i1": "paramB",

@@ -204,6 +204,8 @@ export class Translation {
     }
     const symbol = ts.isShorthandPropertyAssignment(identifier.parent)
       ? this.checker.getShorthandAssignmentValueSymbol(identifier.parent)
+      : ts.isExportSpecifier(identifier.parent)
+      ? this.checker.getExportSpecifierLocalTargetSymbol(identifier.parent)
       : this.checker.getSymbolAtLocation(identifier)
     const declaration = symbol?.declarations?.[0]
     return declaration !== undefined && (ts.isNamespaceImport(declaration) || ts.isImportSpecifier(declaration))
@@ -281,8 +283,12 @@ export class Translation {
     if (ts.isBindingElement(node)) {
       return this.binding(node)
     }
-    if (ts.isStringLiteral(node) && ts.isBinaryExpression(node.parent)) {
-      return this.tag(node, node.parent)
+    if (ts.isStringLiteral(node)) {
+      const compared = comparedWith(node)
+      const tag = compared === undefined ? undefined : this.tag(node, compared)
+      if (tag !== undefined) {
+        return tag
+      }
     }
     if (ts.isStringLiteral(node) && isSpecifier(node) && isEffect(node.text)) {
       return `"${modules[node.text] ?? node.text}"`
@@ -308,9 +314,9 @@ export class Translation {
     return this.exportOf(node) ?? this.methodOf(node)
   }
 
-  /** A tag that another one is compared with: `either._tag === "Left"`. */
-  private tag(node: ts.StringLiteral, { left }: ts.BinaryExpression): string | undefined {
-    const declared = ts.isPropertyAccessExpression(left) ? this.declaredAs(left.name) : []
+  /** A tag that another one is compared with. */
+  private tag(node: ts.StringLiteral, other: ts.Expression): string | undefined {
+    const declared = ts.isPropertyAccessExpression(other) ? this.declaredAs(other.name) : []
     const tag = declared.map((name) => tags[name]?.[node.text]).find((tag) => tag !== undefined)
     return tag === undefined ? undefined : `"${tag}"`
   }
@@ -460,6 +466,10 @@ export class Translation {
       : undefined
   }
 }
+
+/** What a string is compared with: `either._tag === "Left"`, `assert.strictEqual(either._tag, "Left")`. */
+const comparedWith = ({ parent }: ts.StringLiteral): ts.Expression | undefined =>
+  ts.isBinaryExpression(parent) ? parent.left : ts.isCallExpression(parent) ? parent.arguments[0] : undefined
 
 /** Whether a string names a module. */
 const isSpecifier = (node: ts.StringLiteral): boolean => {

@@ -2,7 +2,7 @@
 import { SqlClient } from "@effect/sql"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Chunk, Effect, Exit, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Schema, Stream } from "effect"
 import { Db, DbError } from "../../src/index.js"
 
 const common = { what: "m", outcome: "RolledBack", database: "default" } as const
@@ -122,7 +122,7 @@ describe("catchReason", () => {
       const caught = broken(connection("Lost")).pipe(
         DbError.catchReasonStream("Lost", "Statement", ({ reason }) => Stream.make(reason))
       )
-      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(caught)), [1, 2, "Lost"])
+      assert.deepStrictEqual(Array.from(yield* Stream.runCollect(caught)), [1, 2, "Lost"])
       const left = DbError.catchReasonStream(broken(query("DataError")), "Lost", () => Stream.empty)
       assert.deepStrictEqual(yield* Effect.flip(Stream.runDrain(left)), query("DataError"))
 
@@ -134,7 +134,7 @@ describe("catchReason", () => {
         )
       yield* add("a")
       const all = Stream.runCollect(Stream.concat(rows("tag"), rows("nowhere")))
-      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* all), [{ name: "a" }, { name: "QueryError" }])
+      assert.deepStrictEqual(Array.from(yield* all), [{ name: "a" }, { name: "QueryError" }])
     }).pipe(Effect.provide(table)))
 })
 

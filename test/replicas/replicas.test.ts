@@ -2,7 +2,6 @@
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, layer } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -289,7 +288,7 @@ describePrivatePostgres("replicas", () => {
               (sql) =>
                 Effect.map(
                   Stream.runCollect(sql<{ n: number }>`SELECT n FROM counter WHERE id = 5`.stream),
-                  (rows) => Chunk.unsafeHead(rows).n
+                  (rows) => Array.from(rows)[0]!.n
                 )
             )
           ],

@@ -3,7 +3,6 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -25,10 +24,10 @@ export const streams = (target: Target): void => {
       Effect.gen(function*() {
         const rows = yield* Stream.runCollect(series(5000))
         assert.deepStrictEqual(
-          Chunk.toArray(rows).map((row) => Number(row.x)),
+          Array.from(rows, (row) => Number(row.x)),
           Array.from({ length: 5000 }, (_, i) => i + 1)
         )
-        assert.deepStrictEqual(Chunk.toArray(yield* Stream.runCollect(series(0))), [])
+        assert.deepStrictEqual(Array.from(yield* Stream.runCollect(series(0))), [])
         yield* isWhole
       })
     )
@@ -88,9 +87,9 @@ export const streams = (target: Target): void => {
       Effect.gen(function*() {
         for (let turns = 0; turns < 12; turns++) {
           const numbers: Array<number> = []
-          const isOver = (exit: Exit.Exit<Chunk.Chunk<{ readonly x: number | string }>, unknown>) => {
+          const isOver = (exit: Exit.Exit<Iterable<{ readonly x: number | string }>, unknown>) => {
             if (exit._tag === "Success") {
-              numbers.push(...Chunk.map(exit.value, (row) => Number(row.x)))
+              numbers.push(...Array.from(exit.value, (row) => Number(row.x)))
             } else if (Option.contains(Cause.failureOption(exit.cause), Option.none())) {
               assert.lengthOf(numbers, 5000, `cut short after ${turns} turns`)
             }

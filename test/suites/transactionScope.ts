@@ -3,7 +3,6 @@
  * transactions, requests, forks, races and batches over two databases, held against a model of what they must leave.
  */
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as SqlResolver from "@effect/sql/SqlResolver"
 import { assert } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -12,11 +11,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import * as Request from "effect/Request"
-import * as RequestResolver from "effect/RequestResolver"
-import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import * as fc from "fast-check"
 import { Db } from "../../src/Db.js"
+import { ask, requestsOf, type Way, ways } from "./scopeRequests.js"
 import { isWhole } from "./sessions.js"
 import { describe, type Target, test } from "./target.js"
 
@@ -52,7 +50,7 @@ interface All {
 }
 
 interface Around {
-  readonly kind: "fork" | "race" | "timeout" | "locally" | "inherit" | "transplant" | "ask" | "outside"
+  readonly kind: "fork" | "race" | "timeout" | "locally" | "ask" | "outside" | Way
   readonly of: Program
 }
 
@@ -124,7 +122,7 @@ const programs = (target: Target, allowed: Allowed): fc.Arbitrary<Program> => {
     ? db.chain((db) => concurrent(programs(target, { ...allowed, db, depth: allowed.depth - 1 })))
     : concurrent(inner)
   const around: fc.Arbitrary<Around> = fc.record({
-    kind: fc.constantFrom("fork", "race", "timeout", "locally", "inherit", "transplant", "ask"),
+    kind: fc.constantFrom("fork", "race", "timeout", "locally", "ask", ...Struct.keys(ways)),
     of: inner
   })
   // A write outside would wait for the one writer inside.
@@ -160,18 +158,8 @@ const inside = ({ rows: [a, b] }: Place, db: Index, own: Array<number>): Place =
 // the run
 // -----------------------------------------------------------------------------
 
-class Ask extends Request.TaggedClass("Ask")<number, never, { readonly n: number }> {}
-
-/** Answers without a database: what asks may be put into one batch with others anywhere. */
-const answers = RequestResolver.makeBatched((asked: ReadonlyArray<Ask>) =>
-  Effect.forEach(asked, (ask) => Request.succeed(ask, ask.n), { discard: true })
-)
-
 const around = FiberRef.unsafeMake(0)
 
-const Row = Schema.Struct({ id: Schema.Number })
-
-/** Resolvers of one name are one resolver to Effect: each database names its own. */
 const makeDatabase = (name: string, sql: SqlClient.SqlClient) =>
   Effect.gen(function*() {
     yield* sql`CREATE TABLE placed (id INTEGER PRIMARY KEY)`
@@ -180,38 +168,16 @@ const makeDatabase = (name: string, sql: SqlClient.SqlClient) =>
         Effect.map((rows) => rows.map((row) => ({ id: Number(row.id) })))
       )
     const insert = (ids: ReadonlyArray<number>) => sql`INSERT INTO placed ${sql.insert(ids.map((id) => ({ id })))}`
-    const add = yield* SqlResolver.void(`Add-${name}`, { Request: Schema.Number, execute: insert })
-    const ordered = yield* SqlResolver.ordered(`Ordered-${name}`, {
-      Request: Schema.Number,
-      Result: Row,
-      execute: (ids) =>
-        Effect.zipRight(
-          insert(ids),
-          Effect.map(select(ids), (rows) => ids.flatMap((id) => rows.filter((row) => row.id === id)))
-        )
-    })
-    const findById = yield* SqlResolver.findById(`FindById-${name}`, {
-      Id: Schema.Number,
-      Result: Row,
-      ResultId: ({ id }) => id,
-      execute: select
-    })
-    const grouped = yield* SqlResolver.grouped(`Grouped-${name}`, {
-      Request: Schema.Number,
-      RequestGroupKey: (id) => id,
-      Result: Row,
-      ResultGroupKey: ({ id }) => id,
-      execute: select
-    })
+    const requests = yield* requestsOf(name, { insert, select })
     const write = {
       statement: (id: number) => Effect.asVoid(insert([id])),
-      void: (id: number) => add.execute(id),
-      ordered: (id: number) => Effect.asVoid(ordered.execute(id))
+      void: requests.add,
+      ordered: requests.insertOrdered
     }
     const isSeen = {
       statement: (id: number) => Effect.map(select([id]), (rows) => rows.length === 1),
-      findById: (id: number) => Effect.map(findById.execute(id), Option.isSome),
-      grouped: (id: number) => Effect.map(grouped.execute(id), (rows) => rows.length === 1),
+      findById: requests.isFound,
+      grouped: requests.isInGroup,
       outside: (id: number) =>
         Effect.mapInputContext(
           Effect.map(select([id]), (rows) => rows.length === 1),
@@ -250,15 +216,6 @@ class Run {
         })
       case "fork":
         return Effect.flatMap(Effect.fork(this.program(program.of, place)), Fiber.join)
-      case "inherit":
-        return Effect.flatMap(
-          Effect.fork(this.program(program.of, place)),
-          (fiber) => Effect.zipRight(Fiber.await(fiber), Fiber.inheritAll(fiber))
-        )
-      case "transplant":
-        return Effect.transplant((graft) =>
-          Effect.flatMap(Effect.fork(graft(this.program(program.of, place))), Fiber.join)
-        )
       case "race":
         return Effect.raceFirst(this.program(program.of, place), Effect.never)
       case "timeout":
@@ -266,13 +223,15 @@ class Run {
       case "locally":
         return Effect.locally(this.program(program.of, place), around, 1)
       case "ask":
-        return Effect.zipRight(Effect.request(new Ask({ n: 1 }), answers), this.program(program.of, place))
+        return Effect.zipRight(ask, this.program(program.of, place))
       case "outside":
         return Effect.mapInputContext(
           this.program(program.of, outside),
           (context: Context.Context<Db | Other>) =>
             Context.omit(SqlClient.TransactionConnection)(context) as Context.Context<Db | Other>
         )
+      default:
+        return ways[program.kind](this.program(program.of, place))
     }
   }
 

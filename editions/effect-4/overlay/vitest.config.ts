@@ -13,6 +13,8 @@ export default defineConfig({
     reporters: ["default", "./test/kit/reporter.ts"],
     silent: "passed-only",
     pool: "forks",
+    // The folder of SQLite's process, which the plugin writes into a module, is another one in each run.
+    fsModuleCache: false,
     maxWorkers: Math.min(4, availableParallelism() + 1),
     execArgv: ["--max-semi-space-size=32"],
     sequence: { sequencer: LongestFirst },

@@ -3,7 +3,6 @@ import { Procedure } from "@effect/sql-mssql"
 import * as MssqlClient from "@effect/sql-mssql/MssqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Tedious from "tedious"
@@ -114,7 +113,7 @@ describeMssql("the members of MssqlClient", () => {
         assert.deepStrictEqual(yield* all.values, [["ada"], ["bob"]])
         assert.deepStrictEqual(yield* all.withoutTransform, [{ first_name: "ada" }, { first_name: "bob" }])
         assert.deepStrictEqual(yield* all.raw, [{ first_name: "ada" }, { first_name: "bob" }])
-        assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(all.stream)), renamed)
+        assert.deepStrictEqual(Array.from(yield* Stream.runCollect(all.stream)), renamed)
         assert.lengthOf(yield* Stream.runCollect(Stream.take(all.stream, 1)), 1)
         assert.strictEqual(yield* sql.withTransaction(Stream.runCount(all.stream)), 2)
       }),

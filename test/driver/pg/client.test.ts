@@ -4,7 +4,6 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection as SqlConnection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -152,7 +151,7 @@ describePostgres("PgClient", () => {
           "b"
         ])
       }
-      assert.isTrue(Chunk.every(yield* other.queue.takeAll, (payload) => payload === "are you there?"))
+      assert.isTrue(Array.from(yield* other.queue.takeAll).every((payload) => payload === "are you there?"))
     }))
 
   it.scoped("what is sent as soon as the server listens is not missed", () =>

@@ -1,7 +1,6 @@
 /** The members of `Connection`, as `SqlClient.reserve` gives it. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type DropIn, test } from "./target.js"
@@ -54,7 +53,7 @@ export const connection = (target: DropIn): void => {
       Effect.gen(function*() {
         const connection = yield* reserved
         const rows = connection.executeStream("SELECT id, name FROM t ORDER BY id", [], upper)
-        assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(rows)), [
+        assert.deepStrictEqual(Array.from(yield* Stream.runCollect(rows)), [
           { ID: 1, NAME: "a" },
           { ID: 2, NAME: "b" }
         ])

@@ -3,7 +3,6 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import { assert, describe } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
@@ -54,7 +53,7 @@ export const statement = (target: DropIn): void => {
         assert.deepStrictEqual(yield* all, [{ firstName: "ada" }])
         assert.deepStrictEqual(yield* all.withoutTransform, [{ first_name: "ada" }])
         assert.deepStrictEqual(yield* all.values, [["ada"]])
-        assert.deepStrictEqual(yield* Stream.runCollect(all.stream), Chunk.of({ firstName: "ada" }))
+        assert.deepStrictEqual(Array.from(yield* Stream.runCollect(all.stream)), [{ firstName: "ada" }])
         const named = sql`SELECT ${sql("firstName")}`
         assert.include(named.compile()[0], "first_name")
         assert.include(named.compile(true)[0], "firstName")
@@ -70,7 +69,7 @@ export const statement = (target: DropIn): void => {
         const series = sql.unsafe<{ x: number }>(target.words.series(1_000))
         assert.strictEqual(yield* Stream.runSum(Stream.map(series.stream, (row) => Number(row.x))), 500_500)
         const some = yield* Stream.runCollect(Stream.take(series.stream, 3))
-        assert.deepStrictEqual(Chunk.toReadonlyArray(some).map((row) => Number(row.x)), [1, 2, 3])
+        assert.deepStrictEqual(Array.from(some, (row) => Number(row.x)), [1, 2, 3])
         assert.lengthOf(yield* sql`SELECT 1 AS one`, 1)
         const inside = yield* sql.withTransaction(Stream.runCount(series.stream))
         assert.strictEqual(inside, 1_000)

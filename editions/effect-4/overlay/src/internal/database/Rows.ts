@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import * as Option from "effect/Option"
 import * as Effect from "effect/Effect"
+import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { Statement } from "effect/sql/Statement"
 import type { DbError, QueryError } from "../../DbError.js"
@@ -93,6 +94,15 @@ export interface Asked extends Query.Asked {
 // decoding
 // -----------------------------------------------------------------------------
 
+/** What kind of value was found: never the value. */
+const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value !== "object") return `a ${typeof value}`
+  if (Array.isArray(value)) return "an array"
+  if (value instanceof Date) return "a Date"
+  return value instanceof Uint8Array ? "bytes" : "an object"
+}
+
 /** Of rows, and of values: row and column, or row alone. What lies deeper are the names and places of a document, which are data. */
 type Depth = 1 | 2
 
@@ -102,19 +112,50 @@ interface Found {
   readonly what: string
 }
 
+/** `Expected string`: what the schema says of itself, without a value. */
+const expectation = (ast: SchemaAST.AST): string => SchemaIssue.defaultLeafHook(new SchemaIssue.InvalidType(ast))
+
+const expected = ({ ast, input }: SchemaIssue.Issue & { readonly ast: SchemaAST.AST }): string => {
+  const text = expectation(ast)
+  return `${text.charAt(0).toLowerCase()}${text.slice(1)}, got ${kindOf(input)}`
+}
+
+/** What a check says of itself. The text of its issue may hold the value. */
+const refused = (
+  { filter, input }: SchemaIssue.Filter,
+  checked: SchemaIssue.Issue & { readonly ast: SchemaAST.AST }
+): string => {
+  const wanted = filter.annotations?.expected
+  return typeof wanted === "string" ? `expected ${wanted}, got ${kindOf(input)}` : expected(checked)
+}
+
 /** The first fault of an issue. */
 const find = (issue: SchemaIssue.Issue, path: ReadonlyArray<PropertyKey>, depth: Depth): Found => {
   switch (issue._tag) {
     case "Pointer":
       return find(issue.issue, path.concat(issue.path).slice(0, depth), depth)
-    case "Composite":
-      return path.length === depth ? { path, what: "not as the schema has it" } : find(issue.issues[0], path, depth)
+    case "Composite": {
+      const [first] = issue.issues
+      return first._tag === "Filter"
+        ? { path, what: refused(first, issue) }
+        : path.length === depth
+        ? { path, what: expected(issue) }
+        : find(first, path, depth)
+    }
+    case "Encoding":
+      // What a transformation itself says, a path or a text, may hold the value.
+      return issue.issue._tag === "Composite" || issue.issue._tag === "InvalidType"
+        ? find(issue.issue, path, depth)
+        : { path, what: expected(issue) }
     case "MissingKey":
       return { path, what: "the answer has no such column" }
     case "UnexpectedKey":
       return { path, what: "the schema has no such column" }
+    case "InvalidType":
+    case "AnyOf":
+    case "OneOf":
+      return { path, what: expected(issue) }
     default:
-      // The text of a check or a transformation may hold the value.
       return { path, what: "the value is not as the schema has it" }
   }
 }
@@ -139,7 +180,9 @@ const decoderOf = (schema: Schema.Constraint): Decode => {
   let decode = decoders.get(schema)
   if (decode === undefined) {
     // What a schema of any kind requires is in the type of the member that was given it.
-    decode = Schema.decodeUnknownEffect(Schema.Array(schema as Schema.Codec<unknown, unknown, unknown, unknown>))
+    decode = Schema.decodeUnknownEffect(Schema.Array(schema as Schema.Codec<unknown, unknown, unknown, unknown>), {
+      reportInput: true
+    })
     decoders.set(schema, decode)
   }
   return decode
