@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { ChildProcess } from "node:child_process"
 import { spawn } from "node:child_process"
-import { Agent, createServer, request, type Server } from "node:http"
+import { Agent, createServer, request, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { connect } from "node:net"
 import { Db } from "../../src/Db.js"
@@ -73,7 +73,7 @@ const underLoad = (program: string, path: string, body?: string) =>
   Effect.gen(function*() {
     const cwd = yield* folder
     const server = yield* start([program], cwd, { PORT: "0" })
-    const [, port] = yield* server.says(/Listening on http:\/\/[^:]+:(\d+)/)
+    const [, port] = yield* server.says(/Listening on http:\/\/\S+:(\d+)/)
     const url = `http://127.0.0.1:${port}${path}`
     const load = yield* start([clients!, url, String(count), ...body === undefined ? [] : [body]], cwd)
     yield* load.says(/started/)
@@ -221,6 +221,41 @@ describe("draining", () => {
       assert.strictEqual(yield* Fiber.join(inFlight), "ECONNRESET")
       assert.deepStrictEqual(ended, ["below"])
     }), 20_000)
+
+  it.scopedLive(
+    "a request that waits to send its body is under way, also where the server answers that by itself",
+    () =>
+      Effect.gen(function*() {
+        for (const handsOn of [true, false]) {
+          const server = createServer((_, response) => response.end("answered"))
+          const asked = yield* Deferred.make<ServerResponse>()
+          server.on("checkContinue", (request, response) => {
+            response.writeContinue()
+            if (handsOn) server.emit("request", request, response)
+            else Effect.runSync(Deferred.succeed(asked, response))
+          })
+          const scope = yield* Scope.make()
+          yield* Effect.async<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
+          yield* Layer.buildWithScope(DbHttp.draining(server, { limit: "20 seconds", linger: "10 millis" }), scope)
+          const { port } = server.address() as AddressInfo
+          const sent = request({ port, method: "POST", headers: { expect: "100-continue" }, agent: keeping() })
+          const answered = new Promise<Seen["connection"]>((resolve, reject) => {
+            sent.once("response", (response) => resolve(response.resume().headers.connection)).once("error", reject)
+          })
+          sent.flushHeaders()
+          const response = handsOn ? undefined : yield* Deferred.await(asked)
+          if (handsOn) yield* Effect.promise(() => answered)
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          yield* until(() => !server.listening)
+          response?.end("answered")
+          // It is told that its connection ends, so that nothing waits for the limit.
+          assert.strictEqual(yield* Effect.promise(() => answered), handsOn ? "keep-alive" : "close")
+          yield* Fiber.join(closing)
+          assert.strictEqual(server.listenerCount("checkContinue"), 1)
+        }
+      }),
+    10_000
+  )
 
   it.scopedLive("a server that never listened, and one that was closed already", () =>
     Effect.gen(function*() {

@@ -48,6 +48,8 @@ class Connections {
   private readonly responses = new Set<ServerResponse>()
   private readonly appeared: "connection" | "secureConnection"
   private readonly hearsUpgrades: boolean
+  /** What requests come as: one that expects an answer before its body has events of its own, where a server listens to them. */
+  private readonly requests: ReadonlyArray<string>
   /** How many there have been. */
   taken = 0
   private isNoticed = false
@@ -57,7 +59,13 @@ class Connections {
     // A TLS server reports the bare socket, too; requests come on the encrypted one.
     this.appeared = server instanceof Tls.Server ? "secureConnection" : "connection"
     server.prependListener(this.appeared, this.onConnection)
-    server.prependListener("request", this.onRequest)
+    this.requests = [
+      "request",
+      ...["checkContinue", "checkExpectation"].filter((event) => server.listenerCount(event) > 0)
+    ]
+    for (const event of this.requests) {
+      server.prependListener(event, this.onRequest)
+    }
     // A server without a listener for upgrades answers them as requests: one of ours must not change that.
     this.hearsUpgrades = server.listenerCount("upgrade") > 0
     if (this.hearsUpgrades) {
@@ -70,6 +78,10 @@ class Connections {
   }
 
   private readonly onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (this.responses.has(response)) {
+      // What listens to the other events may hand it on as a request.
+      return
+    }
     const connection = this.connection(request.socket)
     connection.underWay++
     this.responses.add(response)
@@ -150,7 +162,9 @@ class Connections {
 
   release(): void {
     this.server.off(this.appeared, this.onConnection)
-    this.server.off("request", this.onRequest)
+    for (const event of this.requests) {
+      this.server.off(event, this.onRequest)
+    }
     if (this.hearsUpgrades) {
       this.server.off("upgrade", this.onUpgrade)
     }
