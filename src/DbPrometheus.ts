@@ -54,10 +54,12 @@ const nameOf = (metric: Collected): string => {
   return plain.endsWith(suffix) ? plain : plain + suffix
 }
 
+/** In the order of their names, which is the same for every series. */
 const labelsOf = ({ tags }: Collected): Record<string, string> =>
   Object.fromEntries(
     Object.entries(tags).filter(([key]) => key !== "unit")
-      .map(([key, value]) => [key.replace(/[^a-zA-Z0-9_]/g, "_"), value])
+      .map(([key, value]) => [key.replace(/[^a-zA-Z0-9_]/g, "_"), value] as const)
+      .sort(([a], [b]) => a < b ? -1 : 1)
   )
 
 const typeOf = (metric: Collected): Family["type"] =>

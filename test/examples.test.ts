@@ -99,7 +99,7 @@ describe("examples", () => {
       "span db.transaction committed",
       "span sql.execute INSERT INTO note VALUES (?)",
       "db.client.operation.duration",
-      "dblive_transactions_total{outcome=\"committed\",db_client_connection_pool_name=\"default\"} 1",
+      "dblive_transactions_total{db_client_connection_pool_name=\"default\",outcome=\"committed\"} 1",
       /database "default" is healthy/
     ],
     config: ["a write: ReadOnly", "DATABASE_POOL_SIZE"],

@@ -219,12 +219,12 @@ describe("metrics", () => {
       const pool = "db_client_connection_pool_name=\"exported\""
       assert.include(
         of("db_client_connection_count"),
-        `db_client_connection_count{db_client_connection_state="used",${pool}} 1`
+        `db_client_connection_count{${pool},db_client_connection_state="used"} 1`
       )
       assert.lengthOf(of("db_client_operation_duration_seconds_bucket"), 10)
       assert.include(text, "# TYPE db_client_operation_duration_seconds histogram\n")
       assert.include(text, "# TYPE dblive_retries_total counter\n")
-      assert.lengthOf(of(`dblive_failures_total{error_type="QueryError.UniqueViolation",${pool}}`), 1)
+      assert.lengthOf(of(`dblive_failures_total{${pool},error_type="QueryError.UniqueViolation"}`), 1)
       // The last bucket holds all.
       const value = (start: string, label = "") =>
         Number(of(start).find((line) => line.includes(label))?.split(" ").at(-1))
