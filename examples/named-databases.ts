@@ -7,7 +7,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
-import { ConfigProvider, Console, Effect, Layer } from "effect"
+import { Console, Effect, Layer } from "effect"
 // #region import
 import { Db, DbLive, DbRegistry } from "../src/index.js"
 // #endregion
@@ -86,12 +86,9 @@ const perRegion = Effect.gen(function*() {
 // #endregion
 
 /** What an environment file would say; real variables win. */
-const defaults = new Map([
-  ["DATABASE_URL", "sqlite://:memory:"],
-  ["SURVEY_HUB_DATABASE_URL", "sqlite://:memory:"],
-  ["NORTH_DATABASE_URL", "sqlite://:memory:"],
-  ["SOUTH_DATABASE_URL", "sqlite://:memory:"]
-])
+for (const name of ["DATABASE_URL", "SURVEY_HUB_DATABASE_URL", "NORTH_DATABASE_URL", "SOUTH_DATABASE_URL"]) {
+  process.env[name] ??= "sqlite://:memory:"
+}
 
 const program = Effect.all([copy, perRegion])
 
@@ -99,6 +96,5 @@ program.pipe(
   // #region provide
   Effect.provide(Layer.mergeAll(DbLive, SurveyHub.layerEnv, DbRegistry.layerEnv)), // SURVEY_HUB_DATABASE_URL, NORTH_DATABASE_URL, ...
   // #endregion
-  Effect.withConfigProvider(ConfigProvider.orElse(ConfigProvider.fromEnv(), () => ConfigProvider.fromMap(defaults))),
   NodeRuntime.runMain
 )

@@ -41,7 +41,7 @@ const start = (folder: string, env: Record<string, string>): Promise<Service> =>
     const exited = new Promise<number | null>((resolve) => child.once("exit", resolve))
     const read = (chunk: Buffer) => {
       output += chunk.toString()
-      const port = /Listening on http:\/\/[^:]+:(\d+)/.exec(output)?.[1]
+      const port = /Listening on http:\/\/\S+:(\d+)/.exec(output)?.[1]
       if (port !== undefined) resolve({ port: Number(port), child, output: () => output, exited })
     }
     child.stdout.on("data", read)

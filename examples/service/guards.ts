@@ -16,7 +16,9 @@ export const password = (expected: Redacted.Redacted): Guard => {
         .toString().split(/:(.*)/s)
       return timingSafeEqual(digest(given), digest(Redacted.value(expected)))
         ? page
-        : HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Basic realm=\"status\"" } })
+        : Effect.succeed(
+          HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Basic realm=\"status\"" } })
+        )
     })
 }
 // #endregion
@@ -30,7 +32,7 @@ const isLocal = ({ headers, remoteAddress }: HttpServerRequest.HttpServerRequest
 const thisMachine: Guard = (page) =>
   Effect.flatMap(
     HttpServerRequest.HttpServerRequest,
-    (request) => isLocal(request) ? page : HttpServerResponse.empty({ status: 404 })
+    (request) => isLocal(request) ? page : Effect.succeed(HttpServerResponse.empty({ status: 404 }))
   )
 
 /** The password of STATUS_PASSWORD. Without one: this machine in development, and no client at all in production. */
