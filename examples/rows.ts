@@ -3,8 +3,8 @@
  *
  *     npx tsx examples/rows.ts
  */
-import { NodeRuntime } from "@effect/platform-node"
 // #region schema
+import { NodeRuntime } from "@effect/platform-node"
 import { SqlClient } from "@effect/sql"
 import { Console, Effect, Option, Schema } from "effect"
 import { Db, DbError, DbSchema } from "../src/index.js"

@@ -12,7 +12,7 @@ import { argv } from "node:process"
 import { fileURLToPath } from "node:url"
 
 const root = new URL("../", import.meta.url)
-const read = (path: string) => readFileSync(new URL(path, root), "utf8").replaceAll("\r\n", "\n")
+const read = (path: string, from = root) => readFileSync(new URL(path, from), "utf8").replaceAll("\r\n", "\n")
 
 /** The documents whose blocks are kept. */
 export const documents: ReadonlyArray<string> = [
@@ -57,10 +57,10 @@ const regionOf = (path: string, lines: ReadonlyArray<string>, name: string): str
   return dedented(lines.slice(start + 1, end).filter((line) => !marker.test(line)))
 }
 
-/** The code that a block's mark stands for, as a user of the package writes it. */
-export const code = (mark: string): string => {
+/** The code that a block's mark stands for, as a user of the package writes it; `from` is the folder that has the files. */
+export const code = (mark: string, from = root): string => {
   const [path = "", regions] = mark.split("#")
-  const text = read(path)
+  const text = read(path, from)
   const lines = text.split("\n")
   const shown = regions === undefined
     ? dedented(text.replace(/^\/\*\*[^]*?\*\/\n/, "").split("\n").filter((line) => !marker.test(line)))
@@ -70,13 +70,20 @@ export const code = (mark: string): string => {
 
 const block = /(?:<!-- file: (\S+) -->\n)?```(ts|typescript)\n([^]*?)```/g
 
-/** A document with its blocks as the files are now. */
-export const written = (path: string): string =>
+/** A document with what `of` makes of each block, by its mark or, without one, its text; `undefined` leaves it as it is. */
+export const withBlocks = (path: string, of: (mark: string | undefined, text: string) => string | undefined): string =>
   read(path).replace(
     block,
-    (whole, mark: string | undefined) =>
-      mark === undefined ? whole : `<!-- file: ${mark} -->\n\`\`\`ts\n${code(mark)}\n\`\`\``
+    (whole, mark: string | undefined, _language: string, text: string) => {
+      const made = of(mark, text)
+      return made === undefined
+        ? whole
+        : `${mark === undefined ? "" : `<!-- file: ${mark} -->\n`}\`\`\`ts\n${made}\n\`\`\``
+    }
   )
+
+/** A document with its blocks as the files are now. */
+export const written = (path: string): string => withBlocks(path, (mark) => mark === undefined ? undefined : code(mark))
 
 /** Documents whose code a test of their own writes to files, type-checks and runs: test/package/firstHour.test.ts. */
 const tested: ReadonlySet<string> = new Set(["docs/first-hour.md"])

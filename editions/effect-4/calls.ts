@@ -234,6 +234,19 @@ export const calls: Readonly<Record<string, Change>> = {
     }", { defaultValue: () => ${initial(call, file)} })`,
   "effect/Fiber#RuntimeFiber.id": (call, file) => file.write(call.expression),
   "effect/Fiber#RuntimeFiber.unsafeInterruptAsFork": withoutArguments,
+  "effect/Effect.catchTag": (call, file) => {
+    const [tag, ...rest] = call.arguments
+    return tag !== undefined && ts.isStringLiteral(tag) && tag.text === "ParseError"
+      ? `${file.write(call.expression)}("SchemaError", ${file.list(rest)})`
+      : undefined
+  },
+  // A queue of notifications in Effect 4.
+  "@effect/sql-pg/PgClient#PgClient.listen": (call, file) => {
+    const stream = file.module("effect/Stream", call)
+    return `${stream}.map(${stream}.unwrap(${file.module("effect/Effect", call)}.map(${
+      file.unchanged(call)
+    }, ${stream}.fromQueue)), ({ payload }) => payload)`
+  },
   // It gives no exit in Effect 4.
   "effect/Fiber.interrupt": (call, file) =>
     ts.isYieldExpression(call.parent) && ts.isExpressionStatement(call.parent.parent)

@@ -7,7 +7,7 @@ import tseslint from "typescript-eslint"
 export default [
   ...effect.configs.dprint,
   {
-    files: ["dist/src/**/*.ts"],
+    files: ["dist/src/**/*.ts", "dist/examples/**/*.ts"],
     languageOptions: { parser: tseslint.parser },
     linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: "off" },
     rules: {

@@ -6,8 +6,9 @@
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import ts from "typescript"
+import { code, documents, withBlocks } from "../../scripts/blocks.js"
 import { leftOut } from "./leftOut.js"
 import { Translation } from "./translate.js"
 
@@ -28,8 +29,8 @@ const write = (file: string, text: string): void => {
   fs.writeFileSync(full, text)
 }
 
-/** What is translated: the package, and its tests where they are asked for. */
-const folders = process.argv.includes("--tests") ? ["src/", "test/", "vitest.config.ts"] : ["src/"]
+/** What is translated: the package, its examples, and its tests where they are asked for. */
+const folders = ["src/", "examples/", ...(process.argv.includes("--tests") ? ["test/", "vitest.config.ts"] : [])]
 
 const isTranslated = (file: string): boolean => folders.some((folder) => file.startsWith(folder))
 
@@ -51,7 +52,7 @@ const isLeftOut = (file: string): boolean =>
   Object.keys(leftOut).some((out) => out.endsWith("/") ? file.startsWith(out) : file === out)
 
 const make = (): void => {
-  for (const folder of ["src/", "test/"]) {
+  for (const folder of ["src/", "examples/", "test/"]) {
     fs.rmSync(path.join(target, folder), { recursive: true, force: true })
   }
   const own = new Set(filesBelow(overlay).filter(isTranslated))
@@ -64,6 +65,11 @@ const make = (): void => {
       fs.mkdirSync(path.dirname(path.join(target, file)), { recursive: true })
       fs.copyFileSync(path.join(root, file), path.join(target, file))
     }
+  }
+  // What runs in browsers has no Effect.
+  const browser = "src/internal/http/page/browser/"
+  for (const file of filesBelow(path.join(root, browser))) {
+    write(browser + file, fs.readFileSync(path.join(root, browser, file), "utf8"))
   }
   const sources = program()
   const checker = sources.getTypeChecker()
@@ -99,7 +105,7 @@ const manifest = (): void => {
     engines: { node: ">=22.19" },
     exports,
     bin: main.bin,
-    files: ["dist", "src"],
+    files: main.files,
     leftOut,
     peerDependencies: {
       "@effect/platform-node": "~4.1.0",
@@ -122,6 +128,23 @@ const manifest = (): void => {
   fs.copyFileSync(path.join(root, "LICENSE"), path.join(target, "LICENSE"))
 }
 
+/** The documents, whose code is that of the translated examples. */
+const writeDocuments = (): void => {
+  for (const file of [...documents.filter((file) => file !== "CONTRIBUTING.md"), "CHANGELOG.md"]) {
+    write(
+      file,
+      withBlocks(file, (mark, text) => {
+        if (mark !== undefined) {
+          const reason = leftOut[mark.split("#")[0]!]
+          return reason === undefined ? code(mark, pathToFileURL(`${target}/`)) : `// Not in this edition: ${reason}.`
+        }
+        const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+        return new Translation(source, file, undefined, isLeftOut).whole().trimEnd()
+      })
+    )
+  }
+}
+
 /** Formats the sources as those of the main line are; type-checks and compiles them against the edition's own Effect. */
 const compile = (): void => {
   const run = (command: string, args: ReadonlyArray<string>) => {
@@ -134,10 +157,16 @@ const compile = (): void => {
     }
   }
   // The formatter applies its changes one after the other: a line that it has broken may be broken again.
-  run("eslint/bin/eslint.js", ["--config", "format.config.mjs", "--fix", "dist/src", "--quiet"])
+  run("eslint/bin/eslint.js", ["--config", "format.config.mjs", "--fix", "dist/src", "dist/examples", "--quiet"])
   run("typescript/bin/tsc", ["-p", "tsconfig.dist.json"])
+  run("tsx/dist/cli.mjs", ["../../scripts/page.ts", "dist/dist"])
+  if (process.argv.includes("--tests")) {
+    // One of them is for this repository's own tests.
+    run("typescript/bin/tsc", ["-p", "tsconfig.examples.json"])
+  }
 }
 
 make()
 manifest()
 compile()
+writeDocuments()

@@ -28,15 +28,21 @@ export const modules: Readonly<Record<string, string>> = {
   "@effect/platform/HttpApiEndpoint": "effect/http-api/HttpApiEndpoint",
   "@effect/platform/HttpApiGroup": "effect/http-api/HttpApiGroup",
   "@effect/platform/HttpApiSchema": "effect/http-api/HttpApiSchema",
+  "@effect/platform/Etag": "effect/http/Etag",
+  "@effect/platform/Headers": "effect/http/Headers",
+  "@effect/platform/HttpApiClient": "effect/http-api/HttpApiClient",
   "@effect/platform/HttpBody": "effect/http/HttpBody",
+  "@effect/platform/HttpClient": "effect/http/HttpClient",
   "@effect/platform/HttpLayerRouter": "effect/http/HttpRouter",
   "@effect/platform/HttpMiddleware": "effect/http/HttpMiddleware",
+  "@effect/platform/HttpServer": "effect/http/HttpServer",
   "@effect/platform/HttpServerRequest": "effect/http/HttpServerRequest",
   "@effect/platform/HttpServerResponse": "effect/http/HttpServerResponse",
   "@effect/platform/OpenApi": "effect/http-api/OpenApi",
   "@effect/platform/Path": "effect/Path",
   "@effect/sql": "effect/sql",
   "@effect/sql/Model": "effect/schema/Model",
+  "@effect/sql/Migrator": "effect/sql/Migrator",
   "@effect/sql/SqlClient": "effect/sql/SqlClient",
   "@effect/sql/SqlConnection": "effect/sql/SqlConnection",
   "@effect/sql/SqlError": "effect/sql/SqlError",
@@ -64,7 +70,15 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     isInterruptedOnly: "hasInterruptsOnly"
   },
   "effect/Chunk": { unsafeHead: "headUnsafe", unsafeFromArray: "fromArrayUnsafe" },
-  "effect/Config": { "Config.Wrap": "Wrap", mapOrFail: "mapEffect", redacted: "Redacted", string: "String" },
+  "effect/Config": {
+    "Config.Wrap": "Wrap",
+    duration: "Duration",
+    integer: "Int",
+    mapOrFail: "mapEffect",
+    nonEmptyString: "NonEmptyString",
+    redacted: "Redacted",
+    string: "String"
+  },
   "effect/Context": {
     GenericTag: "Service",
     TagClass: "ServiceClass",
@@ -156,6 +170,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     encode: "encodeEffect",
     encodeEither: "encodeResult",
     encodeUnknown: "encodeUnknownEffect",
+    positive: "isGreaterThan(0)",
     NonNegativeInt: "Int.check(Schema.isGreaterThanOrEqualTo(0))",
     parseJson: "fromJsonString",
     Schema: "Codec",
@@ -166,7 +181,13 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     Uint8ArrayFromSelf: "Uint8Array"
   },
   "effect/Scope": { extend: "provide", CloseableScope: "Closeable" },
-  "effect/Stream": { flattenIterables: "flattenIterable", mapInputContext: "updateContext", unwrapScoped: "unwrap" },
+  "effect/Stream": {
+    repeatEffectWithSchedule: "fromEffectSchedule",
+    flattenIterables: "flattenIterable",
+    mapInputContext: "updateContext",
+    unwrapScoped: "unwrap"
+  },
+  "@effect/platform/HttpLayerRouter": { addHttpApi: "effect/http-api/HttpApiBuilder.layer" },
   "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe", unsafeSetCookie: "setCookieUnsafe" },
   "@effect/cli/Options": {
     Options: "Flag",
@@ -177,8 +198,11 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "@effect/cli/Prompt": { confirm: "Confirm", select: "Select" },
   "@effect/sql/Model": { makeRepository: "effect/sql/SqlModel.makeRepository" },
+  "@effect/sql/SqlSchema": { findOne: "findOneOption", single: "findOne" },
   // One for each client in Effect 4, and one for all clients of ours.
-  "@effect/sql/SqlClient": { TransactionConnection: "src/internal/effect/transactionConnection.js.transactionConnection" },
+  "@effect/sql/SqlClient": {
+    TransactionConnection: "src/internal/effect/transactionConnection.js.transactionConnection"
+  },
   "@effect/sql/Statement": { currentTransformer: "CurrentTransformer" }
 }
 

@@ -144,7 +144,8 @@ const find = (issue: SchemaIssue.Issue, path: ReadonlyArray<PropertyKey>, depth:
     }
     case "Encoding":
       // What a transformation itself says, a path or a text, may hold the value.
-      return issue.issue._tag === "Composite" || issue.issue._tag === "InvalidType"
+      return !(path.length === depth && issue.ast.annotations?.identifier !== undefined) &&
+          (issue.issue._tag === "Composite" || issue.issue._tag === "InvalidType")
         ? find(issue.issue, path, depth)
         : { path, what: expected(issue) }
     case "MissingKey":

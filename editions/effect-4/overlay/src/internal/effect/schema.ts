@@ -8,11 +8,11 @@ import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 
 const getter = <A, I>(schema: Schema.Codec<A>, convert: (value: I) => Option.Option<A>) =>
-  SchemaGetter.transformEffect((value: I) => {
+  SchemaGetter.transformEffect((value: I, options) => {
     const found = convert(value)
     return Option.isSome(found)
       ? Effect.succeed(found.value)
-      : Effect.fail(new SchemaIssue.InvalidType(schema.ast, Option.some(value)))
+      : Effect.fail(new SchemaIssue.InvalidType(schema.ast, value, options))
   })
 
 /** What `to` holds, read from what `from` holds and written as such. What a function has no value for is refused. */
