@@ -247,6 +247,8 @@ export const calls: Readonly<Record<string, Change>> = {
       file.unchanged(call)
     }, ${stream}.fromQueue)), ({ payload }) => payload)`
   },
+  // Only the default one is ever removed.
+  "effect/Logger.remove": (call, file) => `${file.module("effect/Logger", call)}.layer([])`,
   // It gives no exit in Effect 4.
   "effect/Fiber.interrupt": (call, file) =>
     ts.isYieldExpression(call.parent) && ts.isExpressionStatement(call.parent.parent)

@@ -187,6 +187,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     mapInputContext: "updateContext",
     unwrapScoped: "unwrap"
   },
+  "@effect/platform-node/NodeHttpClient": { layer: "layerNodeHttp" },
   "@effect/platform/HttpLayerRouter": { addHttpApi: "effect/http-api/HttpApiBuilder.layer" },
   "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe", unsafeSetCookie: "setCookieUnsafe" },
   "@effect/cli/Options": {

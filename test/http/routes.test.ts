@@ -18,6 +18,7 @@ import * as DbHttp from "../../src/DbHttp.js"
 import * as DbRegistry from "../../src/DbRegistry.js"
 import { folder } from "../databases/folder.js"
 import { describePrivatePostgres, eventually, PrivatePostgres } from "../kit/postgres.js"
+import { byName } from "./byName.js"
 import { send, serve } from "./serve.js"
 
 class Dead extends Db.Tag("dead")<Dead>() {}
@@ -245,11 +246,11 @@ describe("an HttpApi", () => {
       )
       const client = yield* HttpApiClient.make(Api, { baseUrl: url }).pipe(Effect.provide(NodeHttpClient.layer))
       assert.deepStrictEqual(yield* client.databases.live(), { status: "alive" })
-      const one = yield* client.databases.health({ urlParams: { name: "default" } })
+      const one = yield* client.databases.health(byName("default"))
       assert.strictEqual(one.status, "healthy")
-      const all = yield* Effect.flip(client.databases.health({ urlParams: {} }))
+      const all = yield* Effect.flip(client.databases.health(byName()))
       assert.deepInclude(all, { status: "unhealthy" })
-      const unknown = yield* Effect.flip(client.databases.health({ urlParams: { name: "x" } }))
+      const unknown = yield* Effect.flip(client.databases.health(byName("x")))
       assert.deepInclude(unknown, { status: 404, known: ["default", "dead"] })
       assert.deepStrictEqual(yield* Effect.flip(client.databases.ready()), { status: "not ready" })
       assert.match(yield* client.databases.metrics(), /dblive_/)
@@ -267,11 +268,11 @@ describe("an HttpApi", () => {
         )
       )
       const client = yield* HttpApiClient.make(Api, { baseUrl: url }).pipe(Effect.provide(NodeHttpClient.layer))
-      const report = yield* client.databases.health({ urlParams: { name: "survey_hub" } })
+      const report = yield* client.databases.health(byName("survey_hub"))
       assert.strictEqual(report.status, "healthy")
       assert.deepStrictEqual(report.databases.map((_) => _.databaseName), ["survey_hub"])
       assert.deepStrictEqual(yield* client.databases.ready(), { status: "ready" })
-      const unknown = yield* Effect.flip(client.databases.health({ urlParams: { name: "default" } }))
+      const unknown = yield* Effect.flip(client.databases.health(byName("default")))
       assert.deepInclude(unknown, { status: 404, known: ["survey_hub"] })
     }))
 })

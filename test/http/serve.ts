@@ -4,8 +4,6 @@
  */
 import { NodeHttpServer } from "@effect/platform-node"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
-import * as HttpServer from "@effect/platform/HttpServer"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
@@ -16,15 +14,15 @@ export const serve = <E>(
 ) =>
   Effect.gen(function*() {
     const server = createServer()
-    const context = yield* Layer.build(
+    yield* Layer.build(
       HttpLayerRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
         Layer.provideMerge(NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" }))
       )
     )
     // Nothing of a test waits for a client that keeps its connection.
     yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
-    const { address } = Context.get(context, HttpServer.HttpServer)
-    return address._tag === "TcpAddress" ? `http://127.0.0.1:${address.port}` : address.path
+    const address = server.address()
+    return `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : ""}`
   })
 
 /** What a client saw. */
