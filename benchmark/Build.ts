@@ -2,6 +2,7 @@
  * Compiles `src` and the workers to plain JavaScript. The peers are published as such, and a loader that rewrites
  * TypeScript on the fly names every closure at run time: that would be measured too.
  */
+import { existsSync } from "node:fs"
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -9,6 +10,9 @@ import ts from "typescript"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(here)
+
+/** The edition for Effect 4, where it was made: `npm run edition:4`. */
+export const edition = join(root, "editions", "effect-4", "dist")
 
 /** The folder of the compiled files; git knows nothing of it. */
 export const buildFolder = join(here, ".build")
@@ -26,7 +30,11 @@ const sources = async (folder: string): Promise<Array<string>> => {
 /** Compiles everything anew. Answers the folder of the compiled benchmark. */
 export const build = async (): Promise<string> => {
   await rm(buildFolder, { recursive: true, force: true })
-  const files = [...await sources(join(root, "src")), ...await sources(here)]
+  const files = [
+    ...await sources(join(root, "src")),
+    ...await sources(here),
+    ...existsSync(edition) ? await sources(join(edition, "src")) : []
+  ]
   await Promise.all(files.map(async (file) => {
     const { outputText } = ts.transpileModule(await readFile(file, "utf8"), {
       fileName: file,
@@ -47,5 +55,10 @@ export const build = async (): Promise<string> => {
   // `effect4/` has packages of its own, found from the compiled files as from their sources
   const own = join(here, "effect4", "node_modules")
   await symlink(own, join(buildFolder, "benchmark", "effect4", "node_modules"), "junction")
+  if (existsSync(edition)) {
+    const compiled = join(buildFolder, "editions", "effect-4", "dist")
+    await writeFile(join(compiled, "package.json"), await readFile(join(edition, "package.json")))
+    await symlink(own, join(compiled, "node_modules"), "junction")
+  }
   return join(buildFolder, "benchmark")
 }

@@ -18,8 +18,8 @@ export interface PeerEntry {
   readonly only?: ReadonlyArray<string>
   /** The folder of its module, with packages of its own. Defaults to `peers`, which has those of the benchmark. */
   readonly folder?: string
-  /** A module of Node's that it needs: where this Node has none, the peer is left out, and that is said. */
-  readonly needs?: string
+  /** What it needs: a module of Node's, or what `npm run edition:4` makes. Where that is not here, the peer is left out. */
+  readonly needs?: "node:sqlite" | "the edition for Effect 4"
 }
 
 /** Every peer, in the order in which they are printed. */
@@ -38,6 +38,7 @@ export const peers: ReadonlyArray<PeerEntry> = [
   { name: "effect-sql-pg", family: "postgresql", package: "@effect/sql-pg" },
   { name: "effect4-sql-pg", family: "postgresql", package: "@effect/sql-pg", folder: "effect4" },
   { name: "effect4-sql-pg-multiplex", family: "postgresql", package: "@effect/sql-pg", folder: "effect4" },
+  { name: "effect4-dblive", family: "postgresql", package: undefined, folder: "effect4", needs: "the edition for Effect 4" },
   { name: "effect-pool", family: "postgresql", package: "effect", only: ["W6.free", "W6.contended"] },
   { name: "effect-floor", family: "postgresql", package: "effect", only: ["W6.free", "W6.contended"] },
   { name: "kysely", family: "postgresql", package: "kysely" },

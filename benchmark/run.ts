@@ -7,13 +7,13 @@
  * rows are written anew.
  * A run with `--quick` or `--peers` writes to `.runs/`, because it is no honest table.
  */
-import { rmSync } from "node:fs"
+import { existsSync, rmSync } from "node:fs"
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { cpus, loadavg, platform, release, tmpdir, totalmem } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { build } from "./Build.js"
+import { build, edition } from "./Build.js"
 import { draw } from "./Chart.js"
 import type { Measured } from "./Measure.js"
 import { type PeerEntry, peers as allPeers, versionOf } from "./Peers.js"
@@ -52,8 +52,10 @@ const list = (given: string | undefined, known: ReadonlyArray<string>, what: str
   return known.filter((name) => found.includes(name))
 }
 
-/** Those that this Node can run. */
-const peers = allPeers.filter(({ needs }) => needs === undefined || hasModule(needs))
+/** Those that can be run here. */
+const peers = allPeers.filter(({ needs }) =>
+  needs === undefined || (needs === "node:sqlite" ? hasModule(needs) : existsSync(edition))
+)
 
 const wantedNames = list(options.peers, peers.map((peer) => peer.name), "peer")
 const wantedPeers = peers.filter((peer) => peer.baseline === true || wantedNames.includes(peer.name))
