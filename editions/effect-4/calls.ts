@@ -96,6 +96,16 @@ const provided = (module: string, name: string): Change => (call, file) => {
     })`
 }
 
+/** A method that gives `undefined` where it gave null. */
+const nullFor = (name: string): Change => (call, file) => {
+  const { expression, parent } = call
+  if (!ts.isPropertyAccessExpression(expression)) {
+    return undefined
+  }
+  const called = `${file.write(expression.expression)}.${name}()`
+  return ts.isBinaryExpression(parent) ? `(${called} ?? null)` : ts.isCallExpression(parent) ? `${called} ?? null` : called
+}
+
 /** A method becomes a function of a module. */
 const functionOf = (module: string, name: string): Change => (call, file) =>
   ts.isPropertyAccessExpression(call.expression)
@@ -256,6 +266,8 @@ export const calls: Readonly<Record<string, Change>> = {
       : `${file.module("effect/Effect", call)}.andThen(${file.unchanged(call)}, ${
         file.module("effect/Fiber", call)
       }.await(${file.list(call.arguments)}))`,
+  // Of a fiber that runs, null in Effect 3.
+  "effect/Fiber#RuntimeFiber.unsafePoll": nullFor("pollUnsafe"),
   "effect/Layer.fail": (call, file) =>
     `${file.module("effect/Layer", call)}.effectContext(${file.module("effect/Effect", call)}.fail(${
       file.list(call.arguments)
@@ -281,6 +293,7 @@ export const calls: Readonly<Record<string, Change>> = {
   },
   "effect/Effect.withClock": provided("effect/Clock", "Clock"),
   "effect/Effect.withConfigProvider": provided("effect/ConfigProvider", "ConfigProvider"),
+  "effect/Effect.withMaxOpsBeforeYield": provided("effect/References", "MaxOpsBeforeYield"),
   "effect/Effect.withTracer": provided("effect/Tracer", "Tracer"),
   "effect/Effect.withConsole": provided("effect/Console", "Console"),
   "effect/Fiber.poll": (call, file) =>

@@ -152,7 +152,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     tagged: "withAttributes"
   },
   "effect/Option": { fromNullable: "fromNullishOr" },
-  "effect/Runtime": { runFork: "runForkWith" },
+  "effect/Runtime": { runFork: "runForkWith", runPromise: "runPromiseWith" },
   "effect/Schedule": { intersect: "max", modifyDelayEffect: "modifyDelay", union: "min" },
   "effect/Schema": {
     BigDecimal: "BigDecimalFromString",

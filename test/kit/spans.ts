@@ -5,7 +5,7 @@
 import * as Tracer from "effect/Tracer"
 
 export const collectingTracer = () => {
-  const spans: Array<Tracer.Span & { readonly options: Tracer.SpanOptions | undefined }> = []
+  const spans: Array<Tracer.Span & { readonly capturesStack: boolean }> = []
   const tracer = Tracer.make({
     span: (name, parent, context, links, startTime, kind, options) => {
       const attributes = new Map<string, unknown>()
@@ -21,7 +21,7 @@ export const collectingTracer = () => {
         links,
         sampled: true,
         kind,
-        options,
+        capturesStack: options?.captureStackTrace !== false,
         end: () => {},
         attribute: (key: string, value: unknown) => void attributes.set(key, value),
         event: () => {},

@@ -4,7 +4,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -14,6 +13,7 @@ import * as DbConfig from "../../src/DbConfig.js"
 import * as DbHealth from "../../src/DbHealth.js"
 import * as DbRetry from "../../src/DbRetry.js"
 import { currentOpening } from "../../src/internal/database/Opening.js"
+import { annotationsOf } from "../kit/annotations.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 
@@ -26,9 +26,10 @@ interface Line {
 /** The lines of a program's log, from the debug level on. */
 const logged = (level: LogLevel.LogLevel = LogLevel.Debug) => {
   const lines: Array<Line> = []
-  const logger = Logger.make(({ annotations, logLevel, message }) => {
+  const logger = Logger.make((entry) => {
+    const { logLevel, message } = entry
     lines.push({
-      ...Object.fromEntries(HashMap.toEntries(annotations)),
+      ...annotationsOf(entry),
       level: logLevel.label,
       message: Array.isArray(message) ? message.join(" ") : String(message)
     })

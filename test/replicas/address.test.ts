@@ -4,7 +4,6 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import * as Effect from "effect/Effect"
-import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -12,6 +11,7 @@ import * as Stream from "effect/Stream"
 import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
 import { formatPosition, parsePosition } from "../../src/internal/driver/pg/position.js"
+import { annotationsOf } from "../kit/annotations.js"
 import { makeFakeDriver } from "../kit/fakeDriver.js"
 
 const server = (name: string, port: number) =>
@@ -97,8 +97,8 @@ describe("where a statement ran", () => {
   it.live("lines have it, too: of a session, of the audit, of what is slow", () =>
     Effect.gen(function*() {
       const lines: Array<Record<string, unknown>> = []
-      const logger = Logger.make(({ annotations, message }) => {
-        lines.push({ ...Object.fromEntries(HashMap.toEntries(annotations)), message: String(message) })
+      const logger = Logger.make((entry) => {
+        lines.push({ ...annotationsOf(entry), message: String(entry.message) })
       })
       const { layer, replica } = yield* setUp({ log: { audit: true, slowStatement: "1 millis" } })
       replica.control.execute.always({ delay: "5 millis" })
@@ -126,8 +126,8 @@ describe("where a statement ran", () => {
   it.live("a database of one server has no address in its lines", () =>
     Effect.gen(function*() {
       const lines: Array<ReadonlyArray<string>> = []
-      const logger = Logger.make(({ annotations }) => {
-        lines.push([...HashMap.keys(annotations)])
+      const logger = Logger.make((entry) => {
+        lines.push(Object.keys(annotationsOf(entry)))
       })
       const { layer } = yield* setUp({ replicas: [] })
       yield* sql.pipe(

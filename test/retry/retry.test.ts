@@ -9,13 +9,14 @@ import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
 import * as TestClock from "effect/TestClock"
-import * as Tracer from "effect/Tracer"
 import { Db } from "../../src/Db.js"
 import type { DbError } from "../../src/DbError.js"
 import { ConnectionError, QueryError, TimeoutError } from "../../src/DbError.js"
 import * as DbRetry from "../../src/DbRetry.js"
+import { annotationsOf } from "../kit/annotations.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
+import { collectingTracer } from "../kit/spans.js"
 import { settle } from "../time/settle.js"
 
 const commits = (executed: ReadonlyArray<string>) => executed.filter((text) => text === "COMMIT").length
@@ -283,35 +284,14 @@ describe("retries in the log, on spans and in metrics", () => {
     Effect.gen(function*() {
       const { control, layer } = yield* fakeDb({ pool: { size: 1 } })
       const logged: Array<{ readonly level: string; readonly message: string; readonly annotations: unknown }> = []
-      const logger = Logger.make<unknown, void>(({ annotations, logLevel, message }) => {
-        logged.push({ level: logLevel.label, message: String(message), annotations: Object.fromEntries(annotations) })
+      const logger = Logger.make<unknown, void>((entry) => {
+        logged.push({
+          level: entry.logLevel.label,
+          message: String(entry.message),
+          annotations: annotationsOf(entry)
+        })
       })
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (name, parent, context, links, startTime, kind) => {
-          const attributes = new Map<string, unknown>()
-          const span: Tracer.Span = {
-            _tag: "Span",
-            name,
-            spanId: `${spans.length}`,
-            traceId: "trace",
-            parent,
-            context,
-            status: { _tag: "Started", startTime },
-            attributes,
-            links,
-            sampled: true,
-            kind,
-            end: () => {},
-            attribute: (key, value) => void attributes.set(key, value),
-            event: () => {},
-            addLinks: () => {}
-          }
-          spans.push(span)
-          return span
-        },
-        context: (f) => f()
-      })
+      const { named, tracer } = collectingTracer()
       control.execute.next("ok", { fail: fakeErrors.deadlock }, "ok", "ok", { fail: fakeErrors.serialization })
       yield* Effect.gen(function*() {
         yield* timed(
@@ -357,6 +337,6 @@ describe("retries in the log, on spans and in metrics", () => {
           reason: "Serialization"
         })
       )
-      assert.strictEqual(spans.find((span) => span.name === "db.transaction")!.attributes.get("dblive.retries"), 2)
+      assert.strictEqual(named("db.transaction")[0]!["dblive.retries"], 2)
     }))
 })

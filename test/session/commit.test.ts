@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
 import type { CommitStatus, Driver } from "../../src/driver/Driver.js"
+import { annotationsOf } from "../kit/annotations.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 import { settle } from "../time/settle.js"
@@ -191,8 +192,8 @@ describe("the audit", () => {
     Effect.gen(function*() {
       const { layer } = yield* fakeDb({ log: { audit: true } })
       const logged: Array<Record<string, unknown>> = []
-      const logger = Logger.make<unknown, void>(({ annotations, message }) => {
-        logged.push({ message: String(message), ...Object.fromEntries(annotations) })
+      const logger = Logger.make<unknown, void>((entry) => {
+        logged.push({ message: String(entry.message), ...annotationsOf(entry) })
       })
       yield* Db.transaction(Effect.zipRight(insert, Effect.ignore(Db.transaction(Effect.fail("no"))))).pipe(
         Effect.provide(layer),

@@ -1,6 +1,5 @@
 /** What is run again, and when. On the fake driver; `test/retry/` has the schedules. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
@@ -8,6 +7,8 @@ import * as LogLevel from "effect/LogLevel"
 import * as Schedule from "effect/Schedule"
 import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
+import { annotationsOf } from "../kit/annotations.js"
+import { clockAt } from "../kit/clock.js"
 import { fakeDb } from "../kit/fakeDb.js"
 import { fakeErrors } from "../kit/fakeDriver.js"
 import { collectingTracer } from "../kit/spans.js"
@@ -56,15 +57,7 @@ describe("a retry", () => {
         const clock = yield* Effect.clock
         let slept = 0
         yield* Db.transaction(insert, { retry: Schedule.recurs(1) }).pipe(
-          Effect.withClock({
-            ...clock,
-            [Clock.ClockTypeId]: Clock.ClockTypeId,
-            sleep: () => Effect.sync(() => slept++),
-            unsafeCurrentTimeMillis: () => clock.unsafeCurrentTimeMillis(),
-            unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
-            currentTimeMillis: clock.currentTimeMillis,
-            currentTimeNanos: clock.currentTimeNanos
-          })
+          Effect.withClock(clockAt(() => clock.unsafeCurrentTimeMillis(), () => Effect.sync(() => slept++)))
         )
         assert.strictEqual(slept, 0)
         assert.strictEqual(inserts(control.executed()), 2)
@@ -98,8 +91,8 @@ describe("a retry", () => {
       const { control, layer } = yield* fakeDb()
       control.execute.next("ok", { fail: fakeErrors.deadlock })
       const logged: Array<Record<string, unknown>> = []
-      const logger = Logger.make<unknown, void>(({ annotations, message }) => {
-        logged.push({ message: String(message), ...Object.fromEntries(annotations) })
+      const logger = Logger.make<unknown, void>((entry) => {
+        logged.push({ message: String(entry.message), ...annotationsOf(entry) })
       })
       const { named, tracer } = collectingTracer()
       yield* Effect.gen(function*() {

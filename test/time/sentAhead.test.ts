@@ -3,11 +3,13 @@
  * of them fails, is stopped, or outlives its transaction.
  */
 import { assert, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -169,7 +171,7 @@ describePostgres("reads of several fibers of one session", () => {
               exits.map(Exit.match({
                 onSuccess: (value): unknown => value,
                 onFailure: (cause) => {
-                  const error = (cause as unknown as { readonly error: DbError.DbError }).error
+                  const error = Option.getOrThrow(Cause.failureOption(cause))
                   return [error._tag, error.reason, error.outcome, error.code]
                 }
               }))
@@ -189,7 +191,7 @@ describePostgres("reads of several fibers of one session", () => {
           yield* warm
           const first = yield* Effect.fork(count(1))
           const head = yield* Effect.fork(count(slow))
-          const behind = yield* Effect.fork(Effect.tap(count(3), () => ended.push("behind")))
+          const behind = yield* Effect.fork(Effect.tap(count(3), () => Effect.sync(() => ended.push("behind"))))
           assert.strictEqual(yield* Fiber.join(first), "1")
           yield* Fiber.interrupt(head)
           ended.push("interrupted")

@@ -1,33 +1,13 @@
-import type { SqlClient } from "@effect/sql"
-import type { SqliteClient } from "@effect/sql-sqlite-node"
 import { describe, it } from "@effect/vitest"
 import { assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Fs from "node:fs"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
-import { fromSqlError, toSqlError } from "../../../src/DbError.js"
-import * as Sqlite from "../../../src/driver/Sqlite.js"
-import type { Changes } from "../../kit/dbConfig.js"
-import { Database, moduleName } from "../../kit/sqlite.js"
-import { connect, execute, file, folder, lock, make, places } from "./harness.js"
-
-/** The driver, a connection of it, and its client, which lends that connection. */
-const open = (changes: Changes) =>
-  Effect.gen(function*() {
-    const driver = yield* make(changes)
-    const connection = yield* connect(driver)
-    const services = yield* driver.services({
-      // A function of its own: of the engine's client only its identity matters here.
-      client: (() => {}) as unknown as SqlClient.SqlClient,
-      database: "default",
-      connection: Effect.mapError(Effect.succeed(connection), toSqlError)
-    })
-    const client = Context.unsafeGet(services as Context.Context<SqliteClient.SqliteClient>, Sqlite.SqliteClient)
-    return { driver, connection, client }
-  })
+import { fromSqlError } from "../../../src/DbError.js"
+import { Database } from "../../kit/sqlite.js"
+import { connect, execute, file, folder, lock, openClient as open, places } from "./harness.js"
 
 /** Comes with better-sqlite3 where it is compiled; adds the SQL function testExtensionFunction. */
 const extension = (() => {
@@ -40,17 +20,10 @@ const extension = (() => {
 })()
 
 describe.each(places)("SqliteClient, %s", (_, workers) => {
-  const alone = moduleName.startsWith("node:")
-    ? " (@effect/sql-sqlite-node loads better-sqlite3, which is not installed)"
-    : ""
-
-  it.scoped.skipIf(alone !== "")(`is the published service${alone}`, () =>
+  it.scoped("says which file is open", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const { client } = yield* open({ filename, workers })
-      const published = yield* Effect.promise(() => import("@effect/sql-sqlite-node"))
-      strictEqual(Sqlite.SqliteClient.key, published.SqliteClient.SqliteClient.key)
-      strictEqual(client[published.SqliteClient.TypeId], published.SqliteClient.TypeId)
       strictEqual(client.config.filename, filename)
     }))
 

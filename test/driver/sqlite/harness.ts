@@ -1,4 +1,7 @@
 /** The SQLite driver, and a process that holds locks on its files. */
+import type { SqlClient } from "@effect/sql"
+import type { SqliteClient } from "@effect/sql-sqlite-node"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -7,7 +10,7 @@ import { createRequire } from "node:module"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import type { DbConfig } from "../../../src/DbConfig.js"
-import type { DbError } from "../../../src/DbError.js"
+import { type DbError, toSqlError } from "../../../src/DbError.js"
 import type { Connection, Cursor, Done, Driver, Fetched, Request, ResetPolicy } from "../../../src/driver/Driver.js"
 import * as Sqlite from "../../../src/driver/Sqlite.js"
 import { type Changes, dbConfig } from "../../kit/dbConfig.js"
@@ -199,3 +202,18 @@ export const places: ReadonlyArray<readonly [name: string, workers: number]> = [
   ["in this process", 0],
   ["in a process of its own", 1]
 ]
+
+/** The driver, a connection of it, and its client, which lends that connection. */
+export const openClient = (changes: Changes) =>
+  Effect.gen(function*() {
+    const driver = yield* make(changes)
+    const connection = yield* connect(driver)
+    const services = yield* driver.services({
+      // A function of its own: of the engine's client only its identity matters here.
+      client: (() => {}) as unknown as SqlClient.SqlClient,
+      database: "default",
+      connection: Effect.mapError(Effect.succeed(connection), toSqlError)
+    })
+    const client = Context.unsafeGet(services as Context.Context<SqliteClient.SqliteClient>, Sqlite.SqliteClient)
+    return { driver, connection, client }
+  })

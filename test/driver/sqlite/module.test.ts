@@ -9,6 +9,7 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { Db } from "../../../src/Db.js"
 import type { SqliteModule } from "../../../src/DbConfig.js"
+import { clients } from "../../../src/internal/driver/effectPackages.js"
 import { load } from "../../../src/internal/driver/sqlite/module.js"
 import type { Database } from "../../../src/internal/driver/sqlite/moduleContract.js"
 import { nameOf } from "../../../src/internal/driver/sqlite/names.js"
@@ -84,7 +85,7 @@ describe("a better-sqlite3 that ends the process", () => {
     ) {
       assert.isUndefined(unfit(library, node), `${library} on ${node}`)
     }
-    assert.strictEqual(packagesFor("20.20.2"), "better-sqlite3@12 @effect/sql-sqlite-node@0.53")
+    assert.strictEqual(packagesFor("20.20.2"), ["better-sqlite3@12", ...clients.sqlite].join(" "))
     assert.strictEqual(packagesFor("26.0.0"), "better-sqlite3@13")
   })
 

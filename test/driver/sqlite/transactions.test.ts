@@ -209,7 +209,7 @@ describe("a synchronous connection", () => {
           throw new Error("of the caller")
         })
       ))
-      assertTrue(String(thrown.error).includes("of the caller"))
+      assertTrue(String(thrown.cause).includes("of the caller"))
       strictEqual(calls, 1)
     }))
 
