@@ -19,6 +19,7 @@ const colors: Record<string, string> = {
   "pg-named": "#1971c2",
   postgres: "#2f9e44",
   "effect-sql-pg": "#6741d9",
+  "effect4-dblive": "#fab005",
   "effect4-sql-pg": "#e599f7",
   "effect4-sql-pg-multiplex": "#c2255c",
   "effect-sql-sqlite": "#6741d9",
