@@ -103,7 +103,11 @@ const nullFor = (name: string): Change => (call, file) => {
     return undefined
   }
   const called = `${file.write(expression.expression)}.${name}()`
-  return ts.isBinaryExpression(parent) ? `(${called} ?? null)` : ts.isCallExpression(parent) ? `${called} ?? null` : called
+  return ts.isBinaryExpression(parent)
+    ? `(${called} ?? null)`
+    : ts.isCallExpression(parent)
+    ? `${called} ?? null`
+    : called
 }
 
 /** A method becomes a function of a module. */
