@@ -94,6 +94,17 @@ const manifest = (): void => {
       return types === undefined || !isLeftOut(types.replace("./dist/", "src/").replace(".d.ts", ".ts"))
     })
   )
+  const peers: Readonly<Record<string, string>> = {
+    ...Object.fromEntries(
+      Object.entries(main.peerDependencies as Record<string, string>)
+        .filter(([name]) => !name.startsWith("@effect/") && name !== "effect")
+    ),
+    // Its SQL modules are marked unstable: a minor version may change them.
+    effect: "~4.1.0",
+    "@effect/platform-node": "~4.1.0",
+    "@effect/sql-pg": "^4.0.5",
+    vitest: "^5.0.0"
+  }
   const written = {
     name: main.name,
     version: "1.0.0-next.0",
@@ -106,22 +117,14 @@ const manifest = (): void => {
     exports,
     bin: main.bin,
     files: main.files,
+    // `latest` is the main line.
+    publishConfig: { tag: "next" },
     leftOut,
-    peerDependencies: {
-      "@effect/platform-node": "~4.1.0",
-      "@effect/sql-pg": "^4.0.5",
-      "better-sqlite3": "^12.0.0 || ^13.0.0",
-      effect: "~4.1.0",
-      pg: "^8.16.0",
-      vitest: "^5.0.0"
-    },
-    peerDependenciesMeta: {
-      "@effect/platform-node": { optional: true },
-      "@effect/sql-pg": { optional: true },
-      "better-sqlite3": { optional: true },
-      pg: { optional: true },
-      vitest: { optional: true }
-    },
+    peerDependencies: peers,
+    // Each belongs to a database, a test or a format; what every program needs is Effect.
+    peerDependenciesMeta: Object.fromEntries(
+      Object.keys(peers).filter((name) => name !== "effect").map((name) => [name, { optional: true }])
+    ),
     dependencies: own.dependencies
   }
   write("package.json", `${JSON.stringify(written, null, 2)}\n`)
