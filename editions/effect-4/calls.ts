@@ -185,6 +185,10 @@ export const calls: Readonly<Record<string, Change>> = {
     `${file.module("effect/Duration", call)}.fromInput(${file.list(call.arguments)} as ${
       file.module("effect/Duration", call)
     }.Input)`,
+  "effect/Effect.forkAll": (call, file) => {
+    const effect = file.module("effect/Effect", call)
+    return `${effect}.forkChild(${effect}.all(${file.list(call.arguments)}, { concurrency: "unbounded" }))`
+  },
   // Requests are always batched in Effect 4.
   "effect/Effect.all": withoutKeys("batching"),
   "effect/Effect.forEach": withoutKeys("batching"),

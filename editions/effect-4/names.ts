@@ -61,6 +61,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     stringLogger: "formatSimple",
     structuredLogger: "formatStructured"
   },
+  "@effect/vitest/utils": { assertLeft: "assertFailure", assertRight: "assertSuccess" },
   "@effect/vitest/it": { scoped: "effect", scopedLive: "live" },
   "effect/BigDecimal": { unsafeFromString: "fromStringUnsafe", safeFromNumber: "fromNumber" },
   "effect/Cause": {

@@ -8,6 +8,7 @@ import type { BeginOptions, Driver } from "../../src/driver/Driver.js"
 import { committed, partly, partlyCommitted, transactionOf } from "../../src/internal/session/implicitCommit.js"
 import { cannotNest, TransactionLevel } from "../../src/internal/session/TransactionLevel.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
+import { foreignError } from "../kit/sqlErrors.js"
 
 /** A session with a transaction, and a savepoint in it, and one in that. */
 const levels = (followsCommits: ReadonlyArray<boolean> = []) => {
@@ -127,7 +128,7 @@ describe("what the database commits by itself", () => {
     assert.deepInclude(behind, { outcome: "Unknown", reason: "UniqueViolation", committedBy: "CREATE TABLE t" })
     const unknown = toSqlError(fakeErrors.lost)
     assert.strictEqual(failed<unknown>(unknown), unknown)
-    const foreign = new SqlError({ cause: "theirs", message: "theirs" })
+    const foreign = foreignError("theirs")
     assert.strictEqual(failed<unknown>(foreign), foreign)
     assert.deepStrictEqual(partlyCommitted(Exit.succeed(1), "x", "orders"), Exit.succeed(1))
   })

@@ -55,6 +55,7 @@ describe("pool", () => {
         yield* Fiber.join(a.fiber)
         yield* b.leave
         yield* Fiber.join(b.fiber)
+        yield* settle
         const before = log.length
         yield* Db.query("SELECT 1")
         yield* Db.query("SELECT 1")
@@ -194,6 +195,7 @@ describe("pool", () => {
         yield* b.leave
         yield* Fiber.join(a.fiber)
         yield* Fiber.join(b.fiber)
+        yield* settle
         control.lose(control.connections[0]!)
         yield* settle
         yield* Db.query("SELECT 1")

@@ -4,6 +4,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Schema, Stream } from "effect"
 import { Db, DbError } from "../../src/index.js"
+import { foreignError } from "../kit/sqlErrors.js"
 
 const common = { what: "m", outcome: "RolledBack", database: "default" } as const
 const query = (reason: DbError.QueryReason) => new DbError.QueryError({ ...common, reason })
@@ -95,7 +96,7 @@ describe("catchReason", () => {
       const typed = yield* Effect.flip(body(null).pipe(Db.session))
       assert.deepStrictEqual([typed._tag, typed.reason], ["QueryError", "NotNullViolation"])
       // One that did not come from here has no reason that could be known.
-      const foreign = new SqlError({ cause: "c", message: "m" })
+      const foreign = foreignError("c", "m")
       const left = Effect.fail(foreign).pipe(
         DbError.catchReason("QueryError.Unknown", "UniqueViolation", () => Effect.succeed("caught"))
       )
@@ -147,7 +148,7 @@ describe("is", () => {
     }
     assert.isTrue(DbError.is("UniqueViolation", "Lock")(timeout("Lock")))
     assert.isFalse(DbError.is("Closed")(timeout("Close")))
-    for (const none of [undefined, null, "UniqueViolation", {}, new SqlError({ cause: 0 }), { _tag: "QueryError" }]) {
+    for (const none of [undefined, null, "UniqueViolation", {}, foreignError(0), { _tag: "QueryError" }]) {
       assert.isFalse(DbError.is("UniqueViolation")(none))
     }
     // What stands behind a SqlError is not what it is.

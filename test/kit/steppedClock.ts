@@ -9,6 +9,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { OwnClock } from "./clock.js"
 
 interface Sleeper {
@@ -73,5 +74,5 @@ export const runStepped = async <A, E>(effect: Effect.Effect<A, E>, state: () =>
       }
     }
   }
-  return Effect.runPromise(fiber)
+  return Effect.runPromise(Fiber.join(fiber))
 }

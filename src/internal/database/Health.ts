@@ -93,6 +93,10 @@ const look = (subject: Subject, options: DbConfig.Health, clock: Clock.Clock): E
     const asked = replicas === undefined ? undefined : yield* Effect.fork(within(replicas.checked, options.timeout))
     const answer = yield* Effect.either(within(subject.probe, options.timeout))
     const responseTime = millis()
+    if (Either.isLeft(answer)) {
+      // The pool is told of connections that are found lost behind the answer: a report comes when it has them no more.
+      yield* Effect.yieldNow()
+    }
     if (asked !== undefined) {
       yield* Fiber.join(asked)
     }

@@ -417,6 +417,8 @@ describePostgres("a connection to PostgreSQL", () => {
       const error = yield* Effect.flip(execute(connection, insert, [1]))
       assert.deepStrictEqual(reasonOf(error), ["ConnectionError", "Lost", "Unknown"])
       assert.isTrue(connection.lost)
+      // It is told behind the answer.
+      yield* Effect.yieldNow()
       assert.strictEqual(told, 1)
       const after = yield* Effect.flip(execute(connection, insert, [2]))
       assert.deepStrictEqual(reasonOf(after), ["ConnectionError", "Lost", "NotSent"])

@@ -353,6 +353,8 @@ describePostgres("the link breaks with several statements on their way to Postgr
         "ConnectionError ServerShutdown NotSent",
         "ConnectionError ServerShutdown NotSent"
       ])
+      // It is told behind the answers.
+      yield* Effect.yieldNow()
       assert.strictEqual(lost.length, 1)
       assert.deepStrictEqual(yield* ask("SELECT count(*)::int4 AS n FROM t"), [{ n: 1 }])
     }))
