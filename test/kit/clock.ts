@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 
 export abstract class OwnClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
@@ -29,3 +30,6 @@ export const clockAt = (now: () => number, sleep: Clock.Clock["sleep"] = Clock.m
   unsafeCurrentTimeMillis: now,
   unsafeCurrentTimeNanos: () => BigInt(Math.round(now() * 1e6))
 })
+
+/** Runs an effect whose steps all follow in microtasks: none is left when an immediate runs. */
+export const forkInMicrotasks = <A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> => Effect.runFork(effect)

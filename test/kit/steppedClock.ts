@@ -10,7 +10,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { OwnClock } from "./clock.js"
+import { forkInMicrotasks, OwnClock } from "./clock.js"
 
 interface Sleeper {
   readonly until: number
@@ -63,7 +63,7 @@ const quiet = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 export const runStepped = async <A, E>(effect: Effect.Effect<A, E>, state: () => unknown = () => ""): Promise<A> => {
   const clock = new SteppedClock()
-  const fiber = Effect.runFork(Effect.withClock(effect, clock))
+  const fiber = forkInMicrotasks(Effect.withClock(effect, clock))
   while (fiber.unsafePoll() === null) {
     await quiet()
     if (fiber.unsafePoll() === null && !clock.step()) {

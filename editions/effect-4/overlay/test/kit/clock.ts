@@ -3,6 +3,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 
 export abstract class OwnClock implements Clock.Clock {
   protected abstract now(): number
@@ -36,3 +38,7 @@ export const clockAt = (
     monotonicTimeNanos: Effect.sync(nanos)
   }
 }
+
+/** Runs an effect whose steps all follow in microtasks: none is left when an immediate runs. */
+export const forkInMicrotasks = <A, E>(effect: Effect.Effect<A, E>): Fiber.Fiber<A, E> =>
+  Effect.runFork(effect, { scheduler: new Scheduler.MixedScheduler("sync") })
