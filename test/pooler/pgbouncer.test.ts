@@ -10,7 +10,6 @@ import type * as DbConfig from "../../src/DbConfig.js"
 import * as DbError from "../../src/DbError.js"
 import { PgClient } from "../../src/driver/Pg.js"
 import * as Pg from "../../src/driver/Pg.js"
-import { payloadsOf } from "../driver/pg/payloads.js"
 import { describePgBouncer, pgBouncer, type PoolMode } from "../kit/pgbouncer.js"
 import { freshDatabase, query } from "../kit/postgres.js"
 
@@ -285,7 +284,7 @@ describePgBouncer("pgbouncer", () => {
       const { url } = yield* through("session")
       yield* Effect.gen(function*() {
         const sql = yield* PgClient
-        const heard = yield* payloadsOf(sql, "events").pipe(Stream.take(1), Stream.runCollect, Effect.fork)
+        const heard = yield* sql.listen("events").pipe(Stream.take(1), Stream.runCollect, Effect.fork)
         // Not before it listens.
         yield* Effect.repeat(Effect.zipRight(Effect.sleep("20 millis"), sql.notify("events", "hello")), {
           until: () => Effect.map(Fiber.status(heard), (status) => status._tag === "Done")
@@ -293,7 +292,7 @@ describePgBouncer("pgbouncer", () => {
         assert.deepStrictEqual([...(yield* Fiber.join(heard))], ["hello"])
       }).pipe(Effect.provide(layer({ url }).pipe(Pg.withClient)))
       const { url: other } = yield* through("transaction")
-      const error = yield* Effect.flatMap(PgClient, (sql) => Effect.flip(Stream.runDrain(payloadsOf(sql, "events"))))
+      const error = yield* Effect.flatMap(PgClient, (sql) => Effect.flip(Stream.runDrain(sql.listen("events"))))
         .pipe(
           Effect.provide(layer({ url: other, prepare: false }).pipe(Pg.withClient))
         )

@@ -24,7 +24,6 @@ import * as Pg from "../../../src/driver/Pg.js"
 import { describePostgres, eventually, freshDatabase, observer } from "../../kit/postgres.js"
 import { makeProxy } from "../../kit/proxy.js"
 import { driverAt, execute, opened } from "./fixture.js"
-import { payloadsOf } from "./payloads.js"
 
 /** The services of a driver, over the plainest client: one connection. */
 const clientOf = (driver: Driver) =>
@@ -127,9 +126,9 @@ describePostgres("PgClient", () => {
   it.scoped("notify reaches every listener of the channel, in order, with empty payloads too", () =>
     Effect.gen(function*() {
       const { listening, sql } = yield* fresh()
-      const one = yield* collect(payloadsOf(sql, "Some \"channel\""))
-      const two = yield* collect(payloadsOf(sql, "Some \"channel\""))
-      const other = yield* collect(payloadsOf(sql, "other"))
+      const one = yield* collect(sql.listen("Some \"channel\""))
+      const two = yield* collect(sql.listen("Some \"channel\""))
+      const other = yield* collect(sql.listen("other"))
       yield* eventually(listening, (rows) => rows.length === 1)
       // The streams begin at their own time: each is heard once it has said that it hears.
       const sure = (queue: Queue.Queue<string>, channel: string) =>
@@ -159,7 +158,7 @@ describePostgres("PgClient", () => {
     Effect.gen(function*() {
       const { ask, listening, sql } = yield* fresh()
       for (let i = 0; i < 10; i++) {
-        const fiber = yield* Effect.fork(Stream.runHead(payloadsOf(sql, "a")))
+        const fiber = yield* Effect.fork(Stream.runHead(sql.listen("a")))
         yield* eventually(listening, (rows) => rows.length === 1)
         yield* ask("SELECT pg_notify('a', $1)", [`${i}`])
         assert.deepStrictEqual(yield* Fiber.join(fiber), Option.some(`${i}`))
@@ -170,8 +169,8 @@ describePostgres("PgClient", () => {
   it.scoped("one listener's end does not deafen another; the last one's closes the connection", () =>
     Effect.gen(function*() {
       const { ask, database, listening, sql } = yield* fresh()
-      const one = yield* collect(payloadsOf(sql, "a"))
-      const two = yield* collect(payloadsOf(sql, "a"))
+      const one = yield* collect(sql.listen("a"))
+      const two = yield* collect(sql.listen("a"))
       const heard = (queue: Queue.Queue<string>) =>
         eventually(Effect.zipRight(Effect.orDie(sql.notify("a", "x")), queue.size), (size) => size > 0)
       yield* heard(one.queue)
@@ -186,7 +185,7 @@ describePostgres("PgClient", () => {
         ([row]) => row!["n"] === 0
       )
       // And it can be begun again.
-      const three = yield* collect(payloadsOf(sql, "a"))
+      const three = yield* collect(sql.listen("a"))
       yield* heard(three.queue)
     }))
 
@@ -199,8 +198,8 @@ describePostgres("PgClient", () => {
       const { ask, listening, proxy, sql } = yield* fresh()
       const counter = Metric.tagged(Pg.reconnects, "db.client.connection.pool.name", "default")
       const before = (yield* Metric.value(counter)).count
-      const one = yield* collect(payloadsOf(sql, "a"))
-      const two = yield* collect(payloadsOf(sql, "b"))
+      const one = yield* collect(sql.listen("a"))
+      const two = yield* collect(sql.listen("b"))
       const heard = (channel: string, queue: Queue.Queue<string>) =>
         eventually(Effect.zipRight(Effect.orDie(sql.notify(channel, "x")), queue.size), (size) => size > 0)
       yield* heard("a", one.queue)
@@ -239,7 +238,7 @@ describePostgres("PgClient", () => {
       const { listening, proxy, sql } = yield* fresh({ pool: { keepalive: "4 seconds" } })
       const counter = Metric.tagged(Pg.reconnects, "db.client.connection.pool.name", "default")
       const before = (yield* Metric.value(counter)).count
-      const { queue } = yield* collect(payloadsOf(sql, "a"))
+      const { queue } = yield* collect(sql.listen("a"))
       const heard = eventually(
         Effect.zipRight(Effect.orDie(sql.notify("a", "x")), queue.size),
         (size) => size > 0
@@ -266,7 +265,7 @@ describePostgres("PgClient", () => {
       const { proxy, sql } = yield* Scope.extend(fresh(), scope)
       const arrived: Array<string> = []
       const open = yield* Effect.fork(
-        Effect.flip(Stream.runForEach(payloadsOf(sql, "a"), (payload) => Effect.sync(() => arrived.push(payload))))
+        Effect.flip(Stream.runForEach(sql.listen("a"), (payload) => Effect.sync(() => arrived.push(payload))))
       )
       yield* eventually(
         Effect.zipRight(Effect.orDie(sql.notify("a", "x")), Effect.sync(() => arrived.length)),
@@ -274,7 +273,7 @@ describePostgres("PgClient", () => {
       )
       // LISTEN for another channel gets no answer.
       proxy.blackHole()
-      const waiting = yield* Effect.fork(Effect.flip(Stream.runDrain(payloadsOf(sql, "b"))))
+      const waiting = yield* Effect.fork(Effect.flip(Stream.runDrain(sql.listen("b"))))
       yield* Effect.yieldNow()
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
       for (const fiber of [open, waiting]) {
@@ -284,14 +283,14 @@ describePostgres("PgClient", () => {
       }
       yield* Effect.zipRight(Effect.yieldNow(), TestClock.adjust("20 seconds"))
       yield* Fiber.join(closing)
-      const late = fromSqlError(yield* Effect.flip(Stream.runDrain(payloadsOf(sql, "a"))), "default")
+      const late = fromSqlError(yield* Effect.flip(Stream.runDrain(sql.listen("a"))), "default")
       assert.strictEqual(late.reason, "Closed")
     }))
 
   it.scoped("attempts to listen again go on, ever slower, until the server is back", () =>
     Effect.gen(function*() {
       const { proxy, sql } = yield* fresh()
-      const one = yield* collect(payloadsOf(sql, "a"))
+      const one = yield* collect(sql.listen("a"))
       const heard = eventually(
         Effect.zipRight(Effect.ignore(sql.notify("a", "x")), one.queue.size),
         (size) => size > 0
@@ -316,12 +315,12 @@ describePostgres("PgClient", () => {
     Effect.gen(function*() {
       const { proxy, sql } = yield* fresh()
       yield* proxy.refuse
-      const error = yield* Effect.flip(Stream.runDrain(payloadsOf(sql, "a")))
+      const error = yield* Effect.flip(Stream.runDrain(sql.listen("a")))
       assert.instanceOf(error, SqlError)
       assert.strictEqual(fromSqlError(error, "default").reason, "Refused")
       yield* proxy.accept
       for (const name of ["", "x".repeat(64), "a\0b"]) {
-        const refused = yield* Effect.flip(Stream.runDrain(payloadsOf(sql, name)))
+        const refused = yield* Effect.flip(Stream.runDrain(sql.listen(name)))
         assert.strictEqual(fromSqlError(refused, "default").reason, "Parameter")
       }
       assert.strictEqual(
@@ -334,7 +333,7 @@ describePostgres("PgClient", () => {
     Effect.gen(function*() {
       const { listening, proxy, sql } = yield* fresh()
       proxy.blackHole()
-      const { fiber } = yield* collect(payloadsOf(sql, "a"))
+      const { fiber } = yield* collect(sql.listen("a"))
       yield* eventually(Effect.sync(() => proxy.connections().length), (count) => count === 2)
       yield* Fiber.interrupt(fiber)
       proxy.heal()
