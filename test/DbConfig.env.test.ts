@@ -1,7 +1,6 @@
 import { describe, it } from "@effect/vitest"
 import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
 import * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,6 +12,7 @@ import * as Path from "node:path"
 import * as DbConfig from "../src/DbConfig.js"
 import { markdown } from "../src/internal/config/table.js"
 import { typos } from "../src/internal/config/typos.js"
+import { faultsIn } from "./kit/configErrors.js"
 
 type Variables = Readonly<Record<string, string>>
 
@@ -20,15 +20,7 @@ const withVariables = (variables: Variables) =>
   Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries({ APP_ENV: "production", ...variables }))))
 
 const fromEnv = (variables: Variables, name = "default") => DbConfig.fromEnv(name).pipe(withVariables(variables))
-
-const messages = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
-  ConfigError.isAnd(error)
-    ? [...messages(error.left), ...messages(error.right)]
-    : ConfigError.isInvalidData(error) || ConfigError.isMissingData(error)
-    ? [`${error.path.join(".")}: ${error.message}`]
-    : [String(error)]
-
-const faults = (variables: Variables, name?: string) => Effect.map(Effect.flip(fromEnv(variables, name)), messages)
+const faults = (variables: Variables, name?: string) => Effect.map(Effect.flip(fromEnv(variables, name)), faultsIn)
 
 const secret = (u: unknown): Effect.Effect<string, unknown> =>
   Redacted.isRedacted(u)
@@ -468,7 +460,7 @@ describe("DbConfig.config", () => {
 
   it.effect("tells the faults of all variables, the URL's too", () =>
     Effect.gen(function*() {
-      deepStrictEqual(messages(yield* Effect.flip(DbConfig.config("default"))), [
+      deepStrictEqual(faultsIn(yield* Effect.flip(DbConfig.config("default"))), [
         "DATABASE_POOL_SIZE: holds \"x\"; accepted: a whole number from 1 to 10000; example: DATABASE_POOL_SIZE=10",
         "DATABASE_URL: the port of the host is not valid; accepted: a number from 1 to 65535"
       ])

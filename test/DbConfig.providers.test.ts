@@ -1,12 +1,12 @@
 /** URLs as providers and tools hand them out: each is read as it is meant, or refused with what to write instead. */
 import { describe, it } from "@effect/vitest"
 import { assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
-import * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import { Db } from "../src/Db.js"
 import * as DbConfig from "../src/DbConfig.js"
+import { messagesIn } from "./kit/configErrors.js"
 import { describeMysql, freshMysqlDatabase, sharedMysql } from "./kit/mysql.js"
 import { describePostgres, freshDatabase, sharedPostgres } from "./kit/postgres.js"
 
@@ -432,17 +432,9 @@ describe("URLs of providers", () => {
   for (const [who, url, options] of opened) {
     it(`${who}: ${url}`, () => deepStrictEqual(read(url), options))
   }
-
-  const messages = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
-    ConfigError.isAnd(error)
-      ? [...messages(error.left), ...messages(error.right)]
-      : ConfigError.isInvalidData(error)
-      ? [error.message]
-      : []
-
   for (const [url, problem] of refused) {
     it(`says what to write instead of ${url}`, () => {
-      const found = Either.match(DbConfig.parseUrl(url), { onLeft: messages, onRight: () => [] }).join(" | ")
+      const found = Either.match(DbConfig.parseUrl(url), { onLeft: messagesIn, onRight: () => [] }).join(" | ")
       assertTrue(problem.test(found), `got: ${found}`)
       assertTrue(!found.includes(secret))
     })

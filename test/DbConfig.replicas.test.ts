@@ -1,23 +1,15 @@
 /** The configuration of replicas: what their URLs say, and what passes to them from the primary. */
 import { describe, it } from "@effect/vitest"
 import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
-import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as DbConfig from "../src/DbConfig.js"
+import { faultsIn } from "./kit/configErrors.js"
 import { rendered } from "./kit/renderings.js"
 
 const resolve = (options: DbConfig.Options) => DbConfig.resolve("default", { environment: "production", ...options })
-
-const messages = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
-  ConfigError.isAnd(error)
-    ? [...messages(error.left), ...messages(error.right)]
-    : ConfigError.isInvalidData(error) || ConfigError.isMissingData(error)
-    ? [`${error.path.join(".")}: ${error.message}`]
-    : [String(error)]
-
-const faults = (options: DbConfig.Options) => Effect.map(Effect.flip(resolve(options)), messages)
+const faults = (options: DbConfig.Options) => Effect.map(Effect.flip(resolve(options)), faultsIn)
 
 const passwordOf = ({ password }: DbConfig.DbConfig) =>
   Redacted.isRedacted(password) ? Redacted.value(password) : password
@@ -162,7 +154,7 @@ describe("replicas in the configuration", () => {
       const error = yield* Effect.flip(
         fromEnv("default", { ...variables, DATABASE_REPLICA_URLS: "postgresql://:zqword" })
       )
-      assertInclude(messages(error)[0], "DATABASE_REPLICA_URLS: the first of them: ")
+      assertInclude(faultsIn(error)[0], "DATABASE_REPLICA_URLS: the first of them: ")
       assertTrue(!JSON.stringify(error).includes("zqword"))
     }))
 

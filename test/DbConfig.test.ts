@@ -1,6 +1,5 @@
 import { describe, it } from "@effect/vitest"
 import { assertInclude, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
-import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,6 +10,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as DbConfig from "../src/DbConfig.js"
+import { faultsIn } from "./kit/configErrors.js"
 
 const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "dblive-config-"))),
@@ -22,16 +22,8 @@ const production = (options: DbConfig.Options, name = "default") =>
 
 const server = { type: "postgresql", host: "h" } as const
 
-/** `path: message` of every fault. */
-const faults = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
-  ConfigError.isAnd(error)
-    ? [...faults(error.left), ...faults(error.right)]
-    : ConfigError.isInvalidData(error) || ConfigError.isMissingData(error)
-    ? [`${error.path.join(".")}: ${error.message}`]
-    : [String(error)]
-
 const faultsOf = (options: DbConfig.Options, name?: string) =>
-  Effect.map(Effect.flip(production(options, name)), faults)
+  Effect.map(Effect.flip(production(options, name)), faultsIn)
 
 /** Of options that the types refuse, and a program in JavaScript may give. */
 const faultsOfAny = (options: object) => faultsOf({ ...server, ...options })
@@ -160,7 +152,7 @@ describe("DbConfig.resolve", () => {
         strictEqual(yield* environmentOf({ APP_ENV: "Prod" }), "production")
         // The provider's empty APP_ENV is none.
         strictEqual(yield* environmentOf({ APP_ENV: "", NODE_ENV: "dev" }), "development")
-        deepStrictEqual(faults(yield* Effect.flip(environmentOf({ NODE_ENV: "staging" }))), [
+        deepStrictEqual(faultsIn(yield* Effect.flip(environmentOf({ NODE_ENV: "staging" }))), [
           "NODE_ENV: holds \"staging\"; accepted: production, development, test; example: APP_ENV=production"
         ])
       }))
@@ -265,7 +257,7 @@ describe("DbConfig.resolve", () => {
         strictEqual((yield* ssl({ url: "postgresql://h/d?sslmode=verify-ca", ssl: {} })).mode, "verify-full")
       }))
 
-    it.effect("TLS: options of Node that cannot be used, or contradict others, are faults", () =>
+    it.effect("TLS: options of Node that cannot be used, or contradict others, are faultsIn", () =>
       Effect.gen(function*() {
         const ca = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
         const tls = (ssl: unknown, options: DbConfig.Options = server) =>
@@ -458,7 +450,7 @@ describe("DbConfig.resolve", () => {
   })
 
   describe("bad input", () => {
-    it.effect("all faults at once, each with what it held, what is accepted and an example", () =>
+    it.effect("all faultsIn at once, each with what it held, what is accepted and an example", () =>
       Effect.gen(function*() {
         deepStrictEqual(
           yield* faultsOf({

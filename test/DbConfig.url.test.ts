@@ -1,11 +1,12 @@
 import { describe, it } from "@effect/vitest"
 import { assertLeft, assertTrue, deepStrictEqual, strictEqual } from "@effect/vitest/utils"
-import * as ConfigError from "effect/ConfigError"
 import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as fc from "fast-check"
 import pgConnectionString from "pg-connection-string"
 import * as DbConfig from "../src/DbConfig.js"
+import { faultsOf } from "../src/internal/effect/configFaults.js"
+import { messagesIn } from "./kit/configErrors.js"
 
 /** The options of a URL, with the password laid open. */
 const read = (url: string) => {
@@ -19,16 +20,8 @@ const read = (url: string) => {
     ...Redacted.isRedacted(sslKey) ? { sslKey: Redacted.value(sslKey) } : {}
   }
 }
-
-const messages = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
-  ConfigError.isAnd(error)
-    ? [...messages(error.left), ...messages(error.right)]
-    : ConfigError.isInvalidData(error)
-    ? [error.message]
-    : []
-
 const problems = (url: string): ReadonlyArray<string> =>
-  Either.match(DbConfig.parseUrl(url), { onLeft: messages, onRight: () => [] })
+  Either.match(DbConfig.parseUrl(url), { onLeft: messagesIn, onRight: () => [] })
 
 const postgresql = "postgresql" as const
 const mssql = "mssql" as const
@@ -382,10 +375,7 @@ describe("DbConfig.parseUrl", () => {
     })
 
     it("the error is one of the option url", () => {
-      assertLeft(
-        Either.mapLeft(DbConfig.parseUrl("x:"), (error) => ConfigError.isInvalidData(error) && error.path),
-        ["url"]
-      )
+      assertLeft(Either.mapLeft(DbConfig.parseUrl("x:"), (error) => faultsOf(error).map(({ path }) => path)), [["url"]])
     })
   })
 

@@ -1,6 +1,5 @@
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
-import * as ConfigError from "effect/ConfigError"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -18,6 +17,7 @@ import * as Path from "node:path"
 import { Db } from "../src/Db.js"
 import type * as DbConfig from "../src/DbConfig.js"
 import * as DbRegistry from "../src/DbRegistry.js"
+import { faultsIn } from "./kit/configErrors.js"
 import { describePostgres, freshDatabase, query } from "./kit/postgres.js"
 
 const folder = Effect.acquireRelease(
@@ -31,14 +31,6 @@ const fileName = Effect.map(Db.info, ({ uri }) => Path.basename(uri))
 
 const withVariables = (variables: Readonly<Record<string, string>>) =>
   Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables)))))
-
-const messages = (error: ConfigError.ConfigError): ReadonlyArray<string> =>
-  ConfigError.isAnd(error)
-    ? [...messages(error.left), ...messages(error.right)]
-    : ConfigError.isInvalidData(error) || ConfigError.isMissingData(error)
-    ? [`${error.path.join(".")}: ${error.message}`]
-    : [String(error)]
-
 const whose = FiberRef.unsafeMake("nobody's")
 
 describe("DbRegistry", () => {
@@ -180,7 +172,7 @@ describe("DbRegistry", () => {
         north: { ...memory, pool: { size: 0 } },
         south: { ...memory, workers: -1 }
       }))))
-      assert.deepStrictEqual(messages(error).map((message) => message.split(";")[0]), [
+      assert.deepStrictEqual(faultsIn(error).map((message) => message.split(";")[0]), [
         "north.pool.size: holds 0",
         "south.workers: holds -1"
       ])
@@ -247,7 +239,7 @@ describe("DbRegistry", () => {
           A_DATABASE_POOL_SIZE: "many",
           B_DATABASE_TYPE: "oracle"
         }))
-        assert.deepStrictEqual(messages(error).map((message) => message.split(";")[0]), [
+        assert.deepStrictEqual(faultsIn(error).map((message) => message.split(";")[0]), [
           "A_DATABASE_POOL_SIZE: holds \"many\"",
           "B_DATABASE_TYPE: holds \"oracle\""
         ])

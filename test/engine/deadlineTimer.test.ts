@@ -3,12 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Scheduler from "effect/Scheduler"
 import { DeadlineTimer } from "../../src/internal/pool/DeadlineTimer.js"
+import { Steps } from "../kit/steps.js"
 
 /** A timer whose sleeps are told, each with its length, and end when the test says so. */
 const make = (expire: (now: number) => number = () => Infinity) => {
-  const scheduler = new Scheduler.ControlledScheduler()
+  const steps = new Steps()
   let now = 1000
   const sleeping: Array<{ readonly millis: number; readonly wake: () => void }> = []
   const lengths: Array<number> = []
@@ -25,9 +25,9 @@ const make = (expire: (now: number) => number = () => Infinity) => {
       })
   }
   const settle = () => {
-    while (scheduler.tasks.buckets.length > 0) scheduler.step()
+    steps.run()
   }
-  const timer = new DeadlineTimer(clock, (effect) => Effect.runFork(effect, { scheduler }), (at) => {
+  const timer = new DeadlineTimer(clock, steps.fork, (at) => {
     woken.push(at)
     return expire(at)
   })

@@ -5,17 +5,17 @@
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as Scheduler from "effect/Scheduler"
 import * as fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
 import type { ConnectionError, DbError, Holder } from "../../src/DbError.js"
 import { CoDel } from "../../src/internal/pool/CoDel.js"
-import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
+import { DeadlineTimer } from "../../src/internal/pool/DeadlineTimer.js"
 import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { clockAt } from "../kit/clock.js"
 import { fakeErrors } from "../kit/fakeErrors.js"
 import { ever, unlimited } from "../kit/handPool.js"
+import { Steps } from "../kit/steps.js"
 
 /** What happens. An index chooses among what it can happen to, the oldest first; where there is none, nothing happens. */
 type Step =
@@ -298,14 +298,14 @@ class Real {
   /** In the order in which they were begun; one that is tried again keeps its place. */
   readonly opening: Array<{ end: (result: Effect.Effect<number, ConnectionError>) => void }> = []
   readonly pool: Pool<number>
-  private readonly scheduler = new Scheduler.ControlledScheduler()
+  private readonly steps = new Steps()
   private connections = 0
   private retried: (typeof this.opening)[number] | undefined
 
   constructor({ maxWaiters, overflow, shedding, size }: Settings) {
     // The test rings.
     const clock = clockAt(() => this.now, () => Effect.never)
-    const fork: Fork = (effect) => Effect.runFork(effect, { scheduler: this.scheduler })
+    const { fork } = this.steps
     this.pool = new Pool<number>(
       "model",
       { ...unlimited, size, overflow, maxWaiters, shedding },
@@ -440,11 +440,11 @@ class Real {
 
   /** Lets the fibers that can go on go on. */
   private settle(): void {
-    while (this.scheduler.tasks.buckets.length > 0) this.scheduler.step()
+    this.steps.run()
   }
 
   close(): void {
-    Effect.runFork(this.pool.close(0), { scheduler: this.scheduler })
+    this.steps.fork(this.pool.close(0))
     this.settle()
   }
 }

@@ -6,7 +6,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import * as Scheduler from "effect/Scheduler"
 import type * as DbConfig from "../../src/DbConfig.js"
 import { ConnectionError, type DbError, TimeoutError } from "../../src/DbError.js"
 import type { Connection, Done, Request as DriverRequest } from "../../src/driver/Driver.js"
@@ -18,6 +17,7 @@ import { Sharing, type SharingContext } from "../../src/internal/request/Sharing
 import { clockAt } from "../kit/clock.js"
 import { unlimited } from "../kit/handPool.js"
 import { type Asked, canceled, lostError, requestOf } from "../kit/handSession.js"
+import { Steps } from "../kit/steps.js"
 
 const notSentError = new ConnectionError({ what: "lost", reason: "Lost", outcome: "NotSent", database: "orders" })
 
@@ -99,16 +99,16 @@ const fiber = Effect.runFork(Effect.never)
 /** A pool with these settings, whose texts are prepared and known to be short. */
 const hand = (settings: Partial<DbConfig.Pool> = {}) => {
   const pools = { ...unlimited, size: 1, sharing: "reads" as const, ...settings }
-  const scheduler = new Scheduler.ControlledScheduler()
+  const steps = new Steps()
   const connections: Array<HandPipe> = []
   const told: Array<string> = []
   const statements: Array<number> = []
   let now = 1000
   // The test wakes the timer.
   const clock = clockAt(() => now, () => Effect.never)
-  const fork: Fork = (effect) => Effect.runFork(Effect.withClock(effect, clock), { scheduler })
+  const fork: Fork = (effect) => steps.fork(Effect.withClock(effect, clock))
   const settle = () => {
-    while (scheduler.tasks.buckets.length > 0) scheduler.step()
+    steps.run()
   }
   const timer = new DeadlineTimer(clock, fork, (at) => pool.expire(at))
   const pool: Pool<Connection> = new Pool<Connection>(

@@ -13,7 +13,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import * as Scheduler from "effect/Scheduler"
 import type * as DbConfig from "../../src/DbConfig.js"
 import type { ConnectionError, DbError, TimeoutError } from "../../src/DbError.js"
 import { DeadlineTimer, type Fork } from "../../src/internal/pool/DeadlineTimer.js"
@@ -21,6 +20,7 @@ import { Pool } from "../../src/internal/pool/Pool.js"
 import type { PoolEntry, Waiter } from "../../src/internal/pool/PoolEntry.js"
 import { clockAt } from "./clock.js"
 import { dbConfig } from "./dbConfig.js"
+import { Steps } from "./steps.js"
 
 /** Longer than anything here takes. */
 export const ever = 1e12
@@ -58,7 +58,7 @@ export const handPool = (
   { random = (): number => 0, reserved = 0, retries = 0, stoppable = true } = {}
 ) => {
   const settings = { ...unlimited, ...options }
-  const scheduler = new Scheduler.ControlledScheduler()
+  const steps = new Steps()
   const sleepers = new Set<{ readonly at: number; readonly wake: () => void }>()
   let now = 1000
   let connections = 0
@@ -76,10 +76,8 @@ export const handPool = (
       sleepers.add(sleeper)
       return Effect.sync(() => sleepers.delete(sleeper))
     }))
-  const fork: Fork = (effect) => Effect.runFork(Effect.withClock(effect, clock), { scheduler })
-  const settle = () => {
-    while (scheduler.tasks.buckets.length > 0) scheduler.step()
-  }
+  const fork: Fork = (effect) => steps.fork(Effect.withClock(effect, clock))
+  const settle = () => steps.run()
   const open = Effect.async<string, ConnectionError>((resume) => {
     opening.push(resume)
     return Effect.sync(() => told.push("stopped"))

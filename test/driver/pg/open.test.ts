@@ -5,7 +5,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Redacted from "effect/Redacted"
-import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as net from "node:net"
@@ -27,6 +26,7 @@ import {
   type TestDatabase
 } from "../../kit/postgres.js"
 import { afterBytes, makeProxy, type Proxy } from "../../kit/proxy.js"
+import { Steps } from "../../kit/steps.js"
 import { driverAt, execute, opened, ping, value } from "./fixture.js"
 
 /** A server of the test's own on a free port: what it says to each socket is the test's business. */
@@ -430,13 +430,13 @@ describePostgres("opening a connection", () => {
         ([row]) => row!["n"] as number
       )
       // Fibers run only when told to: the answer of the server lies before the fiber, which has not seen it yet.
-      const scheduler = new Scheduler.ControlledScheduler()
-      const fiber = Effect.runFork(driver.open, { scheduler })
-      while (scheduler.tasks.buckets.length > 0) scheduler.step()
+      const steps = new Steps()
+      const fiber = steps.fork(driver.open)
+      steps.run()
       yield* eventually(others, (n) => n === 1)
-      yield* eventually(Effect.sync(() => scheduler.deferred), () => scheduler.tasks.buckets.length > 0)
+      yield* eventually(Effect.sync(() => steps.isWaiting), (isWaiting) => isWaiting)
       fiber.unsafeInterruptAsFork(FiberId.none)
-      while (scheduler.tasks.buckets.length > 0) scheduler.step()
+      steps.run()
       assert.isTrue(Exit.isInterrupted(yield* Fiber.await(fiber)))
       yield* eventually(others, (n) => n === 0)
     }))
