@@ -229,6 +229,47 @@ describe("lending", () => {
     assert.deepStrictEqual([other.validating.length, other.closed], [0, ["c1"]])
   })
 
+  it("looks at what is given back at once as at what was idle, and opens nothing beside it", () => {
+    for (const validateAfter of [0, 10]) {
+      const hand = handPool({ size: 2, validateAfter })
+      const one = hand.lent()
+      const other = hand.lent()
+      const first = hand.ask()
+      let next: Asked | undefined = undefined as Asked | undefined
+      Object.assign(first, {
+        onEntry: () => {
+          hand.pool.evict(other, true)
+          hand.pool.release(one)
+          hand.skip(10)
+          next = hand.ask()
+        }
+      })
+      hand.pool.release(one)
+      if (validateAfter === 0) hand.answer(true)
+      assert.deepStrictEqual([next?.entry, hand.validating.length, hand.opening.length], [undefined, 1, 0])
+      hand.answer(true)
+      assert.strictEqual(next?.entry, one)
+    }
+  })
+
+  it("drops what is given back at once and is then evicted", () => {
+    const hand = handPool({ size: 1 })
+    const entry = hand.lent()
+    const asked = hand.ask()
+    Object.assign(asked, {
+      onEntry: () => {
+        hand.pool.release(entry)
+        hand.pool.evict(entry, true)
+      }
+    })
+    hand.pool.release(entry)
+    assert.deepStrictEqual(hand.closed, ["c1"])
+    const next = hand.ask()
+    hand.open()
+    assert.notStrictEqual(next.entry, entry)
+    assert.isDefined(next.entry)
+  })
+
   it("takes back nothing that is gone", () => {
     const hand = handPool()
     const entry = hand.lent()

@@ -60,8 +60,9 @@ export class Pool<C> {
   private readonly leaks: LeakDetection<C>
   /** An entry is being handed on, perhaps to one that gives it back at once. */
   private isHandingOn = false
-  /** Those that were given back meanwhile, and since when they were idle. */
-  private readonly returnedMeanwhile: Array<readonly [entry: PoolEntry<C>, idleSince: number]> = []
+  /** Those that were given back meanwhile, since when they were idle, and whether they were validated. */
+  private readonly returnedMeanwhile: Array<readonly [entry: PoolEntry<C>, idleSince: number, isValidated: boolean]> =
+    []
 
   constructor(
     readonly database: string,
@@ -200,15 +201,7 @@ export class Pool<C> {
     }
     const now = this.clock.unsafeCurrentTimeMillis()
     this.returned(entry, now)
-    if (
-      this.settings.validateAfter === 0 && this.waiters.head !== undefined && this.shutdown.isOpen &&
-      now < entry.expiresAt && !this.factory.isLost(entry.connection)
-    ) {
-      // Always validated, also on the way from one borrower straight to the next.
-      this.validate(entry, now)
-    } else {
-      this.reuse(entry, now)
-    }
+    this.reuse(entry, now, now, false)
   }
 
   /** Keeps a returned entry back while it is being cleaned; `release` or `evict` follows. */
@@ -344,26 +337,31 @@ export class Pool<C> {
   }
 
   /** A clean entry is handed to the first waiter, made idle, or closed. */
-  private reuse(entry: PoolEntry<C>, now: number, idleSince = now): void {
+  private reuse(entry: PoolEntry<C>, now: number, idleSince = now, isValidated = true): void {
     if (this.isHandingOn) {
       // Of one that was done with it at once. The first goes on: thousands in a row would be as many calls in one another.
-      this.returnedMeanwhile.push([entry, idleSince])
+      this.returnedMeanwhile.push([entry, idleSince, isValidated])
       return
     }
     this.isHandingOn = true
     try {
-      this.handOn(entry, now, idleSince)
+      this.handOn(entry, now, idleSince, isValidated)
       for (let next = this.returnedMeanwhile.shift(); next !== undefined; next = this.returnedMeanwhile.shift()) {
-        if (next[0].state !== "gone") {
-          this.handOn(next[0], this.clock.unsafeCurrentTimeMillis(), next[1])
-        }
+        this.handOn(next[0], this.clock.unsafeCurrentTimeMillis(), next[1], next[2])
       }
     } finally {
       this.isHandingOn = false
     }
   }
 
-  private handOn(entry: PoolEntry<C>, now: number, idleSince: number): void {
+  private handOn(entry: PoolEntry<C>, now: number, idleSince: number, isValidated: boolean): void {
+    if (
+      !isValidated && now - idleSince >= this.settings.validateAfter && this.waiters.head !== undefined &&
+      this.shutdown.isOpen && now < entry.expiresAt && !this.factory.isLost(entry.connection)
+    ) {
+      // Where each use asks, also on the way from one borrower straight to the next.
+      return this.validate(entry, now)
+    }
     if (!this.shutdown.isOpen || this.factory.isLost(entry.connection) || now >= entry.expiresAt) {
       this.closeEntry(entry, true)
       this.replace()
@@ -461,9 +459,9 @@ export class Pool<C> {
     return this.entries.size + this.connector.count < limit
   }
 
-  /** Entries that are being validated or cleaned: each will serve a waiter, or `replace` is called. */
+  /** Entries that are being validated, cleaned or handed on: each will serve a waiter, or `replace` is called. */
   private becoming(): number {
-    let count = 0
+    let count = this.returnedMeanwhile.length
     if (this.entries.size !== this.idle.length + this.inUse) {
       for (const entry of this.entries) {
         if (entry.state === "busy" && entry.deadline !== Infinity) {
@@ -494,6 +492,10 @@ export class Pool<C> {
     }
     entry.state = "gone"
     entry.borrower = undefined
+    const returned = this.returnedMeanwhile.findIndex(([one]) => one === entry)
+    if (returned >= 0) {
+      this.returnedMeanwhile.splice(returned, 1)
+    }
     this.entries.delete(entry)
     this.closingConnections.close(entry, isGraceful)
   }
