@@ -664,13 +664,29 @@ describe("the end of a level", () => {
     const savepoint = nested()
     end("commit", {}, transaction)
     answer()
+    answer()
     const late = end("commit", {}, savepoint)
     assert.deepInclude(late.error, { _tag: "ConnectionError", reason: "Closed" })
     assert.include(late.error!.message, "transaction")
     assert.include(late.error!.message, "outlived")
     assert.deepInclude(end("rollback", {}, savepoint), { count: 1, error: undefined })
-    assert.deepStrictEqual(sent, ["BEGIN", "SAVEPOINT dblive_1", "COMMIT"])
+    // Nothing of it is applied, as its ends say.
+    assert.deepStrictEqual(sent, ["BEGIN", "SAVEPOINT dblive_1", "ROLLBACK TO dblive_1", "COMMIT"])
     assert.strictEqual(session.innermost, session.root)
+  })
+
+  it("undoes the nested levels that have not ended, and is none where that fails", () => {
+    const { begun, end, fail, nested, sent, told } = handSession()
+    const transaction = begun()
+    nested()
+    nested()
+    const asked = end("commit", {}, transaction)
+    assert.deepStrictEqual(sent.slice(3), ["ROLLBACK TO dblive_1"])
+    fail(canceled, "failed")
+    assert.deepStrictEqual(sent.slice(4), ["ROLLBACK"])
+    fail(canceled, "idle")
+    assert.deepInclude(asked, { count: 1, error: canceled })
+    assert.isDefined(told)
   })
 
   it("says so also of a level that nothing has closed", () => {

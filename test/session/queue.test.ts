@@ -653,10 +653,40 @@ describe("the end of what runs", () => {
     const inner = nested()
     const committed = end("commit", {}, outer)
     const ended = end("rollback", {}, inner)
-    assert.deepStrictEqual(sent.slice(-1), ["COMMIT"])
+    answer()
+    assert.deepStrictEqual(sent.slice(-2), ["ROLLBACK TO dblive_1", "COMMIT"])
     answer()
     assert.deepStrictEqual([committed.count, committed.error, ended.count, ended.error], [1, undefined, 1, undefined])
     assert.strictEqual(session.innermost, session.root)
+  })
+
+  it("of a nested level is bounded, where the level around that is undone", () => {
+    const { advance, begun, cancelled, connection, end, nested, sent } = handSession()
+    const outer = begun()
+    const released = end("commit", {}, nested())
+    const undone = end("rollback", {}, outer)
+    advance(1999)
+    assert.deepStrictEqual(sent.slice(-1), ["RELEASE dblive_1"])
+    advance(1)
+    assert.deepStrictEqual(sent.slice(-1), ["cancel"])
+    advance(2000)
+    assert.isTrue(connection.lost)
+    cancelled()
+    assert.deepStrictEqual([released.count, undone.count], [1, 1])
+  })
+
+  it("is told to each that has asked for it as it was, and is bounded only by the one that has begun it", () => {
+    const { advance, answer, begun, connection, sent, session } = handSession()
+    const level = begun()
+    const told: Array<readonly [unknown, boolean]> = []
+    session.end(level, "commit", (...how) => told.push(how))
+    const hurry = session.end(level, "commit", (...how) => told.push(how))
+    assert.deepStrictEqual(sent.slice(-1), ["COMMIT"])
+    hurry()
+    advance(10_000)
+    assert.isFalse(connection.lost)
+    answer()
+    assert.deepStrictEqual(told, [[undefined, false], [undefined, true]])
   })
 
   it("of a level comes once, whoever asks: what follows is not taken for it", () => {

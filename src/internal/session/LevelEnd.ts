@@ -17,14 +17,19 @@ export interface EndLevelOptions {
   readonly deadline?: Deadline | undefined
 }
 
+/** `isEndedBefore`: by another fiber, or with the level around it; nothing was done for it now. */
+export type EndLevelDone = (error: DbError | undefined, isEndedBefore: boolean) => void
+
 /** The one value of an answer of one row and one column, in mode `values`. */
 const firstValue = (rows: unknown): string => String((rows as ReadonlyArray<ReadonlyArray<unknown>>)[0]?.[0])
 
 class LevelEnd<S> {
+  private isCommit = false
+
   constructor(
     private readonly queue: RequestQueue<S>,
     private readonly level: TransactionLevel<S>,
-    private readonly done: (error: DbError | undefined) => void,
+    private readonly done: EndLevelDone,
     private readonly options: EndLevelOptions
   ) {}
 
@@ -32,6 +37,7 @@ class LevelEnd<S> {
   run(how: "commit" | "rollback", limit: DbError | undefined): void {
     const { level, queue } = this
     level.isEnding = true
+    this.isCommit = how === "commit"
     const { connection, state } = queue
     if (level.committedBy !== undefined && (level.kind === "savepoint" || connection.transaction === "idle")) {
       return this.leave(how === "commit" ? limit : undefined)
@@ -60,7 +66,21 @@ class LevelEnd<S> {
         )
       )
     }
-    this.identify()
+    this.undoNested()
+  }
+
+  /** Goes back to before a nested level that has not ended: whatever becomes of that, it is not told that it was applied. */
+  private undoNested(): void {
+    const { level: { child }, options: { deadline }, queue } = this
+    if (child?.savepoint === undefined || child.committedBy !== undefined) {
+      return this.identify()
+    }
+    queue.runNow(
+      this.level,
+      queue.engine.driver.transaction.rollbackTo(child.savepoint),
+      (error) => error === undefined ? this.identify() : this.fail(this.beforeCommit(error)),
+      { deadline }
+    )
   }
 
   /** Asks for the transaction's id where that is wanted, and commits. */
@@ -72,14 +92,7 @@ class LevelEnd<S> {
     }
     queue.runNow(level, transactionId, (error, value) => {
       if (error !== undefined) {
-        // COMMIT was not sent, whatever became of the question.
-        return this.fail(
-          error._tag === "TimeoutError" && this.isOver
-            ? this.tooLong
-            : error.outcome === "Unknown"
-            ? withFields(error, { outcome: "RolledBack" })
-            : error
-        )
+        return this.fail(this.beforeCommit(error))
       }
       onTransactionId(firstValue(value))
       this.commit()
@@ -104,6 +117,15 @@ class LevelEnd<S> {
       (error) => error === undefined ? this.leave(undefined) : this.fail(this.commitError(error)),
       { deadline, onPosition }
     )
+  }
+
+  /** That of what comes before COMMIT, which was not sent. */
+  private beforeCommit(error: DbError): DbError {
+    return error._tag === "TimeoutError" && this.isOver
+      ? this.tooLong
+      : error.outcome === "Unknown"
+      ? withFields(error, { outcome: "RolledBack" })
+      : error
   }
 
   private commitError(error: DbError): DbError {
@@ -155,33 +177,58 @@ class LevelEnd<S> {
     const { level, queue } = this
     const error = why === undefined || level.committedBy === undefined ? why : partly(why, level.committedBy)
     queue.endBy = undefined
+    if (this.isCommit) {
+      level.commit = { error }
+    }
     queue.state.leave(level)
     queue.yieldLock()
-    this.done(error)
+    this.done(error, false)
     queue.pump()
   }
 }
 
-/** Ends a level: stops what runs in it, and commits or undoes it. */
+/** Ends a level: stops what runs in it, and commits or undoes it. To be called with what is given: its fiber was interrupted. */
 export const endLevel = <S>(
   queue: RequestQueue<S>,
   level: TransactionLevel<S>,
   how: "commit" | "rollback",
-  done: (error: DbError | undefined) => void,
+  done: EndLevelDone,
   options: EndLevelOptions
-): void => {
+): () => void => {
   const { state } = queue
   /** The level around it ended first and took it along, or another fiber has ended it. */
-  const hasEnded = () =>
-    done(how === "commit" ? state.refusal(level) ?? outlived(queue.engine.name, queue.number, level) : undefined)
+  const hasEnded = () => {
+    const { commit } = level
+    const error = commit === undefined
+      ? state.refusal(level) ?? outlived(queue.engine.name, queue.number, level)
+      : commit.error
+    done(how === "commit" ? error : undefined, true)
+  }
   if (!state.isOpen(level)) {
-    return hasEnded()
+    hasEnded()
+    return () => {}
   }
   const limit = state.limitOf(level)
   // What forked fibers of this level still have under way is over now.
   queue.closeLevel(level, "ended")
-  queue.endBy = undefined
+  if (!queue.isEnding) {
+    queue.endBy = undefined
+  }
   const end = new LevelEnd(queue, level, done, options)
   const until = how === "commit" ? options.deadline?.at ?? Infinity : Infinity
-  queue.whenIdle(level, how === "rollback", until, () => state.isOpen(level) ? end.run(how, limit) : hasEnded())
+  let isBegun = false
+  queue.whenIdle(level, how === "rollback", until, () => {
+    isBegun = true
+    if (state.isOpen(level)) {
+      end.run(how, limit)
+    } else {
+      hasEnded()
+    }
+  })
+  return () => {
+    // The end of a level that another fiber ends has its own time.
+    if (isBegun || !queue.isEnding) {
+      queue.hurry()
+    }
+  }
 }

@@ -74,6 +74,11 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     return this.current !== undefined || this.ahead?.isBusy === true
   }
 
+  /** What runs ends a level. */
+  get isEnding(): boolean {
+    return this.current?.kind === "control" && this.current.level.isEnding
+  }
+
   /** Ends when no statement is being stopped any more, and the fiber that ran it has its answer. */
   get settled(): Effect.Effect<void> {
     return Effect.suspend(() => settlementOf(this.current))
@@ -286,8 +291,9 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     if (current === undefined) {
       return ahead?.isBusy === true ? ahead.whenQuiet(isUndone, until, again) : then()
     }
-    if (current.kind === "control" && current.level.isEnding && level !== undefined) {
-      // That of this level, asked for by another fiber, or of one around it, which takes this one along.
+    if (this.isEnding && level !== undefined) {
+      // That of this level, asked for by another fiber, or of one around it, which takes this one along; or of one in it.
+      if (isUndone && current.level.depth > level.depth) current.hurry()
       return current.onSettled(again)
     }
     if (this.waitsForLock) {
@@ -296,11 +302,8 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
     // What was told before may run something: the end of a level comes before that of its session.
     current.onSettled(again)
-    current.stop(
-      current.kind === "control"
-        ? undefined
-        : endedMeanwhile(this.engine.name, this.number, current.level, "running")
-    )
+    const { kind, level: where } = current
+    current.stop(kind === "control" ? undefined : endedMeanwhile(this.engine.name, this.number, where, "running"))
   }
 
   /** Refuses what waits, and whatever comes, in a level and in those that are nested in it. */
@@ -319,11 +322,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
   /** The fiber that waits for the end of the session was interrupted: what is still to be done has the time of settling it. */
   hurry(): void {
     this.endBy = { at: this.engine.clock.unsafeCurrentTimeMillis() + settleLimit, limit: settleLimit }
-    if (this.current === undefined) {
-      this.ahead?.hurry()
-    } else {
-      this.current.hurry()
-    }
+    ;(this.current ?? this.ahead)?.hurry()
   }
 
   // ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import { recycle } from "../request/recycle.js"
 import type { EngineContext, SessionRequest } from "../request/Request.js"
 import { beginLevel, type BeginLevelOptions } from "./beginLevel.js"
 import { transactionOf } from "./implicitCommit.js"
-import { endLevel, type EndLevelOptions } from "./LevelEnd.js"
+import { endLevel, type EndLevelDone, type EndLevelOptions } from "./LevelEnd.js"
 import { RequestQueue } from "./RequestQueue.js"
 import type { TransactionLevel } from "./TransactionLevel.js"
 import { TransactionState } from "./TransactionState.js"
@@ -110,10 +110,10 @@ export class Session implements Borrower {
   end(
     level: SessionLevel,
     how: "commit" | "rollback",
-    done: (error: DbError | undefined) => void,
+    done: EndLevelDone,
     options: EndLevelOptions = {}
-  ): void {
-    endLevel(this.queue, level, how, done, options)
+  ): () => void {
+    return endLevel(this.queue, level, how, done, options)
   }
 
   // ---------------------------------------------------------------------------

@@ -14,6 +14,8 @@ export class TransactionLevel<S = unknown> {
   child: TransactionLevel<S> | undefined = undefined
   /** It is being committed or undone. */
   isEnding = false
+  /** How its COMMIT has ended, where that was asked for. */
+  commit: { readonly error: DbError | undefined } | undefined = undefined
   /** Why statements of this level are refused: it has ended, or an error ended it. */
   closed: DbError | "ended" | undefined = undefined
   /** The first error of a statement in this level: it explains why COMMIT is refused later. */

@@ -375,8 +375,8 @@ const leave = (
   const { session } = level
   let exit: Exit.Exit<void, DbError> | undefined = undefined
   let resume: ((exit: Exit.Exit<void, DbError>) => void) | undefined = undefined
-  session.end(level, how, (error) => {
-    if (level.kind === "transaction") {
+  const hurry = session.end(level, how, (error, isEndedBefore) => {
+    if (level.kind === "transaction" && !isEndedBefore) {
       const isUnknown = how === "commit"
         ? error !== undefined && error.outcome === "Unknown"
         : level.committedBy !== undefined
@@ -404,7 +404,7 @@ const leave = (
     if (!Cause.isInterruptedOnly(cause)) {
       return Exit.failCause(cause)
     }
-    session.queue.hurry()
+    hurry()
     return matchCause(wait, () => Exit.failCause(cause), () => Exit.failCause(cause))
   }, () => Exit.void)
 }
