@@ -200,6 +200,10 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
       pool.expire(now)
       settle()
     },
+    /** The process is too busy to see that time passes. */
+    block: (millis: number) => {
+      now += millis
+    },
     holders: () => pool.holders.map(({ statement }) => statement),
     /** Nothing is left of any statement, and every connection can be had again. */
     isWhole: () => {
@@ -368,6 +372,38 @@ describe("statements that share a connection, by hand", () => {
       assert.deepStrictEqual(connection!.sent, [a, b])
       connection!.answer("b")
       assert.deepStrictEqual([next.count, next.value, limited.count], [1, "b", 1])
+      isWhole()
+    }))
+
+  it.effect("the limit of the first one is told when that has ended, though what settles its cancel stands behind others", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn } = started({ sharing: "all" })
+      learn(a, write)
+      const limited = ask(a, 10)
+      const behind = ask(write)
+      yield* turn
+      advance(10)
+      connection!.fail(canceled)
+      assert.deepInclude(limited.error, { _tag: "TimeoutError", phase: "Statement", outcome: "RolledBack" })
+      advance(60_000)
+      assert.isFalse(connection!.lost)
+      connection!.answer("w")
+      connection!.cancelled()
+      assert.deepStrictEqual([behind.value, limited.count], ["w", 1])
+      isWhole()
+    }))
+
+  it.effect("one whose limit has passed before the write is not sent", () =>
+    Effect.gen(function*() {
+      const { ask, block, connections: [connection], isWhole, learn } = started({ sharing: "all" })
+      learn(a, write)
+      const limited = ask(write, 10)
+      ask(a)
+      block(10)
+      yield* turn
+      assert.deepInclude(limited.error, { _tag: "TimeoutError", phase: "Statement", outcome: "NotSent" })
+      assert.deepStrictEqual(connection!.sent, [a])
+      connection!.answer("a")
       isWhole()
     }))
 

@@ -9,6 +9,7 @@
  * - With `sharing`, reads can be sent together: `connection.pipelined` are those that have no answer, the oldest first, which
  *   `connection.answerNext(value?)` and `connection.failNext(error, transaction?)` answer.
  * - `advance(millis)` lets time pass; the session is woken at the moments it has asked for (`wakes`), and at no other.
+ *   `block(millis)`: in a process that is too busy to wake it.
  */
 import type * as DbConfig from "../../src/DbConfig.js"
 import { ConnectionError, type DbError, QueryError } from "../../src/DbError.js"
@@ -453,6 +454,9 @@ export const handSession = (options: HandOptions = {}) => {
     answer: (value?: unknown) => connection.answer(value),
     fail: (error: DbError, transaction?: TransactionStatus) => connection.fail(error, transaction),
     cancelled: (error?: DbError) => connection.cancelled(error),
-    advance: (millis: number) => engine.timer.advance(millis)
+    advance: (millis: number) => engine.timer.advance(millis),
+    block: (millis: number) => {
+      engine.timer.now += millis
+    }
   }
 }

@@ -420,6 +420,20 @@ describe("a read outside of a transaction that is not wanted any more", () => {
 })
 
 describe("a cancel that does not settle", () => {
+  it("is waited for as long as one that is wanted runs: it settles behind that", () => {
+    const { advance, asked, cancelled, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    assert.strictEqual(sent.at(-1), "cancel SELECT 1")
+    connection.failNext(canceled)
+    advance(60_000)
+    assert.isFalse(connection.lost)
+    connection.answerNext("2")
+    connection.answerNext("3")
+    cancelled()
+    assert.deepStrictEqual(ends(asked).slice(1), [[1, "2"], [1, "3"]])
+  })
+
   it("costs the connection two seconds later, also where all have been answered", () => {
     const { advance, ask, asked, connection, sent } = sentTogether(reads, { isAlone: true })
     asked[0]!.request.withdraw(() => {})
@@ -434,6 +448,34 @@ describe("a cancel that does not settle", () => {
     advance(1)
     // The connection says why it is not run.
     assert.deepStrictEqual([connection.lost, sent.at(-1)], [true, "SELECT 4"])
+  })
+})
+
+describe("a read whose limit has passed before its turn", () => {
+  it("is not sent, and the others do not wait for it", () => {
+    const { answer, ask, block, connection, sent } = waiting([])
+    ask("SELECT 1")
+    const late = ask("SELECT 2", { deadline: { at: 1100, limit: 100 } })
+    ask("SELECT 3")
+    block(200)
+    answer("0")
+    connection.answer()
+    assert.notInclude(sent.join(), "SELECT 2")
+    assert.deepInclude(late.error, { _tag: "TimeoutError", outcome: "NotSent" })
+  })
+
+  it("is stopped where its limit passes while it is sent", () => {
+    const { advance, answer, ask, block, connection, sent } = waiting([], { isAlone: true })
+    const late = ask("SELECT 1", { deadline: { at: 1100, limit: 100 } })
+    ask("SELECT 2")
+    connection.onPipeline = (text) => {
+      block(text === "SELECT 2" ? 100 : 0)
+      return true
+    }
+    answer("0")
+    assert.deepInclude(late.error, { _tag: "TimeoutError", outcome: "Unknown" })
+    advance(20)
+    assert.strictEqual(sent.at(-1), "cancel SELECT 1")
   })
 })
 

@@ -55,6 +55,8 @@ export class Place {
   isLetGo = false
   /** The driver has it. */
   isSent = false
+  /** Told when it has ended, where it is being stopped: what shows that its cancel is settled stands behind others. */
+  stopped: Driver.Done<void> | undefined = undefined
 
   constructor(
     readonly statement: Pipelined,
@@ -81,6 +83,8 @@ export class Pipeline implements Borrower {
   private firstAt = 0
   /** How many cancels are under way: until none is, the connection is not for anything else, which they might hit. */
   private cancels = 0
+  /** Until when they have to be settled, where none is left, in the clock's milliseconds. */
+  private settledUntil = Infinity
   /** The first one takes too long. */
   private isOverdue = false
   private isGathering = false
@@ -173,10 +177,14 @@ export class Pipeline implements Borrower {
 
   flush(): void {
     const { unsent } = this
+    const now = this.engine.clock.unsafeCurrentTimeMillis()
     // Others may come meanwhile, in the place of one that cannot be sent.
     for (let i = 0; i < unsent.length; i++) {
       const place = unsent[i]!
-      if (!place.isLetGo) {
+      if (place.deadline <= now) {
+        place.deadline = Infinity
+        place.statement.onDeadline()
+      } else if (!place.isLetGo) {
         this.give(place)
       }
     }
@@ -194,6 +202,7 @@ export class Pipeline implements Borrower {
     this.left(place, nanos)
     if (!place.isLetGo) {
       place.done(error, value)
+      place.stopped?.(undefined, undefined)
     }
   }
 
@@ -225,7 +234,8 @@ export class Pipeline implements Borrower {
       } else {
         // Those of the statements have ended with them.
         this.entry.deadline = Infinity
-        this.limitBy(clock.unsafeCurrentTimeMillis() + settleLimit)
+        this.settledUntil = clock.unsafeCurrentTimeMillis() + settleLimit
+        this.limitBy(this.settledUntil)
       }
     } else {
       pool.share(this.entry, this.firstAt)
@@ -291,9 +301,13 @@ export class Pipeline implements Borrower {
     }
     const [first] = this.places
     if (first === undefined) {
+      // Without a cancel the entry is not this pipeline's any more.
       if (this.cancels > 0) {
-        // One that is not settled in time. Without one the entry is not this pipeline's any more.
-        this.entry.connection.destroy()
+        if (now >= this.settledUntil) {
+          this.entry.connection.destroy()
+        } else {
+          this.limitBy(this.settledUntil)
+        }
       }
       return
     }
@@ -356,6 +370,7 @@ export class Pipeline implements Borrower {
       return "NotSent"
     }
     if (hasReachedLimit && this.places[0] === place) {
+      place.stopped = done
       this.cancel(place, done)
       return undefined
     }

@@ -253,6 +253,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
     }
     this.yieldLock()
     this.limitIdle()
+    this.ahead?.bound()
     // Whatever has waited for its end may run something in its place.
     request.resolve(error, value)
     this.pump()

@@ -122,7 +122,7 @@ export class SentAhead {
   private isUndone = false
   /** How many cancels are under way: until none is, nothing else is sent, which they might hit. */
   private cancels = 0
-  /** Until when they have to be settled, in the clock's milliseconds. */
+  /** Until when they have to be settled, where all have been answered, in the clock's milliseconds. */
   private settledUntil = Infinity
   /** Until when the end of all is waited for, in the clock's milliseconds. Then what is left is stopped. */
   private quietUntil = Infinity
@@ -146,15 +146,19 @@ export class SentAhead {
 
   /** How many of the first of these can be sent together; fewer than two cannot. */
   countOf(waiting: ReadonlyArray<SessionRequest>): number {
-    const { connection, engine: { sharing }, innermost } = this.queue
+    const { connection, engine, innermost } = this.queue
+    const { sharing } = engine
     if (sharing === undefined || connection.canPipeline === undefined) {
       return 0
     }
     const most = Math.min(waiting.length, sharing.depth)
+    const now = engine.clock.unsafeCurrentTimeMillis()
     let count = 0
     for (; count < most; count++) {
-      const { kind, level, request, send } = waiting[count]!
+      const { deadline, kind, level, request, send } = waiting[count]!
       if (
+        // In a busy process its moment comes before it is told.
+        (deadline !== undefined && deadline.at <= now) ||
         kind !== "statement" || send !== undefined || level !== innermost || request === undefined ||
         request.statementTimeout !== undefined || sharing.textOf(request)?.isRead !== true ||
         !connection.canPipeline(request)
@@ -198,7 +202,11 @@ export class SentAhead {
     }
     unanswered.splice(at, 1)
     const [first] = unanswered
-    if (at === 0 && first !== undefined) {
+    if (first === undefined && this.cancels > 0) {
+      // Before that, what shows that they are settled stands behind the others.
+      this.settledUntil = this.queue.engine.clock.unsafeCurrentTimeMillis() + settleLimit
+      this.wakeAt(this.settledUntil)
+    } else if (at === 0 && first !== undefined) {
       first.begunAt = this.queue.engine.clock.unsafeCurrentTimeNanos()
     }
     const { isTaken } = sent
@@ -294,10 +302,8 @@ export class SentAhead {
   }
 
   private cancel(sent: Sent | undefined, done: Driver.Done<void>): void {
-    const { connection, engine } = this.queue
+    const { connection } = this.queue
     this.cancels++
-    this.settledUntil = engine.clock.unsafeCurrentTimeMillis() + settleLimit
-    this.wakeAt(this.settledUntil)
     connection.cancel((error) => {
       this.cancels--
       if (this.cancels === 0) {
@@ -370,9 +376,6 @@ export class SentAhead {
     } else if (this.isStopping) {
       // Its cancel had no effect.
       this.queue.connection.destroy()
-    } else if (this.cancels > 0) {
-      // That of another one is not settled yet.
-      this.boundBy(now + patience)
     } else {
       this.isStopping = true
       this.boundBy(now + settleLimit)

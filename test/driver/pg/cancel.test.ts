@@ -153,6 +153,19 @@ describePostgres("cancelling on PostgreSQL", () => {
       assert.strictEqual(cancelled[0]!.reason, "Lost")
     }))
 
+  it.scoped("a cancel whose link does not end costs the connection, as its signal could come at any time", () =>
+    Effect.gen(function*() {
+      const database = yield* freshDatabase
+      const proxy = yield* makeProxy({ host: database.host, port: database.port })
+      const driver = yield* driverAt(proxy.url(database.url), { ssl: "disable" })
+      const connection = yield* Effect.orDie(opened(driver))
+      const ended = sleep(connection, 60)
+      proxy.blackHole()
+      const error = yield* Effect.flip(cancel(connection))
+      assert.deepStrictEqual([error._tag, error.reason], ["ConnectionError", "Lost"])
+      assert.deepStrictEqual([connection.lost, ended.length], [true, 1])
+    }))
+
   it.scoped("a request of several steps is stopped whichever step the cancel meets", () =>
     Effect.gen(function*() {
       const database = yield* freshDatabase

@@ -10,6 +10,9 @@ import { connect } from "./route.js"
 /** A cancel that came too early (the statement had not arrived) is sent again after this many milliseconds. */
 const again = 200
 
+/** So long may the server take to close the link of a cancel, in milliseconds. Until then its signal may come at any time. */
+const longest = 2_000
+
 /** What a cancel needs of the connection whose statement it stops. */
 export interface Options {
   readonly route: Route
@@ -21,6 +24,8 @@ export interface Options {
   /** One round trip on the connection itself. */
   readonly settle: (settled: (error: ServerError | DbError | undefined) => void) => void
   readonly done: (error: Error | undefined) => void
+  /** It is not known when it will be over. */
+  readonly stuck: () => void
 }
 
 /**
@@ -57,10 +62,12 @@ export class Cancel {
       ready.resume()
     })
     this.socket = socket
+    const stuck = setTimeout(() => this.options.stuck(), longest)
     socket.on("error", (error) => {
       failure = error
     })
     socket.once("close", () => {
+      clearTimeout(stuck)
       if (this.socket !== socket) return
       this.socket = undefined
       // ECONNRESET is how some servers and proxies close after a cancel.

@@ -216,6 +216,7 @@ export class PgConnection implements Connection, Channel {
         ? () => this.exchanges.current !== undefined
         : () => this.exchanges.current === running,
       settle: (settled) => new Ping(this, settled).start(),
+      stuck: () => this.destroy(),
       done: (error) =>
         done(
           error === undefined
