@@ -171,7 +171,6 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     encode: "encodeEffect",
     encodeEither: "encodeResult",
     encodeUnknown: "encodeUnknownEffect",
-    positive: "isGreaterThan(0)",
     NonNegativeInt: "Int.check(Schema.isGreaterThanOrEqualTo(0))",
     parseJson: "fromJsonString",
     Schema: "Codec",
