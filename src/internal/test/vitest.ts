@@ -24,9 +24,11 @@ export const load: Effect.Effect<void> = Effect.suspend(() =>
   process.env["VITEST"] === undefined || suite !== undefined
     ? Effect.void
     : Effect.ignore(Effect.tryPromise(async () => {
-      // By a name that is no literal: without Vitest, these layers need neither its types nor its package.
-      const name = "vitest/suite"
-      suite = await import(/* @vite-ignore */ name) as Suite
+      // By names that are no literals: without Vitest, these layers need neither its types nor its package.
+      const [vitest, older] = ["vitest", "vitest/suite"]
+      const { TestRunner } = await import(/* @vite-ignore */ vitest) as { readonly TestRunner?: Suite }
+      // Vitest 3 has it in a module of its own.
+      suite = TestRunner ?? await import(/* @vite-ignore */ older) as Suite
     }))
 )
 
