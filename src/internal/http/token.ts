@@ -6,6 +6,7 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Members } from "../../Db.js"
+import { apart } from "../replicas/Seen.js"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -58,5 +59,5 @@ export const withToken = <Self, E, R>(
               sameSite: "lax"
             })
       })
-    return Effect.zipRight(seen, Effect.flatMap(app, give))
+    return apart(Effect.zipRight(seen, Effect.flatMap(app, give)))
   })

@@ -102,12 +102,7 @@ export class Replicas {
       this.all.find(({ server }) => server === session.engine)?.replayed(session.connection, position)
       return Seen.add(fiber, this, { position, pending: undefined })
     }
-    // That is where the primary was after all that this fiber has seen before.
-    const seen = Seen.get(fiber, this)
-    Seen.set(fiber, this, {
-      position: seen === undefined || position > seen.position ? position : seen.position,
-      pending: undefined
-    })
+    Seen.committed(fiber, this, position)
   }
 
   /** How far a replica has to be to show this fiber nothing older than it has seen; 0 where it has seen nothing. */
@@ -117,11 +112,10 @@ export class Replicas {
       ? Effect.succeed(0n)
       : seen.pending === undefined
       ? Effect.succeed(seen.position)
-      : Effect.map(this.primaryPosition.after(seen.pending), ({ position }) => {
-        const further = position > seen.position ? position : seen.position
-        Seen.set(fiber, this, { position: further, pending: undefined })
-        return further
-      })
+      : Effect.map(
+        this.primaryPosition.after(seen.pending),
+        ({ position }) => Seen.told(fiber, this, seen, position)
+      )
   }
 
   /** What a fiber has seen, as a text for others; `undefined` for nothing. */

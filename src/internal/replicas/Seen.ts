@@ -1,6 +1,7 @@
 /**
  * What a fiber has seen of a database with replicas: how far a replica has to be, so that it shows nothing older.
  */
+import type * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import { setFiberRef } from "../effect/fiberState.js"
 import type { AnyFiber } from "../fiber/Caller.js"
@@ -54,3 +55,22 @@ export const add = (fiber: AnyFiber, database: object, seen: Seen): void => {
   const known = get(fiber, database)
   set(fiber, database, known === undefined ? seen : further(known, seen))
 }
+
+/** A transaction has ended at this place of the primary's log: behind all that the fiber had seen before. */
+export const committed = (fiber: AnyFiber, database: object, position: bigint): void => {
+  const known = get(fiber, database)
+  set(fiber, database, {
+    position: known === undefined || position > known.position ? position : known.position,
+    pending: undefined
+  })
+}
+
+/** The primary has told a place behind what was pending in `before`. Answers how far the fiber has seen. */
+export const told = (fiber: AnyFiber, database: object, before: Seen, position: bigint): bigint => {
+  const seen = { position: position > before.position ? position : before.position, pending: undefined }
+  set(fiber, database, seen)
+  return seen.position
+}
+
+/** An effect that begins with what its fiber knows, and learns nothing of what other fibers see meanwhile. */
+export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => effect
