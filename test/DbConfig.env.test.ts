@@ -220,7 +220,7 @@ describe("DbConfig.fromEnv", () => {
 
   it.effect("works under any provider: nested, and from objects", () =>
     Effect.gen(function*() {
-      const nested = ConfigProvider.fromMap(new Map([["APP.DATABASE_URL", "postgresql://h"]]))
+      const nested = ConfigProvider.fromJson({ APP: { DATABASE_URL: "postgresql://h" } })
       strictEqual(
         host(
           yield* DbConfig.fromEnv("default").pipe(

@@ -227,7 +227,7 @@ describe("DbRegistry", () => {
         const found = yield* Effect.gen(function*() {
           const { uri } = yield* DbRegistry.use("rpa_db")(Db.info)
           return [uri, ...yield* DbRegistry.names]
-        }).pipe(Effect.provide(DbRegistry.layerEnv))
+        }).pipe(Effect.provide(DbRegistry.layerEnv), Effect.withConfigProvider(ConfigProvider.fromEnv()))
         assert.includeMembers(found, ["sqlite::memory:", "default", "rpa_db", "b"])
       }))
 

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import "../examples/service/service.test.js"
 import { bundle } from "./kit/bundle.js"
+import { ofSignal } from "./kit/exitCodes.js"
 import { describePostgres, freshDatabase } from "./kit/postgres.js"
 
 const main = bundle(new URL("../examples/service/main.ts", import.meta.url))
@@ -161,7 +162,7 @@ const endsInOrder = (env: Record<string, string>) =>
       answers.map(({ body }) => (body as { readonly total: number }).total),
       Array.from({ length: count }, (_, n) => 30 * (n + 1))
     )
-    assert.strictEqual(yield* Effect.promise(() => exited), 0, output())
+    assert.strictEqual(yield* Effect.promise(() => exited), ofSignal, output())
     assert.strictEqual(yield* Effect.promise(() => cut), "cut")
 
     // What was answered is there, for the next one to start.
@@ -169,12 +170,12 @@ const endsInOrder = (env: Record<string, string>) =>
     const { body } = yield* Effect.promise(() => get(next.port, "/purchases"))
     next.child.kill("SIGTERM")
     assert.lengthOf(body as ReadonlyArray<unknown>, count)
-    assert.strictEqual(yield* Effect.promise(() => next.exited), 0, next.output())
+    assert.strictEqual(yield* Effect.promise(() => next.exited), ofSignal, next.output())
   })
 
 // Both wait, most of the time, for the limit of what is never finished.
 describe("the example service, on SIGTERM with 20 requests under way", { concurrent: true }, () => {
-  it.scopedLive("answers them all, takes no others, and ends with 0: embedded SQLite", () =>
+  it.scopedLive("answers them all, takes no others, and ends in order: embedded SQLite", () =>
     Effect.gen(function*() {
       const folder = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "dblive-service-data-"))),
@@ -185,7 +186,7 @@ describe("the example service, on SIGTERM with 20 requests under way", { concurr
     }), 90_000)
 
   describePostgres("on a server", () => {
-    it.scopedLive("answers them all, takes no others, and ends with 0: PostgreSQL", () =>
+    it.scopedLive("answers them all, takes no others, and ends in order: PostgreSQL", () =>
       Effect.gen(function*() {
         const orders = yield* freshDatabase
         const catalog = yield* freshDatabase

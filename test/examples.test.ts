@@ -1,14 +1,16 @@
 /** Every example runs, and prints what it promises: bundled, and one of them also as its source, as `npm run` starts it. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { execFile, execFileSync } from "node:child_process"
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { execFile } from "node:child_process"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { builders, buildersOnPostgres } from "./kit/builders.js"
 import { bundleAll } from "./kit/bundle.js"
 import { describeMssql, freshMssqlDatabase, type MssqlDatabase } from "./kit/mssql.js"
 import { describeMysql, freshMysqlDatabase } from "./kit/mysql.js"
+import { packageFolder } from "./kit/packages.js"
 import { describePostgres, freshDatabase } from "./kit/postgres.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -61,13 +63,6 @@ const programPrints = (
 const prints = (name: string, lines: ReadonlyArray<string | RegExp>, env?: Record<string, string>) =>
   programPrints([bundled[names.indexOf(name)]!], lines, env)
 
-/** Other packages on dblive's connections, which print the same on SQLite and PostgreSQL. */
-const builders: Record<string, ReadonlyArray<string | RegExp>> = {
-  kysely: ["undone: UniqueViolation, RolledBack", "changed: 1", "Ada 1815, Grace 1907", "archived: Ada"],
-  drizzle: ["undone: UniqueViolation, RolledBack", /^Ada 1815$/m, "of Ada: Sketch, Notes; of Bob: undefined"],
-  "better-auth": ["signed up: Ada, in: ada@example.org", "User already exists", "2 sessions, 1 transaction"]
-}
-
 describe("examples", () => {
   const embedded: Record<string, ReadonlyArray<string | RegExp>> = {
     quickstart: [
@@ -116,7 +111,10 @@ describe("examples", () => {
     ...builders
   }
   /** Those that need a server, or whose process is looked at elsewhere. */
-  const others = ["postgres", "drop-in", "mysql", "mssql", "two-families", "http-server"]
+  const others = [
+    ...["postgres", "drop-in", "mysql", "mssql", "two-families", "http-server"],
+    ...Object.keys(buildersOnPostgres).filter((name) => !Object.hasOwn(builders, name))
+  ]
 
   it("are all run here", () => {
     assert.deepStrictEqual(names.toSorted(), [...Object.keys(embedded), ...others].sort())
@@ -144,35 +142,9 @@ describe("examples", () => {
     180_000
   )
 
-  it.live(
-    "what they and the command leave behind is ignored by git",
-    () =>
-      withFolder((folder) =>
-        Effect.gen(function*() {
-          copyFileSync(join(root, ".gitignore"), join(folder, ".gitignore"))
-          const git = (...args: ReadonlyArray<string>) =>
-            execFileSync("git", args, {
-              cwd: folder,
-              encoding: "utf8",
-              env: { PATH: process.env["PATH"], HOME: folder }
-            })
-          git("init", "-q")
-          for (const name of ["first", "migrations"]) {
-            yield* runIn(folder, [bundled[names.indexOf(name)]!])
-          }
-          // What is there while they run.
-          for (const file of ["dblive.db-wal", "dblive.db-shm", "dblive.db-journal", "dblive.db-migrate"]) {
-            writeFileSync(join(folder, file), "")
-          }
-          assert.strictEqual(git("status", "--porcelain"), "?? .gitignore\n")
-        })
-      ),
-    90_000
-  )
-
   it.live("quickstart, from its source", () =>
     programPrints(
-      ["--import", join(root, "node_modules/tsx/dist/esm/index.mjs"), join(root, "examples/quickstart.ts")],
+      ["--import", join(packageFolder("tsx"), "dist/esm/index.mjs"), join(root, "examples/quickstart.ts")],
       embedded["quickstart"]!
     ), 90_000)
 
@@ -186,7 +158,7 @@ describe("examples", () => {
         ),
       90_000
     )
-    for (const [name, lines] of Object.entries(builders)) {
+    for (const [name, lines] of Object.entries(buildersOnPostgres)) {
       it.scopedLive(
         name,
         () => Effect.flatMap(freshDatabase, ({ url }) => prints(name, lines, { DATABASE_URL: url })),

@@ -14,7 +14,7 @@ import type * as Tracer from "effect/Tracer"
 import { type QueryError, toSqlError } from "../DbError.js"
 import type * as Driver from "../driver/Driver.js"
 import { isTraced, transformerOf } from "./effect/context.js"
-import { asConnection, fragmentKey, fragmentMark, helperTest, marks, Runnable } from "./effect/sqlClient.js"
+import { asConnection, fragmentKey, fragmentMark, helperTest, marks, Runnable, segmentsOf } from "./effect/sqlClient.js"
 import type { Engine } from "./Engine.js"
 import { unsendable } from "./error/engine.js"
 import type { AnyFiber } from "./fiber/Caller.js"
@@ -140,7 +140,7 @@ export class ClientStatement<A> extends Runnable<A> implements Statement.Stateme
   get segments(): ReadonlyArray<Statement.Segment> {
     return this.fragments ??= this.strings === undefined
       ? this.core.base.unsafe(this.unsafeText!, this.args).segments
-      : this.looked(this.core.base(this.strings, ...this.args).segments)
+      : this.looked(segmentsOf(this.core.base, this.strings, this.args))
   }
 
   /** Why it cannot be compiled. */

@@ -8,6 +8,7 @@ import ts from "typescript"
 import { Db } from "../../src/Db.js"
 import * as DbMigrator from "../../src/DbMigrator.js"
 import * as DbTest from "../../src/DbTest.js"
+import { packageFolder } from "../kit/packages.js"
 import { checkIn, fields, type Files, problems, project, report } from "./kit.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -160,12 +161,11 @@ const compile = (folder: string): ReadonlyArray<string> => {
     lib: ["lib.es2023.d.ts"],
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
-    typeRoots: [path.join(root, "node_modules/@types")],
+    typeRoots: [path.dirname(packageFolder("@types/node"))],
     types: ["node"],
     paths: {
       dblive: [path.join(root, "src/index.ts")],
-      "dblive/Db": [path.join(root, "src/Db.ts")],
-      effect: [path.join(root, "node_modules/effect")]
+      "dblive/Db": [path.join(root, "src/Db.ts")]
     }
   })
   return ts.getPreEmitDiagnostics(compiled).map(({ file, messageText }) =>
@@ -220,6 +220,7 @@ export const typed = (params: SqlXParams, row: SqlXRow): readonly [number | bigi
 `
       })
       fs.writeFileSync(path.join(folder, "queries.ts"), (yield* checkIn(folder)).output!.text)
+      fs.symlinkSync(path.dirname(packageFolder("effect")), path.join(folder, "node_modules"))
       expect(compile(folder)).toEqual([])
     }).pipe(Effect.scoped, Effect.provide(database)), 90_000)
 })

@@ -44,7 +44,8 @@ describe("dblive", () => {
       expect(migrate.out).toContain("--lock-timeout")
 
       expect(migrate.out).not.toMatch(/\u001b/)
-      expect(yield* dblive(["--version"])).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+      const { version } = JSON.parse(fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+      expect(yield* dblive(["--version"])).toMatchObject({ code: 0, out: `${version}\n` })
       for (const shellName of ["bash", "zsh", "fish"]) {
         const completions = yield* dblive(["--completions", shellName])
         expect(completions.code).toBe(0)

@@ -1,4 +1,5 @@
 /** No password in what a layer fails with, logs, traces or rendered, whatever is wrong, and when nothing is. */
+import type * as SqlClient from "@effect/sql/SqlClient"
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -11,7 +12,6 @@ import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import { Db } from "../../src/Db.js"
@@ -22,6 +22,7 @@ import { describeStandIn, standIn, standInCertificates } from "../kit/mssql.js"
 import { describeMysql, freshMysqlDatabase, mysqlQuery } from "../kit/mysql.js"
 import { describePostgres, freshDatabase, query, sharedPostgres } from "../kit/postgres.js"
 import { rendered } from "../kit/renderings.js"
+import { collectingTracer } from "../kit/spans.js"
 import { folder } from "./folder.js"
 
 const password = "zqcanary/7:@x%zqend"
@@ -47,35 +48,7 @@ const recorder = () => {
       rendered(Logger.structuredLogger.log(options))
     )
   })
-  const tracer = Tracer.make({
-    span: (name, parent, context, links, startTime, kind) => {
-      const attributes = new Map<string, unknown>()
-      return {
-        _tag: "Span",
-        name,
-        spanId: name,
-        traceId: name,
-        parent,
-        context,
-        status: { _tag: "Started", startTime },
-        attributes,
-        links,
-        sampled: true,
-        kind,
-        attribute: (key, value) => {
-          lines.push(`${key}=${rendered(value)}`)
-        },
-        event: (name, _, attributes) => {
-          lines.push(name, rendered(attributes))
-        },
-        addLinks: () => {},
-        end: (_, exit) => {
-          lines.push(rendered(exit))
-        }
-      }
-    },
-    context: (f) => f()
-  })
+  const { tracer } = collectingTracer((recorded) => lines.push(rendered(recorded)))
   return {
     lines,
     layer: Layer.mergeAll(
@@ -136,22 +109,22 @@ const allRefused = (cases: Readonly<Record<string, DbConfig.Options>>) =>
 /** A layer that is built: nothing that hangs together with its database rendered anything. */
 const opened = (options: DbConfig.Options) =>
   Effect.gen(function*() {
-    const look = Effect.gen(function*() {
-      const context = yield* Effect.context<Db>()
-      yield* Db.query("SELECT 1 AS one").pipe(Db.transaction)
-      const failed = yield* Effect.flip(Db.query("SELECT nonsense FROM nowhere"))
-      return [
-        failed,
-        context,
-        Context.get(context, Db),
-        ...context.unsafeMap.values(),
-        yield* Db.info,
-        yield* Db.pool,
-        yield* Db.health,
-        yield* Db.metrics
-      ].map(rendered)
-    })
-    const { exit, texts } = yield* seen(Effect.provide(look, Db.layer(options)))
+    const look = (context: Context.Context<Db | SqlClient.SqlClient>) =>
+      Effect.gen(function*() {
+        yield* Db.query("SELECT 1 AS one").pipe(Db.transaction)
+        const failed = yield* Effect.flip(Db.query("SELECT nonsense FROM nowhere"))
+        return [
+          failed,
+          context,
+          Context.get(context, Db),
+          ...context.unsafeMap.values(),
+          yield* Db.info,
+          yield* Db.pool,
+          yield* Db.health,
+          yield* Db.metrics
+        ].map(rendered)
+      }).pipe(Effect.provide(context))
+    const { exit, texts } = yield* seen(Effect.scoped(Effect.flatMap(Layer.build(Db.layer(options)), look)))
     assert.isTrue(Exit.isSuccess(exit), texts[1])
     assertHidden(texts)
   })

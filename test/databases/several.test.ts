@@ -120,9 +120,9 @@ describePostgres("two PostgreSQL databases and one SQLite", () => {
         North.transaction,
         Effect.zipRight(contents),
         Effect.provide(layer),
-        Effect.tap((found) => {
+        Effect.map((found) =>
           assert.deepStrictEqual(found, { sqlite: [], north: ["n1", "n3", "n4"], south: ["x1", "x2", "x4"] })
-        })
+        )
       )
     }))
 

@@ -1,6 +1,6 @@
 /** The faults of DbTest.flaky beside those of real servers: no program can tell them apart. */
 import { expect, it } from "@effect/vitest"
-import { Duration, Effect, type Layer, type Scope } from "effect"
+import { Duration, Effect, Either, type Layer, Option, type Scope } from "effect"
 import * as Mysql from "mysql2/promise"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -98,7 +98,7 @@ const casesOf = (family: Family): Readonly<Record<string, Case>> => {
           const error = yield* Effect.either(two.use(updateRow(1)))
           yield* two.rollback
           const first = yield* other
-          return error._tag === "Left" ? error.left : yield* Effect.flip(first)
+          return Option.getOrThrow(Option.orElse(Either.getLeft(error), () => Either.getLeft(first)))
         })
     },
     "a serialization failure": {

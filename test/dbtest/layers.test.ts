@@ -166,8 +166,7 @@ describe("assertions of DbTest", () => {
       let fiber: Effect.Effect.Success<typeof borrowed> | undefined
       const exit = yield* Effect.exit(DbTest.noLeaks(Effect.map(borrowed, (borrower) => fiber = borrower)))
       expect(Exit.isFailure(exit) && Cause.pretty(exit.cause)).toMatch(/LeakError.*held by borrower, fiber #\d+/s)
-      yield* fiber!.interruptAsFork(fiber!.id())
-      yield* fiber!.await
+      yield* Fiber.interrupt(fiber!)
       yield* DbTest.noLeaks(Db.query("SELECT 1").pipe(Db.session))
     }).pipe(Effect.provide(DbTest.sqlite({ file: true }))))
 

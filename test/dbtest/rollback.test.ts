@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, type Duration, Effect, Exit, Fiber, Layer, type Scope, Stream } from "effect"
+import { Cause, Deferred, type Duration, Effect, Either, Exit, Fiber, Layer, type Scope, Stream } from "effect"
 import { Db } from "../../src/Db.js"
 import * as DbTest from "../../src/DbTest.js"
 import { describePostgres, sharedPostgres } from "../kit/postgres.js"
@@ -137,10 +137,10 @@ const suite = (
             Db.transaction,
             Effect.either
           )
-          return [swallowed._tag, yield* bodies]
+          return [Either.isRight(swallowed), yield* bodies]
         }))
         // As the database itself: PostgreSQL refuses, SQLite goes on.
-        expect(exit).toEqual(Exit.succeed(name === "postgresql" ? ["Left", ["a"]] : ["Right", ["a", "b"]]))
+        expect(exit).toEqual(Exit.succeed(name === "postgresql" ? [false, ["a"]] : [true, ["a", "b"]]))
       }))
 
     it.effect("fibers of the test share it, and their transactions take turns", () =>
@@ -167,14 +167,14 @@ const suite = (
             const caught = yield* Effect.zipRight(Effect.ignore(second), add("after")).pipe(Db.session, Effect.either)
             // Outside of any session, it is the first.
             yield* second
-            return { error, caught: caught._tag, bodies: yield* bodies }
+            return { error, isCaught: Either.isRight(caught), bodies: yield* bodies }
           }),
           "1 hour"
         )
         expect(exit).toMatchObject({
           value: {
             error: { _tag: "ConnectionError", reason: "Unsupported", outcome: "NotSent" },
-            caught: "Right",
+            isCaught: true,
             bodies: ["after", "second"]
           }
         })
@@ -305,10 +305,10 @@ const suite = (
           const first = yield* Stream.runCollect(Stream.take(rows, 1))
           const inside = yield* Effect.zipLeft(all, add("d")).pipe(Db.transaction)
           const failed = yield* Stream.runDrain(sql`SELECT nothing FROM note`.stream).pipe(Effect.either)
-          return [[...outside], first.length, [...inside], failed._tag, yield* bodies]
+          return [[...outside], first.length, [...inside], Either.isLeft(failed), yield* bodies]
         }))
         expect(exit).toEqual(
-          Exit.succeed([["a", "b", "c"], 1, ["a", "b", "c"], "Left", ["a", "b", "c", "d"]])
+          Exit.succeed([["a", "b", "c"], 1, ["a", "b", "c"], true, ["a", "b", "c", "d"]])
         )
       }))
 

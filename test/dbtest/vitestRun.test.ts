@@ -1,58 +1,18 @@
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { fileURLToPath } from "node:url"
 import { describePostgres, query, sharedPostgres } from "../kit/postgres.js"
+import { runVitest } from "../kit/vitestRun.js"
 
-interface Report {
-  readonly testResults: ReadonlyArray<{
-    readonly assertionResults: ReadonlyArray<{
-      readonly title: string
-      readonly status: string
-      readonly failureMessages: ReadonlyArray<string>
-    }>
-  }>
-}
-
-const root = fileURLToPath(new URL("../..", import.meta.url))
-
-/** A whole run of Vitest in a process of its own. */
-const run = Effect.promise<{ readonly report: Report; readonly errors: string; readonly id: string }>(() =>
-  new Promise((resolve, reject) => {
-    const id = randomBytes(6).toString("hex")
-    const child = spawn(
-      process.execPath,
-      ["node_modules/vitest/vitest.mjs", "run", "--config", "test/dbtest/fixture/vitest.config.ts"],
-      {
-        cwd: root,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          PATH: process.env["PATH"],
-          HOME: process.env["HOME"],
-          TEST_POSTGRES_URL: sharedPostgres().url,
-          FIXTURE_RUN: id
-        }
-      }
-    )
-    let output = ""
-    let errors = ""
-    child.stdout.on("data", (chunk) => output += chunk)
-    child.stderr.on("data", (chunk) => errors += chunk)
-    child.on("error", reject)
-    child.on("close", () => {
-      const json = output.slice(output.indexOf("{\"numTotalTestSuites"))
-      try {
-        resolve({ report: JSON.parse(json.slice(0, json.lastIndexOf("}") + 1)) as Report, errors, id })
-      } catch {
-        reject(new Error(`${output}\n${errors}`))
-      }
-    })
-  })
-)
+/** Its id is in the names of its databases. */
+const run = Effect.suspend(() => {
+  const id = randomBytes(6).toString("hex")
+  const env = { TEST_POSTGRES_URL: sharedPostgres().url, FIXTURE_RUN: id }
+  return Effect.map(runVitest("test/dbtest/fixture/vitest.config.ts", [], env), (ended) => ({ ...ended, id }))
+})
 
 describePostgres("a run of Vitest with the layers of DbTest", () => {
-  it.live(
+  it.scopedLive(
     "two workers clone at once; failing tests keep their databases; leaks are caught",
     () =>
       Effect.gen(function*() {

@@ -1,9 +1,9 @@
 /** One timer for many limits: when it wakes, and that it sleeps once for what is due at once. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { DeadlineTimer } from "../../src/internal/pool/DeadlineTimer.js"
+import { clockAt } from "../kit/clock.js"
 import { Steps } from "../kit/steps.js"
 
 /** A timer whose sleeps are told, each with its length, and end when the test says so. */
@@ -13,17 +13,13 @@ const make = (expire: (now: number) => number = () => Infinity) => {
   const sleeping: Array<{ readonly millis: number; readonly wake: () => void }> = []
   const lengths: Array<number> = []
   const woken: Array<number> = []
-  const clock: Clock.Clock = {
-    ...Clock.make(),
-    unsafeCurrentTimeMillis: () => now,
-    sleep: (duration) =>
-      Effect.async<void>((resume) => {
-        const sleeper = { millis: Duration.toMillis(duration), wake: () => resume(Effect.void) }
-        lengths.push(sleeper.millis)
-        sleeping.push(sleeper)
-        return Effect.sync(() => void sleeping.splice(sleeping.indexOf(sleeper), 1))
-      })
-  }
+  const clock = clockAt(() => now, (duration) =>
+    Effect.async<void>((resume) => {
+      const sleeper = { millis: Duration.toMillis(duration), wake: () => resume(Effect.void) }
+      lengths.push(sleeper.millis)
+      sleeping.push(sleeper)
+      return Effect.sync(() => void sleeping.splice(sleeping.indexOf(sleeper), 1))
+    }))
   const settle = () => {
     steps.run()
   }

@@ -541,7 +541,7 @@ describe("statements that share a connection, by hand", () => {
       learn(a, b)
       const asked = [ask(a), ask(b)]
       yield* turn
-      const closing = yield* Effect.fork(Effect.tap(pool.close(1000), () => told.push("over")))
+      const closing = yield* Effect.fork(Effect.map(pool.close(1000), () => void told.push("over")))
       yield* turn
       connection!.answer(1)
       assert.notInclude(told, "over")
@@ -571,7 +571,7 @@ describe("statements that share a connection, by hand", () => {
         assert.deepInclude(error, { _tag: "TimeoutError", phase: "Close" })
       }
       // What was let go is answered, or the connection is dropped.
-      const closing = yield* Effect.fork(Effect.tap(pool.close(1000), () => told.push("over")))
+      const closing = yield* Effect.fork(Effect.map(pool.close(1000), () => void told.push("over")))
       yield* turn
       connection!.answer("w")
       yield* Fiber.join(closing)

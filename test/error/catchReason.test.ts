@@ -52,11 +52,20 @@ describe("catchReason", () => {
       assert.deepStrictEqual(yield* Effect.flip(left), query("LockConflict"))
     }))
 
-  it.effect("leaves defects, interrupts, other failures and the whole of a cause", () =>
+  it.effect("leaves a defect, with another failure beside it", () =>
+    Effect.gen(function*() {
+      const both = Cause.parallel(Cause.fail(query("SqlSyntax")), Cause.die("beside it"))
+      const effect: Effect.Effect<string, DbError.DbError> = Effect.failCause(both)
+      const exit = yield* Effect.exit(
+        effect.pipe(DbError.catchReason("UniqueViolation", () => Effect.succeed("caught")))
+      )
+      assert.include([...Cause.defects(Exit.isFailure(exit) ? exit.cause : Cause.empty)], "beside it")
+    }))
+
+  it.effect("leaves defects, interrupts and other failures", () =>
     Effect.gen(function*() {
       const causes: ReadonlyArray<Cause.Cause<DbError.DbError>> = [
         Cause.die(query("UniqueViolation")),
-        Cause.parallel(Cause.fail(query("SqlSyntax")), Cause.die("beside it")),
         Cause.fail(undefined as never),
         Cause.fail(Object.assign(new Error(), { _tag: "QueryError", reason: "UniqueViolation" }) as never)
       ]

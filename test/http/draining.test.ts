@@ -19,6 +19,7 @@ import { Db } from "../../src/Db.js"
 import * as DbHttp from "../../src/DbHttp.js"
 import { folder } from "../databases/folder.js"
 import { bundleAll } from "../kit/bundle.js"
+import { ofSignal } from "../kit/exitCodes.js"
 
 const [notes, service, clients] = bundleAll([
   new URL("../../examples/http-server.ts", import.meta.url),
@@ -78,7 +79,7 @@ const underLoad = (program: string, path: string, body?: string) =>
     const load = yield* start([clients!, url, String(count), ...body === undefined ? [] : [body]], cwd)
     yield* load.says(/started/)
     server.child.kill("SIGTERM")
-    assert.strictEqual(yield* server.exited, 0, server.output())
+    assert.strictEqual(yield* server.exited, ofSignal, server.output())
     yield* load.exited
     assert.include(server.output(), "every request has been answered")
     return JSON.parse(load.output().split("\n")[1]!) as {

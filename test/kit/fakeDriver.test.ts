@@ -75,7 +75,7 @@ describe("makeFakeDriver", () => {
       assert.strictEqual(yield* Fiber.join(refused), fakeErrors.refused)
 
       const latch = yield* Deferred.make<void>()
-      control.execute.next({ after: latch }, "never")
+      control.execute.next({ after: Deferred.await(latch) }, "never")
       const waiting = yield* Effect.fork(run(connection, "SELECT 1"))
       yield* Effect.yieldNow()
       assert.propertyVal(control.connections[0], "running", "SELECT 1")

@@ -9,7 +9,7 @@ export default defineConfig({
     exclude: ["test/driver/mssql/serverByUrl.test.ts"],
     setupFiles: ["./test/kit/setup.ts"],
     pool: "forks",
-    poolOptions: { forks: { minForks: 1, maxForks: 2 } },
+    maxWorkers: 2,
     reporters: ["json"],
     // As in the run around it: where much else runs, everything takes its time.
     testTimeout: 60_000,

@@ -3,10 +3,12 @@
  *
  * Exports: `Step`, `Script`, `MutableScript`, `makePlayer`.
  */
+import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type { DbError } from "../../src/DbError.js"
 
 /** What a scripted call does. */
@@ -72,8 +74,7 @@ export const makePlayer = (
     fiber.addObserver((exit) => {
       if (over || Exit.isFailure(exit)) return
       if (Exit.isFailure(exit.value)) {
-        const cause = exit.value.cause
-        return end(cause._tag === "Fail" ? cause.error : undefined)
+        return end(Option.getOrUndefined(Cause.failureOption(exit.value.cause)))
       }
       if (current.then === undefined) end(undefined)
       else enter(current.then)

@@ -1,10 +1,10 @@
 /**
  * A tracer that keeps its spans: `collectingTracer()` gives `tracer`, `spans`, and `named(name)`, the attributes of the spans of
- * that name, the oldest first.
+ * that name, the oldest first. With `tell` it also tells what is recorded: attributes, events, ends.
  */
 import * as Tracer from "effect/Tracer"
 
-export const collectingTracer = () => {
+export const collectingTracer = (tell: (recorded: unknown) => void = () => {}) => {
   const spans: Array<Tracer.Span & { readonly capturesStack: boolean }> = []
   const tracer = Tracer.make({
     span: (name, parent, context, links, startTime, kind, options) => {
@@ -22,9 +22,12 @@ export const collectingTracer = () => {
         sampled: true,
         kind,
         capturesStack: options?.captureStackTrace !== false,
-        end: () => {},
-        attribute: (key: string, value: unknown) => void attributes.set(key, value),
-        event: () => {},
+        end: (_: bigint, exit: unknown) => tell(exit),
+        attribute: (key: string, value: unknown) => {
+          attributes.set(key, value)
+          tell([key, value])
+        },
+        event: (name: string, _: bigint, attributes?: Record<string, unknown>) => tell([name, attributes]),
         addLinks: () => {}
       }
       spans.push(span)

@@ -10,11 +10,14 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
 import * as fc from "fast-check"
 import { Db } from "../../src/Db.js"
 import type * as Driver from "../../src/driver/Driver.js"
 import { formatPosition, parsePosition } from "../../src/internal/driver/pg/position.js"
+import { apart } from "../../src/internal/replicas/Seen.js"
 import { fakeErrors, makeFakeDriver } from "../kit/fakeDriver.js"
+import { getRefs, type Refs, setRefs } from "../kit/fiberRefs.js"
 import { runStepped } from "../kit/steppedClock.js"
 
 const seed = Number(process.env["DBLIVE_SEED"] ?? Date.now() % 2 ** 31)
@@ -195,7 +198,7 @@ const run = (
     /** What each of them knows, as its fiber does. */
     const refs = Array.from(
       { length: clients },
-      () => undefined as Parameters<typeof Effect.setFiberRefs>[0] | undefined
+      () => undefined as Refs | undefined
     )
     /** Runs as a fiber that knows what the client does. A borrower is a fiber beside it, so that the client learns nothing of it. */
     const as = <A, E, R>(
@@ -205,12 +208,12 @@ const run = (
     ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
       Effect.flatMap(
         Effect.fork(
-          (refs[client] === undefined ? Effect.void : Effect.setFiberRefs(refs[client])).pipe(
+          apart((refs[client] === undefined ? Effect.void : setRefs(refs[client])).pipe(
             Effect.zipRight(effect),
-            Effect.ensuring(Effect.map(Effect.getFiberRefs, (known) => {
+            Effect.ensuring(Effect.map(getRefs, (known) => {
               if (learns) refs[client] = known
             }))
-          )
+          ))
         ),
         Fiber.await
       )
@@ -296,11 +299,12 @@ const run = (
           keeps === undefined
         )
         if (Exit.isFailure(exit)) {
-          assert.strictEqual(exit.cause._tag, "Fail", String(exit.cause))
-          if (exit.cause._tag === "Fail") {
-            const { error } = exit.cause
-            if (error.reason === "NoReplica") judge(client, before, "NoReplica")
-            else assert.include(["Serialization", "Lost", "Refused"], error.reason)
+          const failed = Cause.failureOption(exit.cause)
+          assert.isTrue(Option.isSome(failed), String(exit.cause))
+          if (Option.isSome(failed)) {
+            const { reason } = failed.value
+            if (reason === "NoReplica") judge(client, before, "NoReplica")
+            else assert.include(["Serialization", "Lost", "Refused"], reason)
           }
         }
         yield* Deferred.succeed(started, undefined)

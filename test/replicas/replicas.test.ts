@@ -13,6 +13,7 @@ import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
 import type { DbError } from "../../src/DbError.js"
 import * as DbHttp from "../../src/DbHttp.js"
+import { apart } from "../../src/internal/replicas/Seen.js"
 import { describePrivatePostgres, eventually, query } from "../kit/postgres.js"
 import { cluster } from "./kit.js"
 
@@ -206,9 +207,9 @@ describePrivatePostgres("replicas", () => {
         yield* fresh(4)
         yield* caughtUp
         // A fiber that has nothing to do with this one.
-        const context = yield* Effect.context<Shop>()
+        const shop = yield* Shop
         const elsewhere = <A, E>(effect: Effect.Effect<A, E, Shop>) =>
-          Effect.promise(() => Effect.runPromise(Effect.provide(effect, context)))
+          Effect.promise(() => Effect.runPromise(Effect.provideService(apart(effect), Shop, shop)))
         const late = withSetting("recovery_min_apply_delay", "2s", "0")
         yield* Effect.gen(function*() {
           assert.strictEqual(yield* Fiber.join(yield* Effect.fork(add(4))), 1)
@@ -220,6 +221,8 @@ describePrivatePostgres("replicas", () => {
           assert.strictEqual(yield* Shop.read(now(4)), 1)
           assert.strictEqual(yield* Fiber.join(yield* Effect.fork(Shop.read(now(4)))), 1)
           assert.strictEqual(yield* elsewhere(Shop.token), undefined)
+          yield* Effect.all([add(4), add(4)], { concurrency: 2 })
+          assert.strictEqual(yield* Shop.read(now(4)), 3)
         }).pipe(late)
         const refused = yield* Effect.flip(Shop.withToken(port, "no token"))
         assert.strictEqual(refused.reason, "Parameter")
@@ -229,7 +232,7 @@ describePrivatePostgres("replicas", () => {
       Effect.gen(function*() {
         yield* fresh(10)
         yield* caughtUp
-        const context = yield* Effect.context<Shop>()
+        const shop = yield* Shop
         /** Each request has a fiber that knows nothing of those before. */
         const respond = (
           app: Effect.Effect<number, unknown, Shop>,
@@ -245,7 +248,7 @@ describePrivatePostgres("replicas", () => {
                 HttpServerRequest.HttpServerRequest,
                 HttpServerRequest.fromWeb(new Request("http://localhost/", { headers }))
               ),
-              Effect.provide(context),
+              Effect.provideService(Shop, shop),
               Effect.runPromise
             )
           )

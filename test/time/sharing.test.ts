@@ -207,7 +207,7 @@ describePostgres("statements that share a connection", () => {
         console.log(`interrupts of shared connections: DBLIVE_SEED=${seed}`)
         yield* load(32, 30)
         const plans = fc.sample(
-          fc.record({ yields: fc.integer({ min: 0, max: 30 }), ticks: fc.integer({ min: 0, max: 3 }) }),
+          fc.record({ yields: fc.integer({ min: 0, max: 4 }), ticks: fc.integer({ min: 0, max: 3 }) }),
           { numRuns: 10_000, seed }
         )
         const tick = Effect.async<void>((resume) => {

@@ -6,14 +6,15 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { ConnectionError } from "../../DbError.js"
+import { clientKeys } from "./effectPackages.js"
 import { failure } from "./failure.js"
 
-/** The tags of the published packages, by their keys: none of the packages is needed for it. */
+/** Families as messages name them, with the key of each one's client: its package is not needed for it. */
 const families = {
-  PostgreSQL: "@effect/sql-pg/PgClient",
-  SQLite: "@effect/sql-sqlite-node/SqliteClient",
-  "MySQL or MariaDB": "@effect/sql-mysql2/MysqlClient",
-  "SQL Server": "@effect/sql-mssql/MssqlClient"
+  PostgreSQL: clientKeys.postgresql,
+  SQLite: clientKeys.sqlite,
+  "MySQL or MariaDB": clientKeys.mysql,
+  "SQL Server": clientKeys.mssql
 }
 
 /** A client with what its family has beyond `SqlClient`; the one without transforms has it, too. */

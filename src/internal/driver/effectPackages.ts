@@ -10,6 +10,14 @@ const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql", Read
   mssql: ["@effect/sql-mssql@0.54"]
 }
 
+/** The tags of the clients of the published packages, by their keys. */
+const clientKeys = {
+  sqlite: "@effect/sql-sqlite-node/SqliteClient",
+  postgresql: "@effect/sql-pg/PgClient",
+  mysql: "@effect/sql-mysql2/MysqlClient",
+  mssql: "@effect/sql-mssql/MssqlClient"
+}
+
 /** Those that the command is built of. */
 const command: ReadonlyArray<string> = [
   "@effect/cli@0.77",
@@ -36,4 +44,4 @@ const vitest = "@effect/vitest@0.30"
 /** The module of `@effect/platform-node` with all services of Node. */
 const nodeServices = "NodeContext"
 
-export { clients, command, nodeServices, peers, vitest }
+export { clientKeys, clients, command, nodeServices, peers, vitest }

@@ -44,6 +44,13 @@ export const helperTest = (base: Statement.Constructor): (value: object) => bool
   return (value) => classes.includes(value.constructor)
 }
 
+/** The pieces of a template. */
+export const segmentsOf = (
+  base: Statement.Constructor,
+  strings: TemplateStringsArray,
+  args: ReadonlyArray<unknown>
+): ReadonlyArray<Statement.Segment> => base(strings, ...args).segments
+
 /** A statement, which is an effect. */
 export abstract class Runnable<A> extends Effectable.Class<ReadonlyArray<A>, SqlError> {
   /** What it does as an effect. */

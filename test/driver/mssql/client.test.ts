@@ -1,5 +1,5 @@
-import { Procedure } from "@effect/sql-mssql"
 import * as MssqlClient from "@effect/sql-mssql/MssqlClient"
+import * as Procedure from "@effect/sql-mssql/Procedure"
 import { it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Tedious from "tedious"

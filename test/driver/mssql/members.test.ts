@@ -1,6 +1,6 @@
 /** Each member of `MssqlClient`, and of its statements. */
-import { Procedure } from "@effect/sql-mssql"
 import * as MssqlClient from "@effect/sql-mssql/MssqlClient"
+import * as Procedure from "@effect/sql-mssql/Procedure"
 import { SqlError } from "@effect/sql/SqlError"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,6 +9,7 @@ import * as Tedious from "tedious"
 import { Db } from "../../../src/Db.js"
 import type * as DbConfig from "../../../src/DbConfig.js"
 import { make, withClient } from "../../../src/driver/Mssql.js"
+import { causeOf } from "../../../src/internal/effect/sqlClient.js"
 import { describeMssql, freshMssqlDatabase, mssqlOptions } from "../../kit/mssql.js"
 import { snake } from "../../suites/dropIn/target.js"
 
@@ -135,7 +136,7 @@ describeMssql("the members of MssqlClient", () => {
       ) {
         const error = yield* Effect.flip(way)
         assert.instanceOf(error, SqlError)
-        assert.strictEqual((error.cause as { readonly number: unknown }).number, 208)
+        assert.strictEqual((causeOf(error) as { readonly number: unknown }).number, 208)
       }
     }))
 })

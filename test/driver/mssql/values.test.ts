@@ -6,13 +6,15 @@ import * as Tedious from "tedious"
 import { expect } from "vitest"
 import { Moment } from "../../../src/driver/Mssql.js"
 import { microsecondsOf, Timestamp } from "../../../src/internal/driver/Timestamp.js"
+import { asFragment } from "../../../src/internal/sql/fragment.js"
 import { describeMssql, describeStandIn } from "../../kit/mssql.js"
 import { open, openStandIn } from "./harness.js"
 
 const { TYPES } = Tedious
 const typed = Statement.custom<Statement.Custom<"MssqlParam", unknown, unknown, unknown>>("MssqlParam")
 /** What `sql.param(type, value, options)` becomes among the parameters. */
-const param = (type: unknown, value: unknown, options: object = {}): unknown => typed(type, value, options).segments[0]
+const param = (type: unknown, value: unknown, options: object = {}): unknown =>
+  asFragment(typed(type, value, options)).segments[0]
 
 /** Values that have no form in the type that is named for them. */
 const unfit: ReadonlyArray<unknown> = [
