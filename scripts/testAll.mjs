@@ -1,7 +1,7 @@
 /**
  * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node; on 24 all but those of
- * types, documents, the contents of the package, the command line, the check of statements, and of servers that take each other's place,
- * which are the same there; the quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; SQLite's without
+ * types, documents, the contents of the package, the command line, the check of statements, and of servers that take each other's place
+ * or stand between, which are the same there; the quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; SQLite's without
  * better-sqlite3; and those of the edition for Effect 4.
  * Ends with the sum of all runs: `N passed, N failed, N skipped`.
  *
@@ -26,8 +26,11 @@ const compiled = [
   "test/cli/**"
 ]
 
-/** What servers make of each other's failures; the shortest of these suites takes a minute. */
-const ofServers = ["test/failover/**", "test/replicas/**"]
+/** What servers make of each other's failures, or what stands between; the shortest of these suites takes a minute. */
+const ofServers = [
+  ...["test/failover/**", "test/replicas/**"],
+  ...["test/conformance/pgbouncer.test.ts", "test/driver/mssql/serverByUrl.test.ts"]
+]
 
 const runs = [
   { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },

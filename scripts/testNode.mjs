@@ -8,7 +8,7 @@
  *
  * - `VERSION`: 20, 22, 24, 26, or a whole version such as 24.16.0.
  * - `--quick`: the quickstart, and the suites of SQLite, of PostgreSQL and of the examples. Without it: all tests.
- * - `--edition`: makes the edition for Effect 4 there, and runs the translated tests that it passes (`editions/effect-4/overlay/test/kit/passing.ts`).
+ * - `--edition`: makes the edition for Effect 4 there, and runs its tests, but those of `editions/effect-4/overlay/test/kit/notRun.ts`.
  * - `--sqlite`: with better-sqlite3 12 (compiled with that Node's headers), with 13, or without the package, so that
  *   `node:sqlite` is opened. Defaults to 13, which has a binary; before Node 22 to 12.
  * - `--folder`: where the copies lie. Defaults to `dblive-node` in the system's folder of temporary files.

@@ -116,11 +116,30 @@ const functionOf = (module: string, name: string): Change => (call, file) =>
     ? `${file.module(module, call)}.${name}(${file.list([call.expression.expression, ...call.arguments])})`
     : undefined
 
+/** The only argument, as the left side of an access. */
+const operand = (call: ts.CallExpression, file: Translation): string => {
+  const [argument] = call.arguments
+  const written = file.list(call.arguments)
+  return argument !== undefined && ts.isConditionalExpression(argument) ? `(${written})` : written
+}
+
 /** What the reasons of one kind hold, of a cause. */
 const reasons = (test: string, field: string): Change => (call, file) =>
-  `${file.list(call.arguments)}.reasons.filter(${
-    file.module("effect/Cause", call)
-  }.${test}).map(({ ${field} }) => ${field})`
+  `${operand(call, file)}.reasons.filter(${file.module("effect/Cause", call)}.${test}).map(({ ${field} }) => ${field})`
+
+/** A metric with an attribute. */
+const tagged: Change = (call, file) => {
+  const value = call.arguments.at(-1)
+  const key = call.arguments.at(-2)
+  return key === undefined || value === undefined ?
+    undefined :
+    `${file.module("effect/Metric", call)}.withAttributes(${
+      [
+        ...call.arguments.slice(0, -2).map((argument) => file.write(argument)),
+        `{ ${ts.isStringLiteral(key) ? file.write(key) : `[${file.write(key)}]`}: ${file.write(value)} }`
+      ].join(", ")
+    })`
+}
 
 export const calls: Readonly<Record<string, Change>> = {
   "@effect/cli/Args.text": (call, file) => {
@@ -140,7 +159,9 @@ export const calls: Readonly<Record<string, Change>> = {
     }))`,
   "effect/Cause.defects": reasons("isDieReason", "defect"),
   "effect/Cause.failures": reasons("isFailReason", "error"),
-  "effect/Cause.isEmpty": (call, file) => `${file.list(call.arguments)}.reasons.length === 0`,
+  // Causes of errors are always shown in Effect 4.
+  "effect/Cause.pretty": (call, file) => `${file.write(call.expression)}(${file.list(call.arguments.slice(0, 1))})`,
+  "effect/Cause.isEmpty": (call, file) => `${operand(call, file)}.reasons.length === 0`,
   // The types come before the name.
   "effect/Context.Tag()": (call, file) =>
     ts.isCallExpression(call.expression)
@@ -282,6 +303,10 @@ export const calls: Readonly<Record<string, Change>> = {
     }))`,
   "effect/Layer.setConfigProvider": (call, file) =>
     `${file.module("effect/ConfigProvider", call)}.layer(${file.list(call.arguments)})`,
+  "effect/Layer.setTracer": (call, file) =>
+    `${file.module("effect/Layer", call)}.succeed(${file.module("effect/Tracer", call)}.Tracer, ${
+      file.list(call.arguments)
+    })`,
   "effect/Logger.withMinimumLogLevel": provided("effect/References", "MinimumLogLevel"),
   "effect/Logger.minimumLogLevel": (call, file) =>
     `${file.module("effect/Layer", call)}.succeed(${file.module("effect/References", call)}.MinimumLogLevel, ${
@@ -318,18 +343,8 @@ export const calls: Readonly<Record<string, Change>> = {
     `${file.module("effect/Effect", call)}.forkDetach(${file.module("effect/Fiber", call)}.interrupt(${
       file.list(call.arguments)
     }))`,
-  "effect/Metric.tagged": (call, file) => {
-    const value = call.arguments.at(-1)
-    const key = call.arguments.at(-2)
-    return key === undefined || value === undefined ?
-      undefined :
-      `${file.module("effect/Metric", call)}.withAttributes(${
-        [
-          ...call.arguments.slice(0, -2).map((argument) => file.write(argument)),
-          `{ ${ts.isStringLiteral(key) ? file.write(key) : `[${file.write(key)}]`}: ${file.write(value)} }`
-        ].join(", ")
-      })`
-  },
+  "effect/Metric.tagged": tagged,
+  "effect/MetricKey.tagged": tagged,
   "effect/Metric.fromMetricKey": (call, file) => file.list(call.arguments),
   "effect/Metric#Metric.unsafeUpdate": (call, file) =>
     ts.isPropertyAccessExpression(call.expression)
@@ -339,6 +354,9 @@ export const calls: Readonly<Record<string, Change>> = {
     ts.isPropertyAccessExpression(call.expression)
       ? `${file.write(call.expression.expression)}.valueUnsafe(${file.list(call.arguments)})`
       : undefined,
+  // The end is among the numbers in Effect 4.
+  "effect/Random.nextIntBetween": (call, file) =>
+    `${file.write(call.expression)}(${file.list(call.arguments)}, { halfOpen: true })`,
   "effect/Schedule.intersect": listed(),
   "effect/Schedule.union": listed(),
   "effect/Schedule.modifyDelayEffect": (call, file) => {

@@ -24,5 +24,6 @@ export default [
       }]
     }
   },
-  { ignores: ["dist/dist/"] }
+  // The second stands as a command has written it, which a test compares.
+  { ignores: ["dist/dist/", "dist/examples/checked-sql/queries.ts"] }
 ]

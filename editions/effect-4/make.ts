@@ -30,7 +30,12 @@ const write = (file: string, text: string): void => {
 }
 
 /** What is translated: the package, its examples, and its tests where they are asked for. */
-const folders = ["src/", "examples/", ...(process.argv.includes("--tests") ? ["test/", "vitest.config.ts"] : [])]
+const folders = [
+  "src/",
+  "examples/",
+  // What the examples migrate is read from the folder in which they run.
+  ...(process.argv.includes("--tests") ? ["test/", "vitest.config.ts", "migrations/"] : [])
+]
 
 const isTranslated = (file: string): boolean => folders.some((folder) => file.startsWith(folder))
 

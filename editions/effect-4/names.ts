@@ -13,6 +13,7 @@ export const modules: Readonly<Record<string, string>> = {
   "effect/GlobalValue": "src/internal/effect/globalValue.js",
   "effect/Mailbox": "effect/Queue",
   "effect/ParseResult": "effect/SchemaIssue",
+  "effect/MetricKey": "effect/Metric",
   "effect/Runtime": "effect/Effect",
   "effect/TestClock": "effect/testing/TestClock",
   "@effect/cli/Args": "effect/cli/Argument",
@@ -41,6 +42,10 @@ export const modules: Readonly<Record<string, string>> = {
   "@effect/platform/OpenApi": "effect/http-api/OpenApi",
   "@effect/platform/Path": "effect/Path",
   "@effect/sql": "effect/sql",
+  // Their clients are the package's own.
+  "@effect/sql-mssql/MssqlClient": "src/driver/Mssql.js",
+  "@effect/sql-mssql/Procedure": "test/kit/procedure.js",
+  "@effect/sql-mysql2/MysqlClient": "src/driver/Mysql.js",
   "@effect/sql/Model": "effect/schema/Model",
   "@effect/sql/Migrator": "effect/sql/Migrator",
   "@effect/sql/SqlClient": "effect/sql/SqlClient",
@@ -68,7 +73,8 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     isDie: "hasDies",
     failureOption: "findErrorOption",
     isInterrupted: "hasInterrupts",
-    isInterruptedOnly: "hasInterruptsOnly"
+    isInterruptedOnly: "hasInterruptsOnly",
+    parallel: "combine"
   },
   "effect/Chunk": { unsafeHead: "headUnsafe", unsafeFromArray: "fromArrayUnsafe" },
   "effect/Config": {
@@ -80,6 +86,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     redacted: "Redacted",
     string: "String"
   },
+  "effect/ConfigProvider": { fromJson: "fromUnknown" },
   "effect/Context": {
     GenericTag: "Service",
     TagClass: "ServiceClass",
@@ -116,6 +123,9 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "effect/Either": {
     Either: "Result",
+    getLeft: "getFailure",
+    getRight: "getSuccess",
+    isEither: "isResult",
     isLeft: "isFailure",
     isRight: "isSuccess",
     left: "fail",
@@ -137,6 +147,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     unwrapScoped: "unwrap"
   },
   "effect/LogLevel": {
+    All: "\"All\"",
     Debug: "\"Debug\"",
     Error: "\"Error\"",
     Info: "\"Info\"",
@@ -187,7 +198,10 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     mapInputContext: "updateContext",
     unwrapScoped: "unwrap"
   },
+  "@effect/platform-node/NodeContext": { NodeContext: "NodeServices" },
   "@effect/platform-node/NodeHttpClient": { layer: "layerNodeHttp" },
+  // Its client is `fetch`, which sends no other `Host`.
+  "@effect/platform-node/NodeHttpServer": { layerTest: "examples/service/testServer.js.layerTest" },
   "@effect/platform/HttpLayerRouter": { addHttpApi: "effect/http-api/HttpApiBuilder.layer" },
   "@effect/platform/HttpServerResponse": { unsafeJson: "jsonUnsafe", unsafeSetCookie: "setCookieUnsafe" },
   "@effect/cli/Options": {
@@ -237,6 +251,7 @@ export const properties: Readonly<Record<string, string>> = {
 
 /** Properties that a function of a module gives: `queue.take` is `Queue.take(queue)`. */
 export const functions: Readonly<Record<string, string>> = {
+  "effect/Fiber#Fiber.await": "effect/Fiber.await",
   "effect/Mailbox#Mailbox.shutdown": "effect/Queue.shutdown",
   "effect/Mailbox#ReadonlyMailbox.size": "effect/Queue.size",
   "effect/Mailbox#ReadonlyMailbox.take": "effect/Queue.take",
@@ -245,6 +260,13 @@ export const functions: Readonly<Record<string, string>> = {
   "effect/Queue#BaseQueue.size": "effect/Queue.size",
   "effect/Queue#Dequeue.take": "effect/Queue.take",
   "effect/Queue#Dequeue.takeAll": "effect/Queue.takeAll"
+}
+
+/** What makes an effect of a value whose type is one by itself in Effect 3 alone. */
+export const effects: Readonly<Record<string, string>> = {
+  Either: "effect/Effect.fromResult",
+  Fiber: "effect/Fiber.join",
+  RuntimeFiber: "effect/Fiber.join"
 }
 
 /** Tags, by the property that has them. */

@@ -7,7 +7,7 @@
  */
 import ts from "typescript"
 import { calls } from "./calls.js"
-import { functions, members, modules, properties, tags, typeArguments } from "./names.js"
+import { effects, functions, members, modules, properties, tags, typeArguments } from "./names.js"
 
 /** Where a name of Effect 3 is found: its module, and its name there. */
 interface Imported {
@@ -30,6 +30,9 @@ interface Used {
 
 const isEffect = (module: string): boolean =>
   module === "effect" || module.startsWith("effect/") || module.startsWith("@effect/")
+
+/** Whether a module is a file of this repository. */
+const isOwn = (module: string): boolean => /^(?:src|test|examples)\//.test(module)
 
 /** Whether a package exports its modules as names: `effect`, `@effect/sql`, `effect/sql`. */
 const isRoot = (module: string): boolean =>
@@ -155,7 +158,7 @@ export class Translation {
     const lines: Array<string> = []
     const named = new Map<string, Array<string>>()
     for (const { fromRoot, local, module, name, typeOnly } of this.used.values()) {
-      const own = module.startsWith("src/")
+      const own = isOwn(module)
       const from = own ? relative(this.path, module) : fromRoot ? module.slice(0, module.lastIndexOf("/")) : module
       if (name === undefined && !fromRoot) {
         lines.push(`import ${typeOnly ? "type " : ""}* as ${local} from "${from}"\n`)
@@ -265,8 +268,9 @@ export class Translation {
         return changed
       }
     }
-    if (ts.isYieldExpression(node) && node.expression !== undefined && this.isEither(node.expression)) {
-      return `yield* ${this.module("effect/Effect", node)}.fromResult(${this.write(node.expression)})`
+    if (ts.isYieldExpression(node) && node.expression !== undefined) {
+      const run = this.runOf(node.expression)
+      return run === undefined ? undefined : `yield* ${run}`
     }
     if (ts.isPropertyAccessExpression(node) || ts.isQualifiedName(node)) {
       return this.access(node)
@@ -365,15 +369,13 @@ export class Translation {
       // In another module: `effect/Semaphore.makeUnsafe`; or a value of its own: `"Debug"`.
       return target.startsWith("\"")
         ? target
-        : `${this.module(target.slice(0, dot), at, found.fromRoot && !target.startsWith("src/"))}.${
-          target.slice(dot + 1)
-        }`
+        : `${this.module(target.slice(0, dot), at, found.fromRoot && !isOwn(target))}.${target.slice(dot + 1)}`
     }
     if (target?.startsWith("\"")) {
       return target
     }
     const module = modules[found.module] ?? found.module
-    const local = this.module(module, at, found.fromRoot && !module.startsWith("src/"), found.alias)
+    const local = this.module(module, at, found.fromRoot && !isOwn(module), found.alias)
     return `${local}.${target ?? name}`
   }
 
@@ -395,7 +397,7 @@ export class Translation {
 
   private named(found: Imported, name: string, node: ts.Identifier): string {
     const target = members[found.module]?.[name]
-    if (target?.startsWith("src/") || target?.startsWith("effect/")) {
+    if (target !== undefined && (isOwn(target) || target.startsWith("effect/"))) {
       const dot = target.lastIndexOf(".")
       return this.use({
         module: target.slice(0, dot),
@@ -445,10 +447,16 @@ export class Translation {
     })
   }
 
-  /** In Effect 4 a result is no effect any more. */
-  private isEither(node: ts.Expression): boolean {
+  /** The effect of a value that is one by itself in Effect 3 alone: a result, a fiber. */
+  private runOf(node: ts.Expression): string | undefined {
     const type = this.checker?.getTypeAtLocation(node)
-    return type?.aliasSymbol?.name === "Either"
+    const name = (type?.aliasSymbol ?? type?.symbol)?.name
+    const target = name === undefined || !Object.hasOwn(effects, name) ? undefined : effects[name]
+    if (target === undefined) {
+      return undefined
+    }
+    const dot = target.lastIndexOf(".")
+    return `${this.module(target.slice(0, dot), node)}${target.slice(dot)}(${this.write(node)})`
   }
 
   private propertyName(name: ts.Node): string | undefined {

@@ -1,13 +1,14 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
-import { passing } from "./test/kit/passing.js"
+import { notRun } from "./test/kit/notRun.js"
 import LongestFirst from "./test/kit/sequencer.js"
 import { sqliteProcess } from "./test/kit/sqliteProcess.js"
 
 export default defineConfig({
   plugins: [sqliteProcess(import.meta.dirname)],
   test: {
-    include: [...passing],
+    include: ["test/**/*.test.ts"],
+    exclude: Object.keys(notRun),
     globalSetup: ["./test/kit/globalSetup.ts"],
     setupFiles: ["./test/kit/setup.ts"],
     reporters: ["default", "./test/kit/reporter.ts"],

@@ -10,6 +10,14 @@ const clients: Readonly<Record<"sqlite" | "postgresql" | "mysql" | "mssql", Read
   mssql: []
 }
 
+/** The tags of the clients, of which PostgreSQL's has a published package, by their keys. */
+const clientKeys = {
+  sqlite: "@effect/sql-sqlite-node/SqliteClient",
+  postgresql: "@effect/sql-pg/PgClient",
+  mysql: "dblive/MysqlClient",
+  mssql: "dblive/MssqlClient"
+}
+
 /** Those that the command is built of. */
 const command: ReadonlyArray<string> = ["@effect/platform-node@4.1"]
 
@@ -22,4 +30,4 @@ const vitest = "@effect/vitest@4"
 /** The module of `@effect/platform-node` with all services of Node. */
 const nodeServices = "NodeServices"
 
-export { clients, command, nodeServices, peers, vitest }
+export { clientKeys, clients, command, nodeServices, peers, vitest }

@@ -81,6 +81,28 @@ const helpers: ReadonlySet<unknown> = new Set<Statement.Helper["_tag"]>([
 export const helperTest = (_base: Statement.Constructor) => (value: object): boolean =>
   "_tag" in value && helpers.has(value._tag)
 
+/** The pieces of a template. Effect's own way takes those of a fragment as arguments, for which the stack may be too small. */
+export const segmentsOf = (
+  base: Statement.Constructor,
+  strings: TemplateStringsArray,
+  args: ReadonlyArray<unknown>
+): ReadonlyArray<Statement.Segment> => {
+  const isHelper = helperTest(base)
+  const segments: Array<Statement.Segment> = strings[0] === "" ? [] : [Statement.literal(strings[0]!)]
+  args.forEach((arg, i) => {
+    if (Statement.isFragment(arg)) {
+      for (const segment of arg.segments) segments.push(segment)
+    } else if (typeof arg === "object" && arg !== null && isHelper(arg)) {
+      // A helper is a segment.
+      segments.push(arg as Statement.Helper)
+    } else {
+      segments.push(Statement.parameter(arg))
+    }
+    if (strings[i + 1] !== "") segments.push(Statement.literal(strings[i + 1]!))
+  })
+  return segments
+}
+
 /** A statement, which is an effect. */
 export abstract class Runnable<A> extends Effectable.Class<ReadonlyArray<A>, SqlErrors.SqlError> {
   /** What it does as an effect. */

@@ -1,0 +1,13 @@
+/** Tests of the main line that are not those of this edition, with the reason: patterns of files. */
+export const notRun: Readonly<Record<string, string>> = {
+  "test/benchmark/**": "the benchmark is the repository's",
+  "test/package/**": "they look at the package of the main line",
+  "test/weight/**": "they weigh the sources of the main line",
+  "test/documents.test.ts": "scripts of the repository write the documents",
+  "test/error/page.test.ts": "a script of the repository writes the page",
+  "test/observe/dashboard.test.ts": "a script of the repository writes the dashboard",
+  "test/drop-in/**": "they stand beside the published clients of Effect 3; test/edition stands beside that of Effect 4",
+  "test/driver/mssql/serverByUrl.test.ts": "a run within a run, of tests that the run around it has, too",
+  "test/driver/sqlite/published.test.ts": "Effect 4 has no published client of SQLite",
+  "test/effect/**": "they are for what the main line needs of Effect 3"
+}
