@@ -35,6 +35,7 @@ import { makeStream, type TransformRows } from "./request/stream.js"
 import type { Session } from "./session/Session.js"
 import type { SessionLevel } from "./session/Session.js"
 import { reserveSession, withTransaction } from "./session/transaction.js"
+import { type CompiledInsert, Insert, InsertTexts } from "./sql/InsertTexts.js"
 import { checked, faulty, Problem } from "./sql/pieces.js"
 import { look, type Rules } from "./sql/template.js"
 
@@ -46,6 +47,7 @@ import { look, type Rules } from "./sql/template.js"
 class Core {
   /** The text of a template whose arguments are all plain parameters never changes: it is compiled once. */
   private readonly texts = new WeakMap<TemplateStringsArray, string>()
+  private readonly inserts = new InsertTexts()
   readonly base: Statement.Constructor
   private readonly isHelper: (value: object) => boolean
   readonly rules: Rules
@@ -80,32 +82,49 @@ class Core {
   }
 
   /** The text and its parameters, or why there is none. */
-  compile(
-    statement: ClientStatement<unknown>,
-    isUntransformed: boolean
-  ): readonly [string, ReadonlyArray<unknown>] | QueryError {
-    const { args, strings } = statement
-    if (strings !== undefined) {
-      let isPlain = true
-      for (let i = 0; i < args.length; i++) {
-        if (!this.isPlain(args[i])) {
-          isPlain = false
-          break
-        }
-      }
-      if (isPlain) {
-        let text = this.texts.get(strings)
-        if (text === undefined) {
-          text = this.compiler.compile(statement, isUntransformed)[0]
-          this.texts.set(strings, text)
-        }
-        return [text, args]
-      }
+  compile(statement: ClientStatement<unknown>, isUntransformed: boolean): Compiled | QueryError {
+    const { args, inserted, strings } = statement
+    if (strings === undefined) {
+      return this.compileSegments(statement, isUntransformed)
     }
+    let place = 0
+    while (place < args.length && this.isPlain(args[place])) {
+      place++
+    }
+    if (place === args.length) {
+      let text = this.texts.get(strings)
+      if (text === undefined) {
+        text = this.compiler.compile(statement, isUntransformed)[0]
+        this.texts.set(strings, text)
+      }
+      return [text, args]
+    }
+    if (inserted?.isUntransformed === isUntransformed) {
+      return [inserted.text, inserted.params]
+    }
+    const insert = inserted === undefined && !statement.hasSegments
+      ? Insert.of(args, place, (value) => this.isPlain(value), isUntransformed)
+      : undefined
+    if (insert === undefined) {
+      return this.compileSegments(statement, isUntransformed)
+    }
+    const found = this.inserts.find(strings, insert)
+    if (found !== undefined) {
+      statement.inserted = found
+      return [found.text, found.params]
+    }
+    const compiled = this.compileSegments(statement, isUntransformed)
+    if (isCompiled(compiled)) {
+      this.inserts.keep(strings, insert, compiled)
+    }
+    return compiled
+  }
+
+  private compileSegments(statement: ClientStatement<unknown>, isUntransformed: boolean): Compiled | QueryError {
     const problem = statement.problem
     return problem === undefined
       ? this.compiler.compile(statement, isUntransformed)
-      : unsendable(this.engine.name, problem.what, strings?.join("?"))
+      : unsendable(this.engine.name, problem.what, statement.strings?.join("?"))
   }
 }
 
@@ -123,6 +142,8 @@ const refused = (engine: Engine, fiber: AnyFiber, error: QueryError): Effect.Eff
 export class ClientStatement<A> extends Runnable<A> implements Statement.Statement<A> {
   private fragments: ReadonlyArray<Statement.Segment> | undefined = undefined
   private fault: Problem | undefined = undefined
+  /** What it was compiled to without its segments. Kept, as a compiler keeps what it made: rows that change later change nothing. */
+  inserted: CompiledInsert | undefined = undefined
 
   constructor(
     private readonly core: Core,
@@ -141,6 +162,10 @@ export class ClientStatement<A> extends Runnable<A> implements Statement.Stateme
     return this.fragments ??= this.strings === undefined
       ? this.core.base.unsafe(this.unsafeText!, this.args).segments
       : this.looked(segmentsOf(this.core.base, this.strings, this.args))
+  }
+
+  get hasSegments(): boolean {
+    return this.fragments !== undefined
   }
 
   /** Why it cannot be compiled. */

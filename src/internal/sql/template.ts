@@ -5,6 +5,7 @@
 import * as Statement from "@effect/sql/Statement"
 import { databases, emptyList, tooMany } from "./lists.js"
 import { Problem, problemIn } from "./pieces.js"
+import { areUniform, keysOf } from "./uniformRows.js"
 
 type Segment = Statement.Segment
 type Row = Readonly<Record<string, unknown>>
@@ -37,7 +38,7 @@ const literal = (value: string): Statement.Literal => ({ _tag: "Literal", value 
 const inBefore = /\bin\s*$/i
 
 /** What a helper's `returning` was given. The type of @effect/sql keeps the field to itself. */
-const returningOf = (
+export const returningOf = (
   helper: Statement.RecordInsertHelper | Statement.RecordUpdateHelper | Statement.RecordUpdateHelperSingle
 ): string | Statement.Fragment | undefined =>
   (helper as { readonly returningIdentifier?: string | Statement.Fragment | undefined }).returningIdentifier
@@ -49,14 +50,6 @@ const isRow = (row: unknown): boolean =>
 const isPlainObject = (value: object): boolean => {
   const prototype: object | null = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
-}
-
-/** Whether `for (key in ...)` finds more than an object's own keys. */
-const hasEnumerable = (prototype: object | null): boolean => {
-  for (const _ in prototype) {
-    return true
-  }
-  return false
 }
 
 /** What the row itself has: a column may be called `constructor`. */
@@ -102,41 +95,12 @@ class Look {
     return at < 0 ? undefined : new Problem(`${helper} was given a row that is no object: row ${at + 1}`)
   }
 
-  /** Whether the rows have the same keys in one order, and plain values: nearly always, and told in one pass. */
-  private isUniform(rows: ReadonlyArray<Row>): boolean {
-    const first: unknown = rows[0]
-    if (typeof first !== "object" || first === null || Array.isArray(first)) {
-      return false
-    }
-    const keys = Object.keys(first)
-    const prototype: object | null = Object.getPrototypeOf(first)
-    if (keys.length === 0 || keys.some((key) => key in Object.prototype) || hasEnumerable(prototype)) {
-      return false
-    }
-    for (const row of rows) {
-      if (typeof row !== "object" || row === null || Object.getPrototypeOf(row) !== prototype) {
-        return false
-      }
-      let i = 0
-      // No array of keys for each row: thousands of rows are usual. The prototype has no key that this would add.
-      for (const key in row) {
-        const value = row[key]
-        if (key !== keys[i++] || (typeof value === "object" && value !== null && this.isSql(value))) {
-          return false
-        }
-      }
-      if (i !== keys.length) {
-        return false
-      }
-    }
-    this.count += rows.length * keys.length
-    return true
-  }
-
   insert(segment: Statement.RecordInsertHelper): Problem | undefined {
     const { dialect } = this.rules
     const rows = segment.value
-    if (this.isUniform(rows)) {
+    const keys = keysOf(rows[0])
+    if (keys !== undefined && areUniform(rows, keys, (value) => this.isSql(value))) {
+      this.count += rows.length * keys.length
       this.segments.push(segment)
       return this.returning(returningOf(segment))
     }
