@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as Tracer from "effect/Tracer"
 import type * as DbConfig from "../../DbConfig.js"
-import { inLevelOf } from "../effect/commit.js"
+import { contextInLevel } from "../effect/commit.js"
 import { serviceIn, withService } from "../effect/context.js"
 import { ContextOverride } from "../effect/fiberState.js"
 import { contained } from "../effect/requests.js"
@@ -206,7 +206,7 @@ const contextOf = (
   if (serviceIn(context, SqlClient.SqlClient) !== engine.client) {
     context = withService(context, SqlClient.SqlClient, engine.client)
   }
-  context = inLevelOf(level, context)
+  context = contextInLevel(level, context)
   return span === undefined ? context : withService(context, Tracer.ParentSpan, span)
 }
 

@@ -64,7 +64,7 @@ const deferred = (level: SessionLevel, reactivity: Reactivity): Reactivity => {
 }
 
 /** The context of a level with what such services are in it. */
-export const inLevelOf = (level: SessionLevel, context: Context.Context<never>): Context.Context<never> => {
+export const contextInLevel = (level: SessionLevel, context: Context.Context<never>): Context.Context<never> => {
   const reactivity = level.kind === "session" ? undefined : Context.getOrUndefined(context, Reactivity)
   return reactivity === undefined ? context : Context.add(context, Reactivity, deferred(level, reactivity))
 }
