@@ -227,9 +227,10 @@ export interface Connection {
   /**
    * Sends a statement behind those that were sent so before and have not ended (pipeline mode, as libpq calls it). Each fails for itself,
    * in a transaction with all that are behind it. They end in the order in which they were sent, but for one that has to be sent again. What is sent waits
-   * for {@link Connection.flush}. Limits that the request has are left to the caller.
+   * for {@link Connection.flush}. Limits that the request has are left to the caller. `onAgain` is called when it is known that it will be
+   * sent again, and stands behind all others from now on.
    */
-  readonly pipeline?: ((request: Request, done: Done<unknown>) => void) | undefined
+  readonly pipeline?: ((request: Request, done: Done<unknown>, onAgain?: () => void) => void) | undefined
   /** Sends what `pipeline` has gathered, in one write. */
   readonly flush?: (() => void) | undefined
   /** Says what a statement takes and gives, without running it. `undefined` where the driver cannot. */

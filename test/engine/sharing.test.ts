@@ -31,7 +31,9 @@ class HandPipe implements Connection {
   lost = false
   onLost: ((error: ConnectionError) => void) | undefined = undefined
   readonly sent: Array<string> = []
-  readonly pending: Array<{ readonly text: string; readonly done: Done<unknown> }> = []
+  readonly pending: Array<
+    { readonly text: string; readonly done: Done<unknown>; readonly onAgain: (() => void) | undefined }
+  > = []
   cancels: Array<{ readonly text: string; readonly done: Done<void> }> = []
   readonly prepared = new Set<string>()
   flushes = 0
@@ -39,9 +41,9 @@ class HandPipe implements Connection {
 
   constructor(readonly id: number) {}
 
-  private add(how: string, { text }: DriverRequest, done: Done<unknown>): void {
+  private add(how: string, { text }: DriverRequest, done: Done<unknown>, onAgain?: () => void): void {
     this.sent.push(how + text)
-    this.pending.push({ text, done })
+    this.pending.push({ text, done, onAgain })
   }
 
   readonly execute = (request: DriverRequest, done: Done<unknown>): void => {
@@ -51,10 +53,10 @@ class HandPipe implements Connection {
 
   readonly canPipeline = ({ text }: DriverRequest): boolean => !this.lost && this.prepared.has(text)
 
-  readonly pipeline = (request: DriverRequest, done: Done<unknown>): void => {
+  readonly pipeline = (request: DriverRequest, done: Done<unknown>, onAgain?: () => void): void => {
     if (this.isThrowing) throw new Error("no room")
     if (this.lost) return done(notSentError, undefined)
-    this.add("", request, done)
+    this.add("", request, done, onAgain)
   }
 
   readonly flush = (): void => {
@@ -83,6 +85,13 @@ class HandPipe implements Connection {
 
   fail(error: DbError): void {
     this.pending.shift()!.done(error, undefined)
+  }
+
+  /** The first one is sent again, behind the others. */
+  sendAgain(): void {
+    const first = this.pending.shift()!
+    this.pending.push(first)
+    first.onAgain?.()
   }
 
   cancelled(): void {
@@ -476,6 +485,62 @@ describe("statements that share a connection, by hand", () => {
       first.cancelled()
       second.answer("b")
       assert.deepStrictEqual([asked[1]!.count, asked[1]!.value], [1, "b"])
+      isWhole()
+    }))
+
+  it.effect("one that was let go and takes too long is stopped, and another one runs elsewhere, also where that was before it and is sent again", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections, isWhole, learn } = started({ size: 2 })
+      learn(a, b, c)
+      const asked = [ask(a, 10), ask(b), ask(c)]
+      yield* turn
+      const first = connections.find(({ sent }) => sent.length > 0)!
+      const second = connections.find((connection) => connection !== first)!
+      asked[2]!.request.withdraw(() => {})
+      advance(10)
+      assert.deepStrictEqual(first.cancels.map(({ text }) => text), [a])
+      // Its answer is faster than the cancel, which hits the second one.
+      first.answer("a")
+      first.sendAgain()
+      first.cancelled()
+      advance(21)
+      yield* moved
+      assert.deepStrictEqual([first.cancels.map(({ text }) => text), second.sent], [[c], [b]])
+      first.fail(canceled)
+      first.cancelled()
+      second.answer("b")
+      first.answer("b, in vain")
+      assert.deepStrictEqual(asked.slice(0, 2).map(({ count, value }) => [count, value]), [[1, "a"], [1, "b"]])
+      isWhole()
+    }))
+
+  it.effect("the limit of one that was sent again is told at once, and costs no connection", () =>
+    Effect.gen(function*() {
+      const { advance, ask, connections: [connection], isWhole, learn } = started({ sharing: "all" })
+      learn(a, b, write)
+      const asked = [ask(a), ask(b, 15), ask(write)]
+      yield* turn
+      connection!.answer("a")
+      connection!.sendAgain()
+      advance(15)
+      assert.deepInclude(asked[1]!.error, { _tag: "TimeoutError", phase: "Statement", outcome: "Unknown" })
+      assert.deepStrictEqual([connection!.cancels, connection!.lost], [[], false])
+      advance(3)
+      connection!.answer("w")
+      connection!.answer("b, too late")
+      assert.deepStrictEqual(asked.map(({ count, value }) => [count, value]), [[1, "a"], [1, undefined], [1, "w"]])
+      isWhole()
+    }))
+
+  it.effect("one that is sent again alone goes on where it is", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], isWhole, learn } = started()
+      learn(a)
+      const only = ask(a)
+      yield* turn
+      connection!.sendAgain()
+      connection!.answer("a")
+      assert.deepStrictEqual([only.count, only.value], [1, "a"])
       isWhole()
     }))
 

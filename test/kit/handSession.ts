@@ -7,7 +7,7 @@
  *   an `Asked` that has an answer when `count` is 1. `begun()` and `nested()` are levels that have begun.
  * - `answer(value?)` and `fail(error, transaction?)` answer what runs; `cancelled(error?)` answers its cancel.
  * - With `sharing`, reads can be sent together: `connection.pipelined` are those that have no answer, the oldest first, which
- *   `connection.answerNext(value?)` and `connection.failNext(error, transaction?)` answer.
+ *   `connection.answerNext(value?)` and `connection.failNext(error, transaction?)` answer, and `connection.sendAgain()` sends again.
  * - `advance(millis)` lets time pass; the session is woken at the moments it has asked for (`wakes`), and at no other.
  *   `block(millis)`: in a process that is too busy to wake it.
  */
@@ -73,13 +73,15 @@ export class HandConnection implements Connection {
   readonly requests: Array<DriverRequest> = []
   running: { readonly text: string; readonly done: Done<unknown> } | undefined = undefined
   cancelling: Done<void> | undefined = undefined
-  readonly pipelined: Array<{ readonly text: string; readonly done: Done<unknown> }> = []
+  readonly pipelined: Array<
+    { readonly text: string; readonly done: Done<unknown>; readonly onAgain: (() => void) | undefined }
+  > = []
   /** Whether a text that is sent behind others is on its way; `false`: the test has answered it. */
   onPipeline: (text: string, done: Done<unknown>) => boolean = () => true
 
   readonly canPipeline = (): boolean => !this.lost && this.transaction !== "failed"
 
-  readonly pipeline = ({ text }: DriverRequest, done: Done<unknown>): void => {
+  readonly pipeline = ({ text }: DriverRequest, done: Done<unknown>, onAgain?: () => void): void => {
     if (this.running !== undefined) {
       throw new Error(`"${text}" behind "${this.running.text}"`)
     }
@@ -88,7 +90,7 @@ export class HandConnection implements Connection {
     }
     this.sent.push(`+ ${text}`)
     if (this.onPipeline(text, done)) {
-      this.pipelined.push({ text, done })
+      this.pipelined.push({ text, done, onAgain })
     }
   }
 
@@ -101,6 +103,13 @@ export class HandConnection implements Connection {
   failNext(error: DbError, transaction: TransactionStatus = this.transaction === "idle" ? "idle" : "failed"): void {
     this.transaction = transaction
     this.pipelined.shift()!.done(error, undefined)
+  }
+
+  /** The first one is sent again, behind the others. */
+  sendAgain(): void {
+    const first = this.pipelined.shift()!
+    this.pipelined.push(first)
+    first.onAgain?.()
   }
 
   private run(text: string, done: Done<unknown>): void {

@@ -402,6 +402,53 @@ describe("a read outside of a transaction that is not wanted any more", () => {
     assert.deepStrictEqual(sent.slice(2), ["SELECT 4"])
   })
 
+  it("is stopped also where one that is wanted was sent again behind it", () => {
+    const { advance, asked, cancelled, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(20)
+    assert.deepStrictEqual(sent, ["cancel SELECT 1"])
+    asked[2]!.request.withdraw(() => {})
+    connection.answerNext("1")
+    // The cancel has hit the second one.
+    connection.sendAgain()
+    cancelled()
+    advance(19)
+    assert.lengthOf(sent, 1)
+    advance(1)
+    assert.deepStrictEqual(sent.slice(1), ["cancel SELECT 3"])
+    connection.failNext(canceled)
+    cancelled()
+    connection.answerNext("2")
+    assert.deepStrictEqual(ends(asked), [[1, undefined], [1, "2"], [0, undefined]])
+  })
+
+  it("is no other one that is wanted, though that has come before the one whose turn it is", () => {
+    const { advance, asked, connection, sent } = sentTogether(reads, { isAlone: true })
+    connection.sendAgain()
+    connection.answerNext("2")
+    advance(5000)
+    assert.deepStrictEqual(sent, [])
+    for (const value of ["3", "1"]) connection.answerNext(value)
+    assert.deepStrictEqual(ends(asked), [[1, "1"], [1, "2"], [1, "3"]])
+  })
+
+  it("and is sent again is stopped in its new place", () => {
+    const { advance, asked, cancelled, connection, sent } = sentTogether(reads, { isAlone: true })
+    asked[0]!.request.withdraw(() => {})
+    advance(10)
+    connection.sendAgain()
+    connection.answerNext("2")
+    advance(19)
+    connection.answerNext("3")
+    advance(19)
+    assert.deepStrictEqual(sent, [])
+    advance(1)
+    assert.deepStrictEqual(sent, ["cancel SELECT 1"])
+    connection.failNext(canceled)
+    cancelled()
+    assert.deepStrictEqual(ends(asked), [[1, undefined], [1, "2"], [1, "3"]])
+  })
+
   it("does not keep the end of its session waiting: the others are stopped when its cancel is settled", () => {
     const { advance, asked, cancelled, connection, release, sent, told } = sentTogether(reads, { isAlone: true })
     asked[0]!.request.withdraw(() => {})
@@ -526,5 +573,56 @@ describe("a read in a transaction that is not wanted any more", () => {
     assert.strictEqual(sent.at(-1), "INSERT 4")
     connection.cancelled(failure)
     assert.strictEqual(sent.filter((text) => text === "INSERT 4").length, 1)
+  })
+
+  for (const isTurn of [false, true]) {
+    it(`is stopped after a minute where statements have no limit and nothing else is wanted (${isTurn ? "while" : "before"} another ran)`, () => {
+      const { advance, ask, asked, cancelled, connection, sent } = sentTogether(reads.slice(0, 2))
+      if (isTurn) {
+        // It is the first, and the second is wanted, without a limit: both may take as long as they do.
+        asked[0]!.request.withdraw(() => {})
+        advance(100_000)
+        assert.deepStrictEqual(sent, [])
+        connection.answerNext("1")
+      }
+      asked[1]!.request.withdraw(() => {})
+      if (!isTurn) connection.answerNext("1")
+      const next = ask("INSERT 4")
+      if (isTurn) {
+        // The last one that is wanted is stopped at once.
+        assert.deepStrictEqual(sent, ["cancel"])
+        connection.failNext(canceled)
+        cancelled()
+      } else {
+        advance(59_999)
+        assert.deepStrictEqual(sent, [])
+        advance(1)
+        assert.deepStrictEqual(sent, ["cancel SELECT 2"])
+        advance(2000)
+        assert.isTrue(connection.lost)
+      }
+      assert.strictEqual(sent.at(-1), "INSERT 4")
+      assert.strictEqual(next.count, 0)
+    })
+  }
+
+  it("has no more than a minute from the moment at which nothing else is wanted, where statements have no limit", () => {
+    const { advance, asked, cancelled, connection, end, sent } = sentTogether(reads)
+    asked[0]!.request.withdraw(() => {})
+    advance(100_000)
+    asked[2]!.request.withdraw(() => {})
+    assert.deepStrictEqual(sent, [])
+    connection.answerNext("1")
+    connection.answerNext("2")
+    const ended = end("commit")
+    advance(59_999)
+    assert.deepStrictEqual([sent, ended.count], [[], 0])
+    advance(1)
+    assert.deepStrictEqual(sent, ["cancel SELECT 3"])
+    connection.failNext(canceled)
+    cancelled()
+    assert.deepStrictEqual(sent.slice(1), ["ROLLBACK"])
+    connection.answer()
+    assert.deepInclude(ended.error, { _tag: "QueryError", reason: "TransactionAborted", outcome: "RolledBack" })
   })
 })

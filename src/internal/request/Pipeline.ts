@@ -10,18 +10,11 @@ import type * as Driver from "../../driver/Driver.js"
 import { sendFailed } from "../error/engine.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { settleLimit } from "./Deadline.js"
+import type { Pipelined, SharedText } from "./Pipelined.js"
 import { recycle } from "./recycle.js"
 import type { EngineContext } from "./Request.js"
 
 const nothing = () => {}
-
-/** What is known of a text. */
-export interface SharedText {
-  /** It only reads: it may be run twice. */
-  readonly isRead: boolean
-  /** How long it takes, in milliseconds; NaN: it has not run yet. */
-  millis: number
-}
 
 /** What all pipelines of a database have in common. */
 export interface PipelineContext {
@@ -33,18 +26,6 @@ export interface PipelineContext {
   readonly ended: (pipeline: Pipeline) => void
   /** It has something to send. */
   readonly gather: (pipeline: Pipeline) => void
-}
-
-/** A statement that can share a connection. */
-export interface Pipelined {
-  readonly request: Driver.Request
-  readonly shared: SharedText
-  readonly describe: (now: number) => Holder
-  /** Its limit, or the one around it, is reached. */
-  readonly onDeadline: () => void
-  readonly onCut: (error: TimeoutError, how: "stop" | "drop") => void
-  /** It is no longer waited for here, and has to run elsewhere. */
-  readonly moveOn: () => void
 }
 
 /** A statement in a pipeline. */
@@ -148,7 +129,11 @@ export class Pipeline implements Borrower {
     place.isSent = true
     try {
       // `takes`, or `Sharing.on`, has looked.
-      connection.pipeline!(statement.request, (error, value) => this.answered(place, error, value))
+      connection.pipeline!(
+        statement.request,
+        (error, value) => this.answered(place, error, value),
+        () => this.sentAgain(place)
+      )
     } catch (cause) {
       this.failedToSend(place, cause)
     }
@@ -219,10 +204,6 @@ export class Pipeline implements Borrower {
     const { places } = this
     this.work -= place.cost
     if (places[0] === place) {
-      if (this.entry.leakReported && places.length > 1) {
-        pool.passedOn(this.entry, clock.unsafeCurrentTimeMillis())
-      }
-      places.shift()
       this.next(nanos)
     } else {
       places.splice(places.indexOf(place), 1)
@@ -250,12 +231,36 @@ export class Pipeline implements Borrower {
     this.lastPlace = undefined
   }
 
-  /** The next one has become the first. */
+  /** It stands behind the others now: the server works at another one, which may be let go and slow. */
+  private sentAgain(place: Place): void {
+    const { places } = this
+    if (places[places.length - 1] === place) {
+      return
+    }
+    if (place.isLetGo) {
+      // It is stopped when the server comes to it.
+      place.deadline = Infinity
+    }
+    if (places[0] === place) {
+      places.push(place)
+      this.next(this.engine.clock.unsafeCurrentTimeNanos())
+    } else {
+      places.splice(places.indexOf(place), 1)
+      places.push(place)
+    }
+  }
+
+  /** The first one is not the first any more: the next one is. */
   private next(nanos: bigint): void {
+    const { clock, pool } = this.engine
+    if (this.entry.leakReported && this.places.length > 1) {
+      pool.passedOn(this.entry, clock.unsafeCurrentTimeMillis())
+    }
+    this.places.shift()
     const [first] = this.places
     this.isOverdue = false
     if (first !== undefined) {
-      this.firstAt = this.engine.clock.unsafeCurrentTimeMillis()
+      this.firstAt = clock.unsafeCurrentTimeMillis()
       this.entry.acquiredAt = this.firstAt
       first.begunAt = nanos
       if (first.isLetGo || this.places.length > 1) {

@@ -4,7 +4,8 @@
  */
 import type * as Driver from "../../driver/Driver.js"
 import type { PoolEntry } from "../pool/PoolEntry.js"
-import { Pipeline, type PipelineContext, type Pipelined, type SharedText } from "./Pipeline.js"
+import { Pipeline, type PipelineContext } from "./Pipeline.js"
+import type { Pipelined, SharedText } from "./Pipelined.js"
 import type { EngineContext } from "./Request.js"
 
 /** Texts with literals in them must not fill the memory. */

@@ -20,6 +20,9 @@ import type { TransactionLevel } from "./TransactionLevel.js"
  */
 const patience = 20
 
+/** The same in a transaction, which a cancel undoes, where nothing else is wanted and statements have no limit: that of the defaults. */
+const longestUnwanted = 60_000
+
 /** The queue of a session's requests, as this uses it. */
 interface AheadQueue {
   readonly engine: EngineContext
@@ -183,7 +186,11 @@ export class SentAhead {
       request.wasSent(sent)
       try {
         // `countOf` has looked. Only a statement is there, which has a request.
-        connection.pipeline!(request.request!, (error, value) => this.answered(sent, error, value))
+        connection.pipeline!(
+          request.request!,
+          (error, value) => this.answered(sent, error, value),
+          () => this.sentAgain(sent)
+        )
       } catch (cause) {
         // Nothing is known of the connection any more.
         this.answered(sent, sendFailed(engine.name, request.text, cause), undefined)
@@ -213,6 +220,24 @@ export class SentAhead {
     sent.answer(error, value)
     this.bound()
     this.goOn(!isTaken)
+  }
+
+  /** It stands behind the others now: one that is not wanted may be the first. */
+  private sentAgain(sent: Sent): void {
+    const { unanswered } = this
+    const at = unanswered.indexOf(sent)
+    if (at < 0 || at === unanswered.length - 1) {
+      return
+    }
+    unanswered.splice(at, 1)
+    unanswered.push(sent)
+    if (at === 0) {
+      unanswered[0]!.begunAt = this.queue.engine.clock.unsafeCurrentTimeNanos()
+    }
+    if (this.bounded === sent) {
+      this.bounded = undefined
+    }
+    this.bound()
   }
 
   /** Nothing stands in the way of other statements any more, perhaps. `isLast`: what has ended was nothing that a fiber waited for. */
@@ -323,17 +348,28 @@ export class SentAhead {
   /** Bounds the time of the first one, where it is not wanted any more. */
   bound(): void {
     const { unanswered: [first], wanted } = this
-    // The first one that is wanted comes behind those that are not, and before it none has to have its turn but while they are sent.
     if (
-      first === undefined || first === this.bounded || first.isTaken || first.request === wanted[0] || this.isSending
+      // Where the one whose turn it is was sent again, another one that is wanted is the first.
+      first === undefined || first.isTaken || wanted.includes(first.request) || this.isSending ||
+      // One without a bound has one from the moment at which nothing else is wanted.
+      (first === this.bounded && this.boundedUntil < Infinity)
     ) {
       return
     }
-    const { connection, engine: { clock, config: { limits } } } = this.queue
-    const limit = connection.transaction === "idle" ? patience : limits.statementTimeout
     this.bounded = first
     this.isStopping = false
-    this.boundBy(limit > 0 ? clock.unsafeCurrentTimeMillis() + limit : Infinity)
+    this.boundBy(this.queue.engine.clock.unsafeCurrentTimeMillis() + this.longest)
+  }
+
+  /** For how long what is not wanted may take. */
+  private get longest(): number {
+    const { connection, engine: { config: { limits: { statementTimeout } } } } = this.queue
+    if (connection.transaction === "idle") {
+      return patience
+    }
+    // What is wanted has its own limits, and would be undone with it.
+    const isWanted = this.wanted.length > 0 || this.unanswered.some(({ isTaken }) => isTaken)
+    return statementTimeout > 0 ? statementTimeout : isWanted ? Infinity : longestUnwanted
   }
 
   private boundBy(moment: number): void {

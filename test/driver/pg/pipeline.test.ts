@@ -209,8 +209,9 @@ describePostgres("several statements on their way to PostgreSQL", () => {
       const read = request("SELECT * FROM t")
       yield* prepared(connection, read, request(one, [0]))
       yield* ask("ALTER TABLE t ADD COLUMN b int4 DEFAULT 2")
-      const ends = yield* send(connection, [request(one, [1]), read, request(one, [2]), read, read, request(one, [3])])
-        .all
+      const sent = send(connection, [request(one, [1]), read, request(one, [2]), read, read, request(one, [3])])
+      const ends = yield* sent.all
+      assert.deepStrictEqual(sent.again, [1, 3, 4])
       assert.deepStrictEqual(ends.map(said), ["ok", "ok", "ok", "ok", "ok", "ok"])
       const both = [{ a: 1, b: 2 }]
       assert.deepStrictEqual(ends.map((end) => end.value), [[{ a: 1 }], both, [{ a: 2 }], both, both, [{ a: 3 }]])
@@ -226,6 +227,39 @@ describePostgres("several statements on their way to PostgreSQL", () => {
         ]
       )
       assert.deepStrictEqual(left, [{ n: 1 }])
+      yield* isSound(connection)
+    }))
+
+  it.scoped("a table altered meanwhile: those with lists among their parameters are run again, and what is sent behind them has its own answer", () =>
+    Effect.gen(function*() {
+      const { ask, connection } = yield* direct
+      yield* ask("CREATE TABLE t (a int4)")
+      yield* ask("INSERT INTO t VALUES (1), (2), (3)")
+      const read = (list: ReadonlyArray<number>) => request("SELECT * FROM t WHERE a = ANY($1) ORDER BY a", [list])
+      yield* prepared(connection, read([1]), request(one, [0]))
+      yield* ask("ALTER TABLE t ADD COLUMN b int4 DEFAULT 7")
+      const behind: Array<unknown> = []
+      const first = gather(connection, [read([1])])
+      // In the same turn as the first is told that it is prepared no more.
+      connection.pipeline!(request(one, [4]), (_, value) => {
+        behind.push(value)
+        for (const n of [5, 6]) {
+          if (connection.canPipeline!(request(one, [n]))) {
+            connection.pipeline!(request(one, [n]), (_, value) => behind.push(value))
+          }
+        }
+        connection.flush!()
+      })
+      const others = send(connection, [read([2, 3]), read([3])])
+      assert.deepStrictEqual((yield* first.all).map((end) => end.value), [[{ a: 1, b: 7 }]])
+      // To be prepared, and then to be run.
+      assert.deepStrictEqual([first.again, others.again], [[0, 0], [0, 1, 0, 1]])
+      assert.deepStrictEqual((yield* others.all).map((end) => end.value), [[{ a: 2, b: 7 }, { a: 3, b: 7 }], [{
+        a: 3,
+        b: 7
+      }]])
+      yield* Effect.orDie(ping(connection))
+      assert.deepStrictEqual(behind, [4, 5, 6].slice(0, behind.length).map((a) => [{ a }]))
       yield* isSound(connection)
     }))
 
@@ -488,6 +522,7 @@ describePostgres("stopping one of several statements on PostgreSQL", () => {
       const ends = yield* sent.all
       assert.deepStrictEqual(ends.map(said), ["ok", "ok", "ok", "ok"])
       assert.deepStrictEqual(ends[1]!.value, [{ count: "428572" }])
+      assert.deepStrictEqual(sent.again, [1])
       assert.strictEqual(ends[1]!.order, 3, "it was sent again, behind those that were not hit")
       yield* isSound(connection)
     }))

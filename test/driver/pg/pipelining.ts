@@ -17,6 +17,8 @@ export interface End {
 export interface Sent {
   /** By the order in which they were sent; `undefined`: it has not ended. */
   readonly ends: ReadonlyArray<End | undefined>
+  /** Which of them were sent again, in the order in which that was told. */
+  readonly again: ReadonlyArray<number>
   /** Ends when all of them have ended. */
   readonly all: Effect.Effect<ReadonlyArray<End>>
 }
@@ -28,6 +30,7 @@ export const prepared = (connection: Connection, ...requests: ReadonlyArray<Requ
 /** Sends statements one behind the other, without a flush. A second call of a statement's `done` is a defect. */
 export const gather = (connection: Connection, requests: ReadonlyArray<Request>): Sent => {
   const ends: Array<End | undefined> = requests.map(() => undefined)
+  const again: Array<number> = []
   const waiting: Array<() => void> = []
   let ended = 0
   requests.forEach((request, at) => {
@@ -36,10 +39,11 @@ export const gather = (connection: Connection, requests: ReadonlyArray<Request>)
       if (ends[at] !== undefined) throw new Error(`ended twice: ${request.text}`)
       ends[at] = { error, value, order: ended++ }
       if (ended === requests.length) { for (const resume of waiting.splice(0)) resume() }
-    })
+    }, () => again.push(at))
   })
   return {
     ends,
+    again,
     all: Effect.async<ReadonlyArray<End>>((resume) => {
       // All of them are there when this is called.
       const give = (): void => resume(Effect.succeed(ends as ReadonlyArray<End>))

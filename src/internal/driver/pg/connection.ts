@@ -138,12 +138,13 @@ export class PgConnection implements Connection, Channel {
       (this.parameters.get("client_encoding") ?? "UTF8") === "UTF8" && this.session.canPipeline(request)
   }
 
-  pipeline(request: Request, done: Done<unknown>): void {
+  pipeline(request: Request, done: Done<unknown>, onAgain?: () => void): void {
     if (this.lost) return done(this.unusable(request.text), undefined)
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
     // `canPipeline` has looked: it is prepared.
-    new PipelinedStatement(this, request, this.session.prepared.get(request.text)!.text, params, done).start()
+    const { text } = this.session.prepared.get(request.text)!
+    new PipelinedStatement(this, request, text, params, done, onAgain).start()
   }
 
   flush(): void {

@@ -110,12 +110,14 @@ export abstract class Extended extends Exchange {
       return
     }
     if (prepared.shape === undefined || this.text.shapeless) writer.describeStatement(prepared.name)
-    if (this.params.hasArrays && prepared.types === undefined) {
-      this.unbound = () => this.bind(portal, limit)
-      writer.flush()
-    } else {
-      this.bind(portal, limit)
-    }
+    if (this.params.hasArrays && prepared.types === undefined) this.askTypes(() => this.bind(portal, limit))
+    else this.bind(portal, limit)
+  }
+
+  /** Asks for the types of the parameters, which have to be known before they are bound. */
+  protected askTypes(bind: () => void): void {
+    this.unbound = bind
+    writer.flush()
   }
 
   private bind(portal: string, limit: number): void {

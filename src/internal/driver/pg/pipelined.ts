@@ -7,6 +7,7 @@ import type { Channel } from "./exchange.js"
 import { Statement } from "./statement.js"
 import type { Text } from "./text.js"
 import type { Params } from "./values.js"
+import { writer } from "./writer.js"
 
 /** The SQLSTATE of a statement that was stopped: `query_canceled`. */
 const queryCanceled = "57014"
@@ -20,19 +21,44 @@ const withoutLimits = (request: Request): Request =>
 /** Each ends with a Sync of its own, and may be hit by a cancel that is meant for another one. */
 export class PipelinedStatement extends Statement {
   override isGathered = true
+  /** What was sent only prepares it. */
+  private isPreparing = false
 
+  // eslint-disable-next-line @typescript-eslint/max-params -- one after the other, not in an object: one is made for each statement
   constructor(
     channel: Channel,
     private readonly asked: Request,
     text: Text,
     params: Params,
-    done: Done<unknown>
+    done: Done<unknown>,
+    /** Told that it stands behind all others from now on. */
+    private readonly onAgain: (() => void) | undefined
   ) {
     super(channel, withoutLimits(asked), text, params, done)
   }
 
   override isOf(request: Request): boolean {
     return this.asked === request
+  }
+
+  /** In a round trip of its own: what is sent behind it must not come between its Parse and its Bind. */
+  protected override askTypes(): void {
+    this.isPreparing = true
+    writer.sync()
+  }
+
+  override ready(): void {
+    const { isPreparing } = this
+    this.isPreparing = false
+    if (!isPreparing || this.error !== undefined) return super.ready()
+    this.onAgain?.()
+    this.isGathered = false
+    this.start()
+  }
+
+  override lost(cause: Error | undefined): void {
+    if (this.isPreparing) this.isUnreached = true
+    super.lost(cause)
   }
 
   protected override refuse(error: ServerError): void {
@@ -43,6 +69,7 @@ export class PipelinedStatement extends Statement {
 
   /** Nothing is sent beside a cancel, which might hit it. */
   protected override again(): void {
+    this.onAgain?.()
     this.channel.whenSettled(this)
   }
 
