@@ -1,8 +1,8 @@
 /**
  * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node; on 24 all but those of
- * types, documents, the contents of the package, the command line, the check of statements, and of servers that take each other's place
- * or stand between, which are the same there; the quickstart, and the suites of SQLite, of PostgreSQL and of the examples, on 22 and 26; SQLite's without
- * better-sqlite3; and those of the edition for Effect 4.
+ * types, documents, the contents of the package, the command line, the check of statements, migrations, test layers, examples, and servers that take
+ * each other's place or stand between, which are the same there; the quickstart, and the suites of SQLite, of PostgreSQL and of the
+ * examples, on 22 and 26; SQLite's without better-sqlite3; and those of the edition for Effect 4.
  * Ends with the sum of all runs: `N passed, N failed, N skipped`.
  *
  * A version that cannot be had (npm reaches no registry) is a failed run: nothing is passed over.
@@ -32,11 +32,18 @@ const ofServers = [
   ...["test/conformance/pgbouncer.test.ts", "test/driver/mssql/serverByUrl.test.ts"]
 ]
 
+/** What those of the edition, which run on Node 24, too, have as well. The examples run on 22 and 26, besides. */
+const ofEdition = ["test/migrator/**", "test/dbtest/**", "test/examples.test.ts"]
+
 const runs = [
   { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },
   ...(here === "24" ? [] : [{
     name: "Node 24, all but what is the same on every version",
-    args: ["scripts/testNode.mjs", "24", ...[...compiled, ...ofServers].flatMap((files) => ["--exclude", files])]
+    args: [
+      "scripts/testNode.mjs",
+      "24",
+      ...[...compiled, ...ofServers, ...ofEdition].flatMap((files) => ["--exclude", files])
+    ]
   }]),
   ...["22", "26"].map((version) => ({
     name: `Node ${version}, in short`,
