@@ -124,7 +124,6 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   "effect/Either": {
     Either: "Result",
     getLeft: "getFailure",
-    getRight: "getSuccess",
     isEither: "isResult",
     isLeft: "isFailure",
     isRight: "isSuccess",

@@ -1,25 +1,10 @@
 /** What an effect in a session sets in its fiber stays. */
-import type { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
-import { Db } from "../../src/Db.js"
-import { fakeDb } from "../kit/fakeDb.js"
+import { contextKeys, inDb, kinds, Name } from "../engine/inSession.js"
 
 const user = FiberRef.unsafeMake("nobody")
-
-class Name extends Context.Tag("Name")<Name, string>() {}
-
-const contextKeys = Effect.map(Effect.context<never>(), (context) => [...context.unsafeMap.keys()].sort())
-
-const inDb = <A, E>(effect: Effect.Effect<A, E, Db | SqlClient.SqlClient>) =>
-  Effect.flatMap(fakeDb(), ({ layer }) => Effect.provide(effect, layer))
-
-const kinds: ReadonlyArray<readonly [string, typeof Db.session]> = [["session", Db.session], [
-  "transaction",
-  Db.transaction
-]]
 
 for (const [name, around] of kinds) {
   describe(`a ${name} and its fiber`, () => {

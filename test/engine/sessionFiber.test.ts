@@ -2,25 +2,12 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { Db } from "../../src/Db.js"
-import { fakeDb } from "../kit/fakeDb.js"
 import { getRefs, valuesOf } from "../kit/fiberRefs.js"
-
-class Name extends Context.Tag("Name")<Name, string>() {}
-
-const contextKeys = Effect.map(Effect.context<never>(), (context) => [...context.unsafeMap.keys()].sort())
-
-const inDb = <A, E>(effect: Effect.Effect<A, E, Db | SqlClient.SqlClient>) =>
-  Effect.flatMap(fakeDb(), ({ layer }) => Effect.provide(effect, layer))
-
-const kinds: ReadonlyArray<readonly [string, typeof Db.session]> = [["session", Db.session], [
-  "transaction",
-  Db.transaction
-]]
+import { contextKeys, inDb, kinds, Name } from "./inSession.js"
 
 for (const [name, around] of kinds) {
   describe(`a ${name} and its fiber`, () => {
