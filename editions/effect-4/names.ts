@@ -258,7 +258,7 @@ export const functions: Readonly<Record<string, string>> = {
   "effect/Queue#BaseQueue.shutdown": "effect/Queue.shutdown",
   "effect/Queue#BaseQueue.size": "effect/Queue.size",
   "effect/Queue#Dequeue.take": "effect/Queue.take",
-  "effect/Queue#Dequeue.takeAll": "effect/Queue.takeAll"
+  "effect/Queue#Dequeue.takeAll": "effect/Queue.clear"
 }
 
 /** What makes an effect of a value whose type is one by itself in Effect 3 alone. */

@@ -71,12 +71,12 @@ const assertHidden = (texts: ReadonlyArray<string>): void => {
 }
 
 /** Runs it and gives everything that can be seen of it. */
-const seen = <A, E>(effect: Effect.Effect<A, E>) =>
+const seen = <A, E>(effect: Effect.Effect<A, E>, ofSuccess = (value: A): ReadonlyArray<string> => [rendered(value)]) =>
   Effect.gen(function*() {
     const { layer, lines } = recorder()
     const exit = yield* Effect.exit(Effect.provide(effect, layer))
     const values = Exit.match(exit, {
-      onSuccess: (value) => [rendered(value)],
+      onSuccess: ofSuccess,
       onFailure: (cause) => [
         rendered(cause),
         Cause.pretty(cause),
@@ -124,7 +124,10 @@ const opened = (options: DbConfig.Options) =>
           yield* Db.metrics
         ].map(rendered)
       }).pipe(Effect.provide(context))
-    const { exit, texts } = yield* seen(Effect.scoped(Effect.flatMap(Layer.build(Db.layer(options)), look)))
+    const { exit, texts } = yield* seen(
+      Effect.scoped(Effect.flatMap(Layer.build(Db.layer(options)), look)),
+      (rendered) => rendered
+    )
     assert.isTrue(Exit.isSuccess(exit), texts[1])
     assertHidden(texts)
   })
