@@ -5,6 +5,7 @@
  * - `describeHaproxy(name, body)`: a suite that needs it; skipped, with the reason, where there is none.
  * - `haproxy(servers)`: `Effect<number, never, Scope>`; the port on which it listens. It ends with the scope.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
@@ -41,12 +42,22 @@ const isPrimary = async (url: string): Promise<boolean> => {
   }
 }
 
-/** Answers 200 for a primary and 503 for anything else. Gives its port. */
-const checkOf = ({ url }: PrivatePostgres): Effect.Effect<number, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
+interface Check {
+  readonly port: number
+  /** It has been asked again, so that what it answered first is known. */
+  readonly isKnown: Effect.Effect<void>
+}
+
+/** Answers 200 for a primary and 503 for anything else. */
+const checkOf = ({ url }: PrivatePostgres): Effect.Effect<Check, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const known = yield* Deferred.make<void>()
+    let asked = 0
+    const server = yield* Effect.acquireRelease(
       Effect.async<http.Server>((resume) => {
         const server = http.createServer((_, response) => {
+          asked++
+          if (asked === 2) Deferred.unsafeDone(known, Effect.void)
           void isPrimary(url).then((is) => response.writeHead(is ? 200 : 503).end())
         })
         server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
@@ -56,10 +67,10 @@ const checkOf = ({ url }: PrivatePostgres): Effect.Effect<number, never, Scope.S
           server.closeAllConnections()
           server.close(() => resume(Effect.void))
         })
-    ),
+    )
     // It listens on a port.
-    (server) => (server.address() as net.AddressInfo).port
-  )
+    return { port: (server.address() as net.AddressInfo).port, isKnown: Deferred.await(known) }
+  })
 
 const answers = (port: number): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -94,7 +105,9 @@ export const haproxy = (servers: ReadonlyArray<PrivatePostgres>): Effect.Effect<
               "  option httpchk GET /primary",
               "  http-check expect status 200",
               "  default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions",
-              ...servers.map((server, i) => `  server s${i} ${server.host}:${server.port} check port ${checks[i]}`),
+              ...servers.map((server, i) =>
+                `  server s${i} ${server.host}:${server.port} check port ${checks[i]!.port}`
+              ),
               ""
             ].join("\n")
           )
@@ -114,5 +127,7 @@ export const haproxy = (servers: ReadonlyArray<PrivatePostgres>): Effect.Effect<
           fs.rmSync(folder, { recursive: true, force: true })
         })
     )
+    // Until then it takes each of them for the primary.
+    yield* Effect.forEach(checks, ({ isKnown }) => isKnown)
     return port
   })
