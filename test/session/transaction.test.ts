@@ -1,6 +1,7 @@
 /** Sessions and transactions around an effect: what they ask for, how they end, and what is told of it. On the fake driver. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +13,7 @@ import * as TestClock from "effect/TestClock"
 import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
 import { fakeDb } from "../kit/fakeDb.js"
-import { fakeErrors, type FakeOptions } from "../kit/fakeDriver.js"
+import { fakeErrors, type FakeOptions, type Step } from "../kit/fakeDriver.js"
 import { collectingTracer } from "../kit/spans.js"
 import { settle } from "../time/settle.js"
 
@@ -33,6 +34,21 @@ const onFake = <A, E>(
 const insert = Db.query("INSERT")
 
 const transactions = Effect.map(Db.metrics, (metrics) => metrics.transactions)
+
+/** A transaction whose fiber is interrupted while its COMMIT is under way, which ends by this step afterwards. */
+const interruptedAtCommit = (then: Step) => ({ control }: Fake): Effect.Effect<unknown, unknown, Db> => {
+  const gate = Deferred.unsafeMake<void>(FiberId.none)
+  control.execute.next("ok", "ok", { after: Deferred.await(gate), then })
+  return Effect.gen(function*() {
+    const fiber = yield* Effect.fork(Db.transaction(insert))
+    yield* settle
+    const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+    yield* settle
+    yield* Deferred.succeed(gate, undefined)
+    const exit = yield* Fiber.join(interrupted)
+    assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+  })
+}
 
 /** A driver of which one of two transactions writes. */
 const writer: FakeOptions = { capabilities: { singleWriter: true } }
@@ -119,18 +135,9 @@ describe("the span", () => {
         yield* Fiber.interrupt(running)
       }).pipe(Db.session)
     }],
-    ["unknown", "of a COMMIT whose fiber was interrupted", ({ control }) => {
-      const gate = Deferred.unsafeMake<void>(FiberId.none)
-      control.execute.next("ok", "ok", { after: Deferred.await(gate) })
-      return Effect.gen(function*() {
-        const fiber = yield* Effect.fork(Db.transaction(insert))
-        yield* settle
-        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
-        yield* settle
-        yield* Deferred.succeed(gate, undefined)
-        yield* Fiber.join(interrupted)
-      })
-    }]
+    ["committed", "of a COMMIT that succeeds after its fiber was interrupted", interruptedAtCommit("ok")],
+    ["rolled_back", "of a COMMIT that is refused then", interruptedAtCommit({ fail: fakeErrors.serialization })],
+    ["unknown", "of a COMMIT whose answer is lost then", interruptedAtCommit({ fail: fakeErrors.lost })]
   ]
   for (const [outcome, what, body] of outcomes) {
     it.effect(`of a transaction tells its outcome: ${outcome} ${what}`, () =>

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
@@ -220,7 +221,7 @@ const within = <A, E, R, E2>(
           )
           : matchCause(
             committed(engine, restore, level, options, limit),
-            (cause) => refused(cause, isUnanswered(cause) ? "unknown" : "rolled_back", level),
+            (cause) => refused(cause, isUnanswered(cause, level) ? "unknown" : "rolled_back", level),
             () => whenCommitted(level, ended("committed", exit, level))
           )
     )
@@ -231,10 +232,10 @@ const within = <A, E, R, E2>(
     : matchCause(entered, (cause) => refused(cause, "rolled_back"), use)
 }
 
-/** Whether it is not known what became of a COMMIT. */
-const isUnanswered = (cause: Cause.Cause<DbError>): boolean => {
-  const error = Cause.failureOption(cause)
-  return error._tag === "Some" ? error.value.outcome === "Unknown" : Cause.isInterrupted(cause)
+/** Whether it is not known what became of a COMMIT. One that was interrupted says nothing of it: its level does. */
+const isUnanswered = (cause: Cause.Cause<DbError>, { commit }: SessionLevel): boolean => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause)) ?? commit?.error
+  return error === undefined || error.outcome === "Unknown"
 }
 
 /** How a transaction has ended whose effect failed. */
@@ -361,7 +362,8 @@ const committed = (
 
 /**
  * Ends a level, where interruption is masked. An interrupt does not stop a COMMIT that is under way: its outcome would
- * be unknown then. It only bounds the wait for the answer.
+ * be unknown then. It only bounds the wait for the answer. One that succeeds all the same is a success here, and the
+ * interrupt takes place where the mask ends.
  */
 const leave = (
   restore: Restore,
@@ -405,7 +407,7 @@ const leave = (
       return Exit.failCause(cause)
     }
     hurry()
-    return matchCause(wait, () => Exit.failCause(cause), () => Exit.failCause(cause))
+    return matchCause(wait, () => Exit.failCause(cause), () => Exit.void)
   }, () => Exit.void)
 }
 

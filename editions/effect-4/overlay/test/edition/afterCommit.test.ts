@@ -156,4 +156,25 @@ describePostgres("afterCommit on PostgreSQL", () => {
         assert.deepStrictEqual(noted, ["1"])
       }).pipe(Effect.provide(Db.layer({ url: proxy.url(database.url), ssl: false })))
     }))
+
+  it.live("runs where COMMIT succeeds after its fiber was interrupted", () =>
+    Effect.gen(function*() {
+      const database = yield* freshDatabase
+      const proxy = yield* makeProxy(database)
+      yield* Effect.gen(function*() {
+        const { later, noted, sql } = yield* noting
+        yield* sql`CREATE TABLE t (n int)`
+        const committing = proxy.at(beforeReply("COMMIT"), "blackHole")
+        const fiber = yield* Effect.forkChild(
+          Db.transaction(Effect.andThen(sql`INSERT INTO t VALUES (1)`, later("kept")))
+        )
+        yield* committing.fired
+        fiber.interruptUnsafe()
+        proxy.heal()
+        const exit = yield* Fiber.await(fiber)
+        assert.isTrue(Exit.hasInterrupts(exit))
+        assert.deepStrictEqual(noted, ["kept"])
+        assert.lengthOf(yield* sql`SELECT n FROM t`, 1)
+      }).pipe(Effect.provide(Db.layer({ url: proxy.url(database.url), ssl: false })))
+    }))
 })

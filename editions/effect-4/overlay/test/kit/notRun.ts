@@ -9,9 +9,6 @@ export const notRun: Readonly<Record<string, string>> = {
   "test/drop-in/**": "they stand beside the published clients of Effect 3; test/edition stands beside that of Effect 4",
   "test/conformance/pgbouncer.test.ts":
     "the suites of conformance/pg once more, for more than a minute; test/pooler is run",
-  "test/failover/**":
-    "servers that fail take minutes; and on a busy machine oneAddress ends there with ReadOnlyServer, " +
-    "of which it is not known yet why",
   "test/driver/mssql/serverByUrl.test.ts": "a run within a run, of tests that the run around it has, too",
   "test/driver/sqlite/published.test.ts": "Effect 4 has no published client of SQLite",
   "test/effect/**": "they are for what the main line needs of Effect 3"
