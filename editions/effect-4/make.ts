@@ -29,12 +29,10 @@ const write = (file: string, text: string): void => {
   fs.writeFileSync(full, text)
 }
 
-/** What is translated: the package, its examples, and its tests where they are asked for. */
+/** What is translated: the package, its examples, and its tests where they are asked for; what the examples read, and what monitors do, as it is. */
 const folders = [
-  "src/",
-  "examples/",
-  // What the examples migrate is read from the folder in which they run.
-  ...(process.argv.includes("--tests") ? ["test/", "vitest.config.ts", "migrations/"] : [])
+  ...["src/", "examples/", "migrations/", "observability/"],
+  ...(process.argv.includes("--tests") ? ["test/", "vitest.config.ts"] : [])
 ]
 
 const isTranslated = (file: string): boolean => folders.some((folder) => file.startsWith(folder))

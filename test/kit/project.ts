@@ -17,9 +17,12 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll } from "vitest"
+import { packageFolder } from "./packages.js"
+import { compileInto, sources } from "./packed.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const compiler = path.join(root, "node_modules/typescript/bin/tsc")
+const modules = path.dirname(packageFolder("effect"))
+const compiler = path.join(packageFolder("typescript"), "bin/tsc")
 
 /** What `package.json` says. */
 export const manifest: {
@@ -88,22 +91,7 @@ export interface Build {
 }
 
 /** Builds that others of the same sources have made are used again: they are named after what they are made of. */
-const builds = path.join(root, "node_modules/.cache/dblive")
-const sources = [
-  ...[
-    "src",
-    "docs",
-    "examples",
-    "migrations",
-    "observability",
-    "package.json",
-    "tsconfig.json",
-    "tsconfig.build.json",
-    "scripts/page.ts"
-  ],
-  ...["README.md", "CHANGELOG.md", "LICENSE"]
-]
-
+const builds = path.join(modules, ".cache/dblive")
 const fingerprint = (): string => {
   const hash = createHash("sha256")
   const add = (file: string): void => {
@@ -129,13 +117,7 @@ const npm = process.env["npm_execpath"] ?? npmBeside(process.execPath)
 const packageIn = async (directory: string): Promise<void> => {
   const stage = path.join(directory, "stage")
   for (const source of sources) fs.cpSync(path.join(root, source), path.join(stage, source), { recursive: true })
-  const { stdout } = await node(
-    [compiler, "-p", path.join(root, "tsconfig.build.json"), "--outDir", path.join(stage, "dist")],
-    root
-  )
-  // What is left out of the archive is needed for this: it is made of the sources here.
-  const page = await node(["--import", "tsx", "scripts/page.ts", path.join(stage, "dist")], root)
-  if (page.code !== 0) throw new Error(`the status page was not made: ${page.stderr}`)
+  const output = await compileInto(stage, (args) => node(args, root))
   const packed = await node(
     [npm, "pack", "--ignore-scripts", "--silent", "--pack-destination", directory],
     stage
@@ -152,7 +134,7 @@ const packageIn = async (directory: string): Promise<void> => {
     fs.mkdirSync(path.dirname(place), { recursive: true })
     fs.writeFileSync(place, archive.readFile(file))
   }
-  fs.writeFileSync(path.join(directory, "output.txt"), stdout)
+  fs.writeFileSync(path.join(directory, "output.txt"), output)
 }
 
 const ageOf = (file: string): number => {
@@ -233,7 +215,7 @@ const unreachable =
 
 const versionHere = (name: string): string => {
   const { version }: { readonly version: string } = JSON.parse(
-    fs.readFileSync(path.join(root, "node_modules", name, "package.json"), "utf8")
+    fs.readFileSync(path.join(packageFolder(name), "package.json"), "utf8")
   )
   return version
 }
@@ -308,7 +290,7 @@ export const Project = {
       for (const name of new Set([...requiredPeers, ...Object.keys(manifest.dependencies), ...packages])) {
         const place = path.join(modulesFolder, name)
         fs.mkdirSync(path.dirname(place), { recursive: true })
-        fs.symlinkSync(path.join(root, "node_modules", name), place, "junction")
+        fs.symlinkSync(packageFolder(name), place, "junction")
       }
       return projectIn(directory)
     }),
@@ -338,10 +320,10 @@ export const Project = {
         // Version 13 brings its binaries, and compiles none.
         if (
           packages.some((name) => binary.startsWith(`${name}/`)) &&
-          fs.existsSync(path.join(root, "node_modules", binary))
+          fs.existsSync(path.join(modules, binary))
         ) {
           fs.mkdirSync(path.dirname(place), { recursive: true })
-          fs.copyFileSync(path.join(root, "node_modules", binary), place)
+          fs.copyFileSync(path.join(modules, binary), place)
         }
       }
       return project

@@ -4,10 +4,8 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
+import { packageFolder } from "../kit/packages.js"
 import { type Build, buildPackage } from "../kit/project.js"
-
-const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** Those that need a server, or do not end by themselves: `test/examples.test.ts` runs them. */
 const elsewhere = ["postgres", "drop-in", "mysql", "mssql", "two-families", "http-server"]
@@ -20,7 +18,7 @@ beforeAll(async () => {
 
 describe("the examples of the package", () => {
   it("run from where they are installed", { timeout: 240_000 }, async () => {
-    const tsx = path.join(root, "node_modules/tsx/dist/esm/index.mjs")
+    const tsx = path.join(packageFolder("tsx"), "dist/esm/index.mjs")
     const shipped = build.files.flatMap((file) => /^examples\/([\w-]+)\.ts$/.exec(file)?.[1] ?? [])
     assert.includeMembers(shipped, ["first", "migrations", "quickstart", ...elsewhere])
     // The others are the same programs as those that test/examples.test.ts runs: only one that names a file can miss it here.

@@ -4,18 +4,13 @@ import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
 import { families } from "../../src/internal/cli/templates.js"
+import { clients, command } from "../../src/internal/driver/effectPackages.js"
+import { namesOf, packageFolder } from "../kit/packages.js"
 import { type Build, buildPackage, type Ended, Project } from "../kit/project.js"
 
-const modules = fileURLToPath(new URL("../../node_modules", import.meta.url))
-
 const packages = [
-  "@effect/platform-node",
-  "@effect/cli",
-  "@effect/printer",
-  "@effect/printer-ansi",
-  "@effect/sql-sqlite-node",
+  ...namesOf([...command, ...clients.sqlite]),
   "@effect/vitest",
   "@types/node",
   "better-sqlite3",
@@ -73,11 +68,11 @@ describe("dblive init", () => {
           path.join(directory, "tsconfig.json"),
           JSON.stringify({ compilerOptions, include: ["src", "test"] })
         )
-        expect(yield* node(directory, path.join(modules, "typescript/bin/tsc"), "-p", ".")).toMatchObject({
+        expect(yield* node(directory, path.join(packageFolder("typescript"), "bin/tsc"), "-p", ".")).toMatchObject({
           code: 0,
           stdout: ""
         })
-        const tested = yield* node(directory, path.join(modules, "vitest/vitest.mjs"), "run")
+        const tested = yield* node(directory, path.join(packageFolder("vitest"), "vitest.mjs"), "run")
         expect(tested, tested.stdout + tested.stderr).toMatchObject({ code: 0 })
         expect(tested.stdout).toMatch(/1 passed/)
         expect((yield* dblive("migrate")).stdout).toMatch(/^applied 1 migration in .*: version 001\n$/)
@@ -109,10 +104,11 @@ describe("dblive init", () => {
           path.join(directory, "tsconfig.json"),
           JSON.stringify({ compilerOptions, include: ["src", "test"] })
         )
-        expect(yield* node(directory, path.join(modules, "typescript/bin/tsc"), "-p", "."), family).toMatchObject({
-          code: 0,
-          stdout: ""
-        })
+        expect(yield* node(directory, path.join(packageFolder("typescript"), "bin/tsc"), "-p", "."), family)
+          .toMatchObject({
+            code: 0,
+            stdout: ""
+          })
       }
     }), 180_000)
 })

@@ -2,7 +2,7 @@
  * What a project has to install, in the words of its package manager.
  */
 import * as Fs from "node:fs"
-import { peers, vitest } from "../driver/effectPackages.js"
+import { peers, self, vitest } from "../driver/effectPackages.js"
 import { packages } from "../driver/packages.js"
 import { own } from "./package.js"
 import type { Family } from "./templates.js"
@@ -48,7 +48,7 @@ const isAt = (folder: string) => (spec: string): boolean =>
 export const installation = (folder: string, family: Family, manager: Manager): ReadonlyArray<string> => {
   const isMissing = (spec: string) => !isAt(folder)(spec)
   const words = (text: string) => text.replace("--save-dev ", "").split(" ")
-  const needed = ["dblive", ...peers.map(peer), ...words(packages[family])]
+  const needed = [self, ...peers.map(peer), ...words(packages[family])]
   // What the first test opens.
   const tested = family === "postgresql" ? words(packages.embedded) : words(packages.sqlite)
   const missing = needed.filter(isMissing)

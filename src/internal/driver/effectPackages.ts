@@ -38,10 +38,13 @@ const peers: ReadonlyArray<string> = [
   "@effect/printer-ansi"
 ]
 
+/** This package, as it is published for this Effect. */
+const self = "dblive"
+
 /** The one with which Vitest runs effects. */
 const vitest = "@effect/vitest@0.30"
 
 /** The module of `@effect/platform-node` with all services of Node. */
 const nodeServices = "NodeContext"
 
-export { clientKeys, clients, command, nodeServices, peers, vitest }
+export { clientKeys, clients, command, nodeServices, peers, self, vitest }

@@ -1,7 +1,7 @@
 /** Tests of the main line that are not those of this edition, with the reason: patterns of files. */
 export const notRun: Readonly<Record<string, string>> = {
   "test/benchmark/**": "the benchmark is the repository's",
-  "test/package/**": "they look at the package of the main line",
+  "test/package/{ignored,install,package}.test.ts": "they look at what the repository says of the package of the main line",
   "test/weight/**": "they weigh the sources of the main line",
   "test/documents.test.ts": "scripts of the repository write the documents",
   "test/error/page.test.ts": "a script of the repository writes the page",

@@ -24,10 +24,13 @@ const command: ReadonlyArray<string> = ["@effect/platform-node@4.1"]
 /** Peers that every program on Node needs, and those of the command. */
 const peers: ReadonlyArray<string> = ["effect", "@effect/platform-node"]
 
+/** This package, as it is published for this Effect. */
+const self = "dblive@next"
+
 /** The one with which Vitest runs effects. */
 const vitest = "@effect/vitest@4"
 
 /** The module of `@effect/platform-node` with all services of Node. */
 const nodeServices = "NodeServices"
 
-export { clientKeys, clients, command, nodeServices, peers, vitest }
+export { clientKeys, clients, command, nodeServices, peers, self, vitest }
