@@ -23,7 +23,7 @@ import type { DbRegistry } from "./DbRegistry.js"
 import { ofRegistry, ofTags } from "./internal/http/databases.js"
 import * as Draining from "./internal/http/draining.js"
 import { answered, response } from "./internal/http/failure.js"
-import { type AnyGroup, type Api, Group as GroupClass, groupLayer, type Handlers } from "./internal/http/group.js"
+import { type AnyGroup, type Api, Group as GroupClass, groupLayer, type HandlersLayer } from "./internal/http/group.js"
 import * as HealthBody from "./internal/http/health.js"
 import { routes } from "./internal/http/routes.js"
 import * as Token from "./internal/http/token.js"
@@ -428,7 +428,7 @@ export const layerGroup = <
 >(
   api: Api<Id, Groups, E, R>,
   databases: { readonly [K in keyof Selves]: Db.Tag<Selves[K]> }
-): Layer.Layer<Handlers<Id>, never, Selves[number]> => groupLayer(api, ofTags<Selves[number]>(databases))
+): HandlersLayer<Id, Groups, Selves[number]> => groupLayer(api, ofTags<Selves[number]>(databases))
 
 /**
  * The handlers of {@link Group} in an `HttpApi`, for all databases of a `DbRegistry`.
@@ -443,4 +443,4 @@ export const layerGroupRegistry = <
   R
 >(
   api: Api<Id, Groups, E, R>
-): Layer.Layer<Handlers<Id>, never, DbRegistry> => groupLayer(api, ofRegistry)
+): HandlersLayer<Id, Groups, DbRegistry> => groupLayer(api, ofRegistry)

@@ -11,6 +11,7 @@ import ts from "typescript"
 import { code, documents, withBlocks } from "../../scripts/blocks.js"
 import { leftOut } from "./leftOut.js"
 import { Translation } from "./translate.js"
+import { everywhere, passages, remains } from "./words.js"
 
 const here = path.dirname(fileURLToPath(import.meta.url))
 const root = path.join(here, "../..")
@@ -54,6 +55,53 @@ const program = (): ts.Program => {
 const isLeftOut = (file: string): boolean =>
   Object.keys(leftOut).some((out) => out.endsWith("/") ? file.startsWith(out) : file === out)
 
+/** Code of a document or of an example in a comment, of which no types are known. */
+const translatedBlock = (file: string, text: string): string => {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+  return new Translation(source, file, undefined, isLeftOut).whole().trimEnd()
+}
+
+/** The commands that install the edition. */
+const install = /```sh\n([^]*?)\n```/.exec(fs.readFileSync(path.join(root, "docs/effect-4.md"), "utf8"))?.[1] ?? ""
+const changes = passages(install)
+
+const read = new Set<string>()
+
+/** A file with the passages that are others in Effect 4. One that is not found is no longer in the file of the main line. */
+const withPassages = (file: string, text: string): string => {
+  read.add(file)
+  return (changes[file] ?? []).reduce((text, [from, to]) => {
+    const changed = text.replace(from, () => to)
+    if (changed === text) {
+      throw new Error(`words.ts: ${file} has no ${from}`)
+    }
+    return changed
+  }, text)
+}
+
+const inWords = (text: string): string => everywhere.reduce((text, [from, to]) => text.replace(from, to), text)
+
+/** A source whose comments speak of Effect 4, and whose examples there are written in it. */
+const withComments = (file: string, text: string): string => {
+  let example = ""
+  let isExample = false
+  return withPassages(file, text).split("\n").flatMap((line) => {
+    const [, indent = "", rest = ""] = /^( *\* ?)(.*)$/.exec(line) ?? []
+    if (isExample && indent !== "") {
+      if (rest !== "```") {
+        example += `${rest}\n`
+        return []
+      }
+      isExample = false
+      const star = indent.trimEnd()
+      return [...translatedBlock(file, example).split("\n").map((line) => `${star} ${line}`.trimEnd()), line]
+    }
+    isExample = indent !== "" && rest === "```ts"
+    example = ""
+    return [/^\s*(?:\/\*\*|\*|\/\/)/.test(line) ? inWords(line) : line]
+  }).join("\n")
+}
+
 const make = (): void => {
   for (const folder of ["src/", "examples/", "test/"]) {
     fs.rmSync(path.join(target, folder), { recursive: true, force: true })
@@ -79,7 +127,22 @@ const make = (): void => {
   for (const source of sources.getSourceFiles()) {
     const file = path.relative(root, source.fileName)
     if (isTranslated(file) && !own.has(file) && !isLeftOut(file)) {
-      write(file, new Translation(source, file, checker, isLeftOut).whole())
+      const translated = new Translation(source, file, checker, isLeftOut).whole()
+      write(file, file.startsWith("test/") ? translated : withComments(file, translated))
+    }
+  }
+}
+
+/** The examples in comments of the sources, as files that import the package. */
+const writeExamples = (): void => {
+  const folder = path.join(target, "blocks")
+  fs.rmSync(folder, { recursive: true, force: true })
+  for (const file of filesBelow(path.join(target, "src")).filter((file) => file.endsWith(".ts"))) {
+    const comments = fs.readFileSync(path.join(target, "src", file), "utf8").matchAll(
+      /^ *\* ```ts\n([^]*?)^ *\* ```$/gm
+    )
+    for (const [index, [, text = ""]] of [...comments].entries()) {
+      write(`blocks/${file.replaceAll("/", "-").replace(/\.ts$/, "")}.${index}.ts`, text.replaceAll(/^ *\* ?/gm, ""))
     }
   }
 }
@@ -134,20 +197,26 @@ const manifest = (): void => {
   fs.copyFileSync(path.join(root, "LICENSE"), path.join(target, "LICENSE"))
 }
 
+/** Documents that tell of both editions. */
+const bothEditions: ReadonlySet<string> = new Set(["CHANGELOG.md", "docs/effect-4.md"])
+
 /** The documents, whose code is that of the translated examples. */
 const writeDocuments = (): void => {
   for (const file of [...documents.filter((file) => file !== "CONTRIBUTING.md"), "CHANGELOG.md"]) {
-    write(
-      file,
-      withBlocks(file, (mark, text) => {
-        if (mark !== undefined) {
-          const reason = leftOut[mark.split("#")[0]!]
-          return reason === undefined ? code(mark, pathToFileURL(`${target}/`)) : `// Not in this edition: ${reason}.`
-        }
-        const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
-        return new Translation(source, file, undefined, isLeftOut).whole().trimEnd()
-      })
-    )
+    const text = withBlocks(file, (mark, text) => {
+      if (mark !== undefined) {
+        const reason = leftOut[mark.split("#")[0]!]
+        return reason === undefined ? code(mark, pathToFileURL(`${target}/`)) : `// Not in this edition: ${reason}.`
+      }
+      return translatedBlock(file, text)
+    })
+    const changed = withPassages(file, text)
+    const written = bothEditions.has(file) ? changed : inWords(changed)
+    const left = bothEditions.has(file) ? null : remains.exec(written)
+    if (left !== null) {
+      throw new Error(`words.ts: ${file} speaks of Effect 3: ${left[0]}`)
+    }
+    write(file, written)
   }
 }
 
@@ -169,6 +238,8 @@ const compile = (): void => {
   if (process.argv.includes("--tests")) {
     // One of them is for this repository's own tests.
     run("typescript/bin/tsc", ["-p", "tsconfig.examples.json"])
+    writeExamples()
+    run("typescript/bin/tsc", ["-p", "tsconfig.blocks.json"])
   }
 }
 
@@ -176,3 +247,7 @@ make()
 manifest()
 compile()
 writeDocuments()
+const unread = Object.keys(changes).filter((file) => !read.has(file))
+if (unread.length > 0) {
+  throw new Error(`words.ts: the edition has no ${unread.join(", ")}`)
+}

@@ -54,10 +54,13 @@ export type Api<Id extends string, Groups extends AnyGroup, E, R> = HttpApi.Http
 /** The handlers of the group in an API. */
 export type Handlers<Id extends string> = HttpApiGroup.ApiGroup<Id, "databases">
 
+/** Their layer. What its groups need is asked for by the API itself. */
+export type HandlersLayer<Id extends string, _Groups extends AnyGroup, R> = Layer.Layer<Handlers<Id>, never, R>
+
 export const groupLayer = <Id extends string, Groups extends AnyGroup, E, R, RX>(
   api: Api<Id, Groups, E, R>,
   databases: Effect.Effect<Databases, never, RX>
-): Layer.Layer<Handlers<Id>, never, RX> =>
+): HandlersLayer<Id, Groups, RX> =>
   Layer.unwrapEffect(Effect.map(databases, (databases) =>
     HttpApiBuilder.group(
       // The other groups have no part in this one's handlers.

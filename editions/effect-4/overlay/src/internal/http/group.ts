@@ -38,16 +38,32 @@ export class Group extends HttpApiGroup.make("databases")
 /** Any group of an API. */
 export type AnyGroup = HttpApiGroup.Constraint
 
-/** An API with the group of databases, and others. Neither errors nor requirements are a part of its type. */
-export type Api<Id extends string, Groups extends AnyGroup, _E, _R> = HttpApi.HttpApi<Id, Groups | typeof Group>
+/** The endpoints of the group in an API. */
+type EndpointsOf<Groups extends AnyGroup> = HttpApiGroup.EndpointsWithIdentifier<Groups, "databases">
+
+/**
+ * An API with the group of databases, and others. Its group may have become another type: by a prefix of the API or of the
+ * group, by a middleware. Neither errors nor requirements are a part of its type.
+ */
+export type Api<Id extends string, Groups extends AnyGroup, _E, _R> =
+  & HttpApi.HttpApi<Id, Groups>
+  & ([HttpApiGroup.Endpoints<typeof Group>["identifier"]] extends [EndpointsOf<Groups>["identifier"]] ? unknown
+    : HttpApi.HttpApi<Id, typeof Group>)
 
 /** The handlers of the group in an API. */
 export type Handlers<Id extends string> = HttpApiGroup.Service<Id, "databases">
 
+/** Their layer, which needs what the middleware of the group needs, too. */
+export type HandlersLayer<Id extends string, Groups extends AnyGroup, R> = Layer.Layer<
+  Handlers<Id>,
+  never,
+  R | HttpApiEndpoint.Middleware<EndpointsOf<Groups>> | HttpApiEndpoint.MiddlewareServices<EndpointsOf<Groups>>
+>
+
 export const groupLayer = <Id extends string, Groups extends AnyGroup, E, R, RX>(
   api: Api<Id, Groups, E, R>,
   databases: Effect.Effect<Databases, never, RX>
-): Layer.Layer<Handlers<Id>, never, RX> =>
+): HandlersLayer<Id, Groups, RX> =>
   Layer.unwrap(Effect.map(databases, (databases) =>
     HttpApiBuilder.group(
       // The other groups have no part in this one's handlers.
