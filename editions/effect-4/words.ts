@@ -76,10 +76,6 @@ export const passages = (install: string): Readonly<Record<string, ReadonlyArray
   ],
   "docs/first-hour.md": [
     [
-      /`test\/package\/firstHour\.test\.ts` in the\nrepository does what this page says, in its order, with the package as npm has it\. Of/,
-      "Of"
-    ],
-    [
       /npm install dblive effect@3 [^]*?(?=\n```)/,
       installing(install, ["dblive", "better-sqlite3", "typescript"])
     ],

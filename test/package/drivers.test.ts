@@ -2,7 +2,7 @@ import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { clients } from "../../src/internal/driver/effectPackages.js"
+import { clients, command } from "../../src/internal/driver/effectPackages.js"
 import { packages } from "../../src/internal/driver/packages.js"
 import * as NodeSqlite from "../../src/internal/driver/sqlite/nodeSqlite.js"
 import { namesOf } from "../kit/packages.js"
@@ -191,6 +191,24 @@ describePostgres("where only PostgreSQL is installed", () => {
         "database \"default\": the package better-sqlite3 is not installed (Unsupported). " +
           `Run \`npm install ${packages.sqlite}\`.`
       )
+    }))
+
+  it.scoped("dblive check says where else statements of PostgreSQL can be checked", () =>
+    Effect.gen(function*() {
+      const project = yield* Project.make(build, [...postgresql, ...namesOf(command)])
+      fs.mkdirSync(path.join(project.directory, "queries"))
+      const { code, stderr, stdout } = yield* project.run(
+        `
+          process.argv.splice(2, Infinity, "check")
+          await import("./node_modules/dblive/dist/internal/cli/main.js")
+        `,
+        { NODE_ENV: "development", DATABASE_URL: "postgres://127.0.0.1:1/none" }
+      )
+      const said = stdout + stderr
+      assert.strictEqual(code, 2, said)
+      for (const way of ["--with server", "TEST_POSTGRES_URL", `npm install ${packages.pglite}`]) {
+        assert.include(said.replace(/\s+/g, " "), way)
+      }
     }))
 })
 

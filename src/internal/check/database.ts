@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import type * as DbConfig from "../../DbConfig.js"
 import type { DbError } from "../../DbError.js"
-import { pglite } from "../test/pglite.js"
+import { isInstalled, pglite } from "../test/pglite.js"
 import { postgres } from "../test/postgres.js"
 import { type Failure, pool, type Target } from "../test/prepare.js"
 import { installation } from "../test/server.js"
@@ -55,9 +55,13 @@ const onServer = <Self, Provided>(
   })
 }
 
-/** Which kind of PostgreSQL is at hand, where none is chosen. */
-export const defaultPlace = (): Place =>
-  (process.env["TEST_POSTGRES_URL"] ?? "") !== "" || installation() !== undefined ? "postgres" : "pglite"
+/** Which kind of PostgreSQL is at hand, where none is chosen; `undefined` where none is. */
+export const defaultPlace = (): Place | undefined =>
+  (process.env["TEST_POSTGRES_URL"] ?? "") !== "" || installation() !== undefined
+    ? "postgres"
+    : isInstalled()
+    ? "pglite"
+    : undefined
 
 /** The layer of a private database, without a table. */
 export const privateDatabase = <Self, Provided>(

@@ -16,6 +16,7 @@ import { check as checkStatements, type CheckReport, lineOf } from "../check/che
 import { defaultPlace, type Place, privateDatabase } from "../check/database.js"
 import { defaultTag, isMade, type Tag } from "../check/generate.js"
 import { isName } from "../check/names.js"
+import { packages } from "../driver/packages.js"
 import { begun, end, folderOf, plural } from "./command.js"
 import { configuredBy, tagOf, type Where } from "./database.js"
 import * as options from "./options.js"
@@ -63,7 +64,14 @@ const placeOf = (given: Given, type: string): Either.Either<Place, UsageError> =
       new UsageError("statements of SQL Server cannot be checked: PostgreSQL, SQLite, MySQL and MariaDB can")
     )
   }
-  if (type === "postgresql") return Either.right(chosen ?? defaultPlace())
+  if (type === "postgresql") {
+    return Either.fromNullable(chosen ?? defaultPlace(), () =>
+      new UsageError(
+        "statements are checked in a new database, and there is no PostgreSQL for it: " +
+          `--with server makes it on the server of "${given.database}", TEST_POSTGRES_URL names another server, and ` +
+          `\`npm install ${packages.pglite}\` needs none`
+      ))
+  }
   return chosen === undefined || (chosen === "server" && type !== "sqlite")
     ? Either.right("server")
     : Either.left(

@@ -187,8 +187,8 @@ export interface Members<Self> extends ReadMembers<Self> {
   }
 
   /**
-   * Other limits than the configured ones for the statements and transactions of the effect; 0 lifts one. For the few that
-   * are known to take long, such as migrations and reports.
+   * Another `statementTimeout` or `transactionTimeout` than the configured one for the statements and transactions of the effect;
+   * 0 lifts it. For the few that are known to take long, such as migrations and reports.
    */
   readonly withLimits: typeof withLimits
 

@@ -47,18 +47,19 @@ const keptFor = 7 * 24 * 60 * 60 * 1000
 /** Copies of data folders: of each set of migrations one, for all workers and later runs. */
 const folder = path.join(os.tmpdir(), `dblive-pglite-copies-${process.getuid?.() ?? 0}`)
 
-const version = (): string => {
+/** Its `package.json`; `undefined` where it is not installed. */
+const manifest = (): string | undefined => {
   try {
-    const file = path.join(
-      path.dirname(createRequire(import.meta.url).resolve("@electric-sql/pglite")),
-      "..",
-      "package.json"
-    )
-    return String((JSON.parse(fs.readFileSync(file, "utf8")) as { readonly version?: string }).version)
+    const main = createRequire(import.meta.url).resolve("@electric-sql/pglite")
+    return fs.readFileSync(path.join(path.dirname(main), "../package.json"), "utf8")
   } catch {
-    return "unknown"
+    return undefined
   }
 }
+
+export const isInstalled = (): boolean => manifest() !== undefined
+
+const version = (): string => String((JSON.parse(manifest() ?? "{}") as { readonly version?: string }).version)
 
 const sweep = (): void => {
   for (const name of fs.readdirSync(folder)) {
