@@ -19,9 +19,7 @@ const compiled = [
   "test/types/**",
   "test/benchmark/**",
   "test/documents.test.ts",
-  "test/package/package.test.ts",
-  "test/package/init.test.ts",
-  "test/package/firstHour.test.ts",
+  "test/package/{drivers,examples,firstHour,init,package}.test.ts",
   "test/check/**",
   "test/cli/**"
 ]

@@ -65,12 +65,14 @@ const placeOf = (given: Given, type: string): Either.Either<Place, UsageError> =
     )
   }
   if (type === "postgresql") {
-    return Either.fromNullable(chosen ?? defaultPlace(), () =>
+    const place = chosen ?? defaultPlace()
+    return place !== undefined ? Either.right(place) : Either.left(
       new UsageError(
         "statements are checked in a new database, and there is no PostgreSQL for it: " +
           `--with server makes it on the server of "${given.database}", TEST_POSTGRES_URL names another server, and ` +
           `\`npm install ${packages.pglite}\` needs none`
-      ))
+      )
+    )
   }
   return chosen === undefined || (chosen === "server" && type !== "sqlite")
     ? Either.right("server")
