@@ -209,6 +209,18 @@ describe("reads of a session that are sent together", () => {
     assert.isFalse(queue.isRunning)
   })
 
+  for (const isAlone of [true, false]) {
+    it(`are told of a pool that closes what is known of them, ${isAlone ? "alone" : "in a transaction"}`, () => {
+      const { asked, ask, queue } = sentTogether(reads, { isAlone })
+      const unsent = ask("INSERT 4")
+      queue.cut(new TimeoutError({ what: "closing", phase: "Close", outcome: "NotSent", database: "orders" }), "stop")
+      const [sent, notSent] = isAlone ? ["Unknown", "NotSent"] : ["RolledBack", "RolledBack"]
+      assert.deepInclude(asked[1]!.error!, { _tag: "TimeoutError", phase: "Close", outcome: sent })
+      assert.deepInclude(asked[2]!.error!, { _tag: "TimeoutError", phase: "Close", outcome: sent })
+      assert.deepInclude(unsent.error!, { _tag: "TimeoutError", phase: "Close", outcome: notSent })
+    })
+  }
+
   it("the limit of the first ends it, and those behind it go on", () => {
     const { advance, ask, connection, sent } = handSession({ sharing: { depth: 128 } })
     ask("SELECT 0")

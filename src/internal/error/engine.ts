@@ -320,6 +320,10 @@ export const aborted = (
 export const cutWaiting = (error: TimeoutError, isIdle: boolean): TimeoutError =>
   withFields(error, { outcome: isIdle ? "NotSent" : "RolledBack" })
 
+/** Why a statement that was sent is given up: what became of it is not known where the reason is one for what was not sent. */
+export const ofSent = (error: DbError | undefined): DbError | undefined =>
+  error?.outcome === "NotSent" ? withFields(error, { outcome: "Unknown" }) : error
+
 /** A COMMIT whose answer did not come, whatever kept it away. */
 export const commitUnknown = (error: DbError): QueryError =>
   error._tag === "QueryError" ? error : new QueryError({

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { DbError, TimeoutError } from "../../DbError.js"
 import type * as Driver from "../../driver/Driver.js"
-import { cutWaiting, endedMeanwhile, statementTimeout, turnTimeout } from "../error/engine.js"
+import { cutWaiting, endedMeanwhile, ofSent, statementTimeout, turnTimeout } from "../error/engine.js"
 import type { AnyFiber } from "../fiber/Caller.js"
 import type { Borrower, PoolEntry } from "../pool/PoolEntry.js"
 import { type Deadline, settleLimit } from "../request/Deadline.js"
@@ -317,7 +317,7 @@ export class RequestQueue<S = unknown> implements RequestOwner {
         : refused
     }
     refuseSome(this.waiting, refusal("waiting"))
-    this.ahead?.refuse(refusal("running"))
+    this.ahead?.refuse((request) => ofSent(refusal("running")(request)))
   }
 
   /** The fiber that waits for the end of the session was interrupted: what is still to be done has the time of settling it. */

@@ -230,6 +230,21 @@ describePostgres("several statements on their way to PostgreSQL", () => {
       yield* isSound(connection)
     }))
 
+  it.scoped("one whose text is forgotten meanwhile is prepared once more", () =>
+    Effect.gen(function*() {
+      const { connection } = yield* direct
+      const [first, second] = many(2)
+      yield* prepared(connection, first!)
+      assert.isTrue(connection.canPipeline!(second!))
+      yield* Effect.orDie(execute(connection, "DEALLOCATE ALL"))
+      const end = yield* Effect.async<unknown>((resume) => {
+        connection.pipeline!(second!, (error, value) => resume(Effect.succeed(error ?? value)))
+        connection.flush!()
+      })
+      assert.deepStrictEqual(end, [{ a: 1 }])
+      yield* isSound(connection)
+    }))
+
   it.scoped("a table altered meanwhile: those with lists among their parameters are run again, and what is sent behind them has its own answer", () =>
     Effect.gen(function*() {
       const { ask, connection } = yield* direct

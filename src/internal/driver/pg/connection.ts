@@ -142,8 +142,8 @@ export class PgConnection implements Connection, Channel {
     if (this.lost) return done(this.unusable(request.text), undefined)
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
-    // `canPipeline` has looked: it is prepared.
-    const { text } = this.session.prepared.get(request.text)!
+    // One that was forgotten since `canPipeline` looked is prepared once more.
+    const text = this.session.texts.of(request.text)
     new PipelinedStatement(this, request, text, params, done, onAgain).start()
   }
 
