@@ -214,10 +214,10 @@ describe("reads of a session that are sent together", () => {
       const { asked, ask, queue } = sentTogether(reads, { isAlone })
       const unsent = ask("INSERT 4")
       queue.cut(new TimeoutError({ what: "closing", phase: "Close", outcome: "NotSent", database: "orders" }), "stop")
-      const [sent, notSent] = isAlone ? ["Unknown", "NotSent"] : ["RolledBack", "RolledBack"]
-      assert.deepInclude(asked[1]!.error!, { _tag: "TimeoutError", phase: "Close", outcome: sent })
-      assert.deepInclude(asked[2]!.error!, { _tag: "TimeoutError", phase: "Close", outcome: sent })
-      assert.deepInclude(unsent.error!, { _tag: "TimeoutError", phase: "Close", outcome: notSent })
+      const [sent, notSent] = isAlone ? ["Unknown", "NotSent"] as const : ["RolledBack", "RolledBack"] as const
+      assert.deepInclude(asked[1]!.error, { _tag: "TimeoutError", phase: "Close", outcome: sent })
+      assert.deepInclude(asked[2]!.error, { _tag: "TimeoutError", phase: "Close", outcome: sent })
+      assert.deepInclude(unsent.error, { _tag: "TimeoutError", phase: "Close", outcome: notSent })
     })
   }
 
