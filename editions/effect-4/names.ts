@@ -164,6 +164,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "effect/Option": { fromNullable: "fromNullishOr" },
   "effect/Runtime": { runFork: "runForkWith", runPromise: "runPromiseWith" },
+  "effect/Queue": { takeAll: "clear" },
   "effect/Schedule": { intersect: "max", modifyDelayEffect: "modifyDelay", union: "min" },
   "effect/Schema": {
     BigDecimal: "BigDecimalFromString",
@@ -258,7 +259,8 @@ export const functions: Readonly<Record<string, string>> = {
   "effect/Queue#BaseQueue.shutdown": "effect/Queue.shutdown",
   "effect/Queue#BaseQueue.size": "effect/Queue.size",
   "effect/Queue#Dequeue.take": "effect/Queue.take",
-  "effect/Queue#Dequeue.takeAll": "effect/Queue.takeAll"
+  // Of an empty queue, nothing: that of Effect 4 waits for something.
+  "effect/Queue#Dequeue.takeAll": "effect/Queue.clear"
 }
 
 /** What makes an effect of a value whose type is one by itself in Effect 3 alone. */
