@@ -164,6 +164,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "effect/Option": { fromNullable: "fromNullishOr" },
   "effect/Runtime": { runFork: "runForkWith", runPromise: "runPromiseWith" },
+  "effect/Queue": { takeAll: "clear" },
   "effect/Schedule": { intersect: "max", modifyDelayEffect: "modifyDelay", union: "min" },
   "effect/Schema": {
     BigDecimal: "BigDecimalFromString",
@@ -258,6 +259,7 @@ export const functions: Readonly<Record<string, string>> = {
   "effect/Queue#BaseQueue.shutdown": "effect/Queue.shutdown",
   "effect/Queue#BaseQueue.size": "effect/Queue.size",
   "effect/Queue#Dequeue.take": "effect/Queue.take",
+  // Of an empty queue, nothing: that of Effect 4 waits for something.
   "effect/Queue#Dequeue.takeAll": "effect/Queue.clear"
 }
 

@@ -12,7 +12,7 @@ import {
   privateMysql
 } from "../../kit/mysql.js"
 import { eventually } from "../../kit/postgres.js"
-import { call, configFor, type Handle, open, openFails, openWith } from "./harness.js"
+import { call, configFor, type Handle, open, openFails, openWith, request } from "./harness.js"
 import { makeRelay } from "./relay.js"
 
 /** A connection by way of a relay, with a table. */
@@ -35,6 +35,32 @@ const lossOf = (db: Handle) =>
 const marker = "/* here */"
 
 describeMariadb("A lost MySQL connection", () => {
+  it.live("is known to be lost when it was lost behind a cancel, before anything else is sent on it", () =>
+    Effect.gen(function*() {
+      const { db, relay } = yield* relayed
+      yield* db.run("SELECT 1 AS prepared")
+      const running = yield* Effect.fork(Effect.exit(db.run(`SELECT SLEEP(10) ${marker}`)))
+      yield* eventually(
+        mysqlQuery(db.database.url, "SELECT COMMAND AS c FROM information_schema.processlist WHERE ID = ?", [
+          db.connection.id
+        ]),
+        ([row]) => row?.["c"] === "Execute"
+      )
+      // The ping behind it, whose answer shows that no cancel is under way any more.
+      relay.cutAt("\u0001\0\0\0\u000e", "before")
+      const next = yield* Effect.async<unknown>((resume) => {
+        db.connection.cancel(() => {
+          try {
+            db.connection.execute(request("SELECT 1 AS prepared"), (error) => resume(Effect.succeed(error)))
+          } catch (cause) {
+            resume(Effect.die(cause))
+          }
+        })
+      })
+      expect(next).toMatchObject({ _tag: "ConnectionError", reason: "Lost", outcome: "NotSent" })
+      yield* Fiber.join(running)
+    }).pipe(Effect.scoped))
+
   it.live("says what became of the statement", () =>
     Effect.gen(function*() {
       const lose = (when: "before" | "after", transaction: boolean, text: string) =>

@@ -189,6 +189,29 @@ describePostgres("PgClient", () => {
       yield* heard(three.queue)
     }))
 
+  it.scoped("a listener that is interrupted while it asks the server does not deafen another", () =>
+    Effect.gen(function*() {
+      const { ask, listening, proxy, sql } = yield* fresh()
+      const one = yield* collect(sql.listen("a"))
+      const heard = eventually(
+        Effect.zipRight(Effect.orDie(sql.notify("a", "x")), one.queue.size),
+        (size) => size > 0
+      )
+      yield* heard
+      const [{ pid }] = (yield* listening) as [any]
+      proxy.resetCounts()
+      proxy.delay(50)
+      const asking = yield* Effect.fork(Stream.runDrain(sql.listen("b")))
+      yield* eventually(Effect.sync(() => proxy.counts().statements), (sent) => sent.includes("LISTEN \"b\""))
+      yield* Fiber.interrupt(asking)
+      proxy.delay(0)
+      yield* sql.notify("a", "the last")
+      yield* eventually(Effect.map(Queue.takeAll(one.queue), Array.from), (payloads) => payloads.includes("the last"))
+      assert.deepStrictEqual(yield* ask("SELECT query FROM pg_stat_activity WHERE pid = $1", [pid]), [
+        { query: "UNLISTEN \"b\"" }
+      ])
+    }))
+
   it.scoped("a lost connection listens again, says so, and is counted", () => {
     const warnings: Array<string> = []
     const logger = Logger.make(({ logLevel, message }) => {

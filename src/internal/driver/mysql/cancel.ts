@@ -34,7 +34,11 @@ const finished = (exchange: Exchange): Effect.Effect<void> =>
 const answer = ({ raw, socket }: Link): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
     if (socket.destroyed) return resume(Effect.void)
-    raw.ping(() => resume(Effect.void))
+    raw.ping((error: RawError | null | undefined) => {
+      // mysql2 tells the command alone of a loss. The connection has to know of it before it is used again.
+      if (error?.fatal === true) raw.emit("error", error)
+      resume(Effect.void)
+    })
   })
 
 /**

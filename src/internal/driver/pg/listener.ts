@@ -1,6 +1,7 @@
 /**
  * LISTEN: one connection per database for all listeners, opened again when it is lost.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -31,6 +32,7 @@ export const reconnects = Metric.counter("dblive.listen.reconnects", {
  */
 const longestPause = 30_000
 const longestAnswer = 10_000
+/** How long a connection may take to close, or to answer one who does not listen any more. */
 const closeLimit = Duration.seconds(1)
 
 /** PostgreSQL cuts longer names without an error, and the notifications would have another name. */
@@ -61,12 +63,20 @@ export interface Listener {
   readonly subscribe: (channel: string, receiver: Receiver) => Effect.Effect<void, DbError, Scope.Scope>
 }
 
-const send = (connection: PgConnection, sql: string): Effect.Effect<void, DbError> =>
-  Effect.async((resume) => {
-    const unusable = connection.unusable(sql)
-    if (unusable !== undefined) return resume(Effect.fail(unusable))
-    connection.run(sql, (error) => resume(error === undefined ? Effect.void : Effect.fail(error)))
-  })
+/** Sends, and gives what is answered. */
+const send = (connection: PgConnection, sql: string): Deferred.Deferred<void, DbError> => {
+  const answer = Deferred.unsafeMake<void, DbError>(FiberId.none)
+  const unusable = connection.unusable(sql)
+  if (unusable === undefined) {
+    connection.run(
+      sql,
+      (error) => Deferred.unsafeDone(answer, error === undefined ? Effect.void : Effect.fail(error))
+    )
+  } else {
+    Deferred.unsafeDone(answer, Effect.fail(unusable))
+  }
+  return answer
+}
 
 const close = (connection: PgConnection): Effect.Effect<void> =>
   Effect.async<void>((resume) => connection.close(() => resume(Effect.void))).pipe(
@@ -150,7 +160,8 @@ class SharedListener implements Listener {
           const ended = this.observe(connection)
           const sql = Array.from(this.channels.keys(), (channel) => `LISTEN ${quote(channel)}`).join("; ")
           return Effect.zipRight(
-            restore(this.run(connection, sql)),
+            // None listens on it yet: where this is interrupted, it is given up.
+            restore(this.answered(connection, Effect.suspend(() => Deferred.await(send(connection, sql))))),
             Effect.sync(() => {
               this.link = { connection, ended }
               this.isUp.unsafeOpen()
@@ -187,16 +198,33 @@ class SharedListener implements Listener {
     return close(current.connection)
   })
 
-  // An exchange that is not waited for to its end leaves a connection that nothing can be sent on.
+  /**
+   * An exchange that is not waited for to its end leaves a connection that nothing can be sent on. The others who listen on it
+   * would miss what is notified until there is another one: so an interrupt waits for the end, too, but not for long.
+   */
   private run(connection: PgConnection, sql: string): Effect.Effect<void, DbError> {
-    return this.answered(connection, send(connection, sql))
+    return Effect.suspend(() => {
+      const answer = Deferred.await(send(connection, sql))
+      const settled = Effect.raceFirst(answer, Deferred.await(this.closed)).pipe(
+        Effect.interruptible,
+        Effect.timeoutFail({ duration: closeLimit, onTimeout: () => this.unanswered() }),
+        Effect.catchAll(() => Effect.sync(() => this.drop(connection)))
+      )
+      return this.answered(connection, answer, settled)
+    })
   }
 
   /** Gives the connection up when it does not answer in time. */
-  private answered(connection: PgConnection, exchange: Effect.Effect<void, DbError>): Effect.Effect<void, DbError> {
+  private answered(
+    connection: PgConnection,
+    exchange: Effect.Effect<void, DbError>,
+    whenInterrupted = Effect.sync(() => this.drop(connection))
+  ): Effect.Effect<void, DbError> {
     return exchange.pipe(
       Effect.timeoutFail({ duration: this.answerLimit, onTimeout: () => this.unanswered() }),
-      Effect.onError(() => Effect.sync(() => this.drop(connection)))
+      Effect.onError((cause) =>
+        Cause.isInterruptedOnly(cause) ? whenInterrupted : Effect.sync(() => this.drop(connection))
+      )
     )
   }
 

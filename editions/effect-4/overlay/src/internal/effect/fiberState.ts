@@ -12,6 +12,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 /** Fields that Effect's own class of fibers has beside those of its type. */
 interface State {
   interruptible: boolean
+  _deferredInterrupt: boolean
   readonly _children: ReadonlySet<unknown> | undefined
   readonly _interruptedCause: Cause.Cause<never> | undefined
 }
@@ -31,6 +32,8 @@ export const disableInterruption = (fiber: AnyFiber): boolean => {
   const state = stateOf(fiber)
   const before = state.interruptible
   state.interruptible = false
+  // One that came within this very call would end the fiber at its next step all the same. `_interruptedCause` still tells it.
+  state._deferredInterrupt = false
   return before
 }
 
