@@ -142,8 +142,9 @@ export class PgConnection implements Connection, Channel {
     if (this.lost) return done(this.unusable(request.text), undefined)
     const params = this.encode(request)
     if (!(params instanceof Params)) return done(params, undefined)
+    const { prepared, texts } = this.session
     // One that was forgotten since `canPipeline` looked is prepared once more.
-    const text = this.session.texts.of(request.text)
+    const text = prepared.get(request.text)?.text ?? texts.of(request.text)
     new PipelinedStatement(this, request, text, params, done, onAgain).start()
   }
 
