@@ -27,9 +27,12 @@ const further = (a: Seen, b: Seen): Seen => ({
   pending: a.pending === undefined ? b.pending : b.pending === undefined ? a.pending : Math.max(a.pending, b.pending)
 })
 
+/** What is seen outside of {@link apart}. */
+const together: SeenByDatabase = new WeakMap<object, Seen>()
+
 /** Forked fibers have that of their parent. */
 export const currentSeen: Context.Reference<SeenByDatabase> = Context.Reference<SeenByDatabase>("dblive/currentSeen", {
-  defaultValue: () => new WeakMap()
+  defaultValue: () => together
 })
 
 /** What the fiber has seen of a database; `undefined` for nothing. */
@@ -60,6 +63,13 @@ export const told = (fiber: AnyFiber, database: object, before: Seen, position: 
   return seen
 }
 
-/** An effect that begins with nothing seen: it and the fibers that it forks see for themselves. */
+/**
+ * An effect that begins with nothing seen: it and the fibers that it forks see for themselves. Within such a one it is a part of that,
+ * which has seen something of another database.
+ */
 export const apart = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => Effect.provideService(effect, currentSeen, new WeakMap<object, Seen>()))
+  Effect.withFiber((fiber) =>
+    fiber.getRef(currentSeen) === together
+      ? Effect.provideService(effect, currentSeen, new WeakMap<object, Seen>())
+      : effect
+  )
