@@ -1,8 +1,10 @@
 /** What requests have seen of databases with replicas. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { Members } from "../../src/internal/database/Members.js"
 import { withToken } from "../../src/internal/http/token.js"
 import * as Seen from "../../src/internal/replicas/Seen.js"
 
@@ -16,8 +18,11 @@ class Database {
     )
   }
 
-  readonly withToken = <A, E, R>(effect: Effect.Effect<A, E, R>, token: string | undefined): Effect.Effect<A, E, R> =>
-    token === undefined ? effect : Effect.andThen(this.saw(Number(token)), effect)
+  readonly withToken: Members<never>["withToken"] = dual(
+    2,
+    <A, E, R>(effect: Effect.Effect<A, E, R>, token: string | undefined): Effect.Effect<A, E, R> =>
+      token === undefined ? effect : Effect.andThen(this.saw(Number(token)), effect)
+  )
 }
 
 describe("a request with the tokens of two databases", () => {
