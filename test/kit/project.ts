@@ -188,6 +188,8 @@ export const buildPackage = async (): Promise<Build> => {
 export interface Project {
   readonly directory: string
   readonly run: (code: string, env?: Readonly<Record<string, string>>) => Effect.Effect<Ended>
+  /** Runs the package's command. */
+  readonly dblive: (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) => Effect.Effect<Ended>
   /** Type-checks a module; the declarations of packages as well where `libraries` is true. */
   readonly check: (
     code: string,
@@ -250,6 +252,8 @@ const projectIn = (directory: string): Project => {
         fs.writeFileSync(path.join(directory, "main.js"), code)
         return node(["main.js"], directory, env)
       }),
+    dblive: (args, env) =>
+      Effect.promise(() => node(["node_modules/dblive/dist/internal/cli/main.js", ...args], directory, env)),
     check: (code, { libraries = false, module }) =>
       Effect.promise(() => {
         fs.writeFileSync(path.join(directory, "main.ts"), code)

@@ -197,13 +197,10 @@ describePostgres("where only PostgreSQL is installed", () => {
     Effect.gen(function*() {
       const project = yield* Project.make(build, [...postgresql, ...namesOf(command)])
       fs.mkdirSync(path.join(project.directory, "queries"))
-      const { code, stderr, stdout } = yield* project.run(
-        `
-          process.argv.splice(2, Infinity, "check")
-          await import("./node_modules/dblive/dist/internal/cli/main.js")
-        `,
-        { NODE_ENV: "development", DATABASE_URL: "postgres://127.0.0.1:1/none" }
-      )
+      const { code, stderr, stdout } = yield* project.dblive(["check"], {
+        NODE_ENV: "development",
+        DATABASE_URL: "postgres://127.0.0.1:1/none"
+      })
       const said = stdout + stderr
       assert.strictEqual(code, 2, said)
       for (const way of ["--with server", "TEST_POSTGRES_URL", `npm install ${packages.pglite}`]) {

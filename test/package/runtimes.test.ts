@@ -73,13 +73,10 @@ describe.skipIf(deadly === undefined)(title, () => {
     Effect.gen(function*() {
       const project = yield* Project.make(build, namesOf(command))
       putLibrary(project, deadly!)
-      const { code, stderr, stdout } = yield* project.run(
-        `
-          process.argv.splice(2, Infinity, "info")
-          await import("./node_modules/dblive/dist/internal/cli/main.js")
-        `,
-        { NODE_ENV: "development", DATABASE_URL: "sqlite:a.db" }
-      )
+      const { code, stderr, stdout } = yield* project.dblive(["info"], {
+        NODE_ENV: "development",
+        DATABASE_URL: "sqlite:a.db"
+      })
       const said = stdout + stderr
       assert.notStrictEqual(code, 0, said)
       assert.notInclude(said, "it was loaded")
