@@ -76,6 +76,7 @@ export const members: Readonly<Record<string, Readonly<Record<string, string>>>>
     isInterruptedOnly: "hasInterruptsOnly",
     parallel: "combine"
   },
+  "effect/ParseResult": { ParseError: "effect/Schema.SchemaError" },
   "effect/Chunk": { unsafeHead: "headUnsafe", unsafeFromArray: "fromArrayUnsafe" },
   "effect/Config": {
     "Config.Wrap": "Wrap",

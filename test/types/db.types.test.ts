@@ -5,7 +5,6 @@
 import type { HttpServerResponse } from "@effect/platform"
 import { SqlClient, type SqlError } from "@effect/sql"
 import type { PgClient } from "@effect/sql-pg/PgClient"
-import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import { assert, describe, it } from "@effect/vitest"
 import type { Config, ConfigError, Effect, Layer, Option, ParseResult, Redacted, Scope } from "effect"
 import { Config as Configured, Effect as Program, Schema } from "effect"
@@ -136,8 +135,9 @@ export const faces = () => {
   exactly<ReadonlyArray<ReadonlyArray<Row>>, DbError.DbError, Db>()(Db.batch([["SELECT 1"]]))
   exactly<ReadonlyArray<string>, DbError.DbError, Db>()(statement.pipe(Db.transaction, Db.retry))
   exactly<"done", "wrong", Db>()(
-    Program.if(true, { onTrue: () => Program.succeed("done" as const), onFalse: () => Program.fail("wrong" as const) })
-      .pipe(Db.retry({ idempotent: true }))
+    Program.filterOrFail(Program.succeed("done" as const), () => true, () => "wrong" as const).pipe(
+      Db.retry({ idempotent: true })
+    )
   )
   exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1").pipe(Db.withTimeout("1 second")))
   exactly<ReadonlyArray<Row>, DbError.DbError, Db>()(Db.query("SELECT 1").pipe(Db.withLimits({ statementTimeout: 0 })))
@@ -163,7 +163,7 @@ export const faces = () => {
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics, LayerError, never>()(Db.layerConfig({ url }))
   exactLayer<SurveyHub | DbMetrics.DbMetrics, LayerError, never>()(SurveyHub.layerEnv)
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | PgClient, LayerError, never>()(DbLive.pipe(Pg.withClient))
-  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | SqliteClient, LayerError, never>()(
+  exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | Sqlite.SqliteClient, LayerError, never>()(
     DbLive.pipe(Sqlite.withClient)
   )
   exactLayer<Db | SqlClient.SqlClient | DbMetrics.DbMetrics | Mysql.MysqlClient, LayerError, never>()(

@@ -32,7 +32,7 @@ export const reconnects = Metric.counter("dblive.listen.reconnects", {
  */
 const longestPause = 30_000
 const longestAnswer = 10_000
-/** How long a connection may take to close, or to answer one who does not listen any more. */
+/** How long a connection may take to close, or to answer what an interrupted listener has asked. */
 const closeLimit = Duration.seconds(1)
 
 /** PostgreSQL cuts longer names without an error, and the notifications would have another name. */
