@@ -31,7 +31,10 @@ const ofServers = [
 ]
 
 /** What those of the edition, which run on Node 24, too, have as well. The examples run on 22 and 26, besides. */
-const ofEdition = ["test/migrator/**", "test/dbtest/**", "test/examples.test.ts"]
+const ofEdition = [
+  ...["test/migrator/**", "test/dbtest/**", "test/examples.test.ts", "test/exampleService.test.ts"],
+  ...["test/databases/**", "test/outcome/**", "test/retry/**", "test/weight/minorCollections.test.ts"]
+]
 
 const runs = [
   { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },
