@@ -185,7 +185,6 @@ const manifest = (): void => {
     files: main.files,
     // `latest` is the main line.
     publishConfig: { tag: "next" },
-    leftOut,
     peerDependencies: peers,
     // Each belongs to a database, a test or a format; what every program needs is Effect.
     peerDependenciesMeta: Object.fromEntries(
