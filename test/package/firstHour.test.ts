@@ -15,6 +15,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { namesOf } from "../kit/packages.js"
 import { describePostgres, sharedPostgres } from "../kit/postgres.js"
 import { type Build, buildPackage, Project, requiredPeers } from "../kit/project.js"
 
@@ -73,7 +74,7 @@ const isInstall = ({ words }: Command): boolean => words[0] === "npm" && words[1
 /** The packages that the page installs, without dblive and what it requires. */
 const installed = steps.flatMap((step) =>
   step.kind === "run" && isInstall(step.command)
-    ? step.command.words.slice(2).filter((word) => !word.startsWith("--")).map((word) => word.replace(/(.)@.*$/, "$1"))
+    ? namesOf(step.command.words.slice(2).filter((word) => !word.startsWith("--")))
     : []
 )
 

@@ -204,13 +204,19 @@ class SharedListener implements Listener {
    */
   private run(connection: PgConnection, sql: string): Effect.Effect<void, DbError> {
     return Effect.suspend(() => {
-      const answer = Deferred.await(send(connection, sql))
-      const settled = Effect.raceFirst(answer, Deferred.await(this.closed)).pipe(
-        Effect.interruptible,
-        Effect.timeoutFail({ duration: closeLimit, onTimeout: () => this.unanswered() }),
-        Effect.catchAll(() => Effect.sync(() => this.drop(connection)))
+      // Sent where an interrupt is seen to. Widened by hand: only what runs sets it.
+      let answer = undefined as Deferred.Deferred<void, DbError> | undefined
+      const exchange = Effect.suspend(() => Deferred.await(answer = send(connection, sql)))
+      const settled = Effect.suspend(() =>
+        answer === undefined
+          ? Effect.void
+          : Effect.raceFirst(Deferred.await(answer), Deferred.await(this.closed)).pipe(
+            Effect.interruptible,
+            Effect.timeoutFail({ duration: closeLimit, onTimeout: () => this.unanswered() }),
+            Effect.catchAll(() => Effect.sync(() => this.drop(connection)))
+          )
       )
-      return this.answered(connection, answer, settled)
+      return this.answered(connection, exchange, settled)
     })
   }
 
