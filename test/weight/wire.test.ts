@@ -6,6 +6,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
+import { vi } from "vitest"
 import { Db } from "../../src/Db.js"
 import type * as DbConfig from "../../src/DbConfig.js"
 import type { Proxy } from "../kit/proxy.js"
@@ -76,6 +77,21 @@ describe("on the wire", () => {
           { writes: counted.writes, roundTrips, parsed: messages.frontend["P"], described: messages.frontend["D"] },
           { writes: 100, roundTrips: 100, parsed: 1, described: 1 }
         )
+      }))))
+
+  it.scopedLive("what arrives is read into one buffer for each connection: none is made for a read", () =>
+    proxied({}, (server) =>
+      Effect.scoped(Effect.gen(function*() {
+        const port = Number(new URL(server.proxy.url("postgres://localhost/x")).port)
+        // What a stream of Node's calls with each buffer that it has made for a read.
+        const push = yield* Effect.acquireRelease(
+          Effect.sync(() => vi.spyOn(net.Socket.prototype, "push")),
+          (spy) => Effect.sync(() => spy.mockRestore())
+        )
+        yield* Effect.repeatN(select, 9)
+        yield* transaction
+        const made = push.mock.contexts.filter((socket) => (socket as net.Socket).remotePort === port)
+        assert.isEmpty(made)
       }))))
 
   it.scopedLive("a session adds nothing to its statements; a validation is one write and one round trip", () =>

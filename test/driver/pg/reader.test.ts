@@ -32,8 +32,11 @@ const pgListener = (emit: (event: string, message: unknown) => void): (bytes: Bu
 /** The parts of a message that are read by the driver; the others, which `pg` reads, as they are. */
 const told = (event: string, message: unknown): Event => {
   // Every message has these, or lacks them.
-  const { fields, length, status, text } = message as Record<string, unknown>
+  const { chunk, fields, length, status, text } = message as Record<string, unknown>
   switch (event) {
+    case "copyData":
+      // A copy: `pg` gives a part of its buffer, which it writes anew.
+      return [event, { chunk: Buffer.from(chunk as Uint8Array), length }]
     case "dataRow":
       return [event, { fields, length }]
     case "bindComplete":
@@ -56,6 +59,16 @@ const byPg = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<Event> => {
   return events
 }
 
+/** Gives it bytes as a socket does, in a buffer that is used again. */
+const feed = (reader: Reader, chunk: Buffer): void => {
+  const bytes = Buffer.concat([chunk, Buffer.from("beyond its end")])
+  try {
+    reader.read(bytes, chunk.length)
+  } finally {
+    bytes.fill(0)
+  }
+}
+
 /** A reader that has been handed over, and what it has told. */
 const handedOver = () => {
   const events: Array<Event> = []
@@ -71,7 +84,7 @@ const handedOver = () => {
 const byReader = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<Event> => {
   const { events, reader, receiver } = handedOver()
   reader.receiver = receiver
-  for (const chunk of chunks) reader.read(chunk)
+  for (const chunk of chunks) feed(reader, chunk)
   return events
 }
 
@@ -186,14 +199,14 @@ describe("reading the messages of PostgreSQL", () => {
   it("gives what pg gives, whenever it is handed over", () => {
     fc.assert(fc.property(messages, messages, places, (before, after, at) => {
       const { events, reader, receiver } = handedOver()
-      const rest = pgListener((event, given) => {
+      const pg = pgListener((event, given) => {
         events.push(told(event, given))
         // As the client is told that the server is ready, in the middle of a chunk.
         if (event === "notice") reader.receiver = receiver
       })
-      Object.assign(reader, { rest })
+      Object.assign(reader, { pg })
       const chunks = cut(Buffer.concat([...before, message("N", Buffer.from([0])), ...after]), at)
-      for (const chunk of chunks) reader.read(chunk)
+      for (const chunk of chunks) feed(reader, chunk)
       assert.deepStrictEqual(events, byPg(chunks))
     }))
   })
@@ -238,7 +251,7 @@ describe("reading the messages of PostgreSQL", () => {
         const { events, reader, receiver } = handedOver()
         reader.receiver = receiver
         const error = thrown(() => {
-          for (const chunk of [dataRow(Buffer.from("first")), ...chunks]) reader.read(chunk)
+          for (const chunk of [dataRow(Buffer.from("first")), ...chunks]) feed(reader, chunk)
         })
         assert.instanceOf(error, Malformed)
         assert.match(String(error), /the server sent/)
@@ -258,8 +271,8 @@ describe("reading the messages of PostgreSQL", () => {
     const { events, reader, receiver } = handedOver()
     reader.receiver = receiver
     const before = process.memoryUsage().arrayBuffers
-    reader.read(Buffer.concat([Buffer.from("D"), int32(2 ** 30), Buffer.alloc(100)]))
-    for (let i = 0; i < 50; i++) reader.read(Buffer.alloc(65536))
+    feed(reader, Buffer.concat([Buffer.from("D"), int32(2 ** 30), Buffer.alloc(100)]))
+    for (let i = 0; i < 50; i++) feed(reader, Buffer.alloc(65536))
     assert.isBelow(process.memoryUsage().arrayBuffers - before, 30 * 2 ** 20)
     assert.isEmpty(events)
   })

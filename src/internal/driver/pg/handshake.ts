@@ -8,9 +8,9 @@ import * as Pg from "pg"
 import type { DbConfig, Host } from "../../../DbConfig.js"
 import { PgConnection } from "./connection.js"
 import type { Message, Opened } from "./link.js"
-import { Reader } from "./reader.js"
 import type { Route } from "./route.js"
 import type { Settings } from "./session.js"
+import { Wire } from "./wire.js"
 
 /** Idle links are probed by TCP after this many milliseconds, so that a router or a firewall does not forget them. */
 const keepAliveDelay = 30_000
@@ -18,68 +18,6 @@ const keepAliveDelay = 30_000
 /** A server in words, without a secret. */
 export const place = (host: Host): string =>
   host.host.startsWith("/") ? `${host.host}/.s.PGSQL.${host.port}` : `${host.host}:${host.port}`
-
-// `pg`'s types leave out what its `Connection` has had since its first version: these are the parts used here.
-interface PgInternals {
-  emit(event: string, message?: unknown): boolean
-  attachListeners(stream: Pg.Connection["stream"]): void
-  upgradeToSSL(host: string, failed: (error: Error) => void): void
-}
-
-/**
- * `pg`'s own connection, whose messages go to a {@link PgConnection} as soon as there is one: past `pg`'s client and its
- * events, which cost a third of a small statement.
- */
-class Wire extends Pg.Connection {
-  private receiver: PgConnection | undefined
-  private reader: Reader | undefined
-  /** The name the certificate is checked against, where it is not the host's. */
-  servername: string | undefined
-
-  override emit(event: string | symbol, message?: unknown): boolean {
-    if (this.receiver !== undefined && typeof event === "string") {
-      // `pg` emits one message per event.
-      return this.receiver.receive(event, message as Message)
-    }
-    return super.emit(event, message)
-  }
-
-  /** `pg` takes the host for the name of the server, whatever the options say. */
-  upgradeToSSL(host: string, failed: (error: Error) => void): void {
-    const internals = Pg.Connection.prototype as unknown as PgInternals
-    internals.upgradeToSSL.call(this, this.servername ?? host, failed)
-  }
-
-  /** From now on the messages are the connection's. */
-  handOver(receiver: PgConnection): void {
-    this.receiver = receiver
-    if (this.reader !== undefined) this.reader.receiver = receiver
-  }
-
-  /**
-   * What `pg` does here, with a reader ahead of its own, which is given whole messages; and with a guard: what cannot be
-   * read would be thrown into the event loop.
-   */
-  attachListeners(stream: Pg.Connection["stream"]): void {
-    const guarded = {
-      on: (event: string, listener: (data: Buffer) => void) => {
-        if (event !== "data") return stream.on(event, listener)
-        const reader = new Reader(listener)
-        this.reader = reader
-        return stream.on(
-          "data",
-          reader.listener((error) => {
-            this.emit("error", error)
-            stream.destroy()
-          })
-        )
-      }
-    }
-    const internals = Pg.Connection.prototype as unknown as PgInternals
-    // `attachListeners` only calls `on` of what it is given.
-    internals.attachListeners.call(this, guarded as unknown as Pg.Connection["stream"])
-  }
-}
 
 /** `pg`'s client, for the handshake: with startup parameters of our own. */
 class Handshake extends Pg.Client {
@@ -130,8 +68,7 @@ export const attempt = (options: Attempt): Effect.Effect<PgConnection, Error> =>
       keepAlive: true,
       keepAliveInitialDelayMillis: keepAliveDelay
     }
-    const wire = new Wire(shared)
-    wire.servername = tls?.servername
+    const wire = new Wire(shared, tls?.servername)
     const client = new Handshake(
       { ...shared, user: options.user, database: options.config.database ?? options.user, connection: wire },
       options.password,
