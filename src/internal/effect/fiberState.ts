@@ -142,11 +142,13 @@ const pushed = (stack: Stack | undefined, id: FiberId.Single, context: Context.C
   const entry = noEntry.slice()
   entry[0] = id
   entry[1] = context
-  const values: Array<unknown> = stack === undefined
-    ? noValue.slice()
-    : stack[0][0] === id
-    ? stack.slice()
-    : noValue.concat(stack)
+  const isOwn = stack !== undefined && stack[0][0] === id
+  const values: Array<unknown> = isOwn ? stack.slice() : noValue.slice()
   values[0] = entry
+  if (stack !== undefined && !isOwn) {
+    for (const around of stack) {
+      values.push(around)
+    }
+  }
   return values as unknown as Stack
 }

@@ -106,7 +106,7 @@ export class Sharing implements PipelineContext {
       return undefined
     }
     const { millis } = request.shared
-    const last = gathering[gathering.length - 1]
+    const last = gathering.length === 0 ? undefined : gathering[gathering.length - 1]
     if (last !== undefined && last.work + millis <= mostTogether && last.takes(request, now)) {
       return this.join(last)
     }

@@ -128,7 +128,8 @@ export class PreparedStatements {
 
   /** Portals end with their transaction. */
   transactionEnded(): void {
-    this.portalsToClose.length = 0
+    // Setting a length is a call into V8.
+    if (this.portalsToClose.length > 0) this.portalsToClose.length = 0
   }
 }
 
