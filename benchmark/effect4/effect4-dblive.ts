@@ -44,14 +44,13 @@ export const open: Open<Effect.Effect<number, unknown, SqlClient.SqlClient>> = a
     operations: {
       select,
       session: (id) => Db.session(select(id)),
-      transaction: (id, amount) =>
-        Db.transaction(Effect.gen(function*() {
-          const sql = yield* SqlClient.SqlClient
-          const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
-          yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
-          yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
-          return account.length
-        })),
+      transaction: Effect.fnUntraced(function*(id: number, amount: number) {
+        const sql = yield* SqlClient.SqlClient
+        const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
+        yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
+        yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
+        return account.length
+      }, (effect) => Db.transaction(effect)),
       bulk: (rows) =>
         Effect.flatMap(SqlClient.SqlClient, (sql) =>
           // the answer carries no count: the rows are counted in the table afterwards

@@ -10,6 +10,14 @@ import type { Open } from "../Peer.js"
 import { bulkRows, type Item, statements, sumOf } from "../Workload.js"
 import { effectPeer } from "./EffectPeer.js"
 
+/** A generator that is made once, as Effect's documents show functions, in all peers of Effect. */
+const transaction = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, id: number, amount: number) {
+  const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
+  yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
+  yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
+  return account.length
+})
+
 /** Opens it; `options` is what differs from its defaults. */
 export const openSqlPg = (
   options: Pick<PgClient.PgPoolConfig, "multiplex">
@@ -35,13 +43,7 @@ export const openSqlPg = (
               )
             )))),
       transaction: (id, amount) =>
-        Effect.flatMap(SqlClient.SqlClient, (sql) =>
-          sql.withTransaction(Effect.gen(function*() {
-            const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
-            yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
-            yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
-            return account.length
-          }))),
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(transaction(sql, id, amount))),
       bulk: (rows) =>
         Effect.flatMap(SqlClient.SqlClient, (sql) =>
           // the answer carries no count: the rows are counted in the table afterwards

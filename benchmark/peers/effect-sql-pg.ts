@@ -8,6 +8,14 @@ import { effectPeer } from "../EffectPeer.js"
 import type { Open } from "../Peer.js"
 import { bulkRows, type Item, statements, sumOf } from "../Workload.js"
 
+/** A generator that is made once, as Effect's documents show functions, in all peers of Effect. */
+const transaction = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, id: number, amount: number) {
+  const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
+  yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
+  yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
+  return account.length
+})
+
 export const open: Open<Effect.Effect<number, unknown, SqlClient.SqlClient>> = (target) =>
   effectPeer({
     layer: PgClient.layer({ url: Redacted.make(target.url), maxConnections: target.connections }),
@@ -30,15 +38,7 @@ export const open: Open<Effect.Effect<number, unknown, SqlClient.SqlClient>> = (
               )
             )))),
       transaction: (id, amount) =>
-        Effect.gen(function*() {
-          const sql = yield* SqlClient.SqlClient
-          return yield* sql.withTransaction(Effect.gen(function*() {
-            const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
-            yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
-            yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
-            return account.length
-          }))
-        }),
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(transaction(sql, id, amount))),
       bulk: (rows) =>
         Effect.flatMap(SqlClient.SqlClient, (sql) =>
           // the answer carries no count: the rows are counted in the table afterwards

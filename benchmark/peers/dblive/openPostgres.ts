@@ -46,14 +46,13 @@ export const openPostgres = (
     operations: {
       select,
       session: (id) => Db.session(select(id)),
-      transaction: (id, amount) =>
-        Effect.gen(function*() {
-          const sql = yield* SqlClient.SqlClient
-          const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
-          yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
-          yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
-          return account.length
-        }).pipe(Db.transaction),
+      transaction: Effect.fnUntraced(function*(id: number, amount: number) {
+        const sql = yield* SqlClient.SqlClient
+        const account = yield* sql`SELECT id, balance FROM account WHERE id = ${id}`
+        yield* sql`UPDATE account SET balance = balance + ${amount} WHERE id = ${id}`
+        yield* sql`INSERT INTO entry (account_id, amount) VALUES (${id}, ${amount})`
+        return account.length
+      }, (effect) => Db.transaction(effect)),
       bulk: (rows) =>
         Effect.flatMap(SqlClient.SqlClient, (sql) =>
           // the answer carries no count: the rows are counted in the table afterwards
