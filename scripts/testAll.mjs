@@ -1,8 +1,8 @@
 /**
- * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node; on 24 all but those of
- * types, documents, the contents of the package, the command line, the check of statements, migrations, test layers, examples, and servers that take
- * each other's place or stand between, which are the same there; the quickstart, and the suites of SQLite, of PostgreSQL and of the
- * examples, on 22 and 26; SQLite's without better-sqlite3; and those of the edition for Effect 4.
+ * Runs the tests on every supported version of Node, one after the other: all of them on this machine's Node; on 24 those of the
+ * drivers, of an installation, of what stands beside other packages, and all that are quick; the quickstart, and the suites of
+ * SQLite, of PostgreSQL and of the examples, on 22 (without the examples) and 26; SQLite's without better-sqlite3; and those of the
+ * edition for Effect 4, which run on 24, too. `npm run test:node -- 24` runs all of them on 24.
  * Ends with the sum of all runs: `N passed, N failed, N skipped`.
  *
  * A version that cannot be had (npm reaches no registry) is a failed run: nothing is passed over.
@@ -30,26 +30,28 @@ const ofServers = [
   ...["test/conformance/pgbouncer.test.ts", "test/driver/mssql/serverByUrl.test.ts"]
 ]
 
-/** What those of the edition, which run on Node 24, too, have as well. The examples run on 22 and 26, besides. */
+/** What those of the edition, which run on Node 24, too, have as well. The examples run on 26, besides. */
 const ofEdition = [
   ...["test/migrator/**", "test/dbtest/**", "test/examples.test.ts", "test/exampleService.test.ts"],
-  ...["test/databases/**", "test/outcome/**", "test/retry/**", "test/weight/minorCollections.test.ts"]
+  ...["test/databases/**", "test/outcome/**", "test/retry/**", "test/weight/minorCollections.test.ts"],
+  ...["test/engine/**", "test/http/**", "test/time/**", "test/values/**", "test/conformance/{pg,mysql,mssql}.test.ts"]
 ]
 
 const runs = [
   { name: `Node ${process.versions.node}, all`, args: ["node_modules/vitest/vitest.mjs", "run"] },
   ...(here === "24" ? [] : [{
-    name: "Node 24, all but what is the same on every version",
+    name: "Node 24, all but what is the same there, or runs there in the edition",
     args: [
       "scripts/testNode.mjs",
       "24",
       ...[...compiled, ...ofServers, ...ofEdition].flatMap((files) => ["--exclude", files])
     ]
   }]),
-  ...["22", "26"].map((version) => ({
-    name: `Node ${version}, in short`,
-    args: ["scripts/testNode.mjs", version, "--quick"]
-  })),
+  {
+    name: "Node 22, in short, without the examples",
+    args: ["scripts/testNode.mjs", "22", "--quick", "--exclude", "test/examples.test.ts"]
+  },
+  { name: "Node 26, in short", args: ["scripts/testNode.mjs", "26", "--quick"] },
   { name: "Node 26, node:sqlite", args: ["scripts/testNode.mjs", "26", "--quick", "--sqlite", "node"] },
   { name: "Effect 4, on Node 24", args: ["scripts/testNode.mjs", "24", "--edition"] }
 ]
