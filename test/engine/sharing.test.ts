@@ -145,12 +145,16 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
     },
     { clock, timer, fork, random: () => 0 }
   )
+  const looks: Array<string> = []
   const engine = {
     name: "orders",
     config: { pool: pools, limits: { statementTimeout: 0, lockTimeout: 0, idleInTransactionTimeout: 0 } },
     driver: {
       dialect: "pg",
-      sharing: (text: string) => text.startsWith("INSERT") ? "write" : text.startsWith("LOCK") ? undefined : "read"
+      sharing: (text: string) => {
+        looks.push(text)
+        return text.startsWith("INSERT") ? "write" : text.startsWith("LOCK") ? undefined : "read"
+      }
     },
     pool,
     writeLock: undefined,
@@ -200,6 +204,8 @@ const hand = (settings: Partial<DbConfig.Pool> = {}) => {
     context,
     told,
     statements,
+    /** The texts that were looked at, in this order. */
+    looks,
     ask,
     learn,
     learnAs,
@@ -255,6 +261,25 @@ const c = "SELECT c"
 const write = "INSERT w"
 
 describe("statements that share a connection, by hand", () => {
+  it.effect("what is known of texts is remembered, of so many characters that it does not fill the memory", () =>
+    Effect.sync(() => {
+      const { context, looks } = started()
+      const long = (n: number) => `SELECT ${n} ${"x".repeat(1024 * 1024)}`
+      const look = (text: string) => context.sharing!.textOf(requestOf(text))
+      looks.length = 0
+      look(a)
+      for (let n = 0; n < 7; n++) look(long(n))
+      look(a)
+      look(long(3))
+      assert.lengthOf(looks, 8)
+      look(long(7))
+      look(a)
+      assert.lengthOf(looks, 10)
+      for (let n = 0; n < 5_000; n++) look(`SELECT ${n}`)
+      look(a)
+      assert.lengthOf(looks, 5_011)
+    }))
+
   it.effect("the limit of the last one, which is not sent yet, leaves its connection to who comes next", () =>
     Effect.gen(function*() {
       const { advance, ask, connections: [connection], isWhole, learn } = started()
@@ -307,7 +332,7 @@ describe("statements that share a connection, by hand", () => {
 
   it.effect("reads behind one that takes too long run elsewhere, once, and their first answers are dropped", () =>
     Effect.gen(function*() {
-      const { advance, ask, connections, isWhole, learn } = started({ size: 2 })
+      const { advance, ask, connections, holders, isWhole, learn } = started({ size: 2 })
       learn(a, b, c)
       const asked = [ask(a), ask(b), ask(c)]
       yield* turn
@@ -316,8 +341,13 @@ describe("statements that share a connection, by hand", () => {
       advance(21)
       yield* moved
       assert.deepStrictEqual(second!.sent, [b, c])
+      // Each is told once.
+      assert.sameMembers(holders(), [a, b, c])
       second!.answer("b")
+      assert.sameMembers(holders(), [a, c])
       first!.answer("a")
+      // What the server works at on the first one holds that.
+      assert.sameMembers(holders(), [b, c])
       first!.answer("b, too late")
       first!.answer("c, first")
       assert.deepStrictEqual(asked.map(({ count, value }) => [count, value]), [[1, "a"], [1, "b"], [0, undefined]])

@@ -34,6 +34,8 @@ export class Place {
   readonly cost: number
   /** Its fiber does not wait for it any more, or not here. */
   isLetGo = false
+  /** Its statement runs elsewhere. */
+  hasMoved = false
   /** The driver has it. */
   isSent = false
   /** Told when it has ended, where it is being stopped: what shows that its cancel is settled stands behind others. */
@@ -345,6 +347,7 @@ export class Pipeline implements Borrower {
   private moveAway(place: Place): void {
     if (place.isSent) {
       place.isLetGo = true
+      place.hasMoved = true
       place.deadline = Infinity
     } else {
       this.takeOut(place)
@@ -431,7 +434,10 @@ export class Pipeline implements Borrower {
     return (this.places[0] ?? this.lastPlace)!.statement.describe(now)
   }
 
+  /** One that runs elsewhere is told there, and here where the server works at it. */
   describeAll(now: number): ReadonlyArray<Holder> {
-    return this.places.map(({ statement }) => statement.describe(now))
+    return this.places.filter(({ hasMoved }, at) => at === 0 || !hasMoved).map(({ statement }) =>
+      statement.describe(now)
+    )
   }
 }

@@ -8,8 +8,9 @@ import { Pipeline, type PipelineContext } from "./Pipeline.js"
 import type { Pipelined, SharedText } from "./Pipelined.js"
 import type { EngineContext } from "./Request.js"
 
-/** Texts with literals in them must not fill the memory. */
+/** Texts with literals in them must not fill the memory, nor may long ones: so many are remembered, of so many characters in all. */
 const rememberedTexts = 4096
+const rememberedLength = 8 * 1024 * 1024
 
 /** So long may the statements on one connection take together at least, in milliseconds: what comes last waits as long. */
 const leastWork = 20
@@ -45,6 +46,8 @@ export interface SharingContext extends EngineContext {
 export class Sharing implements PipelineContext {
   /** `undefined`: it may not share. */
   private readonly texts = new Map<string, SharedText | undefined>()
+  /** How long they are together, in characters. */
+  private textsLength = 0
   /** Those in use, that others may join. */
   private readonly pipelines: Array<Pipeline> = []
   /** Those that have something to send when this turn of the event loop ends. */
@@ -92,10 +95,12 @@ export class Sharing implements PipelineContext {
     const kind = this.sharing(text)
     const isShared = kind === "read" || (kind === "write" && this.mode === "all")
     const found = isShared ? { isRead: kind === "read", millis: Number.NaN } : undefined
-    if (this.texts.size >= rememberedTexts) {
+    if (this.texts.size >= rememberedTexts || this.textsLength + text.length > rememberedLength) {
       this.texts.clear()
+      this.textsLength = 0
     }
     this.texts.set(text, found)
+    this.textsLength += text.length
     return found
   }
 
