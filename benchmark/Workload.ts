@@ -203,7 +203,7 @@ export const workloads: ReadonlyArray<Workload> = [
     warm: 2_000,
     checksum: (count) => count,
     written: { table: "entry", rows: (count) => count },
-    goals: [{ peer: "dblive", of: "ratio", atLeast: 1.4 }]
+    goals: [{ peer: "dblive", of: "ratio", atLeast: 1.6 }]
   }),
   workload({
     id: "W4",
@@ -264,7 +264,8 @@ export const workloads: ReadonlyArray<Workload> = [
     quick: 4_000,
     warm: 6_000,
     checksum: expectedItems,
-    goals: [{ peer: "dblive", of: "ratio", atMost: 1 }, { peer: "dblive", of: "value", atMost: 0.9 }]
+    // 0.9 s, where `pg` takes 2.15: how many seconds it is says as much of the machine.
+    goals: [{ peer: "dblive", of: "ratio", atMost: 0.42 }, { peer: "dblive", of: "value", atMost: 0.9 }]
   }),
   workload({
     id: "W8.busy",
