@@ -123,7 +123,8 @@ const outcomes: {
   TimeoutError: {
     Connect: before,
     Acquire: before,
-    Statement: "`RolledBack` when the server says that it stopped the statement; `Unknown` when it could not be asked",
+    Statement:
+      "`RolledBack` when the server says that it stopped the statement; `Unknown` when it could not be asked, or is not waited for any more",
     Lock: undone,
     IdleInTransaction: "`RolledBack`",
     Transaction: "`RolledBack`; `Unknown` when the limit ran out during COMMIT and its answer never came",

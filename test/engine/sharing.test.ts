@@ -357,6 +357,23 @@ describe("statements that share a connection, by hand", () => {
       isWhole()
     }))
 
+  it.effect("one whose fiber has ended is a holder only while the server works at it", () =>
+    Effect.gen(function*() {
+      const { ask, connections: [connection], holders, isWhole, learn } = started()
+      learn(a, b, c)
+      const [first, second, third] = [ask(a), ask(b), ask(c)]
+      yield* turn
+      first!.request.withdraw(() => {})
+      second!.request.withdraw(() => {})
+      assert.deepStrictEqual(holders(), [a, c])
+      connection!.answer("a")
+      assert.deepStrictEqual(holders(), [b, c])
+      connection!.answer("b")
+      connection!.answer("c")
+      assert.strictEqual(third!.value, "c")
+      isWhole()
+    }))
+
   it.effect("writes stay where they are, and are never sent twice", () =>
     Effect.gen(function*() {
       const { advance, ask, connections, isWhole, learn } = started({ size: 2, sharing: "all" })
@@ -835,6 +852,7 @@ describe("statements that share a connection, by hand", () => {
       const waits = ask(c)
       advance(15)
       assert.deepInclude(waits.error, { _tag: "TimeoutError", phase: "Acquire", outcome: "NotSent" })
+      assert.include(waits.error?.message, "; 1 of 1 are held, the longest")
       const { holders } = waits.error as TimeoutError
       assert.deepStrictEqual(holders?.map(({ heldForMillis, statement }) => [statement, heldForMillis]), [[a, 15], [
         b,

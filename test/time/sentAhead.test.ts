@@ -314,6 +314,23 @@ describePostgres("reads of several fibers of one session", () => {
     )
   }
 
+  for (const sharing of ["reads", "off"] as const) {
+    it.scopedLive(`one whose limit aborts the transaction is told as what failed first (sharing ${sharing})`, () =>
+      within(() =>
+        Effect.gen(function*() {
+          const limited = Db.scalar<string>(
+            "SELECT count(*) FROM generate_series(1, :to::bigint) AS made",
+            { to: endless },
+            { timeout: "50 millis" }
+          )
+          const failed = yield* Effect.flip(
+            Db.transaction(all([count(1), limited, count(2)].map((read) => Effect.exit(read))))
+          )
+          const { cause } = failed as DbError.DbError
+          assert.deepInclude(cause, { _tag: "TimeoutError", phase: "Statement", limitMillis: 50 })
+        }), { pool: { sharing }, limits: { statementTimeout: 500 } }))
+  }
+
   it.scopedLive("all of them that are interrupted are stopped on the server", () =>
     within(() =>
       Effect.gen(function*() {

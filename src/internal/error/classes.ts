@@ -160,7 +160,8 @@ const timeoutFields = {
 }
 
 /**
- * A wait reached its limit. `phase` says which one; what was running on the server has been stopped.
+ * A wait reached its limit. `phase` says which one. What was running on the server has been stopped, or is not waited for any
+ * more where others share its connection.
  *
  * @since 0.1.0
  * @category errors

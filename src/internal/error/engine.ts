@@ -22,19 +22,25 @@ export const overloaded = (database: string, what: string): ConnectionError =>
 
 /** A wait is over, or would never end. */
 export const acquireTimeout = (
-  pool: { readonly database: string; readonly capacity: number; readonly holders: ReadonlyArray<Holder> },
+  pool: {
+    readonly database: string
+    readonly capacity: number
+    readonly inUse: number
+    readonly holders: ReadonlyArray<Holder>
+  },
   waiter: { readonly waitLimit: number; readonly waitingSince: number },
   now: number,
   what: string
 ): TimeoutError => {
-  const { capacity, database, holders } = pool
+  const { capacity, database, holders, inUse } = pool
   const longest = holders.reduce<Holder | undefined>(
     (a, b) => a === undefined || b.heldForMillis > a.heldForMillis ? b : a,
     undefined
   )
   const held = longest === undefined
     ? "none is open"
-    : `${holders.length} of ${capacity} are held, the longest by ${longest.span ?? longest.fiber} ` +
+    // Several may hold one together.
+    : `${inUse} of ${capacity} are held, the longest by ${longest.span ?? longest.fiber} ` +
       `for ${longest.heldForMillis} ms${longest.statement === undefined ? "" : ` (last: ${longest.statement})`}`
   return new TimeoutError({
     database,
@@ -198,6 +204,8 @@ export const statementTimeout = (
     database,
     what: (outcome === "NotSent"
       ? "the limit was reached before a statement was sent"
+      : outcome === "Unknown"
+      ? "a statement had no answer within its limit, and is not waited for any more"
       : "a statement ran longer than its limit and was stopped") +
       (statement === undefined ? "" : `: ${excerpt(statement)}`),
     phase: "Statement",

@@ -280,7 +280,7 @@ export const timeoutPhases = {
   },
   Statement: {
     isTransient: false,
-    meaning: "the statement ran longer than its limit and was stopped",
+    meaning: "the statement had no answer within its limit: it was stopped, or is not waited for any more",
     advice: "make it cheaper, or give it a larger limit"
   },
   Lock: {

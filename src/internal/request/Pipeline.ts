@@ -34,8 +34,6 @@ export class Place {
   readonly cost: number
   /** Its fiber does not wait for it any more, or not here. */
   isLetGo = false
-  /** Its statement runs elsewhere. */
-  hasMoved = false
   /** The driver has it. */
   isSent = false
   /** Told when it has ended, where it is being stopped: what shows that its cancel is settled stands behind others. */
@@ -347,7 +345,6 @@ export class Pipeline implements Borrower {
   private moveAway(place: Place): void {
     if (place.isSent) {
       place.isLetGo = true
-      place.hasMoved = true
       place.deadline = Infinity
     } else {
       this.takeOut(place)
@@ -434,10 +431,8 @@ export class Pipeline implements Borrower {
     return (this.places[0] ?? this.lastPlace)!.statement.describe(now)
   }
 
-  /** One that runs elsewhere is told there, and here where the server works at it. */
+  /** One that is not waited for here is told only where the server works at it. */
   describeAll(now: number): ReadonlyArray<Holder> {
-    return this.places.filter(({ hasMoved }, at) => at === 0 || !hasMoved).map(({ statement }) =>
-      statement.describe(now)
-    )
+    return this.places.filter(({ isLetGo }, at) => at === 0 || !isLetGo).map(({ statement }) => statement.describe(now))
   }
 }

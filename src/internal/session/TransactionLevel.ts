@@ -20,6 +20,8 @@ export class TransactionLevel<S = unknown> {
   closed: DbError | "ended" | undefined = undefined
   /** The first error of a statement in this level: it explains why COMMIT is refused later. */
   firstError: DbError | undefined = undefined
+  /** That of a statement which reached its limit and was let go: it is the first one, where stopping it later aborts the transaction. */
+  limitReached: DbError | undefined = undefined
   /** The level as the connection in the context of its fibers. */
   connection: Connection | undefined = undefined
   /** As clients of `@effect/sql` count: 0 in a transaction, 1 in a savepoint of it; less where a transaction can still begin. */

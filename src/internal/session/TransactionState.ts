@@ -182,10 +182,13 @@ export class TransactionState<S = unknown> {
 
   /** Notes how a request has ended. Gives the level that its end has closed, if there is one. */
   after(request: SessionRequest, error: DbError | undefined): Closing | undefined {
-    if (
-      error !== undefined && request.kind !== "control" && !request.isLetGo && request.level.firstError === undefined
-    ) {
-      request.level.firstError = error
+    if (error !== undefined && request.kind !== "control") {
+      const { level } = request
+      if (!request.isLetGo) {
+        level.firstError ??= error.reason === "TransactionAborted" ? level.limitReached ?? error : error
+      } else if (error._tag === "TimeoutError") {
+        level.limitReached ??= error
+      }
     }
     if (
       error !== undefined && request.begin !== undefined && this.connection.transaction === "idle" &&
