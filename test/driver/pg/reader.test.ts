@@ -211,6 +211,16 @@ describe("reading the messages of PostgreSQL", () => {
     }))
   })
 
+  it("what pg keeps of a message is the same later", () => {
+    const salt = Buffer.from([1, 2, 3, 4])
+    const asksForMd5 = message("R", int32(5), salt)
+    for (const chunks of [[asksForMd5], Array.from(asksForMd5, (byte) => Buffer.from([byte]))]) {
+      const { events, reader } = handedOver()
+      for (const chunk of chunks) feed(reader, chunk)
+      assert.deepInclude(events[0]?.[1], { name: "authenticationMD5Password", salt })
+    }
+  })
+
   it("leaves what it is given as it is", () => {
     fc.assert(
       fc.property(messages, places, (all, at) => {
