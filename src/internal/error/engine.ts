@@ -204,9 +204,7 @@ export const statementTimeout = (
     database,
     what: (outcome === "NotSent"
       ? "the limit was reached before a statement was sent"
-      : outcome === "Unknown"
-      ? "a statement had no answer within its limit, and is not waited for any more"
-      : "a statement ran longer than its limit and was stopped") +
+      : "a statement had no answer within its limit, and is not waited for any more") +
       (statement === undefined ? "" : `: ${excerpt(statement)}`),
     phase: "Statement",
     outcome,
